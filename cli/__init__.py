@@ -1,0 +1,1 @@
+"""The `aimv2` command."""

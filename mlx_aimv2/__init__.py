@@ -1,0 +1,1 @@
+"""Apple's AIMv2 vision encoders on a Mac, with MLX."""

@@ -1,0 +1,44 @@
+"""What can go wrong, in kinds: each carries a message, a hint and an exit code."""
+
+
+class Aimv2Error(Exception):
+    """Base of every error this package raises on purpose.
+
+    ``hint`` is the next thing to type or do; ``exit_code`` is what the command exits with.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(Aimv2Error):
+    """Options or arguments that do not go together."""
+
+    exit_code = 2
+
+
+class CheckpointError(Aimv2Error):
+    """A checkpoint whose files, tensors or configuration cannot be used."""
+
+
+class HubError(Aimv2Error):
+    """A source that cannot be found or fetched."""
+
+
+class ImageError(Aimv2Error):
+    """An image that cannot be read or used; the message names it."""
+
+
+class TextError(Aimv2Error):
+    """A text or token sequence that cannot be encoded."""
+
+
+class OutputError(Aimv2Error):
+    """An output that exists already or cannot be written."""
+
+
+class NumericsError(Aimv2Error):
+    """A result that is not finite, in the widest dtype too."""

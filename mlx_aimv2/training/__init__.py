@@ -1,0 +1,1 @@
+"""Training: drawn pictures, a vocabulary, contrastive learning."""
