@@ -1,0 +1,159 @@
+"""A folder to a ready network: sizes from its tensors, strict names, one dtype."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import mlx.core as mx
+from mlx.utils import tree_flatten
+
+from . import blas, quantize
+from .config import Config, LiTConfig, complete_config
+from .errors import CheckpointError, UsageError
+from .lit import LiT, Tower
+from .vision import VisionEncoder
+from .weights import Weights, is_scale, read_weights
+
+DTYPES = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
+_UNPACKED_NOTE = (
+    "{bits}-bit weights are unpacked on the CPU, where quantised products are slower than dense"
+)
+_WITHOUT_FAST_BFLOAT16 = ("applegpu_g13", "applegpu_g14")  # M1 and M2 emulate it
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network ready to run, and what is known of where it came from."""
+
+    network: VisionEncoder | LiT
+    config: Config
+    weights: Weights
+    dtype: str
+    notes: tuple[str, ...]
+
+
+def load_checkpoint(
+    folder: Path,
+    *,
+    tower: Tower | None = None,
+    dtype: str | None = None,
+    side_px: int | None = None,
+) -> Loaded:
+    """Load a checkpoint folder of any layout, or one tower of it.
+
+    ``dtype`` is one of float32, float16, bfloat16 (default: what suits the device);
+    ``side_px`` resamples the position table for another side than the checkpoint's.
+    Errors: CheckpointError for anything missing, left over or mis-shaped, by name; UsageError
+    for a tower or an option that this checkpoint does not have.
+    """
+    blas.warn_once()
+    weights = read_weights(folder)
+    config = complete_config(weights.logical_shapes(), weights.config)
+    network = build(config, tower)
+    chosen = dtype or default_dtype()
+    if chosen not in DTYPES:
+        raise UsageError(f"unknown dtype {chosen}", hint=f"one of: {', '.join(DTYPES)}")
+    notes = fill(network, weights, DTYPES[chosen])
+    if side_px is not None:
+        notes = (*notes, _resample(network, side_px))
+    network.eval()
+    return Loaded(network, network.config, weights, chosen, notes)
+
+
+def build(config: Config, tower: Tower | None = None) -> VisionEncoder | LiT:
+    """A network of these sizes, its weights not set yet."""
+    if isinstance(config, LiTConfig):
+        return LiT(config, ("image", "text") if tower is None else (tower,))
+    if tower == "text":
+        raise UsageError(
+            "this checkpoint has no text tower", hint="texts need the LiT checkpoint: --model lit"
+        )
+    return VisionEncoder(config)
+
+
+def fill(network: VisionEncoder | LiT, weights: Weights, dtype: mx.Dtype) -> tuple[str, ...]:
+    """Read the tensors this network has into it, one by one; returns what a user should know.
+
+    Errors: CheckpointError naming the tensors that are missing, left over or mis-shaped.
+    """
+    names = [name for name in weights.sources if _belongs(name, network)]
+    recorded = weights.quantization
+    on_cpu = mx.default_device().type == mx.DeviceType.cpu
+    if recorded and not on_cpu:
+        quantize.prepare(network, recorded, names)
+    found = weights.logical_shapes() if on_cpu else weights.shapes
+    parameters = cast("list[tuple[str, mx.array]]", tree_flatten(network.parameters()))
+    expected = {name: array.shape for name, array in parameters}
+    _check_coverage(expected, {name: found[name] for name in names if name in found})
+    arrays = _dense_arrays(weights, names) if recorded and on_cpu else weights.read(names)
+    network.load_weights([(name, _cast(name, array, dtype)) for name, array in arrays])
+    return (_UNPACKED_NOTE.format(**recorded),) if recorded and on_cpu else ()
+
+
+def _cast(name: str, array: mx.array, dtype: mx.Dtype) -> mx.array:
+    # Evaluated one by one: the array read from disk goes as soon as its cast is there.
+    if name == "log_logit_scale":
+        dtype = mx.float32  # in float16 its rounding alone would move a logit by 0.03
+    if array.dtype != mx.uint32:
+        array = array.astype(dtype)
+    mx.eval(array)
+    return array
+
+
+def default_dtype() -> str:
+    """float16 on M1 and M2, bfloat16 on later Metal and on CUDA, float32 on a CPU."""
+    if mx.default_device().type == mx.DeviceType.cpu:
+        return "float32"
+    architecture = str(mx.device_info().get("architecture", ""))
+    return "float16" if architecture.startswith(_WITHOUT_FAST_BFLOAT16) else "bfloat16"
+
+
+def _belongs(name: str, network: VisionEncoder | LiT) -> bool:
+    if name.startswith("image_"):
+        return hasattr(network, "image_encoder")
+    if name.startswith("text_"):
+        return hasattr(network, "text_encoder")
+    return True
+
+
+def _dense_arrays(weights: Weights, names: list[str]) -> Iterator[tuple[str, mx.array]]:
+    recorded = weights.quantization or {}
+    groups = {name: quantize.group(name, weights.sources) for name in names}
+    ordered = [part for name in names if not is_scale(name) for part in groups[name]]
+    arrays = weights.read(ordered)
+    for name, array in arrays:
+        if len(groups[name]) == 1:
+            yield name, array
+        else:
+            (_, scales), (_, biases) = next(arrays), next(arrays)
+            yield name, quantize.dequantize(array, scales, biases, recorded)
+
+
+def _check_coverage(
+    expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]
+) -> None:
+    missing = sorted(expected.keys() - found.keys())
+    extra = sorted(found.keys() - expected.keys())
+    if missing or extra:
+        parts = [f"missing: {', '.join(missing)}"] if missing else []
+        parts += [f"not part of this model: {', '.join(extra)}"] if extra else []
+        raise CheckpointError(f"tensors {'; '.join(parts)}", hint="fetch the checkpoint again")
+    for name, shape in found.items():
+        if shape != expected[name]:
+            raise CheckpointError(
+                f"the tensor {name} has the shape {shape}, this model needs {expected[name]}"
+            )
+
+
+def _resample(network: VisionEncoder | LiT, side_px: int) -> str:
+    encoder = network.image_encoder if isinstance(network, LiT) else network
+    published = encoder.config.image_size
+    encoder.resample_positions(side_px)
+    mx.eval(encoder.preprocessor.pos_embed)
+    if isinstance(network, LiT):
+        network.config = replace(network.config, vision_config=encoder.config)
+    return (
+        f"a {published} px checkpoint at {side_px} px: expect worse features (AIMv2 paper, "
+        "Table 6: the 448 model at 224 px falls from 87.9 to 78.9)"
+    )

@@ -1,0 +1,325 @@
+"""Tensors on disk: find the files, check their headers, name every tensor, read and write.
+
+Nothing is read until it is asked for, and each tensor is converted by itself, so that loading
+one tower reads only that tower and a change of dtype needs no second copy of the file.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import mlx.core as mx
+from safetensors import SafetensorError, safe_open
+
+from . import layouts
+from .errors import CheckpointError
+
+INDEX_FILE = "model.safetensors.index.json"
+# Which file of a folder is read when it holds several copies of the same weights.
+WEIGHT_FILES = (INDEX_FILE, "model.safetensors", "mlx_model.safetensors")
+SHARD_BYTES = 5 * 1000**3
+
+_PATCH_PROJECTION = "preprocessor.patchifier.proj.weight"
+_FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+_DTYPE_BYTES = _FLOATS | {"U32": 4}
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a safetensors header says of one tensor."""
+
+    file: Path
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes on disk."""
+        count = 1
+        for length in self.shape:
+            count *= length
+        return count * _DTYPE_BYTES[self.dtype]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A checkpoint's tensors by our names, not read yet.
+
+    ``sources`` are the tensors on disk that make one of ours (three where q, k and v are apart).
+    ``shapes`` are those after conversion to our layout; ``config`` is the ``config.json``.
+    """
+
+    folder: Path
+    layout: str
+    sources: Mapping[str, tuple[Header, ...]]
+    shapes: Mapping[str, tuple[int, ...]]
+    config: Mapping[str, Any]
+
+    @property
+    def quantization(self) -> Mapping[str, Any] | None:
+        """Bits and group size where the weights are quantised."""
+        return self.config.get("quantization")
+
+    @property
+    def dtype(self) -> str:
+        """The dtype most bytes of the floating-point tensors have, as safetensors spells it."""
+        sizes: dict[str, int] = {}
+        for header in self.headers():
+            if header.dtype in _FLOATS:
+                sizes[header.dtype] = sizes.get(header.dtype, 0) + header.size_bytes
+        return max(sizes, key=lambda dtype: sizes[dtype])
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all tensors on disk."""
+        return sum(header.size_bytes for header in self.headers())
+
+    def headers(self) -> Iterator[Header]:
+        """Every tensor on disk."""
+        return (header for group in self.sources.values() for header in group)
+
+    def logical_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes before quantisation, without the scales: what a configuration is read from."""
+        bits = self.quantization["bits"] if self.quantization else 32
+        return {
+            name: (*shape[:-1], shape[-1] * 32 // bits)
+            if self.sources[name][0].dtype == "U32"
+            else shape
+            for name, shape in self.shapes.items()
+            if not is_scale(name)
+        }
+
+    def read(self, names: Iterable[str]) -> Iterator[tuple[str, mx.array]]:
+        """Our tensors, lazily; one that is not evaluated is not read from disk."""
+        files: dict[Path, dict[str, mx.array]] = {}
+        for name in names:
+            parts = []
+            for header in self.sources[name]:
+                if header.file not in files:
+                    files[header.file] = _load_lazily(header.file)
+                # pop: what has been handed over must not be kept alive here
+                parts.append(files[header.file].pop(header.name))
+            array = parts[0] if len(parts) == 1 else mx.concatenate(parts, axis=0)
+            yield name, _to_ours(name, array, self.shapes[name])
+
+
+def is_scale(name: str) -> bool:
+    """Whether a tensor is the scales or biases that go with a quantised weight."""
+    return name.endswith((".scales", ".biases"))
+
+
+def read_config_file(folder: Path) -> dict[str, Any]:
+    """``config.json`` of a folder; empty where there is none.
+
+    Errors: CheckpointError where it is not a JSON object.
+    """
+    path = folder / "config.json"
+    if not path.exists():
+        return {}
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path} is not a JSON object")
+    quantization = config.get("quantization")
+    if quantization is not None and not _is_quantization(quantization):
+        raise CheckpointError(
+            f"{path}: quantization is {quantization!r}",
+            hint='expected like {"group_size": 64, "bits": 4}',
+        )
+    return config
+
+
+def read_weights(folder: Path) -> Weights:
+    """Every tensor of a checkpoint folder, named and accounted for, none of them read.
+
+    Errors: CheckpointError for a folder without safetensors, a malformed header, an index that
+    leads out of the folder, or a tensor that no rule of the layout names.
+    """
+    config = read_config_file(folder)
+    headers = [header for file in weight_files(folder) for header in _read_header(file)]
+    layout = layouts.recognise(header.name for header in headers)
+    sources = _match(headers, layout, quantized=bool(config.get("quantization")))
+    shapes = {name: _our_shape(name, group) for name, group in sources.items()}
+    return Weights(folder, _layout_name(layout, folder, sources), sources, shapes, config)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files that hold one copy of the weights."""
+    for name in WEIGHT_FILES:
+        path = folder / name
+        if path.exists():
+            return _shards(path) if name == INDEX_FILE else [path]
+    others = sorted(folder.glob("*.safetensors"))
+    if len(others) == 1:
+        return others
+    found = ", ".join(path.name for path in others) or "none"
+    raise CheckpointError(
+        f"{folder} has no {WEIGHT_FILES[1]} (safetensors files there: {found})",
+        hint="give a folder with config.json and model.safetensors, or a name: aimv2 models",
+    )
+
+
+def write_weights(
+    folder: Path,
+    sizes_bytes: Mapping[str, int],
+    tensors: Callable[[list[str]], Iterable[tuple[str, mx.array]]],
+) -> None:
+    """Write tensors in our layout, in shards above 5 GB, one shard in memory at a time.
+
+    ``tensors`` yields (name, array) for a list of names.
+    """
+    shards: list[list[str]] = [[]]
+    filled = 0
+    for name, size_bytes in sizes_bytes.items():
+        if filled and filled + size_bytes > SHARD_BYTES:
+            shards.append([])
+            filled = 0
+        shards[-1].append(name)
+        filled += size_bytes
+    file_of: dict[str, str] = {}
+    for number, names in enumerate(shards, 1):
+        single = len(shards) == 1
+        file = (
+            "model.safetensors" if single else f"model-{number:05}-of-{len(shards):05}.safetensors"
+        )
+        mx.save_safetensors(str(folder / file), dict(tensors(names)), {"format": "mlx"})
+        file_of |= dict.fromkeys(names, file)
+    if len(shards) > 1:
+        index = {"metadata": {"total_size": sum(sizes_bytes.values())}, "weight_map": file_of}
+        (folder / INDEX_FILE).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def _load_lazily(file: Path) -> dict[str, mx.array]:
+    return cast("dict[str, mx.array]", mx.load(str(file), format="safetensors"))
+
+
+def _is_quantization(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.get("bits") in (2, 3, 4, 5, 6, 8)
+        and value.get("group_size") in (32, 64, 128)
+    )
+
+
+def _shards(index: Path) -> list[Path]:
+    try:
+        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        names = sorted(set(weight_map.values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{index} is not a weights index: {error!r}") from error
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):
+            raise CheckpointError(f"{index} points outside its folder: {name!r}")
+        if not (index.parent / name).exists():
+            raise CheckpointError(
+                f"{index} names {name}, which is not there", hint="fetch the checkpoint again"
+            )
+    shards = [index.parent / name for name in names]
+    present = {header.name: header.file.name for shard in shards for header in _read_header(shard)}
+    for tensor, name in weight_map.items():
+        if present.get(tensor) != name:
+            raise CheckpointError(f"{index} promises {tensor} in {name}: it is not there")
+    return shards
+
+
+def _read_header(file: Path) -> list[Header]:
+    try:
+        with safe_open(str(file), framework="np") as tensors:
+            slices = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118
+            return [
+                Header(file, name, part.get_dtype(), tuple(part.get_shape()))
+                for name, part in slices.items()
+            ]
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{file} is not a readable safetensors file: {error}",
+            hint="fetch the checkpoint again",
+        ) from error
+
+
+def _match(
+    headers: list[Header], layout: layouts.Layout, *, quantized: bool
+) -> dict[str, tuple[Header, ...]]:
+    found: dict[str, dict[int | None, Header]] = {}
+    for header in headers:
+        match = _match_one(header, layout, quantized)
+        taken = found.setdefault(match.target, {})
+        if match.part in taken:
+            raise CheckpointError(
+                f"{header.name} and {taken[match.part].name} are both {match.target}"
+            )
+        taken[match.part] = header
+    for target, parts in found.items():
+        if set(parts) not in ({None}, {0, 1, 2}):
+            names = ", ".join(header.name for header in parts.values())
+            raise CheckpointError(f"{target} needs q, k and v: there is only {names}")
+    return {
+        target: tuple(parts[key] for key in sorted(parts, key=lambda part: part or 0))
+        for target, parts in found.items()
+    }
+
+
+def _match_one(header: Header, layout: layouts.Layout, quantized: bool) -> layouts.Match:
+    name, suffix = header.name, ""
+    if quantized and is_scale(name):
+        name, _, suffix = name.rpartition(".")
+        name, suffix = f"{name}.weight", f".{suffix}"
+    match = layout.match(name)
+    if match is None:
+        raise CheckpointError(
+            f"{header.file.name}: the tensor {header.name} is not one of an AIMv2 checkpoint "
+            f"in the {layout.name} layout"
+        )
+    packed = quantized and header.dtype == "U32" and not suffix
+    if header.dtype not in _FLOATS and not packed:
+        raise CheckpointError(f"{header.file.name}: {header.name} has the dtype {header.dtype}")
+    if suffix:
+        return layouts.Match(match.target.removesuffix(".weight") + suffix, match.part)
+    return match
+
+
+def _our_shape(name: str, group: tuple[Header, ...]) -> tuple[int, ...]:
+    shape = group[0].shape
+    if len(group) > 1:
+        for header in group[1:]:
+            if header.shape[1:] != shape[1:] or header.shape[0] != shape[0]:
+                raise CheckpointError(
+                    f"the tensor {header.name} has the shape {header.shape}, "
+                    f"{group[0].name} has {shape}"
+                )
+        return (len(group) * shape[0], *shape[1:])
+    if name.endswith(_PATCH_PROJECTION) and _is_torch_convolution(shape):
+        return (shape[0], shape[2], shape[3], shape[1])
+    if name.endswith("preprocessor.pos_embed") and len(shape) == 2:
+        return (1, *shape)
+    return shape
+
+
+def _is_torch_convolution(shape: tuple[int, ...]) -> bool:
+    # (O, I, P, P) in torch, (O, P, P, I) in MLX: names are the same, only the square tells.
+    return len(shape) == 4 and shape[2] == shape[3] and shape[1] != shape[2]
+
+
+def _to_ours(name: str, array: mx.array, shape: tuple[int, ...]) -> mx.array:
+    if name.endswith(_PATCH_PROJECTION) and tuple(array.shape) != shape:
+        return array.transpose(0, 2, 3, 1)
+    return array.reshape(shape)
+
+
+def _layout_name(
+    layout: layouts.Layout, folder: Path, sources: Mapping[str, tuple[Header, ...]]
+) -> str:
+    if layout is not layouts.APPLE:
+        return layout.name
+    projection = next((h for n, (h, *_) in sources.items() if n.endswith(_PATCH_PROJECTION)), None)
+    if projection is not None and _is_torch_convolution(projection.shape):
+        return "Apple torch"
+    first = next(iter(sources.values()))[0].file
+    with safe_open(str(first), framework="np") as tensors:
+        ours = (tensors.metadata() or {}).get("format") == "mlx" and first.name.startswith("model")
+    return "mlx-aimv2" if ours else "Apple MLX"
