@@ -42,3 +42,7 @@ class OutputError(Aimv2Error):
 
 class NumericsError(Aimv2Error):
     """A result that is not finite, in the widest dtype too."""
+
+
+class Aimv2Warning(UserWarning):
+    """Something a user should know although the work goes on."""
