@@ -1,0 +1,157 @@
+"""The ``aimv2`` command: its subcommands, and the one place where errors become exit codes.
+
+A subcommand's module is imported when it is asked for, so that help stays fast. It holds a
+function of the command's name, which returns an exit code or nothing, and EXAMPLES for its help.
+"""
+
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from . import output
+from .explain import FAILED, INTERRUPTED, USAGE, explain
+
+# Name, and its line in `aimv2 --help`; the module and its function have the command's name.
+COMMANDS = {
+    "embed": "Turn images or texts into embeddings.",
+    "classify": "Say which labels fit images.",
+    "convert": "Convert a checkpoint to this project's layout, or quantise it.",
+    "info": "Tell what a checkpoint is and what it needs.",
+    "models": "List the published checkpoints and which are here already.",
+    "doctor": "Check this installation.",
+}
+EXAMPLES = """
+aimv2 embed photos --out photos.npz
+aimv2 classify photos/*.jpg --labels "dog,cat"
+aimv2 embed drawing.png --model demo --out -
+"""
+
+_EVERYWHERE = ("quiet", "debug")  # options before and after a command's name
+
+
+class Commands(TyperGroup):
+    """The group of commands, of which only the one that is asked for is loaded."""
+
+    def get_params(self, ctx: Any) -> Any:
+        flags = super().get_params(ctx)
+        for flag in flags:
+            flag.default = False  # Typer converts a None with pydantic, which takes 100 ms
+        return flags
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] in COMMANDS:
+            command = load_command(args[0])
+            command.params += [option for option in self.params if option.name in _EVERYWHERE]
+            self.add_command(command)
+        return super().resolve_command(ctx, args)
+
+
+def load_command(name: str) -> Any:
+    """The command of that name, with its examples at the end of its help."""
+    module = import_module(f".{name}", __package__)
+    alone = typer.Typer(rich_markup_mode=None, add_completion=False)
+    alone.command(name, epilog=_epilog(module.EXAMPLES))(getattr(module, name))
+    return typer.main.get_command(alone)
+
+
+def build() -> Any:
+    """The whole command; its subcommands are known by name only."""
+    app = typer.Typer(
+        cls=Commands,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["--help", "-h"]},
+        epilog=_epilog(EXAMPLES),
+    )
+    app.callback()(_aimv2)
+    for name, summary in COMMANDS.items():
+        app.command(name, help=summary)(_not_loaded)
+    return typer.main.get_command(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; no error passes this point."""
+    output.start()
+    with output.warnings_as_notes():
+        try:
+            code = _run(sys.argv[1:] if arguments is None else arguments)
+            output.finish()
+        except (Exception, KeyboardInterrupt) as error:
+            code = _report(error)
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        code = build().main(arguments or ["--help"], prog_name="aimv2", standalone_mode=False)
+    except SystemExit as stop:  # Typer ends so after completion, and when a pipe is closed
+        code = stop.code
+    if code == INTERRUPTED:  # Typer's answer to KeyboardInterrupt
+        raise KeyboardInterrupt
+    return int(code or 0) if arguments else USAGE
+
+
+def _report(error: BaseException) -> int:
+    if isinstance(error, BrokenPipeError):
+        output.abandon()
+        return FAILED
+    if output.is_debug():
+        traceback.print_exception(error)
+    message, hint, code = explain(error)
+    output.error(message, hint)
+    if isinstance(error, OSError):
+        output.abandon()  # it may be stdout that cannot be written
+    return code
+
+
+def _aimv2(
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet",
+            help="Print errors and data only.",
+            callback=lambda is_asked: is_asked and output.set_quiet(),
+            expose_value=False,
+        ),
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug",
+            help="Show the traceback of an error.",
+            callback=lambda is_asked: is_asked and output.set_debug(),
+            expose_value=False,
+        ),
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Show the version and exit.",
+            callback=lambda is_asked: is_asked and _show_version(),
+            is_eager=True,
+            expose_value=False,
+        ),
+    ] = False,
+) -> None:
+    """Apple's AIMv2 encoders on a Mac: images and texts in, embeddings and labels out."""
+
+
+def _show_version() -> None:
+    from importlib.metadata import version  # noqa: PLC0415
+
+    output.line(f"aimv2 {version('mlx-aimv2')}")
+    raise typer.Exit
+
+
+def _not_loaded() -> None:
+    """Stands for a command in a list of them."""
+
+
+def _epilog(examples: str) -> str:
+    lines = "\n".join(f"  {line}" for line in examples.strip().splitlines())
+    return f"\b\nExamples:\n{lines}"  # \b: keep these lines apart

@@ -1,0 +1,65 @@
+"""An error to what a person should read: one line, the next thing to do, and an exit code."""
+
+import errno
+import os
+from typing import Any
+
+import typer
+
+from mlx_aimv2.errors import Aimv2Error
+
+FAILED, USAGE, SOME_FAILED, INTERRUPTED = 1, 2, 3, 130
+
+_DEBUG_HINT = "run again with --debug to see where it happened"
+_MEMORY_HINT = "try a smaller batch, or a smaller or quantised checkpoint"
+_DISK_ACCESS_HINT = (
+    "on a Mac, allow your terminal in System Settings → Privacy & Security → Full Disk Access, "
+    "then open a new window of it"
+)
+_SYSTEM_HINTS = {
+    errno.ENOSPC: "make room on the disk, then run the command again",
+    errno.EDQUOT: "your quota is used up: make room, then run the command again",
+    errno.EACCES: "check who may read and write there: ls -ld",
+    errno.EPERM: _DISK_ACCESS_HINT,  # macOS says so of Pictures, Desktop and Documents
+    errno.EROFS: "the disk is read-only: write somewhere else",
+    errno.EMFILE: "allow more open files: ulimit -n 4096",
+}
+
+Explanation = tuple[str, str, int]
+
+
+def explain(error: BaseException) -> Explanation:
+    """Message, hint and exit code."""
+    match error:
+        case Aimv2Error():
+            explanation = str(error), error.hint or _cause_hint(error), error.exit_code
+        case typer.TyperException():
+            explanation = _explain_usage(error)
+        case typer.Abort():
+            explanation = "nothing was done", "", FAILED
+        case KeyboardInterrupt():
+            explanation = "stopped", "", INTERRUPTED
+        case MemoryError():
+            explanation = "MemoryError: there is not enough memory", _MEMORY_HINT, FAILED
+        case OSError(strerror=str(reason)):
+            hint = _SYSTEM_HINTS.get(error.errno or 0, _DEBUG_HINT)
+            of_file = "" if error.filename is None else f": {_name(error.filename)}"
+            explanation = f"{type(error).__name__}: {reason}{of_file}", hint, FAILED
+        case _:
+            explanation = f"{type(error).__name__}: {error}".strip(": "), _DEBUG_HINT, FAILED
+    return explanation
+
+
+def _explain_usage(error: typer.TyperException) -> Explanation:
+    context: Any = getattr(error, "ctx", None)
+    command = context.command_path if context else "aimv2"
+    return error.format_message(), f"{command} --help", error.exit_code
+
+
+def _cause_hint(error: BaseException) -> str:
+    cause = error.__cause__
+    return _SYSTEM_HINTS.get(cause.errno or 0, "") if isinstance(cause, OSError) else ""
+
+
+def _name(filename: object) -> str:
+    return os.fsdecode(filename) if isinstance(filename, bytes) else str(filename)

@@ -1,0 +1,75 @@
+"""Options that more than one command has, each written once.
+
+``--quiet`` and ``--debug`` are not here: ``app.py`` adds them to every command.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mlx_aimv2.checkpoints import CHECKPOINTS
+
+from . import output
+
+if TYPE_CHECKING:
+    from mlx_aimv2.hub import Download
+
+Dtype = Literal["float32", "float16", "bfloat16"]
+
+
+def complete_model(incomplete: str) -> Iterator[tuple[str, str]]:
+    """Names a checkpoint goes by: aliases first, full names once ``aimv2-`` is typed."""
+    names = [(checkpoint.alias, checkpoint.name) for checkpoint in CHECKPOINTS]
+    names += [("demo", "the small model in this package; it knows drawings, not photographs")]
+    if incomplete:
+        names += [(checkpoint.name, f"= {checkpoint.alias}") for checkpoint in CHECKPOINTS]
+    return (pair for pair in names if pair[0].startswith(incomplete))
+
+
+def path(text: str) -> str:
+    """A path as it was typed: Typer's own strings refuse names that are not UTF-8."""
+    return os.fspath(text)
+
+
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="An alias or name (see `aimv2 models`), a hub id[@revision], or a folder.",
+        parser=path,
+        metavar="SOURCE",
+        autocompletion=complete_model,
+    ),
+]
+DtypeOption = Annotated[
+    Dtype | None,
+    typer.Option(
+        "--dtype",
+        help="Precision to compute in. Default: what suits this device.",
+        metavar="float32|float16|bfloat16",
+        show_default=False,
+    ),
+]
+YesOption = Annotated[
+    bool, typer.Option("--yes", "-y", help="Download weights without being asked first.")
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print JSON, one object per line, with a schema number.")
+]
+
+
+def confirm_download(yes: bool) -> "Callable[[Download], bool]":
+    """What ``load`` and ``resolve`` ask before weights are fetched: a person, or nobody."""
+
+    def confirm(download: "Download") -> bool:
+        licence = f", licence {download.licence}" if download.licence else ""
+        text = f"{download.repo_id}: {output.size(download.size_bytes)}{licence}"
+        if yes or not output.is_interactive():
+            output.say(f"downloading {text}")
+            return True
+        return output.ask(f"Download {text}?")
+
+    return confirm

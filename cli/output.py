@@ -1,0 +1,290 @@
+"""What the command says, and where: data on stdout, everything else on stderr."""
+
+import json
+import os
+import shutil
+import sys
+import time
+import unicodedata
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from mlx_aimv2.errors import Aimv2Warning
+
+SCHEMA = 1  # of every JSON line; it changes when a field changes its meaning
+
+_BOLD, _RED, _YELLOW, _CYAN = "1", "1;31", "33", "36"
+_ESCAPED = {"Cc", "Cs", "Zl", "Zp"}  # control characters, surrogates, line separators
+_REDRAW_S = 0.1
+
+
+@dataclass
+class _State:
+    quiet: bool = False
+    debug: bool = False
+    noted: set[str] = field(default_factory=set)
+    has_open_line: bool = False  # a progress line that the next message must wipe
+
+
+_state = _State()
+
+
+def start() -> None:
+    """Forget the options of an earlier run, and let no character break an output stream."""
+    global _state
+    _state = _State()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def set_quiet() -> None:
+    """From now on print errors and data only."""
+    _state.quiet = True
+
+
+def set_debug() -> None:
+    """From now on show the tracebacks of errors."""
+    _state.debug = True
+
+
+def is_debug() -> bool:
+    """Whether ``--debug`` was given."""
+    return _state.debug
+
+
+# Data
+
+
+def line(text: str = "") -> None:
+    """One line of data."""
+    _wipe()
+    print(text, file=sys.stdout)
+
+
+def record(fields: Mapping[str, Any]) -> None:
+    """One JSON line of data, with the schema number first."""
+    line(json_line({"schema": SCHEMA, **fields}, ascii_only=not _is_utf8(sys.stdout)))
+
+
+def json_line(fields: Mapping[str, Any], *, ascii_only: bool = False) -> str:
+    """A JSON object on one line, in UTF-8 whatever names are in it.
+
+    A name that is not UTF-8 comes back from ``json.loads`` as ``os.fsdecode`` made it.
+    """
+    text = json.dumps(fields, ensure_ascii=ascii_only, allow_nan=False)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def table(
+    rows: Iterable[Sequence[str]], columns: Sequence[str] = (), right: Sequence[int] = ()
+) -> None:
+    """Aligned columns, with a heading if ``columns`` names them; ``right`` are aligned right."""
+    lines = [list(columns)] if columns else []
+    lines += [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(_width, cells)) for cells in zip(*lines, strict=True)]
+    for number, cells in enumerate(lines):
+        padded = [_pad(cell, widths[column], column in right) for column, cell in enumerate(cells)]
+        text = "  ".join(padded).rstrip()
+        line(paint(text, _BOLD, sys.stdout) if columns and number == 0 else text)
+
+
+def finish() -> None:
+    """Write out what is still held back, so that a full disk or a closed pipe shows in time."""
+    _wipe()
+    sys.stdout.flush()
+
+
+def abandon() -> None:
+    """Give stdout up: nobody reads it, and Python would complain about that as it ends."""
+    with suppress(OSError, ValueError):  # raised where stdout has no file behind it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+# Talk
+
+
+def say(text: str) -> None:
+    """Tell the user something, unless they asked for quiet."""
+    if not _state.quiet:
+        _write(printable(text))
+
+
+def note(text: str) -> None:
+    """Something worth knowing, said once however often it happens."""
+    if text not in _state.noted:
+        _state.noted.add(text)
+        _labelled("note", _YELLOW, text, is_talk=True)
+
+
+def error(message: str, hint: str = "") -> None:
+    """What went wrong and the next thing to do."""
+    _labelled("error", _RED, message)
+    if hint:
+        _labelled("hint", _CYAN, hint)
+
+
+def failure(name: str, reason: str) -> None:
+    """One input that could not be used; the others go on."""
+    _write(f"{printable(name)}: {printable(reason.removeprefix(f'{name}: '))}")
+
+
+def is_interactive() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask(question: str) -> bool:
+    """A yes or no question to whoever sits at the terminal."""
+    _wipe()
+    sys.stderr.write(f"{printable(question)} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+@contextmanager
+def warnings_as_notes() -> Iterator[None]:
+    """Inside it this package's warnings become notes; those of others show with ``--debug``."""
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if issubclass(category, Aimv2Warning):
+            note(str(message))
+        elif _state.debug:
+            _write(f"{filename}:{lineno}: {category.__name__}: {message}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.simplefilter("always", Aimv2Warning)
+        warnings.showwarning = show
+        yield
+
+
+class Progress:
+    """A line on the terminal that counts; on anything else it prints nothing."""
+
+    def __init__(self, verb: str, total: int | None = None) -> None:
+        self._verb = verb
+        self._total = total
+        self._done = 0
+        self._started_s = self._drawn_s = time.monotonic()
+        self._is_shown = not _state.quiet and is_terminal(sys.stderr)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _wipe()
+
+    def advance(self, count: int = 1) -> None:
+        """Count so many more as done."""
+        self._done += count
+        now_s = time.monotonic()
+        if self._is_shown and now_s - self._drawn_s >= _REDRAW_S:
+            self._drawn_s = now_s
+            text = self._text(now_s - self._started_s)
+            _wipe()
+            sys.stderr.write(text[: shutil.get_terminal_size().columns - 1])
+            sys.stderr.flush()
+            _state.has_open_line = True
+
+    def _text(self, elapsed_s: float) -> str:
+        rate = self._done / elapsed_s
+        of_total = f"/{self._total}" if self._total else ""
+        text = f"{self._verb} {self._done}{of_total}, {rate:.1f}/s"
+        if self._total and rate:
+            text += f", {duration((self._total - self._done) / rate)} left"
+        return text
+
+
+# Formats
+
+
+def printable(text: str) -> str:
+    r"""Text on one line: bytes that are not UTF-8 and control characters as ``\udcff``, ``\n``."""
+    return "".join(
+        char.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(char) in _ESCAPED
+        else char
+        for char in text
+    )
+
+
+def size(size_bytes: float) -> str:
+    """Bytes as people read them, in powers of 1000: ``1.2 GB``."""
+    for unit in ("B", "kB", "MB"):
+        if size_bytes < 999.5:
+            return f"{size_bytes:.3g} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:.2f} GB" if size_bytes < 10 else f"{size_bytes:.1f} GB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people read them: ``12 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a line on it can be drawn again."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, colour: str, stream: TextIO) -> str:
+    """The text in a colour, where the stream shows colours and nobody forbids them."""
+    if is_terminal(stream) and not os.environ.get("NO_COLOR"):
+        return f"\x1b[{colour}m{text}\x1b[0m"
+    return text
+
+
+def _labelled(label: str, colour: str, text: str, *, is_talk: bool = False) -> None:
+    if not (is_talk and _state.quiet):
+        _write(f"{paint(f'{label}:', colour, sys.stderr)} {printable(text)}")
+
+
+def _write(text: str) -> None:
+    _wipe()
+    print(text, file=sys.stderr, flush=True)
+
+
+def _wipe() -> None:
+    if _state.has_open_line:
+        _state.has_open_line = False
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
+
+
+def _is_utf8(stream: TextIO) -> bool:
+    return (stream.encoding or "").lower().replace("-", "") == "utf8"
+
+
+def _width(text: str) -> int:
+    # Columns on a terminal: wide characters take two, combining ones none.
+    return sum(
+        0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
+        for char in text
+    )
+
+
+def _pad(text: str, width: int, is_right: bool) -> str:
+    space = " " * (width - _width(text))
+    return space + text if is_right else text + space
