@@ -1,5 +1,51 @@
-"""Apple's AIMv2 vision encoders on a Mac, with MLX."""
+"""Apple's AIMv2 vision encoders on a Mac, with MLX.
+
+import mlx_aimv2 as aimv2
+
+model = aimv2.load("lit")
+model.embed_images(["a.jpg"])
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from . import blas
 
+if TYPE_CHECKING:
+    from .embedder import Item as Item
+    from .errors import Aimv2Error as Aimv2Error
+    from .errors import Aimv2Warning as Aimv2Warning
+    from .layers import EncoderOutput as EncoderOutput
+    from .model import Model as Model
+    from .model import ModelOutput as ModelOutput
+    from .model import load as load
+
 blas.preload()
+
+# Where each public name lives; imported when it is first used, so that `aimv2 --help` is quick.
+_PUBLIC = {
+    "Aimv2Error": "errors",
+    "Aimv2Warning": "errors",
+    "EncoderOutput": "layers",
+    "Item": "embedder",
+    "Model": "model",
+    "ModelOutput": "model",
+    "load": "model",
+}
+__all__ = [*_PUBLIC]  # noqa: PLE0604  (names from the table)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415
+
+        return version("mlx-aimv2")
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_PUBLIC[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC, "__version__"])

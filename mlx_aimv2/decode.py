@@ -1,0 +1,112 @@
+"""Images decoded ahead of the model, on mlx-data's threads, in order."""
+
+import atexit
+import os
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import mlx.data as dx
+import numpy as np
+from numpy.typing import NDArray
+
+from . import image
+from .errors import Aimv2Error, ImageError
+from .image import ImageSource
+
+# A Buffer holds its whole list, so a long run is cut into Buffers of this many images.
+_CHUNK = 512
+_NOTHING = np.zeros(0, np.uint8)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One image ready for the model, or the reason why it is not.
+
+    Shapes: pixels (H, W, 3) uint8; empty where there is an error.
+    """
+
+    index: int
+    source: ImageSource
+    pixels: NDArray[np.uint8]
+    error: Aimv2Error | None = None
+    note: str | None = None
+
+
+Fit = Callable[[ImageSource], tuple[NDArray[np.uint8], str | None]]
+
+
+def decode(
+    sources: Iterable[ImageSource], fit: Fit, *, threads: int | None = None, ahead: int = 16
+) -> Iterator[Decoded]:
+    """Every source through ``fit``, in order, at most ``ahead`` of them waiting.
+
+    ``fit`` runs on the threads; whatever it raises becomes that image's error. Sources are taken
+    from the iterable as they are needed, so it may be endless.
+    """
+    threads = threads or available_threads()
+    iterator = iter(sources)
+    start = 0
+    while chunk := list(islice(iterator, _CHUNK)):
+        prefetch = _Prefetch(chunk, fit, threads, ahead)
+        try:
+            for offset, source in enumerate(chunk):
+                yield prefetch.take(start + offset, offset, source)
+        finally:
+            prefetch.close()
+        start += len(chunk)
+
+
+def available_threads() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class _Prefetch:
+    """One Buffer on its way through the threads."""
+
+    def __init__(self, chunk: list[ImageSource], fit: Fit, threads: int, ahead: int) -> None:
+        self._remarks: dict[int, tuple[Aimv2Error | None, str | None]] = {}
+        remarks = self._remarks  # not self: the stream must not keep its own closer alive
+
+        def transform(offset: NDArray[np.int64]) -> NDArray[np.uint8]:
+            number = int(offset)
+            try:
+                pixels, note = fit(chunk[number])
+            except Aimv2Error as error:
+                remarks[number] = (error, None)
+            except Exception as error:  # in a C++ thread it would end the process
+                name = image.describe(chunk[number])
+                remarks[number] = (ImageError(f"{name}: {type(error).__name__}: {error}"), None)
+            else:
+                if note:
+                    remarks[number] = (None, note)
+                return np.require(pixels, requirements=["C", "W"])
+            return _NOTHING.copy()
+
+        buffer = dx.buffer_from_vector([{"offset": offset} for offset in range(len(chunk))])
+        self._stream = buffer.key_transform("offset", transform, "pixels").ordered_prefetch(
+            max(ahead, threads), threads
+        )
+        _live.add(self)
+
+    def take(self, index: int, offset: int, source: ImageSource) -> Decoded:
+        sample = next(self._stream)
+        error, note = self._remarks.pop(offset, (None, None))
+        return Decoded(index, source, sample["pixels"], error, note)
+
+    def close(self) -> None:
+        self._stream = None
+
+
+# A prefetching stream that is alive when the interpreter goes crashes it: close them all before.
+_live: "weakref.WeakSet[_Prefetch]" = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for prefetch in list(_live):
+        prefetch.close()

@@ -1,0 +1,358 @@
+"""A loaded checkpoint that turns many images or texts into embeddings."""
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Literal, cast
+
+import mlx.core as mx
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from . import batches, patches, worker
+from .batches import Floats, Pixels
+from .config import LiTConfig, VisionConfig
+from .errors import Aimv2Error, Aimv2Warning, NumericsError, UsageError
+from .image import MAX_PIXELS, ImageSource, Preset, describe
+from .lit import LiT, normalize
+from .loader import Loaded
+from .plan import ImageOptions, Plan, Pooling, make_plan
+from .text import TextEncoder
+from .tokenizer import Tokenizer
+from .vision import VisionEncoder
+
+_TEXT_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image of a stream: its embedding, or the error that took its place.
+
+    Shapes: embedding (D,), or (rows, columns, D) with pooling "none"; float32.
+    """
+
+    index: int
+    source: ImageSource
+    embedding: mx.array | None
+    error: Aimv2Error | None = None
+    note: str | None = None
+
+    @property
+    def path(self) -> str:
+        """The image's printable name."""
+        return describe(self.source)
+
+
+class Embedder:
+    """Images and texts to embeddings, by one checkpoint.
+
+    Every method may be called from any thread; results are evaluated float32 arrays.
+    """
+
+    def __init__(self, loaded: Loaded, folder: Path) -> None:
+        self.folder = folder
+        self.network = loaded.network
+        self.weights = loaded.weights
+        self.notes = loaded.notes
+        self.dtype = loaded.dtype
+        self.widened_from: str | None = None
+        self._tokenizer: Tokenizer | None = None
+
+    @property
+    def config(self) -> VisionConfig | LiTConfig:
+        """The sizes of the network, with transformers' names."""
+        return self.network.config
+
+    @property
+    def has_text(self) -> bool:
+        """Whether texts can be embedded."""
+        return hasattr(self.network, "text_encoder")
+
+    @property
+    def vision(self) -> VisionEncoder:
+        """The vision encoder. Errors: UsageError where only the text tower was loaded."""
+        if isinstance(self.network, VisionEncoder):
+            return self.network
+        if not hasattr(self.network, "image_encoder"):
+            raise UsageError("only the text tower is loaded", hint='load it without tower="text"')
+        return self.network.image_encoder
+
+    @property
+    def text(self) -> TextEncoder:
+        """The text encoder. Errors: UsageError where there is none, or it was not loaded."""
+        return self._lit().text_encoder
+
+    @property
+    def logit_scale(self) -> float:
+        """The factor on cosine similarities. Errors: UsageError where there is no text tower."""
+        return worker.run(lambda: cast(float, self._lit().logit_scale.item()))
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer, read from the checkpoint's folder when it is first needed."""
+        if self._tokenizer is None:
+            config = self.text.config
+            self._tokenizer = Tokenizer.from_folder(
+                self.folder,
+                max_length=config.max_position_embeddings,
+                eos_token_id=config.eos_token_id,
+            )
+        return self._tokenizer
+
+    def plan(self, options: ImageOptions) -> Plan:
+        """What these options mean for this checkpoint.
+
+        Errors: UsageError for options that do not fit it or each other.
+        """
+        return make_plan(options, self.vision.config, self.folder)
+
+    def width(self, plan: Plan) -> int:
+        """Length of an image embedding under this plan."""
+        if plan.pooling == "head" and isinstance(self.config, LiTConfig):
+            return self.config.projection_dim
+        return plan.vision.hidden_size
+
+    def preprocess(
+        self, image: ImageSource, *, preset: str = "hub", max_patches: int | None = None
+    ) -> mx.array:
+        """One image as the encoder takes it.
+
+        Shapes: (S, S, 3) for a fixed-size checkpoint, (H, W, 3) of whole patches for a native one.
+        Units: normalised RGB, float32.
+        Errors: ImageError for an image that cannot be read.
+        """
+        plan = self.plan(ImageOptions(preset=preset, max_patches=max_patches))
+        pixels, note = plan.fit(image)
+        _warn(note, image)
+
+        def compute() -> mx.array:
+            normalized = _normalized(mx.array(pixels), plan.preset)
+            mx.eval(normalized)
+            return normalized
+
+        return worker.run(compute)
+
+    def tokenize(self, texts: Sequence[str] | str) -> mx.array:
+        """Ids of texts, each ending with the end token, padded with it to the longest.
+
+        Shapes: n texts -> (n, N) int32. Errors: TextError for what is not a text.
+        """
+        return mx.array(self.tokenizer.encode([texts] if isinstance(texts, str) else texts))
+
+    def embed_images(
+        self,
+        images: Iterable[ImageSource] | ImageSource,
+        *,
+        normalize: bool = True,
+        pooling: Pooling | None = None,
+        preset: str = "hub",
+        tiles: int = 1,
+        max_patches: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+        batch_size: int | None = None,
+        threads: int | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
+    ) -> mx.array | list[mx.array]:
+        """Embeddings of images: by the head and projection, or the mean over patches.
+
+        ``pooling``: "head" is a LiT checkpoint's default, "mean" every other's; "none" returns
+        a list of patch grids, not normalised. ``tiles`` encodes an image at 2 x 2 or 3 x 3 times
+        the side. ``on_error="skip"`` leaves out, with a warning, what cannot be read.
+        Shapes: (n, P) with the head, (n, D) with the mean; "none": n of (rows, columns, D).
+        Errors: the first image's error, unless skipped; UsageError for options that do not fit.
+        """
+        if on_error not in ("raise", "skip"):
+            raise UsageError(f"on_error is {on_error!r}", hint="'raise' or 'skip'")
+        options = ImageOptions(
+            normalize, pooling, preset, tiles, max_patches, max_pixels, batch_size, threads
+        )
+        plan = self.plan(options)
+        embeddings = []
+        for row in self._rows(_as_list(images), plan):
+            if row.error is not None and on_error == "raise":
+                raise row.error
+            if row.values is None:
+                warnings.warn(f"skipped: {row.error}", Aimv2Warning, stacklevel=2)
+            else:
+                embeddings.append(row.values)
+                _warn(row.note, row.source)
+        if plan.pooling == "none":
+            return [mx.array(grid) for grid in embeddings]
+        return _table(embeddings, self.width(plan))
+
+    def stream(
+        self,
+        images: Iterable[ImageSource],
+        *,
+        normalize: bool = True,
+        pooling: Pooling | None = None,
+        preset: str = "hub",
+        tiles: int = 1,
+        max_patches: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+        batch_size: int | None = None,
+        threads: int | None = None,
+    ) -> Iterator[Item]:
+        """Items in the order of the images, as they are done; memory stays flat over any number.
+
+        An image that cannot be read becomes an item with an error; nothing is raised for it.
+        Options as for :meth:`embed_images`. Errors: UsageError for options that do not fit.
+        """
+        options = ImageOptions(
+            normalize, pooling, preset, tiles, max_patches, max_pixels, batch_size, threads
+        )
+        # The plan is made here, so that a wrong option is told before the first item is asked for.
+        rows = self._rows(_as_list(images), self.plan(options))
+        return (
+            Item(
+                row.index,
+                row.source,
+                None if row.values is None else mx.array(row.values),
+                row.error,
+                row.note,
+            )
+            for row in rows
+        )
+
+    def embed_texts(
+        self, texts: Sequence[str] | str, *, normalize: bool = True, batch_size: int = _TEXT_BATCH
+    ) -> mx.array:
+        """Embeddings of texts, in the space of the images'.
+
+        Shapes: n texts -> (n, P) float32.
+        Errors: UsageError without a text tower, TextError for what is not a text.
+        """
+        if batch_size < 1:
+            raise UsageError(f"batch_size is {batch_size}", hint="give a positive number")
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        rows: list[Floats] = []
+        for start in range(0, len(texts), batch_size):
+            ids = self.tokenizer.encode(texts[start : start + batch_size])
+            rows += worker.run(self._encode_texts, ids, normalize)
+        return _table(rows, self._lit().config.projection_dim)
+
+    def _lit(self) -> LiT:
+        if isinstance(self.network, LiT) and self.has_text:
+            return self.network
+        if isinstance(self.network, LiT):
+            raise UsageError("only the image tower is loaded", hint='load it without tower="image"')
+        raise UsageError(
+            "this checkpoint has no text tower", hint="texts need the LiT checkpoint: load lit"
+        )
+
+    def _rows(self, images: Iterable[ImageSource], plan: Plan) -> Iterator[batches.Row]:
+        def encode(pixels: Pixels, shape: int) -> list[Floats | None]:
+            if plan.vision.is_native:
+                return worker.run(self._encode_native, pixels, shape, plan)
+            return worker.run(self._encode_fixed, pixels, shape, plan)
+
+        stream = batches.stream_native if plan.vision.is_native else batches.stream_fixed
+        return stream(images, plan, encode)
+
+    # What follows runs on the MLX thread.
+
+    def _encode_fixed(self, pixels: Pixels, shape: int, plan: Plan) -> list[Floats | None]:
+        batch = np.zeros((shape, *pixels[0].shape), np.uint8)
+        batch[: len(pixels)] = pixels
+
+        def compute() -> mx.array:
+            inputs = _normalized(mx.array(batch), plan.preset)
+            if plan.tiles > 1:
+                grid = self.vision.encode_tiles(inputs, plan.tiles)
+            else:
+                side = self.vision.config.grid_side
+                grid = self.vision.features(inputs).reshape(shape, side, side, -1)
+            if plan.pooling == "none":
+                return grid.astype(mx.float32)
+            return self._pooled(grid.flatten(1, 2), plan)
+
+        return self._finite_rows(compute, len(pixels))
+
+    def _encode_native(self, pixels: Pixels, tokens: int, plan: Plan) -> list[Floats | None]:
+        config = self.vision.config
+        side = config.patch_size
+        # A power of two of images: few shapes, and never more than twice the work.
+        shape = 1 << (len(pixels) - 1).bit_length()
+        nothing = np.zeros((side, side, config.num_channels), np.uint8)
+        padded = [*pixels, *[nothing] * (shape - len(pixels))]
+        batch, _ = patches.pad_batch([patches.patchify(image, side) for image in padded], tokens)
+        grids = [(image.shape[0] // side, image.shape[1] // side) for image in padded]
+
+        def compute() -> mx.array:
+            cells = mx.array(batch).reshape(shape, tokens, side * side, config.num_channels)
+            inputs = _normalized(cells, plan.preset).reshape(batch.shape)
+            features, mask = self.vision.encode_patches(inputs, grids)
+            if plan.pooling == "none":
+                return features.astype(mx.float32)
+            return self._pooled(features, plan, mask)
+
+        values = self._finite_rows(compute, len(pixels))
+        if plan.pooling != "none":
+            return values
+        return [
+            None if value is None else value[: rows * columns].reshape(rows, columns, -1)
+            for value, (rows, columns) in zip(values, grids, strict=False)
+        ]
+
+    def _pooled(self, features: mx.array, plan: Plan, mask: mx.array | None = None) -> mx.array:
+        vectors = self.vision.pool(features, mask, mean=plan.pooling == "mean")
+        if plan.pooling == "head" and isinstance(self.network, LiT):
+            vectors = self.network.image_projector(vectors)
+        vectors = vectors.astype(mx.float32)
+        return normalize(vectors) if plan.normalize else vectors
+
+    def _encode_texts(self, ids: NDArray[np.int32], normalized: bool) -> list[Floats]:
+        lit = self._lit()
+
+        def compute() -> mx.array:
+            vectors = lit.text_projector(lit.text_encoder.pooled(mx.array(ids)))
+            vectors = vectors.astype(mx.float32)
+            return normalize(vectors) if normalized else vectors
+
+        rows = [row for row in self._finite_rows(compute, len(ids)) if row is not None]
+        if len(rows) < len(ids):
+            raise NumericsError("a text's embedding is not finite, in float32 too")
+        return rows
+
+    def _finite_rows(self, compute: Callable[[], mx.array], count: int) -> list[Floats | None]:
+        """The first rows of a result; None for one that is not finite in float32 either."""
+        rows = np.array(compute())[:count]
+        if not np.isfinite(rows).all() and self.dtype != "float32":
+            self._widen()
+            rows = np.array(compute())[:count]
+        return [row if np.isfinite(row).all() else None for row in rows]
+
+    def _widen(self) -> None:
+        warnings.warn(
+            f"an embedding is not finite in {self.dtype}: going on in float32",
+            Aimv2Warning,
+            stacklevel=2,
+        )
+        self.widened_from, self.dtype = self.dtype, "float32"
+        self.network.set_dtype(mx.float32)
+        mx.eval(self.network.parameters())
+
+
+def _as_list(images: Iterable[ImageSource] | ImageSource) -> Iterable[ImageSource]:
+    single = isinstance(images, str | bytes | PathLike | Image.Image)
+    if single or (isinstance(images, np.ndarray) and images.ndim < 4):
+        return [cast(ImageSource, images)]
+    return cast("Iterable[ImageSource]", images)
+
+
+def _normalized(pixels: mx.array, preset: Preset) -> mx.array:
+    """Shapes: (..., 3) uint8 -> (..., 3) float32."""
+    mean, std = mx.array(preset.mean), mx.array(preset.std)
+    return (pixels.astype(mx.float32) / 255 - mean) / std
+
+
+def _table(rows: list[Floats], width: int) -> mx.array:
+    return mx.array(np.stack(rows) if rows else np.zeros((0, width), np.float32))
+
+
+def _warn(note: str | None, source: ImageSource) -> None:
+    if note:
+        warnings.warn(f"{describe(source)}: {note}", Aimv2Warning, stacklevel=3)

@@ -1,0 +1,145 @@
+"""How images are embedded: options, checked once against a checkpoint, with nothing left open."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image
+
+from . import image, patches
+from .config import VisionConfig
+from .errors import UsageError
+from .image import MAX_PIXELS, ImageSource, Preset
+
+Pooling = Literal["head", "mean", "none"]
+Fit = Callable[[ImageSource], tuple[NDArray[np.uint8], str | None]]
+
+# Tokens in a batch: enough to keep a GPU busy, few enough for 8 GB of memory.
+_BATCH_TOKENS = 4096
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """What a caller may choose; None leaves the choice to the checkpoint."""
+
+    normalize: bool = True
+    pooling: Pooling | None = None
+    preset: str = "hub"
+    tiles: int = 1
+    max_patches: int | None = None
+    max_pixels: int = MAX_PIXELS
+    batch_size: int | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Options settled for one checkpoint. ``fit`` makes the pixels of one image."""
+
+    vision: VisionConfig
+    pooling: Pooling
+    preset: Preset
+    tiles: int
+    max_patches: int
+    normalize: bool
+    threads: int | None
+    fit: Fit
+    batch_size: int | None
+
+    def images_per_batch(self, tokens: int) -> int:
+        """Images of so many tokens that make a batch."""
+        return self.batch_size or max(1, _BATCH_TOKENS // tokens)
+
+
+def make_plan(options: ImageOptions, vision: VisionConfig, folder: Path) -> Plan:
+    """Check options against a checkpoint in ``folder`` and settle what was left open.
+
+    Errors: UsageError for options that do not fit the checkpoint or each other.
+    """
+    pooling = options.pooling or ("head" if vision.use_head else "mean")
+    _check(options, pooling, vision)
+    preset = image.read_preset(folder, options.preset)
+    max_patches = options.max_patches or patches.MAX_PATCHES
+    return Plan(
+        vision,
+        pooling,
+        preset,
+        options.tiles,
+        max_patches,
+        options.normalize and pooling != "none",
+        options.threads,
+        _fit(options, preset, max_patches, vision),
+        options.batch_size,
+    )
+
+
+def _check(options: ImageOptions, pooling: str, vision: VisionConfig) -> None:
+    for refused, message, hint in (
+        (
+            pooling not in ("head", "mean", "none"),
+            f"unknown pooling {pooling!r}",
+            "one of: head, mean, none",
+        ),
+        (
+            pooling == "head" and not vision.use_head,
+            "this checkpoint has no pooling head",
+            "pooling: mean, or none for the patch grid",
+        ),
+        (options.tiles not in (1, 2, 3), f"cannot tile {options.tiles} times", "tiles: 1, 2 or 3"),
+        (
+            options.tiles > 1 and vision.is_native,
+            "a native checkpoint takes large images whole: it needs no tiles",
+            "leave tiles away",
+        ),
+        (
+            options.tiles > 1 and pooling == "head",
+            "the pooling head was trained on one tile, not on several",
+            "with tiles choose pooling: mean, or none for the patch grid",
+        ),
+        (
+            options.max_patches is not None and not vision.is_native,
+            f"max_patches is for native checkpoints; this one takes {vision.image_size} px",
+            "leave max_patches away, or load: native",
+        ),
+        (options.max_pixels < 1, f"max_pixels is {options.max_pixels}", "give a positive number"),
+        (
+            options.batch_size is not None and options.batch_size < 1,
+            f"batch_size is {options.batch_size}",
+            "give a positive number",
+        ),
+        (
+            options.threads is not None and options.threads < 1,
+            f"threads is {options.threads}",
+            "give a positive number",
+        ),
+    ):
+        if refused:
+            raise UsageError(message, hint=hint)
+
+
+def _fit(options: ImageOptions, preset: Preset, max_patches: int, vision: VisionConfig) -> Fit:
+    max_pixels, patch_size = options.max_pixels, vision.patch_size
+    side_px = (vision.image_size or 0) * options.tiles
+
+    def fit_native(source: ImageSource) -> tuple[NDArray[np.uint8], str | None]:
+        opened = image.open_rgb(source, max_pixels=max_pixels)
+        strip = patches.crops_strip(*opened.size, patch_size, max_patches)
+        return patches.fit(opened, patch_size, max_patches), _strip_note(opened) if strip else None
+
+    def fit_fixed(source: ImageSource) -> tuple[NDArray[np.uint8], str | None]:
+        opened = image.open_rgb(source, max_pixels=max_pixels)
+        strip = image.crops_strip(*opened.size)
+        return image.fit(opened, side_px, preset), _strip_note(opened) if strip else None
+
+    if vision.is_native:
+        # Checked here, where nothing has been read yet.
+        patches.grid_of(patch_size, patch_size, patch_size, max_patches)
+        return fit_native
+    return fit_fixed
+
+
+def _strip_note(opened: Image) -> str:
+    return f"of this {opened.width}×{opened.height} strip only the middle is seen"
