@@ -16,6 +16,7 @@ from . import output
 if TYPE_CHECKING:
     from mlx_aimv2.hub import Download
 
+MAX_PIXELS = 178_956_970  # image.MAX_PIXELS; importing that would make help slow
 Dtype = Literal["float32", "float16", "bfloat16"]
 
 
@@ -48,9 +49,47 @@ DtypeOption = Annotated[
     Dtype | None,
     typer.Option(
         "--dtype",
-        help="Precision to compute in. Default: what suits this device.",
-        metavar="float32|float16|bfloat16",
+        help="Precision to compute in.",
+        show_default="what suits this device",
+    ),
+]
+PathsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        help="Image files, and folders with all the pictures in them.",
+        metavar="PATH...",
+        parser=path,
         show_default=False,
+    ),
+]
+PresetOption = Annotated[
+    Literal["hub", "ml-aim"],
+    typer.Option(
+        "--preset", help="How pixels are made: as on the Hub, or as in Apple's evaluation code."
+    ),
+]
+MaxPixelsOption = Annotated[
+    int,
+    typer.Option("--max-pixels", help="Refuse larger images.", min=1, metavar="COUNT"),
+]
+BatchSizeOption = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-size",
+        help="Images computed at once.",
+        min=1,
+        metavar="COUNT",
+        show_default="by the checkpoint's tokens",
+    ),
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        help="Threads that decode images.",
+        min=1,
+        metavar="COUNT",
+        show_default="by the number of cores",
     ),
 ]
 YesOption = Annotated[

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from mlx_aimv2.errors import Aimv2Warning
+from mlx_aimv2.errors import Aimv2Error, Aimv2Warning
 
 SCHEMA = 1  # of every JSON line; it changes when a field changes its meaning
 
@@ -128,9 +128,12 @@ def error(message: str, hint: str = "") -> None:
         _labelled("hint", _CYAN, hint)
 
 
-def failure(name: str, reason: str) -> None:
-    """One input that could not be used; the others go on."""
-    _write(f"{printable(name)}: {printable(reason.removeprefix(f'{name}: '))}")
+def skipped(error: Aimv2Error) -> None:
+    """One input that cannot be used, while the others go on; each hint is given once."""
+    _labelled("skipped", _RED, str(error))
+    if error.hint and error.hint not in _state.noted:
+        _state.noted.add(error.hint)
+        _labelled("hint", _CYAN, error.hint)
 
 
 def is_interactive() -> bool:
