@@ -38,7 +38,7 @@ class VisionConfig:
     use_head: bool = False
 
     def __post_init__(self) -> None:
-        _check_heads("vision", self.hidden_size, self.num_attention_heads)
+        _check_trunk("vision", self)
         if self.is_native and self.hidden_size % 4:
             raise CheckpointError(f"native positions need hidden_size % 4 = 0: {self.hidden_size}")
         if not self.is_native and (self.image_size is None or self.image_size < self.patch_size):
@@ -71,7 +71,7 @@ class TextConfig:
     rms_norm_eps: float = 1e-5
 
     def __post_init__(self) -> None:
-        _check_heads("text", self.hidden_size, self.num_attention_heads)
+        _check_trunk("text", self)
         if not 0 <= self.eos_token_id < self.vocab_size:
             raise CheckpointError(
                 f"eos_token_id {self.eos_token_id} lies outside the vocabulary of {self.vocab_size}"
@@ -87,6 +87,10 @@ class LiTConfig:
     projection_dim: int
     logit_scale_init_value: float = _LOGIT_SCALE_INIT
     max_logit_scale: float = 100.0
+
+    def __post_init__(self) -> None:
+        if self.max_logit_scale < 1:
+            raise CheckpointError(f"max_logit_scale is {self.max_logit_scale}: below 1")
 
 
 Config = VisionConfig | LiTConfig
@@ -128,10 +132,11 @@ def complete_config(shapes: Shapes, stated: Mapping[str, Any]) -> Config:
     or empty.
     Errors: CheckpointError where tensors are missing, or ``stated`` contradicts them.
     """
-    if "text_projector.weight" not in shapes:
+    if not any(name.startswith(("image_", "text_")) for name in shapes):
         return _vision_config(shapes, "", stated)
-    projection_dim = _shape(shapes, "text_projector.weight", 2)[0]
-    _agree("config.json", stated, "projection_dim", projection_dim)
+    projector = "text_projector.weight"
+    projection_dim = _shape(shapes, projector, 2)[0]
+    _agree(stated, "projection_dim", projection_dim, projector)
     temperature = _number(stated, "init_temperature", 0.07)
     return LiTConfig(
         vision_config=_vision_config(shapes, "image_encoder.", _part(stated, "vision_config")),
@@ -148,25 +153,37 @@ def _vision_config(shapes: Shapes, prefix: str, stated: Mapping[str, Any]) -> Vi
     projection = f"{prefix}preprocessor.patchifier.proj.weight"
     _, patch_size, _, channels = _shape(shapes, projection, 4)
     table = f"{prefix}preprocessor.pos_embed"
+    _agree(stated, "patch_size", patch_size, projection)
+    _agree(stated, "num_channels", channels, projection)
     sizes = _trunk_sizes(shapes, prefix, stated) | {
         "patch_size": patch_size,
         "num_channels": channels,
-        "is_native": table not in shapes,
-        "use_head": f"{prefix}head.cls_token" in shapes,
+        "is_native": _is_native(shapes, table, stated),
+        "use_head": any(name.startswith(f"{prefix}head.") for name in shapes),
     }
+    _agree(stated, "is_native", sizes["is_native"], table)
+    _agree(stated, "use_head", sizes["use_head"], f"{prefix}head.*")
     if table in shapes:
         num_patches = _shape(shapes, table, 3)[1]
         side = math.isqrt(num_patches)
         if side**2 != num_patches:
-            raise CheckpointError(f"{table} has {num_patches} rows: not a square grid")
+            raise CheckpointError(
+                f"the tensor {table} has {num_patches} rows: they make no square grid"
+            )
         sizes["image_size"] = _stated_side(stated, side, patch_size)
-    for key, value in sizes.items():
-        _agree(f"config.json ({prefix or 'vision'})", stated, key, value)
+        _agree(stated, "image_size", sizes["image_size"], table)
     return VisionConfig(
         **sizes,
         num_attention_heads=_heads(stated, sizes["hidden_size"]),
         rms_norm_eps=_number(stated, "rms_norm_eps", 1e-5),
     )
+
+
+def _is_native(shapes: Shapes, table: str, stated: Mapping[str, Any]) -> bool:
+    # Old configurations do not say is_native: their native ones have no image_size.
+    if table not in shapes and not stated.get("is_native", stated.get("image_size") is None):
+        raise CheckpointError(f"the tensor {table} is missing")
+    return table not in shapes
 
 
 def _stated_side(stated: Mapping[str, Any], side: int, patch_size: int) -> int:
@@ -178,19 +195,20 @@ def _stated_side(stated: Mapping[str, Any], side: int, patch_size: int) -> int:
 
 
 def _text_config(shapes: Shapes, prefix: str, stated: Mapping[str, Any]) -> TextConfig:
-    vocab_size, _ = _shape(shapes, f"{prefix}preprocessor.text_embedding.weight", 2)
-    positions, _ = _shape(shapes, f"{prefix}preprocessor.positional_embedding", 2)
-    sizes = _trunk_sizes(shapes, prefix, stated) | {
-        "vocab_size": vocab_size,
-        "max_position_embeddings": positions,
-    }
-    for key, value in (sizes | {"max_context_length": positions}).items():
-        _agree(f"config.json ({prefix})", stated, key, value)
+    words = f"{prefix}preprocessor.text_embedding.weight"
+    places = f"{prefix}preprocessor.positional_embedding"
+    vocab_size, positions = _shape(shapes, words, 2)[0], _shape(shapes, places, 2)[0]
+    _agree(stated, "vocab_size", vocab_size, words)
+    for key in ("max_position_embeddings", "max_context_length"):
+        _agree(stated, key, positions, places)
+    sizes = _trunk_sizes(shapes, prefix, stated)
     last_id = vocab_size - 1
     return TextConfig(
         **sizes,
+        vocab_size=vocab_size,
+        max_position_embeddings=positions,
         num_attention_heads=_heads(stated, sizes["hidden_size"]),
-        eos_token_id=int(_number(stated, "eos_token_id", min(_PUBLISHED_EOS_TOKEN_ID, last_id))),
+        eos_token_id=_integer(stated, "eos_token_id", min(_PUBLISHED_EOS_TOKEN_ID, last_id)),
         rms_norm_eps=_number(stated, "rms_norm_eps", 1e-5),
     )
 
@@ -201,11 +219,14 @@ def _trunk_sizes(shapes: Shapes, prefix: str, stated: Mapping[str, Any]) -> dict
     if not blocks or blocks != set(range(len(blocks))):
         raise CheckpointError(f"{start}* has the blocks {sorted(blocks)}: some are missing")
     gates = [_shape(shapes, f"{start}{block}.mlp.fc1.weight", 2) for block in sorted(blocks)]
-    return {
+    sizes = {
         "hidden_size": _usual([gate[1] for gate in gates], stated.get("hidden_size")),
         "intermediate_size": _usual([gate[0] for gate in gates], stated.get("intermediate_size")),
         "num_hidden_layers": len(blocks),
     }
+    for key, size in sizes.items():
+        _agree(stated, key, size, f"{start}*")
+    return sizes
 
 
 def _usual(sizes: list[int], stated: object) -> int:
@@ -222,11 +243,18 @@ def _shape(shapes: Shapes, name: str, dimensions: int) -> tuple[int, ...]:
 
 
 def _heads(stated: Mapping[str, Any], hidden: int) -> int:
-    return int(_number(stated, "num_attention_heads", max(1, hidden // _PUBLISHED_HEAD_WIDTH)))
+    return _integer(stated, "num_attention_heads", max(1, hidden // _PUBLISHED_HEAD_WIDTH))
+
+
+def _integer(stated: Mapping[str, Any], key: str, default: int) -> int:
+    value = _number(stated, key, default)
+    if value != int(value):
+        raise CheckpointError(f"config.json: {key} is {value!r}, not a whole number")
+    return int(value)
 
 
 def _number(stated: Mapping[str, Any], key: str, default: float) -> float:
-    value = stated.get(key, default)
+    value = default if stated.get(key) is None else stated[key]
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise CheckpointError(f"config.json: {key} is {value!r}, not a number")
     return value
@@ -239,14 +267,17 @@ def _part(stated: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return part
 
 
-def _agree(where: str, stated: Mapping[str, Any], key: str, actual: object) -> None:
-    if key in stated and stated[key] is not None and stated[key] != actual:
+def _agree(stated: Mapping[str, Any], key: str, actual: object, tensor: str) -> None:
+    if stated.get(key) not in (None, actual):
         raise CheckpointError(
-            f"{where} says {key} = {stated[key]!r}, the tensors say {actual!r}",
+            f"config.json says {key} = {stated[key]!r}, the weights say {actual!r} ({tensor})",
             hint="use the config.json that belongs to these weights, or remove it",
         )
 
 
-def _check_heads(tower: str, hidden: int, heads: int) -> None:
+def _check_trunk(tower: str, config: VisionConfig | TextConfig) -> None:
+    hidden, heads = config.hidden_size, config.num_attention_heads
     if heads < 1 or hidden % heads:
         raise CheckpointError(f"{tower}: hidden_size {hidden} does not split into {heads} heads")
+    if config.rms_norm_eps <= 0:
+        raise CheckpointError(f"{tower}: rms_norm_eps is {config.rms_norm_eps}, not above 0")

@@ -127,13 +127,12 @@ class Transformer(nn.Module):
         """Run the blocks, keeping what was asked for and nothing else.
 
         ``stop_after`` ends after that block, without the final norm.
-        Errors: ValueError for a block that does not exist.
+        Errors: ValueError for a block that is not run.
         """
-        kept = self._chosen(hidden_states)
-        mapped = self._chosen(attentions)
         last = len(self.blocks) - 1
         if stop_after is not None:
-            (last,) = self._chosen([stop_after])
+            (last,) = _chosen([stop_after], last)
+        kept, mapped = _chosen(hidden_states, last), _chosen(attentions, last)
         states, maps = {}, {}
         for index, block in enumerate(self.blocks[: last + 1]):
             if index in mapped:
@@ -145,13 +144,14 @@ class Transformer(nn.Module):
             x if stop_after is not None else self.post_trunk_norm(x), None, states, maps
         )
 
-    def _chosen(self, blocks: bool | Collection[int]) -> set[int]:
-        if isinstance(blocks, bool):
-            return set(range(len(self.blocks))) if blocks else set()
-        for block in blocks:
-            if not 0 <= block < len(self.blocks):
-                raise ValueError(f"block {block}: this encoder has 0 to {len(self.blocks) - 1}")
-        return set(blocks)
+
+def _chosen(blocks: bool | Collection[int], last: int) -> set[int]:
+    if isinstance(blocks, bool):
+        return set(range(last + 1)) if blocks else set()
+    for block in blocks:
+        if not 0 <= block <= last:
+            raise ValueError(f"block {block} is not run: the blocks are 0 to {last}")
+    return set(blocks)
 
 
 class AttentionPoolingHead(nn.Module):

@@ -13,7 +13,7 @@ from .config import Config, LiTConfig, complete_config
 from .errors import CheckpointError, UsageError
 from .lit import LiT, Tower
 from .vision import VisionEncoder
-from .weights import Weights, is_scale, read_weights
+from .weights import Weights, read_weights
 
 DTYPES = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
 _UNPACKED_NOTE = (
@@ -56,7 +56,7 @@ def load_checkpoint(
         raise UsageError(f"unknown dtype {chosen}", hint=f"one of: {', '.join(DTYPES)}")
     notes = fill(network, weights, DTYPES[chosen])
     if side_px is not None:
-        notes = (*notes, _resample(network, side_px))
+        notes = (*notes, *_resample(network, side_px))
     network.eval()
     return Loaded(network, network.config, weights, chosen, notes)
 
@@ -85,7 +85,7 @@ def fill(network: VisionEncoder | LiT, weights: Weights, dtype: mx.Dtype) -> tup
     found = weights.logical_shapes() if on_cpu else weights.shapes
     parameters = cast("list[tuple[str, mx.array]]", tree_flatten(network.parameters()))
     expected = {name: array.shape for name, array in parameters}
-    _check_coverage(expected, {name: found[name] for name in names if name in found})
+    check_coverage(expected, {name: found[name] for name in names if name in found})
     arrays = _dense_arrays(weights, names) if recorded and on_cpu else weights.read(names)
     network.load_weights([(name, _cast(name, array, dtype)) for name, array in arrays])
     return (_UNPACKED_NOTE.format(**recorded),) if recorded and on_cpu else ()
@@ -120,7 +120,7 @@ def _belongs(name: str, network: VisionEncoder | LiT) -> bool:
 def _dense_arrays(weights: Weights, names: list[str]) -> Iterator[tuple[str, mx.array]]:
     recorded = weights.quantization or {}
     groups = {name: quantize.group(name, weights.sources) for name in names}
-    ordered = [part for name in names if not is_scale(name) for part in groups[name]]
+    ordered = [part for name in names if not quantize.is_scale(name) for part in groups[name]]
     arrays = weights.read(ordered)
     for name, array in arrays:
         if len(groups[name]) == 1:
@@ -130,9 +130,11 @@ def _dense_arrays(weights: Weights, names: list[str]) -> Iterator[tuple[str, mx.
             yield name, quantize.dequantize(array, scales, biases, recorded)
 
 
-def _check_coverage(
-    expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]
-) -> None:
+def check_coverage(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]) -> None:
+    """Hold the tensors that a network has against those that were found, by name and shape.
+
+    Errors: CheckpointError naming the tensors that are missing, left over or mis-shaped.
+    """
     missing = sorted(expected.keys() - found.keys())
     extra = sorted(found.keys() - expected.keys())
     if missing or extra:
@@ -146,14 +148,21 @@ def _check_coverage(
             )
 
 
-def _resample(network: VisionEncoder | LiT, side_px: int) -> str:
-    encoder = network.image_encoder if isinstance(network, LiT) else network
+def _resample(network: VisionEncoder | LiT, side_px: int) -> tuple[str, ...]:
+    encoder = getattr(network, "image_encoder", None) if isinstance(network, LiT) else network
+    if encoder is None or encoder.config.is_native:
+        raise UsageError(
+            "only an image tower of a fixed side can be given another one",
+            hint="leave the side out: a native checkpoint takes any, a text tower none",
+        )
     published = encoder.config.image_size
+    if side_px == published:
+        return ()
     encoder.resample_positions(side_px)
     mx.eval(encoder.preprocessor.pos_embed)
     if isinstance(network, LiT):
         network.config = replace(network.config, vision_config=encoder.config)
     return (
         f"a {published} px checkpoint at {side_px} px: expect worse features (AIMv2 paper, "
-        "Table 6: the 448 model at 224 px falls from 87.9 to 78.9)"
+        "Table 6: the 448 model at 224 px falls from 87.9 to 78.9)",
     )

@@ -55,7 +55,7 @@ class TextEncoder(nn.Module):
         Attention is causal, so whatever follows the first end token changes nothing.
         Shapes: (B, N) integers -> (B, D).
         Errors: TextError for a row without the end token, ids outside the vocabulary, or N
-        beyond the context length; ValueError for a block that does not exist.
+        beyond the context length; ValueError for a block that is not run.
         Source: Apple's ``AIMv2TextEncoder``.
         """
         if not (hidden_states or attentions):
@@ -82,9 +82,11 @@ class TextEncoder(nn.Module):
                 f"got {input_ids.shape}",
                 hint="model.tokenize truncates texts and keeps their end token",
             )
-        ends = (input_ids == config.eos_token_id).any(axis=-1)
-        inside = ((input_ids >= 0) & (input_ids < config.vocab_size)).all()
-        if not ends.all().item():
-            raise TextError(f"a text lacks its end token, id {config.eos_token_id}")
-        if not inside.item():
+        if not mx.issubdtype(input_ids.dtype, mx.integer):
+            raise TextError(f"input_ids must be integers, not {input_ids.dtype}")
+        endless = ~(input_ids == config.eos_token_id).any(axis=-1)
+        if endless.any().item():
+            row = mx.argmax(endless).item()
+            raise TextError(f"text {row} lacks its end token, id {config.eos_token_id}")
+        if not ((input_ids >= 0) & (input_ids < config.vocab_size)).all().item():
             raise TextError(f"an id lies outside the vocabulary of {config.vocab_size}")

@@ -73,7 +73,7 @@ class VisionEncoder(nn.Module):
         Shapes: (B, H, W, 3) -> (B, N, D), N = (H // P) * (W // P).
         Units: normalised RGB (see ``Model.preprocess``), not 0-255.
         Errors: ImageError for another side than the checkpoint's, or integer pixels;
-        ValueError for a block that does not exist.
+        ValueError for a block that is not run.
         """
         if not (hidden_states or attentions or stop_after is not None):
             return self.features(pixels_nhwc)
@@ -95,12 +95,18 @@ class VisionEncoder(nn.Module):
         ``grids`` are (rows, columns), one an image; what lies after rows * columns is padding
         and changes nothing before it.
         Shapes: (B, N, P*P*3) -> (B, N, D), mask (B, 1, 1, N) or None where nothing is padded.
+        Units: normalised RGB, as for pixels.
+        Errors: ImageError for a fixed-size encoder, integer patches, or grids of another size.
         """
         if not self.config.is_native:
             raise ImageError(f"a {self.config.image_size} px encoder takes no patches of any grid")
+        _check_floats(patches)
+        tokens = [rows * columns for rows, columns in grids]
+        if len(grids) != len(patches) or not all(0 < n <= patches.shape[1] for n in tokens):
+            raise ImageError(f"patches of shape {patches.shape} do not hold the grids {grids}")
         positions, mask = grid_positions(grids, patches.shape[1], self.config.hidden_size)
-        tokens = self.preprocessor.patchifier(patches.astype(self.dtype))
-        return self.trunk(tokens + positions.astype(self.dtype), mask), mask
+        embedded = self.preprocessor.patchifier(patches.astype(self.dtype))
+        return self.trunk(embedded + positions.astype(self.dtype), mask), mask
 
     def pool(
         self, features: mx.array, mask: mx.array | None = None, *, mean: bool = False
@@ -123,15 +129,20 @@ class VisionEncoder(nn.Module):
         """The patch grid of an image ``tiles`` times the side: its crops, encoded, side by side.
 
         Shapes: (B, T*S, T*S, 3) -> (B, T*G, T*G, D), G patches along the side S.
+        Errors: ImageError for a native encoder, or pixels of another size.
         Source: AIMv2 paper, section 4.3.1.
         """
-        side, grid = self.config.image_size, self.config.grid_side
+        self._check(pixels_nhwc)
+        side = self.config.image_size
+        if side is None:
+            raise ImageError("a native-resolution encoder takes images whole, not in tiles")
         batch, height, width, channels = pixels_nhwc.shape
-        if side is None or (height, width) != (tiles * side, tiles * side):
+        if tiles < 1 or (height, width) != (tiles * side, tiles * side):
             raise ImageError(
-                f"{tiles} x {tiles} tiles of {side} px need {tiles * (side or 0)} px: "
+                f"{tiles} x {tiles} tiles of {side} px need {tiles * side} px: "
                 f"got {height} x {width}"
             )
+        grid = self.config.grid_side
         crops = pixels_nhwc.reshape(batch, tiles, side, tiles, side, channels).swapaxes(2, 3)
         features = self.features(crops.reshape(-1, side, side, channels))
         cells = features.reshape(batch, tiles, tiles, grid, grid, -1).swapaxes(2, 3)
@@ -143,9 +154,12 @@ class VisionEncoder(nn.Module):
         Accuracy drops: the 448 model at 224 px falls from 87.9 to 78.9 (AIMv2 paper, Table 6).
         Errors: ImageError for a native encoder, or a side below one patch.
         """
-        config, old = self.config, self.config.grid_side
+        config = self.config
+        if config.is_native:
+            raise ImageError("a native-resolution encoder has no position table to resample")
         if side_px < config.patch_size:
             raise ImageError(f"{side_px} px hold no patch of {config.patch_size} px")
+        old = config.grid_side
         resize = mx.array(_bicubic_matrix(old, side_px // config.patch_size))
         table = self.preprocessor.pos_embed.astype(mx.float32).reshape(old, old, -1)
         table = mx.einsum("ri,cj,ijd->rcd", resize, resize, table)
@@ -153,30 +167,36 @@ class VisionEncoder(nn.Module):
         self.config = replace(config, image_size=side_px)
 
     def _embed(self, pixels_nhwc: mx.array) -> mx.array:
+        config = self.config
         self._check(pixels_nhwc)
-        patches = patchify(pixels_nhwc.astype(self.dtype), self.config.patch_size)
+        height, width = pixels_nhwc.shape[1:3]
+        if not config.is_native and (height, width) != (config.image_size, config.image_size):
+            raise _wrong_side(config, height, width)
+        patches = patchify(pixels_nhwc.astype(self.dtype), config.patch_size)
         tokens = self.preprocessor.patchifier(patches)
-        if not self.config.is_native:
+        if not config.is_native:
             return tokens + self.preprocessor.pos_embed
-        rows, columns = (side // self.config.patch_size for side in pixels_nhwc.shape[1:3])
-        positions, _ = grid_positions([(rows, columns)], tokens.shape[1], self.config.hidden_size)
+        grid = (height // config.patch_size, width // config.patch_size)
+        positions, _ = grid_positions([grid], tokens.shape[1], config.hidden_size)
         return tokens + positions.astype(self.dtype)
 
     def _check(self, pixels_nhwc: mx.array) -> None:
-        config = self.config
-        shape = pixels_nhwc.shape
+        shape, config = pixels_nhwc.shape, self.config
         if len(shape) != 4 or shape[-1] != config.num_channels:
-            raise ImageError(f"pixels must be (batch, height, width, 3): got {shape}")
-        if not mx.issubdtype(pixels_nhwc.dtype, mx.floating):
             raise ImageError(
-                f"pixels must be normalised floats, not {pixels_nhwc.dtype}",
-                hint="pass them through model.preprocess first",
+                f"pixels must be (batch, height, width, {config.num_channels}): got {shape}"
             )
         if min(shape[1:3]) < config.patch_size:
             raise ImageError(f"{shape[1]} x {shape[2]} px hold no patch of {config.patch_size} px")
-        side = config.image_size
-        if not config.is_native and (shape[1], shape[2]) != (side, side):
-            raise _wrong_side(config, shape[1], shape[2])
+        _check_floats(pixels_nhwc)
+
+
+def _check_floats(pixels: mx.array) -> None:
+    if not mx.issubdtype(pixels.dtype, mx.floating):
+        raise ImageError(
+            f"pixels must be normalised floats, not {pixels.dtype}",
+            hint="pass them through model.preprocess first",
+        )
 
 
 def _wrong_side(config: VisionConfig, height: int, width: int) -> ImageError:

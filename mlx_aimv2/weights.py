@@ -5,15 +5,19 @@ one tower reads only that tower and a change of dtype needs no second copy of th
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
 import mlx.core as mx
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from . import layouts
+from . import layouts, quantize
 from .errors import CheckpointError
 
 INDEX_FILE = "model.safetensors.index.json"
@@ -22,26 +26,38 @@ WEIGHT_FILES = (INDEX_FILE, "model.safetensors", "mlx_model.safetensors")
 SHARD_BYTES = 5 * 1000**3
 
 _PATCH_PROJECTION = "preprocessor.patchifier.proj.weight"
+DTYPE_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 _FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 _DTYPE_BYTES = _FLOATS | {"U32": 4}
+# What we write: float64 is read, never written.
+_WRITTEN = {mx.float32: "F32", mx.float16: "F16", mx.bfloat16: "BF16", mx.uint32: "U32"}
+_METADATA = {"format": "mlx"}
 
 
 @dataclass(frozen=True)
-class Header:
-    """What a safetensors header says of one tensor."""
+class Spec:
+    """What a tensor is, without its values; the dtype as safetensors spells it."""
 
-    file: Path
-    name: str
     dtype: str
     shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, array: mx.array) -> "Spec":
+        """That of an array, which need not be evaluated."""
+        return cls(_WRITTEN[array.dtype], tuple(array.shape))
 
     @property
     def size_bytes(self) -> int:
         """Bytes on disk."""
-        count = 1
-        for length in self.shape:
-            count *= length
-        return count * _DTYPE_BYTES[self.dtype]
+        return math.prod(self.shape) * _DTYPE_BYTES[self.dtype]
+
+
+@dataclass(frozen=True)
+class Header(Spec):
+    """What a safetensors header says of one tensor."""
+
+    file: Path
+    name: str
 
 
 @dataclass(frozen=True)
@@ -89,7 +105,7 @@ class Weights:
             if self.sources[name][0].dtype == "U32"
             else shape
             for name, shape in self.shapes.items()
-            if not is_scale(name)
+            if not quantize.is_scale(name)
         }
 
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, mx.array]]:
@@ -104,11 +120,6 @@ class Weights:
                 parts.append(files[header.file].pop(header.name))
             array = parts[0] if len(parts) == 1 else mx.concatenate(parts, axis=0)
             yield name, _to_ours(name, array, self.shapes[name])
-
-
-def is_scale(name: str) -> bool:
-    """Whether a tensor is the scales or biases that go with a quantised weight."""
-    return name.endswith((".scales", ".biases"))
 
 
 def read_config_file(folder: Path) -> dict[str, Any]:
@@ -126,7 +137,7 @@ def read_config_file(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise CheckpointError(f"{path} is not a JSON object")
     quantization = config.get("quantization")
-    if quantization is not None and not _is_quantization(quantization):
+    if quantization is not None and not quantize.is_record(quantization):
         raise CheckpointError(
             f"{path}: quantization is {quantization!r}",
             hint='expected like {"group_size": 64, "bits": 4}',
@@ -138,13 +149,18 @@ def read_weights(folder: Path) -> Weights:
     """Every tensor of a checkpoint folder, named and accounted for, none of them read.
 
     Errors: CheckpointError for a folder without safetensors, a malformed header, an index that
-    leads out of the folder, or a tensor that no rule of the layout names.
+    leads out of the folder, a tensor that no rule of the layout names, or a quantised one
+    without its scales.
     """
     config = read_config_file(folder)
+    recorded = config.get("quantization")
     headers = [header for file in weight_files(folder) for header in _read_header(file)]
     layout = layouts.recognise(header.name for header in headers)
-    sources = _match(headers, layout, quantized=bool(config.get("quantization")))
+    sources = _match(headers, layout, quantized=recorded is not None)
     shapes = {name: _our_shape(name, group) for name, group in sources.items()}
+    if recorded is not None:
+        packed = [name for name, (first, *_) in sources.items() if first.dtype == "U32"]
+        quantize.check_packed(shapes, packed, recorded)
     return Weights(folder, _layout_name(layout, folder, sources), sources, shapes, config)
 
 
@@ -165,45 +181,73 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def write_weights(
-    folder: Path,
-    sizes_bytes: Mapping[str, int],
-    tensors: Callable[[list[str]], Iterable[tuple[str, mx.array]]],
+    folder: Path, specs: Mapping[str, Spec], arrays: Iterable[tuple[str, mx.array]]
 ) -> None:
-    """Write tensors in our layout, in shards above 5 GB, one shard in memory at a time.
+    """Write tensors in our layout, in shards above 5 GB, one tensor in memory at a time.
 
-    ``tensors`` yields (name, array) for a list of names.
+    ``arrays`` are those of ``specs``, in its order.
     """
+    remaining = iter(arrays)
+    shards = _split(specs)
+    for file, names in shards.items():
+        shard = {name: specs[name] for name in names}
+        _write_shard(folder / file, shard, islice(remaining, len(names)))
+    if len(shards) > 1:
+        file_of = {name: file for file, names in shards.items() for name in names}
+        total_size = sum(spec.size_bytes for spec in specs.values())
+        index = {"metadata": {"total_size": total_size}, "weight_map": file_of}
+        (folder / INDEX_FILE).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def to_bits(array: mx.array) -> NDArray[Any]:
+    """The values of an array as unsigned integers of their width, without a copy.
+
+    Shapes: any -> (number of values,). NumPy has no bfloat16, but it has its bits.
+    """
+    integer = mx.uint16 if array.itemsize == 2 else mx.uint32
+    return np.asarray(mx.contiguous(array).reshape(-1).view(integer))
+
+
+def _split(specs: Mapping[str, Spec]) -> dict[str, list[str]]:
+    """Tensor names by file name."""
     shards: list[list[str]] = [[]]
     filled = 0
-    for name, size_bytes in sizes_bytes.items():
-        if filled and filled + size_bytes > SHARD_BYTES:
+    for name, spec in specs.items():
+        if filled and filled + spec.size_bytes > SHARD_BYTES:
             shards.append([])
             filled = 0
         shards[-1].append(name)
-        filled += size_bytes
-    file_of: dict[str, str] = {}
-    for number, names in enumerate(shards, 1):
-        single = len(shards) == 1
-        file = (
-            "model.safetensors" if single else f"model-{number:05}-of-{len(shards):05}.safetensors"
-        )
-        mx.save_safetensors(str(folder / file), dict(tensors(names)), {"format": "mlx"})
-        file_of |= dict.fromkeys(names, file)
-    if len(shards) > 1:
-        index = {"metadata": {"total_size": sum(sizes_bytes.values())}, "weight_map": file_of}
-        (folder / INDEX_FILE).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+        filled += spec.size_bytes
+    if len(shards) == 1:
+        return {"model.safetensors": shards[0]}
+    return {
+        f"model-{number:05}-of-{len(shards):05}.safetensors": names
+        for number, names in enumerate(shards, 1)
+    }
+
+
+def _write_shard(
+    file: Path, specs: Mapping[str, Spec], arrays: Iterable[tuple[str, mx.array]]
+) -> None:
+    # By hand, because mx.save_safetensors holds every tensor of the file in memory at once.
+    # Format: 8 bytes of header length, the header as JSON padded to 8 bytes, then the tensors.
+    header: dict[str, object] = {"__metadata__": _METADATA}
+    end = 0
+    for name, spec in specs.items():
+        start, end = end, end + spec.size_bytes
+        header[name] = {"dtype": spec.dtype, "shape": spec.shape, "data_offsets": (start, end)}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with file.open("xb") as out:
+        out.write(len(text).to_bytes(8, "little") + text)
+        for (name, spec), (found, array) in zip(specs.items(), arrays, strict=True):
+            if (found, Spec.of(array)) != (name, spec):
+                raise ValueError(f"{name} was to be {spec}: got {found}, {Spec.of(array)}")
+            out.write(to_bits(array).data)
 
 
 def _load_lazily(file: Path) -> dict[str, mx.array]:
     return cast("dict[str, mx.array]", mx.load(str(file), format="safetensors"))
-
-
-def _is_quantization(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and value.get("bits") in (2, 3, 4, 5, 6, 8)
-        and value.get("group_size") in (32, 64, 128)
-    )
 
 
 def _shards(index: Path) -> list[Path]:
@@ -232,7 +276,7 @@ def _read_header(file: Path) -> list[Header]:
         with safe_open(str(file), framework="np") as tensors:
             slices = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118
             return [
-                Header(file, name, part.get_dtype(), tuple(part.get_shape()))
+                Header(part.get_dtype(), tuple(part.get_shape()), file, name)
                 for name, part in slices.items()
             ]
     except (SafetensorError, OSError) as error:
@@ -255,9 +299,10 @@ def _match(
             )
         taken[match.part] = header
     for target, parts in found.items():
-        if set(parts) not in ({None}, {0, 1, 2}):
-            names = ", ".join(header.name for header in parts.values())
-            raise CheckpointError(f"{target} needs q, k and v: there is only {names}")
+        if None not in parts and len(parts) < len("qkv"):
+            missing = " and ".join(p for i, p in enumerate("qkv") if i not in parts)
+            there = ", ".join(header.name for header in parts.values())
+            raise CheckpointError(f"{target} lacks its {missing}: there is only {there}")
     return {
         target: tuple(parts[key] for key in sorted(parts, key=lambda part: part or 0))
         for target, parts in found.items()
@@ -266,7 +311,7 @@ def _match(
 
 def _match_one(header: Header, layout: layouts.Layout, quantized: bool) -> layouts.Match:
     name, suffix = header.name, ""
-    if quantized and is_scale(name):
+    if quantized and quantize.is_scale(name):
         name, _, suffix = name.rpartition(".")
         name, suffix = f"{name}.weight", f".{suffix}"
     match = layout.match(name)
@@ -275,9 +320,12 @@ def _match_one(header: Header, layout: layouts.Layout, quantized: bool) -> layou
             f"{header.file.name}: the tensor {header.name} is not one of an AIMv2 checkpoint "
             f"in the {layout.name} layout"
         )
-    packed = quantized and header.dtype == "U32" and not suffix
-    if header.dtype not in _FLOATS and not packed:
-        raise CheckpointError(f"{header.file.name}: {header.name} has the dtype {header.dtype}")
+    packed = quantized and header.dtype == "U32" and len(header.shape) == 2 and not suffix
+    if (header.dtype not in _FLOATS and not packed) or 0 in header.shape:
+        raise CheckpointError(
+            f"{header.file.name}: the tensor {header.name} is {header.dtype} of {header.shape}: "
+            "not what an AIMv2 checkpoint holds"
+        )
     if suffix:
         return layouts.Match(match.target.removesuffix(".weight") + suffix, match.part)
     return match

@@ -5,7 +5,13 @@ FEATURES = 5e-5  # float32 against transformers at full width, 4 blocks and more
 LOGITS = 1e-3  # a cosine times at most 100
 BATCH_MATES = 5e-6  # another batch shape changes the order of summation, nothing else
 RESAMPLING = 1e-5  # a bicubic filter in float32 against Pillow's
-GRADIENT = 2e-2  # relative, central differences in float32
+GRADIENT = 3e-3  # of the gradient's length: central differences of a float32 loss
 
 MIN_COSINE = {"float32": 0.9999999, "float16": 0.99999, "bfloat16": 0.9998}
 MIN_COSINE_QUANTIZED = {8: 0.999, 4: 0.96}
+
+ATTENTION_BY_HAND = 1e-5  # a block in NumPy's float32 against MLX's, values up to 10
+# A last bit of an activation up to 8, now and then: 2^-8 in float16, 2^-5 in bfloat16.
+BATCH_MATES_HALF = {"float16": 8e-3, "bfloat16": 6e-2}
+# A unit vector's components are rounded to 2^-24, 2^-11 and 2^-8 of themselves.
+UNIT = {"float32": 1e-6, "float16": 1e-3, "bfloat16": 6e-3}
