@@ -4,25 +4,58 @@ An array that is not evaluated yet belongs to the thread that made it (MLX 0.31.
 calls from several threads meet here, one after the other, and only evaluated arrays leave.
 """
 
+import atexit
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_THREAD_NAME = "mlx-aimv2"
-_executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=_THREAD_NAME)
-
-
-def submit(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-    """Start a call on the MLX thread; its future says when it is done."""
-    return _executor.submit(function, *args, **kwargs)
+_calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+_thread: threading.Thread | None = None
+_starting = threading.Lock()
 
 
 def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Make a call on the MLX thread and wait for its result, from any thread, that one too."""
-    if threading.current_thread().name.startswith(_THREAD_NAME):
+    _start()
+    if threading.current_thread() is _thread:
         return function(*args, **kwargs)
-    return submit(function, *args, **kwargs).result()
+    future: Future[T] = Future()
+    _calls.put(lambda: _fulfil(future, function, args, kwargs))
+    return future.result()
+
+
+def _fulfil(future: Future[T], function: Callable[..., T], args: Any, kwargs: Any) -> None:
+    try:
+        future.set_result(function(*args, **kwargs))
+    except BaseException as error:
+        future.set_exception(error)
+
+
+def _start() -> None:
+    global _thread
+    with _starting:
+        if _thread is None:
+            _thread = threading.Thread(target=_work, name="mlx-aimv2", daemon=True)
+            _thread.start()
+            atexit.register(_stop)
+
+
+def _work() -> None:
+    while (call := _calls.get()) is not None:
+        call()
+        del call  # what it held is not kept until the next one
+    import mlx.core as mx  # noqa: PLC0415
+
+    # A thread that ends with streams of its own lets the process abort at its exit (MLX 0.32.4).
+    mx.clear_streams()
+
+
+def _stop() -> None:
+    if _thread is not None:
+        _calls.put(None)
+        _thread.join()
