@@ -50,10 +50,18 @@ def explain(error: BaseException) -> Explanation:
     return explanation
 
 
+def exit_code(done: int, failed: int) -> int:
+    """The exit code of a command that goes on after inputs that fail."""
+    if not failed:
+        return 0
+    return SOME_FAILED if done else FAILED
+
+
 def _explain_usage(error: typer.TyperException) -> Explanation:
     context: Any = getattr(error, "ctx", None)
     command = context.command_path if context else "aimv2"
-    return error.format_message(), f"{command} --help", error.exit_code
+    message = error.format_message().replace(": Value error, ", ": ")  # pydantic's words
+    return message, f"{command} --help", error.exit_code
 
 
 def _cause_hint(error: BaseException) -> str:

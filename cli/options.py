@@ -57,7 +57,7 @@ PathsArgument = Annotated[
     list[str],
     typer.Argument(
         help="Image files, and folders with all the pictures in them.",
-        metavar="PATH...",
+        metavar="PATH",
         parser=path,
         show_default=False,
     ),
