@@ -26,10 +26,9 @@ WEIGHT_FILES = (INDEX_FILE, "model.safetensors", "mlx_model.safetensors")
 SHARD_BYTES = 5 * 1000**3
 
 _PATCH_PROJECTION = "preprocessor.patchifier.proj.weight"
-DTYPE_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-_FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+DTYPE_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+_FLOATS = {"F32": 4, "F16": 2, "BF16": 2}  # MLX reads no F64
 _DTYPE_BYTES = _FLOATS | {"U32": 4}
-# What we write: float64 is read, never written.
 _WRITTEN = {mx.float32: "F32", mx.float16: "F16", mx.bfloat16: "BF16", mx.uint32: "U32"}
 _METADATA = {"format": "mlx"}
 
