@@ -1,0 +1,74 @@
+# Two commands do everything: `make demo` and `make test`. Each makes .venv first if it is not there.
+#
+#   PYTHON=python3.12   the Python to use (3.11 to 3.13; the newest found otherwise)
+#   MKL=no              Linux x86-64: do not install a fast BLAS where the system has none
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+OUT := demo-output
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	&& echo $$python && break; done)
+# MLX's Linux wheel has a BLAS many times too slow; on a Mac nothing is needed.
+MKL ?= $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),$(if $(shell \
+	ldconfig -p 2>/dev/null | grep -o 'libopenblas.so.0' | head -n 1),no,yes),no)
+
+.PHONY: help demo test lint types parity accuracy demo-checkpoint clean
+
+help:
+	@echo 'make demo      an album of drawings, embedded and classified; then real photographs'
+	@echo 'make test      the tests'
+	@echo 'make lint      ruff; make types: mypy; make parity: the tests against transformers and timm'
+	@echo 'make accuracy  the figures of docs/accuracy.md'
+
+# One stamp per set of extras: installed again when pyproject.toml changes.
+$(VENV)/.python:
+	@test -n "$(PYTHON)" || { echo 'Python 3.11, 3.12 or 3.13 is needed and none was found.'; \
+		echo 'Mac: brew install python@3.13    Debian: apt install python3 python3-venv'; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	@touch $@
+
+$(VENV)/.installed-%: $(VENV)/.python pyproject.toml
+	$(BIN)/python -m pip install --quiet $(if $(filter yes,$(MKL)),mkl) -e '.[$*]'
+	@touch $@
+
+demo: $(VENV)/.installed-demo
+	@rm -rf $(OUT) && mkdir -p $(OUT)
+	@echo '==> 24 held-out drawings, drawn now'
+	$(BIN)/python -m mlx_aimv2.training.album $(OUT)/album --count 24
+	@echo; echo '==> aimv2 embed: pictures to vectors'
+	$(BIN)/aimv2 embed $(OUT)/album --model demo --out $(OUT)/album.npz
+	@echo; echo '==> aimv2 embed: texts to vectors in the same space'
+	$(BIN)/aimv2 embed --text 'a red bicycle' --text 'two dogs on a beach' --model demo --out $(OUT)/texts.npz
+	@echo; echo '==> aimv2 classify: which word fits which picture'
+	$(BIN)/aimv2 classify $(OUT)/album --model demo --templates drawing --top 3 \
+		--labels-from $(OUT)/album/labels.txt
+	@echo; echo '==> aimv2 embed: real photographs (no labels: the demo checkpoint knows drawings only)'
+	$(BIN)/aimv2 embed "$$($(BIN)/python -c 'import pathlib, skimage; print(pathlib.Path(skimage.__file__).parent / "data")')" \
+		--model demo --out $(OUT)/photographs.npz
+	@echo; echo "The vectors are in $(OUT)/. With Apple's LiT checkpoint (1.7 GB, research licence) it is one line:"
+	@echo; echo '    aimv2 classify ~/Pictures --model lit --labels "dog, cat, beach, birthday cake"'; echo
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest tests --ignore=tests/parity
+
+lint: $(VENV)/.installed-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-lint
+	$(BIN)/mypy
+
+parity: $(VENV)/.installed-parity $(VENV)/.installed-test
+	$(BIN)/python -m pytest tests/parity
+
+accuracy: $(VENV)/.installed-parity
+	$(BIN)/python -m benchmarks.accuracy
+
+demo-checkpoint: $(VENV)/.installed-test
+	$(BIN)/python -m mlx_aimv2.training.demo --out $(OUT)/demo-checkpoint
+
+clean:
+	rm -rf $(VENV) $(OUT) build dist *.egg-info
