@@ -1,0 +1,63 @@
+"""The preloaded BLAS: in a fresh process each, because it is decided once."""
+
+import subprocess
+import sys
+
+import pytest
+
+LINUX = sys.platform.startswith("linux")
+
+
+def run(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_mlx_is_not_imported_by_the_package_itself():
+    assert run("import sys, mlx_aimv2; print('mlx.core' in sys.modules)") == "False"
+
+
+@pytest.mark.skipif(not LINUX, reason="there is nothing to preload elsewhere")
+def test_preloading_after_mlx_warns_once_and_loads_nothing():
+    code = """
+import warnings
+import mlx.core
+from mlx_aimv2 import blas
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    blas.warn_once()
+    blas.warn_once()
+print(blas.status()[0], len(caught), "import mlx_aimv2 first" in str(caught[0].message))
+"""
+    assert run(code) == "None 1 True"
+
+
+@pytest.mark.skipif(not LINUX, reason="there is nothing to preload elsewhere")
+def test_without_a_fast_blas_one_is_told_what_to_install():
+    code = """
+import ctypes, warnings
+def missing(*args, **kwargs):
+    raise OSError("not there")
+ctypes.CDLL = missing
+from mlx_aimv2 import blas
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    blas.warn_once()
+print(blas.status()[0], "pip install mkl" in str(caught[0].message))
+"""
+    assert run(code) == "None True"
+
+
+@pytest.mark.parametrize(("platform", "cuda"), [("darwin", False), ("linux", True)])
+def test_nothing_is_loaded_on_a_mac_or_beside_cuda(platform, cuda):
+    code = f"""
+import sys
+sys.platform = {platform!r}
+import mlx_aimv2.blas as blas
+blas._loaded = blas._problem = None
+blas._has_cuda_backend = lambda: {cuda}
+print(blas.preload(), blas.status())
+"""
+    assert run(code) == "None (None, None)"

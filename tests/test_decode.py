@@ -1,0 +1,73 @@
+"""Decoding ahead, in order, on threads."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from mlx_aimv2.decode import decode
+from mlx_aimv2.errors import ImageError
+
+
+def fit(source):
+    """A picture of the source's number; some sources are bad in their own ways."""
+    if source == "bad":
+        raise ImageError("a bad picture")
+    if source == "worse":
+        raise RuntimeError("a decoder's own error")
+    return np.full((2, 3, 3), source % 251, np.uint8)[::-1], "noted" if source == 7 else None
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_order_errors_and_notes_across_buffers(threads):
+    sources = [*range(600), "bad", *range(600, 1100), "worse", 1100]
+    decoded = list(decode(sources, fit, threads=threads, ahead=5))
+    assert [sample.index for sample in decoded] == list(range(len(sources)))
+    assert [sample.source for sample in decoded] == sources
+    for sample in decoded:
+        if isinstance(sample.source, int):
+            assert (sample.pixels == sample.source % 251).all()
+            assert sample.error is None
+            assert sample.pixels.flags.writeable
+        assert sample.note == ("noted" if sample.source == 7 else None)
+    assert str(decoded[600].error) == "a bad picture"
+    assert "RuntimeError: a decoder's own error" in str(decoded[1101].error)
+
+
+def test_several_threads_decode_at_once():
+    together = threading.Barrier(3, timeout=10)
+
+    def meet(source):
+        together.wait()
+        return fit(source)
+
+    assert len(list(decode(range(6), meet, threads=3))) == 6
+
+
+def test_a_slow_consumer_is_not_run_away_from():
+    started = []
+
+    def note(source):
+        started.append(source)
+        return fit(source)
+
+    stream = decode(range(400), note, threads=2, ahead=8)
+    next(stream)
+    time.sleep(0.3)
+    assert len(started) <= 1 + 8 + 2 * 2
+    stream.close()
+
+
+def test_sources_are_taken_a_buffer_at_a_time():
+    taken = []
+
+    def generate():
+        for number in range(5000):
+            taken.append(number)
+            yield number
+
+    stream = decode(generate(), fit, threads=1)
+    next(stream)
+    stream.close()
+    assert len(taken) <= 512
