@@ -100,15 +100,19 @@ JsonOption = Annotated[
 ]
 
 
-def confirm_download(yes: bool) -> "Callable[[Download], bool]":
-    """What ``load`` and ``resolve`` ask before weights are fetched: a person, or nobody."""
+def confirm_download(yes: bool, *, unasked: bool = True) -> "Callable[[Download], bool]":
+    """What ``load`` and ``resolve`` ask before weights are fetched.
+
+    It asks whoever sits at the terminal; ``unasked`` is the answer where nobody does.
+    """
 
     def confirm(download: "Download") -> bool:
         licence = f", licence {download.licence}" if download.licence else ""
         text = f"{download.repo_id}: {output.size(download.size_bytes)}{licence}"
-        if yes or not output.is_interactive():
+        if not yes and output.is_interactive():
+            return output.ask(f"Download {text}?")
+        if yes or unasked:
             output.say(f"downloading {text}")
-            return True
-        return output.ask(f"Download {text}?")
+        return yes or unasked
 
     return confirm

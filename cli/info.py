@@ -1,0 +1,247 @@
+"""``aimv2 info``: what a checkpoint is and what it needs, from its headers alone."""
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mlx_aimv2 import checkpoints
+from mlx_aimv2.checkpoints import Checkpoint
+
+from . import output
+from .options import JsonOption, YesOption, complete_model, confirm_download, path
+
+if TYPE_CHECKING:
+    from mlx_aimv2.config import Config, VisionConfig
+    from mlx_aimv2.hub import Resolved
+
+EXAMPLES = """
+aimv2 info lit
+aimv2 info ./my-checkpoint --json
+"""
+
+Facts = dict[str, Any]
+
+_NATIVE_EXAMPLE_PX = (640, 480)  # a native checkpoint's work depends on the image
+_BATCH_TOKENS = 4096  # what the embedder computes at once
+_ITEM_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+
+SourceArgument = Annotated[
+    str,
+    typer.Argument(
+        help="An alias or name (see `aimv2 models`), a hub id[@revision], or a folder.",
+        metavar="SOURCE",
+        parser=path,
+        autocompletion=complete_model,
+        show_default=False,
+    ),
+]
+
+
+def info(source: SourceArgument, as_json: JsonOption = False, yes: YesOption = False) -> None:
+    """Tell what a checkpoint is and needs: sizes, precision, work per image, memory.
+
+    Only the headers of its files are read. A published checkpoint that is not here is told from
+    a table: nothing is downloaded for it.
+    """
+    facts = describe(source, yes=yes)
+    if as_json:
+        output.record(facts)
+    else:
+        output.table(_lines(facts))
+
+
+def describe(source: str, *, yes: bool = False) -> Facts:
+    """All that is known of a checkpoint without reading its weights.
+
+    Errors: as ``hub.resolve`` for a source that is not here; CheckpointError for its files.
+    """
+    from mlx_aimv2 import hub  # noqa: PLC0415
+
+    published = checkpoints.find(source)
+    if published is None:
+        return _describe_folder(hub.resolve(source, confirm=confirm_download(yes, unasked=False)))
+    folder = hub.cached(published)
+    if folder is None:
+        return _describe_published(source, published)
+    origin = published.repo_id, published.revision
+    return _describe_folder(hub.Resolved(source, folder, published.name, *origin, published))
+
+
+def _describe_published(source: str, published: Checkpoint) -> Facts:
+    from mlx_aimv2.cost import published_config  # noqa: PLC0415
+
+    facts: Facts = {
+        "source": source,
+        "name": published.name,
+        "repo_id": published.repo_id,
+        "revision": published.revision,
+        "licence": published.licence,
+        "folder": None,
+        "layout": None,
+        "dtype": "float32",
+        "quantization": None,
+        "size_bytes": published.size_bytes,
+    }
+    return facts | _costs(published_config(published), facts)
+
+
+def _describe_folder(resolved: "Resolved") -> Facts:
+    from mlx.utils import tree_flatten  # noqa: PLC0415
+
+    from mlx_aimv2.config import complete_config  # noqa: PLC0415
+    from mlx_aimv2.loader import build, check_coverage  # noqa: PLC0415
+    from mlx_aimv2.weights import DTYPE_NAMES, read_weights  # noqa: PLC0415
+
+    weights = read_weights(resolved.folder)
+    shapes = weights.logical_shapes()
+    config = complete_config(shapes, weights.config)
+    parameters: Any = tree_flatten(build(config).parameters())
+    check_coverage({name: array.shape for name, array in parameters}, shapes)
+    published = resolved.checkpoint
+    facts: Facts = {
+        "source": resolved.source,
+        "name": resolved.name,
+        "repo_id": resolved.repo_id,
+        "revision": resolved.revision,
+        "licence": published.licence if published else _read_licence(resolved.folder),
+        "folder": str(resolved.folder),
+        "layout": weights.layout,
+        "dtype": DTYPE_NAMES[weights.dtype],
+        "quantization": weights.quantization,
+        "size_bytes": weights.size_bytes,
+    }
+    return facts | _costs(config, facts)
+
+
+def _read_licence(folder: Path) -> str | None:
+    """What the head of a model card says."""
+    try:
+        card = (folder / "README.md").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+    head = card.split("\n---", 1)[0] if card.startswith("---") else ""
+    found = dict(re.findall(r"^(license|license_name):\s*(\S+)", head, re.MULTILINE))
+    return found.get("license_name") or found.get("license")
+
+
+def _costs(config: "Config", facts: Facts) -> Facts:
+    """What follows from the sizes."""
+    from mlx_aimv2 import cost  # noqa: PLC0415
+    from mlx_aimv2.config import LiTConfig, vision_config_of  # noqa: PLC0415
+
+    vision = vision_config_of(config)
+    tokens = _tokens(vision)
+    counts = cost.parameters(config)
+    lit = config if isinstance(config, LiTConfig) else None
+    return {
+        "kind": "lit" if lit else "native" if vision.is_native else "fixed",
+        "architecture": cost.architecture_name(vision),
+        "side_px": vision.image_size,
+        "patch_size": vision.patch_size,
+        "hidden_size": vision.hidden_size,
+        "num_hidden_layers": vision.num_hidden_layers,
+        "num_attention_heads": vision.num_attention_heads,
+        "embedding_width": lit.projection_dim if lit else vision.hidden_size,
+        "parameters": asdict(counts) | {"total": counts.total},
+        "tokens_per_image": tokens,
+        "flops_per_image": cost.image_flops(config, tokens),
+        "tokens_per_text": lit.text_config.max_position_embeddings if lit else None,
+        "flops_per_text": cost.text_flops(lit) if lit else None,
+        "memory": _memory(vision, tokens, counts.total, facts),
+    }
+
+
+def _tokens(vision: "VisionConfig") -> int:
+    from mlx_aimv2 import patches  # noqa: PLC0415
+
+    if not vision.is_native:
+        return vision.grid_side**2
+    _, (rows, columns) = patches.grid_of(*_NATIVE_EXAMPLE_PX, vision.patch_size)
+    return rows * columns
+
+
+def _memory(vision: "VisionConfig", tokens: int, parameters: int, facts: Facts) -> Facts:
+    import mlx.core as mx  # noqa: PLC0415
+
+    from mlx_aimv2 import cost  # noqa: PLC0415
+    from mlx_aimv2.loader import default_dtype  # noqa: PLC0415
+
+    dtype = default_dtype()
+    on_cpu = mx.default_device().type == mx.DeviceType.cpu
+    stays_packed = facts["quantization"] is not None and not on_cpu
+    images = max(1, _BATCH_TOKENS // tokens)
+    return {
+        "device": "cpu" if on_cpu else "gpu",
+        "dtype": dtype,
+        "weights_bytes": facts["size_bytes"] if stays_packed else parameters * _ITEM_BYTES[dtype],
+        "batch_images": images,
+        "batch_bytes": cost.batch_bytes(
+            vision, tokens, images, _ITEM_BYTES[dtype], is_fused=not on_cpu
+        ),
+    }
+
+
+def _lines(facts: Facts) -> list[tuple[str, str]]:
+    counts, memory = facts["parameters"], facts["memory"]
+    quantization = facts["quantization"]
+    return [
+        ("name", facts["name"]),
+        ("kind", _kind(facts)),
+        (
+            "architecture",
+            f"{facts['architecture']} ({facts['num_hidden_layers']} blocks, width "
+            f"{facts['hidden_size']}, {facts['num_attention_heads']} heads)",
+        ),
+        ("embedding", f"{facts['embedding_width']} numbers an image"),
+        ("parameters", _millions(counts)),
+        ("on disk", f"{output.size(facts['size_bytes'])}, {facts['dtype']}"),
+        (
+            "quantised",
+            f"{quantization['bits']} bits, groups of {quantization['group_size']}"
+            if quantization
+            else "no",
+        ),
+        ("work", _work(facts)),
+        (
+            "memory",
+            f"{output.size(memory['weights_bytes'])} of weights in {memory['dtype']}, about "
+            f"{output.size(memory['batch_bytes'])} for {memory['batch_images']} images at once "
+            f"({memory['device'].upper()})",
+        ),
+        ("layout", facts["layout"] or "not known before it is here"),
+        ("revision", facts["revision"] or "none: a local folder"),
+        ("licence", facts["licence"] or "not stated"),
+        ("folder", facts["folder"] or "not here: it is downloaded when it is first used"),
+    ]
+
+
+def _kind(facts: Facts) -> str:
+    if facts["kind"] == "native":
+        return f"vision, any size (patches of {facts['patch_size']} px)"
+    side = f"{facts['side_px']} px"
+    return f"vision and text (LiT), {side}" if facts["kind"] == "lit" else f"vision, {side}"
+
+
+def _millions(counts: dict[str, int]) -> str:
+    total = f"{counts['total'] / 1e6:.1f} M"
+    if not counts["text"]:
+        return total
+    parts = ", ".join(f"{name} {counts[name] / 1e6:.1f}" for name in ("image", "text", "joint"))
+    return f"{total} ({parts})"
+
+
+def _work(facts: Facts) -> str:
+    size = " of {}×{}".format(*_NATIVE_EXAMPLE_PX) if facts["kind"] == "native" else ""
+    patches = facts["tokens_per_image"]
+    text = f"{_giga(facts['flops_per_image'])} per image{size} ({patches} patches)"
+    if facts["flops_per_text"]:
+        tokens = facts["tokens_per_text"]
+        text += f", {_giga(facts['flops_per_text'])} per text ({tokens} tokens)"
+    return text
+
+
+def _giga(flops: int) -> str:
+    return f"{flops / 1e9:.3g} GFLOP" if flops < 1e12 else f"{flops / 1e12:.3g} TFLOP"

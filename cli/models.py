@@ -1,0 +1,77 @@
+"""``aimv2 models``: the published checkpoints, and which are here."""
+
+from typing import Any
+
+from mlx_aimv2.checkpoints import CHECKPOINTS, LICENCE, LICENCE_TERMS, Checkpoint
+from mlx_aimv2.errors import HubError
+
+from . import info, output
+from .options import JsonOption
+
+EXAMPLES = """
+aimv2 models
+aimv2 models --json | jq -r 'select(.cached) | .name'
+"""
+
+_COLUMNS = ("alias", "name", "pixels", "text", "parameters", "size", "here")
+
+
+def models(as_json: JsonOption = False) -> None:
+    """List the published checkpoints, and the small one in this package, `demo`."""
+    rows = [_published(checkpoint) for checkpoint in CHECKPOINTS] + _demo()
+    if as_json:
+        for row in rows:
+            output.record(row)
+        return
+    output.table([_cells(row) for row in rows], _COLUMNS, right=(2, 4, 5))
+    output.say(f"licence of Apple's weights: {LICENCE} ({LICENCE_TERMS})")
+
+
+def _published(checkpoint: Checkpoint) -> dict[str, Any]:
+    from mlx_aimv2 import hub  # noqa: PLC0415
+
+    folder = hub.cached(checkpoint)
+    return {
+        "alias": checkpoint.alias,
+        "name": checkpoint.name,
+        "repo_id": checkpoint.repo_id,
+        "revision": checkpoint.revision,
+        "architecture": checkpoint.architecture,
+        "side_px": checkpoint.side_px,
+        "has_text": checkpoint.has_text,
+        "parameters": checkpoint.parameters,
+        "size_bytes": checkpoint.size_bytes,
+        "licence": checkpoint.licence,
+        "cached": folder is not None,
+        "folder": str(folder) if folder else None,
+    }
+
+
+def _demo() -> list[dict[str, Any]]:
+    try:
+        facts = info.describe("demo")
+    except HubError:
+        return []  # an installation without it
+    same = ("name", "repo_id", "revision", "architecture", "side_px", "size_bytes", "licence")
+    return [
+        {
+            "alias": "demo",
+            **{key: facts[key] for key in same},
+            "has_text": facts["kind"] == "lit",
+            "parameters": facts["parameters"]["total"],
+            "cached": True,
+            "folder": facts["folder"],
+        }
+    ]
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        row["alias"],
+        row["name"],
+        "any" if row["side_px"] is None else str(row["side_px"]),
+        "yes" if row["has_text"] else "",
+        f"{row['parameters'] / 1e6:.1f} M",
+        output.size(row["size_bytes"]),
+        "yes" if row["cached"] else "",
+    )
