@@ -1,0 +1,343 @@
+"""A picture, from wherever it comes, to upright RGB, and from there to a model's pixels."""
+
+import json
+import math
+import os
+import re
+import threading
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, TiffImagePlugin
+
+from .errors import CheckpointError, ImageError, UsageError
+from .paths import open_file, printable, unreadable
+
+ImageSource = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
+"""A path (bytes are a path as ``os.fsencode`` gives it), a PIL image, or an array."""
+
+MAX_PIXELS = 178_956_970  # above it Pillow itself speaks of a decompression bomb
+MAX_ASPECT = 32  # a 1 x 10000 strip resized whole takes 18 s and 4.7 GB
+
+Triple = tuple[float, float, float]
+CLIP_MEAN: Triple = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD: Triple = (0.26862954, 0.26130258, 0.27577711)
+IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
+IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How pixels are made for a fixed side S; embeddings of two presets do not compare.
+
+    The shortest side goes to ceil(S / ``crop_fraction``), then the centre is cropped. Half a pixel
+    of margin is rounded down, or with ``half_to_even`` to the even neighbour.
+    """
+
+    name: str
+    mean: Triple
+    std: Triple
+    crop_fraction: float
+    half_to_even: bool = False
+
+
+# Source: the Hub's preprocessor_config.json as transformers' CLIPImageProcessorPil reads it;
+# ml-aim's val_transforms, in which torchvision's CenterCrop rounds halves to even.
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        Preset("hub", CLIP_MEAN, CLIP_STD, 1.0),
+        Preset("ml-aim", IMAGENET_MEAN, IMAGENET_STD, 0.875, half_to_even=True),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format: its first bytes, Pillow's reader for it, and its file names."""
+
+    name: str
+    magic: bytes
+    module: str
+    reader: str
+    extensions: tuple[str, ...]
+
+
+# Readers are called directly, because PIL.Image.open has a limit and a warning of its own, tries
+# every format there is, and warns where a phone's second picture in a JPEG is malformed.
+# A "mif1" file can be either of the last two.
+FORMATS = (
+    Format("JPEG", rb"\xff\xd8\xff", "PIL.JpegImagePlugin", "JpegImageFile",
+           (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")),
+    Format("PNG", rb"\x89PNG\r\n\x1a\n", "PIL.PngImagePlugin", "PngImageFile", (".png", ".apng")),
+    Format("WebP", rb"RIFF....WEBP", "PIL.WebPImagePlugin", "WebPImageFile", (".webp",)),
+    Format("GIF", rb"GIF8[79]a", "PIL.GifImagePlugin", "GifImageFile", (".gif",)),
+    Format("TIFF", rb"II[*+]\0|MM\0[*+]", "PIL.TiffImagePlugin", "TiffImageFile",
+           (".tif", ".tiff")),
+    Format("BMP", rb"BM", "PIL.BmpImagePlugin", "BmpImageFile", (".bmp", ".dib")),
+    Format("AVIF", rb"....ftyp(avi[fs]|m[is]f1)", "PIL.AvifImagePlugin", "AvifImageFile",
+           (".avif", ".avifs")),
+    Format("HEIF", rb"....ftyp(he[iv][cmsx]|m[is]f1)", "pillow_heif", "HeifImageFile",
+           (".heic", ".heif", ".hif", ".heics", ".heifs")),
+)  # fmt: skip
+
+EXTENSIONS = frozenset(extension for format in FORMATS for extension in format.extensions)
+_MAGIC_BYTES = 16
+
+_PIXELS_HINT = "Leave it out."
+_ARRAY_HINT = "Give uint8 from 0 to 255 (array.astype('uint8')), or floats from 0 to 1."
+
+_TRANSPOSES = {  # by EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# One PIL image may be given twice, and be loaded by two threads at once.
+_LOAD_LOCKS = tuple(threading.Lock() for _ in range(61))
+
+
+def describe(source: object) -> str:
+    """A source's name for messages, on one line and printable whatever it is."""
+    if isinstance(source, Image.Image):
+        file = getattr(source, "filename", "")
+        return printable(file) if file else f"<{source.mode} image {source.width}×{source.height}>"
+    if isinstance(source, np.ndarray):
+        return f"<array {source.shape} {source.dtype}>"
+    if isinstance(source, str | bytes | os.PathLike):
+        return printable(source)
+    return f"<{type(source).__name__}>"
+
+
+def open_rgb(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode a picture, turn it upright (EXIF orientation) and convert it to RGB.
+
+    8-bit pictures become exactly what transformers' CLIPImageProcessorPil makes of them, so what
+    is transparent is laid on white. 16-bit grey is divided by 257; of 32-bit integers and floats
+    the lowest value becomes black and the highest white (NaN is black, a flat picture black).
+    Of files with several pictures the first is taken. Arrays are (H, W), (H, W, 1), (H, W, 3) or
+    (H, W, 4): uint8, bool, uint16 (divided by 257), or floats from 0 to 1.
+
+    The result may be the very image given: read it, do not change it.
+
+    Errors: ImageError with the source's name for everything that keeps it from being read,
+    among them more than ``max_pixels`` pixels, which is known before they are decoded.
+    """
+    name = describe(source)
+    if isinstance(source, Image.Image):
+        return _decode(source, name, max_pixels)
+    if isinstance(source, np.ndarray):
+        return _decode(_array_to_image(source, name), name, max_pixels)
+    if not isinstance(source, str | bytes | os.PathLike):
+        raise ImageError(
+            f"{name} is not a picture", hint="Give a path, a PIL image or a NumPy array (H, W, 3)."
+        )
+    with open_file(source) as file:
+        image = _decode(_read_header(file, name), name, max_pixels)
+        if hasattr(image, "fp"):
+            image.fp = None  # the reader's file, or its buffer of decoded pixels
+        return image
+
+
+def _read_header(file: IO[bytes], name: str) -> Image.Image:
+    """Find the format by its first bytes; no pixel is decoded yet."""
+    start = file.read(_MAGIC_BYTES)
+    failure: ImageError | None = None
+    for format in FORMATS:
+        if re.match(format.magic, start, re.DOTALL):
+            try:
+                file.seek(0)
+                reader = getattr(import_module(format.module), format.reader)
+                return cast(Image.Image, reader(file))
+            except Exception as error:
+                failure = _undecodable(name, format.name, error)
+                failure.__cause__ = error
+    if failure:
+        raise failure
+    known = ", ".join(format.name for format in FORMATS)
+    raise ImageError(f"{name} is not a picture in a known format", hint=f"Known are {known}.")
+
+
+def _decode(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
+    width, height = image.size
+    if not width * height:
+        raise ImageError(f"{name} has no pixels ({width}×{height})", hint=_PIXELS_HINT)
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{name} has {width}×{height} pixels, over the limit of {max_pixels:,}",
+            hint="Shrink it, or raise the limit: --max-pixels, or max_pixels= in Python.",
+        )
+    try:
+        return _to_rgb(_upright(image), name)
+    except ImageError:
+        raise
+    except Exception as error:  # decoders of damaged files raise whatever there is
+        raise _undecodable(name, image.format or image.mode, error) from error
+
+
+def _undecodable(name: str, format: str, error: Exception) -> ImageError:
+    """The error to raise where a decoder gave up, whatever it raised."""
+    if isinstance(error, OSError) and error.errno:
+        return unreadable(name, error)
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, MemoryError):
+        return ImageError(f"{name} needs more memory than there is", hint="Shrink the picture.")
+    if isinstance(error, Image.DecompressionBombError):
+        hint = "Shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS in Python."
+        return ImageError(f"{name} has more pixels than Pillow allows ({reason})", hint=hint)
+    if "truncated" in reason.lower():
+        hint = "Copy or download the file again."
+        return ImageError(f"{name} is truncated ({format}: {reason})", hint=hint)
+    return ImageError(f"{name} is damaged ({format}: {reason})", hint="Does a viewer open it?")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Decode and apply the EXIF orientation; the TIFF and HEIF readers do that themselves."""
+    with _LOAD_LOCKS[id(image) % len(_LOAD_LOCKS)]:
+        if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tile:
+            _give_memory(image)
+        image.load()
+        try:
+            orientation = image.getexif().get(ExifTags.Base.Orientation)
+        except Exception:  # damaged EXIF is no reason to refuse the picture
+            orientation = None
+    transpose = _TRANSPOSES.get(cast(int, orientation))
+    return image if transpose is None else image.transpose(transpose)
+
+
+def _give_memory(tiff: TiffImagePlugin.TiffImageFile) -> None:
+    """Keep ``load`` from warning of a large TIFF, whose size was checked: it does so if it must
+    find the memory itself."""
+    size = tiff.tag_v2[ExifTags.Base.ImageWidth], tiff.tag_v2[ExifTags.Base.ImageLength]
+    tiff.im = Image.new(tiff.mode, size).im
+
+
+def _to_rgb(image: Image.Image, name: str) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray(_divide_by_257(np.asarray(image)))
+    elif image.mode in {"I", "F"}:
+        image = Image.fromarray(_stretch(np.asarray(image), name))
+    elif image.mode in {"RGBA", "LA", "PA"} or image.info.get("transparency") is not None:
+        image = _lay_on_white(image)
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _lay_on_white(image: Image.Image) -> Image.Image:
+    rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+    if rgba.getchannel("A").getextrema() == (255, 255):  # the same pixels, for less memory
+        return rgba
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+
+
+def _divide_by_257(values: NDArray[Any]) -> NDArray[np.uint8]:
+    return ((np.arange(65536) + 128) // 257).astype(np.uint8)[values]
+
+
+def _stretch(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
+    """(H, W) -> (H, W): the lowest finite value becomes 0 and the highest 255."""
+    finite = np.isfinite(values)
+    if not finite.any():
+        raise ImageError(f"{name} has no finite value", hint="Look at how it was written.")
+    first = values.flat[finite.argmax()]
+    low = float(values.min(where=finite, initial=first))
+    high = float(values.max(where=finite, initial=first))
+    scale = 255 / (high - low) if high > low else 0.0
+    grey = np.empty(values.shape, np.uint8)
+    for row, out in zip(values, grey, strict=True):  # float64 for a row at a time
+        plain = np.nan_to_num(row.astype(np.float64), nan=low, posinf=high, neginf=low)
+        out[:] = np.rint((plain - low) * scale)
+    return grey
+
+
+def _array_to_image(array: NDArray[Any], name: str) -> Image.Image:
+    if not array.size:
+        raise ImageError(f"{name} has no pixels", hint=_PIXELS_HINT)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim != 2 and (array.ndim != 3 or array.shape[2] not in {3, 4}):
+        raise ImageError(f"{name} is not a picture", hint="Give (H, W), (H, W, 3) or (H, W, 4).")
+    if array.dtype == np.bool_:
+        array = array * np.uint8(255)
+    elif array.dtype == np.uint16:
+        array = _divide_by_257(array)
+    elif np.issubdtype(array.dtype, np.floating):
+        if not ((array >= 0) & (array <= 1)).all():  # NaN is neither
+            raise ImageError(f"{name} has values outside 0 to 1", hint=_ARRAY_HINT)
+        array = np.rint(array * 255).astype(np.uint8)
+    elif array.dtype != np.uint8:
+        raise ImageError(f"{name} holds no pixels of a known kind", hint=_ARRAY_HINT)
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def crops_strip(width_px: int, height_px: int) -> bool:
+    """Whether ``fit`` sees only the middle of such a picture, because it is too long."""
+    return max(width_px, height_px) > MAX_ASPECT * min(width_px, height_px)
+
+
+def middle_box(width_px: int, height_px: int, max_aspect: int) -> tuple[int, int, int, int]:
+    """The middle (left, top, right, bottom) of a picture that is longer than ``max_aspect``."""
+    width, height = min(width_px, max_aspect * height_px), min(height_px, max_aspect * width_px)
+    left, top = (width_px - width) // 2, (height_px - height) // 2
+    return left, top, left + width, top + height
+
+
+def fit(image: Image.Image, side_px: int, preset: Preset) -> NDArray[np.uint8]:
+    """Resize the shortest side (bicubic), then crop the centre.
+
+    A picture more than 32 times as long as wide is cropped to that first (see ``crops_strip``).
+
+    Shapes: RGB image -> (S, S, 3) uint8, writeable.
+    Source: transformers' CLIPImageProcessorPil, byte for byte up to an aspect of 32: the long
+    side is truncated to whole pixels.
+    """
+    box = middle_box(*image.size, MAX_ASPECT)
+    width, height = box[2] - box[0], box[3] - box[1]
+    short = math.ceil(side_px / preset.crop_fraction)
+    long = int(short * max(width, height) / min(width, height))
+    size = (short, long) if width <= height else (long, short)
+    resized = image.resize(size, Image.Resampling.BICUBIC, box)
+    left, top = (_margin(length - side_px, preset) for length in size)
+    return np.array(resized.crop((left, top, left + side_px, top + side_px)))
+
+
+def _margin(excess_px: int, preset: Preset) -> int:
+    return round(excess_px / 2) if preset.half_to_even else excess_px // 2
+
+
+def read_preset(folder: Path, name: str) -> Preset:
+    """The preset of that name; ``hub`` takes mean and deviation from the checkpoint's own file.
+
+    Errors: UsageError for another name, CheckpointError for a file that makes no sense.
+    """
+    if name not in PRESETS:
+        raise UsageError(f"There is no preset {name}", hint=f"Presets: {', '.join(PRESETS)}.")
+    preset = PRESETS[name]
+    file = folder / "preprocessor_config.json"
+    if name != "hub" or not file.is_file():
+        return preset
+    try:
+        config = json.loads(file.read_bytes())
+        mean = _triple(config.get("image_mean", preset.mean))
+        std = _triple(config.get("image_std", preset.std))
+        if min(std) <= 0:
+            raise ValueError("image_std must be positive")
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"{describe(file)} cannot be used: {error}", hint="Fetch it again, or remove it."
+        ) from error
+    return replace(preset, mean=mean, std=std)
+
+
+def _triple(values: Any) -> Triple:
+    red, green, blue = (float(value) for value in values)
+    if not all(map(math.isfinite, (red, green, blue))):
+        raise ValueError("a value is not finite")
+    return red, green, blue
