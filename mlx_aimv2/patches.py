@@ -1,0 +1,114 @@
+"""Native resolution: a picture of any size to whole patches, and patches to padded batches."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .errors import UsageError
+from .image import middle_box
+
+# The published range of the native checkpoint. Source: its model card.
+MIN_PATCHES = 112
+MAX_PATCHES = 4096
+
+BUCKET = 64  # few different lengths, so that few shapes are compiled and cached
+
+
+def grid_of(
+    width_px: int, height_px: int, patch_size: int, max_patches: int = MAX_PATCHES
+) -> tuple[tuple[int, int] | None, tuple[int, int]]:
+    """The size (width, height) to resize a picture to, or None, and its grid (rows, columns).
+
+    A picture of 112 to ``max_patches`` whole patches stays as it is, as it was published: pixels
+    that do not fill a patch are dropped at the right and below. Another is resized to whole
+    patches: a larger one to about ``max_patches``, a smaller one to about 112, so that rows and
+    columns are within one of the exact aspect ratio wherever ``max_patches`` leaves that room.
+
+    Errors: UsageError for ``max_patches`` outside 112 to 4096.
+    """
+    if not MIN_PATCHES <= max_patches <= MAX_PATCHES:
+        raise UsageError(
+            f"max_patches is {max_patches}, and must be from {MIN_PATCHES} to {MAX_PATCHES}",
+            hint=f"Leave it out for {MAX_PATCHES}; 256 is as much as a 224 px picture has.",
+        )
+    rows, columns = height_px // patch_size, width_px // patch_size
+    if MIN_PATCHES <= rows * columns <= max_patches:
+        return None, (rows, columns)
+    target = max_patches if rows * columns > max_patches else MIN_PATCHES
+    # A picture longer than max_patches times its width is cropped to that: see crops_strip.
+    aspect = min(max(width_px, height_px) / min(width_px, height_px), max_patches)
+    shorter, longer = _sides(aspect, target, max_patches)
+    rows, columns = (longer, shorter) if width_px <= height_px else (shorter, longer)
+    return (columns * patch_size, rows * patch_size), (rows, columns)
+
+
+def _sides(aspect: float, target: int, max_patches: int) -> tuple[int, int]:
+    """The grid of about ``target`` patches, from 112 to ``max_patches``, nearest in shape."""
+    exact = math.sqrt(target / aspect)
+
+    def longer(shorter: int) -> int:
+        fewest, most = -(-MIN_PATCHES // shorter), max_patches // shorter
+        return min(max(round(shorter * aspect), fewest), most)
+
+    fitting = (
+        shorter
+        for shorter in range(1, math.isqrt(max_patches) + 1)
+        if shorter * longer(shorter) >= MIN_PATCHES
+    )
+    nearest = sorted(fitting, key=lambda shorter: abs(shorter - exact))[:2]
+    shorter = min(nearest, key=lambda shorter: abs(math.log(longer(shorter) / shorter / aspect)))
+    return shorter, longer(shorter)
+
+
+def crops_strip(
+    width_px: int, height_px: int, patch_size: int, max_patches: int = MAX_PATCHES
+) -> bool:
+    """Whether ``fit`` sees only the middle: one row of ``max_patches`` cannot hold the picture."""
+    too_long = max(width_px, height_px) > max_patches * min(width_px, height_px)
+    return too_long and grid_of(width_px, height_px, patch_size, max_patches)[0] is not None
+
+
+def fit(image: Image.Image, patch_size: int, max_patches: int = MAX_PATCHES) -> NDArray[np.uint8]:
+    """A picture as whole patches: as it is, or resized (bicubic) as ``grid_of`` says.
+
+    Shapes: RGB image -> (rows * patch, columns * patch, 3) uint8, writeable.
+    """
+    size, (rows, columns) = grid_of(*image.size, patch_size, max_patches)
+    if size is not None:
+        box = middle_box(*image.size, max_patches)
+        image = image.resize(size, Image.Resampling.BICUBIC, box)
+    return np.array(image.crop((0, 0, columns * patch_size, rows * patch_size)))
+
+
+def patchify(pixels_hwc: NDArray[np.uint8], patch_size: int) -> NDArray[np.uint8]:
+    """Cut pixels into patches, row by row, as a convolution with that stride sees them.
+
+    Shapes: (rows * P, columns * P, 3) -> (rows * columns, P * P * 3), each patch a (P, P, 3).
+    """
+    height, width, channels = pixels_hwc.shape
+    rows, columns = height // patch_size, width // patch_size
+    grid = pixels_hwc.reshape(rows, patch_size, columns, patch_size, channels)
+    return grid.swapaxes(1, 2).reshape(rows * columns, patch_size * patch_size * channels)
+
+
+def bucket(tokens: int) -> int:
+    """The length a sequence of so many tokens is padded to: the next multiple of 64."""
+    return -(-tokens // BUCKET) * BUCKET
+
+
+def pad_batch(
+    patches: Sequence[NDArray[np.uint8]], length: int
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Patches of several pictures in one batch, and a mask that is True where patches are real.
+
+    Shapes: B of (n, P * P * 3) -> (B, length, P * P * 3) and (B, length); n <= length.
+    """
+    batch = np.zeros((len(patches), length, patches[0].shape[1]), np.uint8)
+    mask = np.zeros((len(patches), length), np.bool_)
+    for row, picture in enumerate(patches):
+        batch[row, : len(picture)] = picture
+        mask[row, : len(picture)] = True
+    return batch, mask
