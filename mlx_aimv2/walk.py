@@ -1,0 +1,130 @@
+"""The one walk: from paths and folders to the pictures in them, lazily, in a stable order."""
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from .errors import ImageError
+from .image import EXTENSIONS
+from .paths import FilePath, unreadable
+
+# Why an entry of a folder is passed over.
+APPLE_DOUBLE = "macOS metadata (._*)"
+HIDDEN = "hidden"
+OTHER_KIND = "not a picture by its name"
+PHOTO_LIBRARY = "a photo library's internals"
+SEEN_FOLDER = "a folder met before"
+
+_EXTENSIONS = frozenset(extension.encode() for extension in EXTENSIONS)
+_LIBRARIES = (b".photoslibrary", b".migratedphotolibrary", b".photolibrary", b".aplibrary")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A picture to read; or, with ``error``, a path that is not there or cannot be listed.
+
+    ``path`` is as ``os.fsdecode`` gives it: ``os.fsencode`` gives back its bytes.
+    """
+
+    path: str
+    error: ImageError | None = None
+
+
+def find_images(paths: Iterable[FilePath], *, hidden: bool = False) -> "Walk":
+    """Walk files and folders, folders with all that is in them, sorted by name.
+
+    What is named is always found, whatever its name, and as often as it is named. In folders
+    pictures are known by their extensions, and links are followed, but each folder is walked
+    once, by whichever way comes first. ``hidden`` takes hidden files and folders in.
+    """
+    return Walk(paths, hidden=hidden)
+
+
+class Walk:
+    """An iterator over what is found; ``skipped`` counts what is passed over, by reason.
+
+    It holds the names of one folder per level, however large the tree is.
+    """
+
+    def __init__(self, paths: Iterable[FilePath], *, hidden: bool) -> None:
+        self.skipped: Counter[str] = Counter()
+        self._hidden = hidden
+        self._seen: set[tuple[int, int]] = set()  # folders, by device and inode
+        self._found = self._walk(paths)
+
+    def __iter__(self) -> Iterator[Found]:
+        return self
+
+    def __next__(self) -> Found:
+        return next(self._found)
+
+    def _walk(self, paths: Iterable[FilePath]) -> Iterator[Found]:
+        for path in paths:
+            try:
+                is_folder = stat.S_ISDIR(_status(os.fsencode(path)).st_mode)
+            except OSError as error:
+                yield Found(os.fsdecode(path), unreadable(path, error))
+                continue
+            except ValueError:  # no name of a file, as reading it will say
+                is_folder = False
+            if is_folder:
+                yield from self._walk_folder(os.fsencode(path))
+            else:
+                yield Found(os.fsdecode(path))
+
+    def _walk_folder(self, root: bytes) -> Iterator[Found]:
+        levels = [self._walk_level(root)]
+        while levels:
+            found = next(levels[-1], None)
+            if found is None:
+                levels.pop()
+            elif isinstance(found, Found):
+                yield found
+            else:
+                levels.append(self._walk_level(found))
+
+    def _walk_level(self, folder: bytes) -> Iterator[Found | bytes]:
+        """The pictures of one folder, and as bytes the folders in it."""
+        names: list[bytes] = []
+        try:
+            status = _status(folder)
+            if (status.st_dev, status.st_ino) in self._seen:
+                self.skipped[SEEN_FOLDER] += 1
+                return
+            self._seen.add((status.st_dev, status.st_ino))
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    reason = self._reason_to_skip(entry)
+                    if reason:
+                        self.skipped[reason] += 1
+                    else:
+                        names.append(entry.name + b"/" * _is_folder(entry))
+        except OSError as error:
+            yield Found(os.fsdecode(folder), unreadable(folder, error))
+        names.sort(reverse=True)
+        while names:
+            path = folder.rstrip(b"/") + b"/" + names.pop()
+            yield path.rstrip(b"/") if path.endswith(b"/") else Found(os.fsdecode(path))
+
+    def _reason_to_skip(self, entry: os.DirEntry[bytes]) -> str:
+        name = entry.name.lower()
+        if name.startswith(b"._"):
+            return APPLE_DOUBLE
+        if name.startswith(b".") and not self._hidden:
+            return HIDDEN
+        if _is_folder(entry):
+            return PHOTO_LIBRARY if name.endswith(_LIBRARIES) else ""
+        return "" if name[name.rfind(b".") :] in _EXTENSIONS else OTHER_KIND
+
+
+def _is_folder(entry: os.DirEntry[bytes]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, or to where one may not look
+        return False
+
+
+def _status(path: bytes) -> os.stat_result:
+    return os.stat(path)  # noqa: PTH116  (pathlib takes no bytes)
