@@ -16,6 +16,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 _PUBLISHED_HEAD_WIDTH = 128  # every published architecture, vision and text
 _PUBLISHED_EOS_TOKEN_ID = 49407
+_ABSURD = 1e15
 _LOGIT_SCALE_INIT = math.log(1 / 0.07)
 
 
@@ -255,7 +256,8 @@ def _integer(stated: Mapping[str, Any], key: str, default: int) -> int:
 
 def _number(stated: Mapping[str, Any], key: str, default: float) -> float:
     value = default if stated.get(key) is None else stated[key]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not abs(value) < _ABSURD:  # NaN is not below anything
         raise CheckpointError(f"config.json: {key} is {value!r}, not a number")
     return value
 

@@ -131,7 +131,7 @@ def read_config_file(folder: Path) -> dict[str, Any]:
         return {}
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     if not isinstance(config, dict):
         raise CheckpointError(f"{path} is not a JSON object")
@@ -253,14 +253,15 @@ def _shards(index: Path) -> list[Path]:
     try:
         weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         names = sorted(set(weight_map.values()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{index} is not a weights index: {error!r}") from error
+    there = {path.name for path in index.parent.iterdir()}
     for name in names:
         if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):
             raise CheckpointError(f"{index} points outside its folder: {name!r}")
-        if not (index.parent / name).exists():
+        if name not in there:
             raise CheckpointError(
-                f"{index} names {name}, which is not there", hint="fetch the checkpoint again"
+                f"{index} names {name!r}, which is not there", hint="fetch the checkpoint again"
             )
     shards = [index.parent / name for name in names]
     present = {header.name: header.file.name for shard in shards for header in _read_header(shard)}
