@@ -1,0 +1,245 @@
+"""``aimv2 doctor``: whether everything this package needs is here and works."""
+
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from . import output
+from .explain import FAILED
+from .options import JsonOption
+
+EXAMPLES = """
+aimv2 doctor
+aimv2 doctor --json
+"""
+
+# A part: its distribution, the module that shows it works, and what is lost without it, empty
+# where nothing works without it.
+_PARTS = (
+    ("mlx", "mlx.core", ""),
+    ("mlx-data", "mlx.data", ""),
+    ("numpy", "numpy", ""),
+    ("pillow", "PIL.Image", ""),
+    ("safetensors", "safetensors", ""),
+    ("huggingface_hub", "huggingface_hub", ""),
+    ("tokenizers", "tokenizers", "texts cannot be embedded"),
+    ("pillow-heif", "pillow_heif", "HEIC pictures, as iPhones make them, cannot be read"),
+)
+_INSTALL_HINT = "install the package again: pip install --force-reinstall mlx-aimv2"
+_BACKEND_HINT = "on Linux MLX needs a backend: pip install 'mlx[cpu]', 'mlx[cuda12]' or more"
+
+_SIDE = 1024  # of the matrices multiplied
+_REPEATS = 3
+_TOLERANCE = 5e-3  # of the largest value; TF32 keeps 10 bits of each factor
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding; ``values`` are its numbers, in bytes where they are sizes."""
+
+    name: str
+    detail: str
+    status: Literal["ok", "note", "broken"] = "ok"
+    hint: str = ""
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+def doctor(as_json: JsonOption = False) -> int:
+    """Check this installation: versions, device, BLAS, memory, cache, and a product.
+
+    The exit code is 1 if something that is needed does not work.
+    """
+    checks = list(examine())
+    for check in checks:
+        if as_json:
+            output.record(asdict(check))
+    if not as_json:
+        output.table([(_mark(check), check.name, check.detail) for check in checks])
+        for check in checks:
+            if check.hint:
+                output.line(f"{check.name}: {check.hint}")
+    return FAILED if any(check.status == "broken" for check in checks) else 0
+
+
+def examine() -> Iterator[Check]:
+    """Every check; one that cannot be made at all is a broken one."""
+    yield from _versions()
+    for name, check in (
+        ("device", _device),
+        ("BLAS", _blas),
+        ("memory", _memory),
+        ("formats", _formats),
+        ("cache", _cache),
+        ("network", _network),
+        ("product", _product),
+    ):
+        yield _guarded(name, check)
+
+
+def _guarded(name: str, check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except Exception as error:  # whatever is missing: that is what is looked for here
+        return Check(name, f"{type(error).__name__}: {error}", "broken", _INSTALL_HINT)
+
+
+def _versions() -> Iterator[Check]:
+    yield _guarded("mlx-aimv2", lambda: Check("mlx-aimv2", version("mlx-aimv2")))
+    yield Check("Python", f"{platform.python_version()} ({sys.executable})")
+    yield Check("system", platform.platform())
+    for distribution, module, lost in _PARTS:
+        yield _part(distribution, module, lost)
+
+
+def _part(distribution: str, module: str, lost: str) -> Check:
+    severity: Literal["note", "broken"] = "note" if lost else "broken"
+    try:
+        found = version(distribution)
+        import_module(module)
+    except PackageNotFoundError:
+        detail = f"not installed{f': {lost}' if lost else ''}"
+        return Check(distribution, detail, severity, f"pip install {distribution}")
+    except Exception as error:  # a broken library can raise anything as it is imported
+        detail = f"{found}, but {module} does not load: {error}"
+        is_backend = module == "mlx.core" and sys.platform.startswith("linux")
+        return Check(distribution, detail, severity, _BACKEND_HINT if is_backend else _INSTALL_HINT)
+    return Check(distribution, found, values={"version": found})
+
+
+def _device() -> Check:
+    import mlx.core as mx  # noqa: PLC0415
+
+    from mlx_aimv2.loader import default_dtype  # noqa: PLC0415
+
+    backend = "Metal" if mx.metal.is_available() else "CUDA" if mx.cuda.is_available() else "CPU"
+    name = mx.device_info().get("device_name", "unknown device")
+    values = {"backend": backend, "device_name": name, "default_dtype": default_dtype()}
+    detail = f"{name}, {backend}, computing in {values['default_dtype']}"
+    if backend == "CPU" and sys.platform == "darwin":
+        return Check(
+            "device", detail, "note", "MLX sees no GPU: is this a virtual machine?", values
+        )
+    return Check("device", detail, values=values)
+
+
+def _blas() -> Check:
+    from mlx_aimv2 import blas  # noqa: PLC0415
+
+    library, problem = blas.status()
+    if problem:
+        return Check("BLAS", "only MLX's slow reference BLAS", "note", problem)
+    return Check("BLAS", library or "MLX's own", values={"library": library})
+
+
+def _memory() -> Check:
+    import mlx.core as mx  # noqa: PLC0415
+
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    values = {"total_bytes": total}
+    words = [f"{output.size(total)} in all"]
+    if available := _available_bytes():
+        values["available_bytes"] = available
+        words.append(f"{output.size(available)} available")
+    if mx.metal.is_available():
+        working_set = int(mx.device_info()["max_recommended_working_set_size"])
+        values["metal_working_set_bytes"] = working_set
+        words.append(f"{output.size(working_set)} for Metal's working set")
+    return Check("memory", ", ".join(words), values=values)
+
+
+def _available_bytes() -> int | None:
+    """What Linux says could be used without swapping; other systems do not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    kilobytes = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return int(kilobytes[0]) * 1024 if kilobytes else None
+
+
+def _formats() -> Check:
+    from PIL import features  # noqa: PLC0415
+
+    missing = [name for name in ("jpg", "webp", "avif") if not features.check(name)]
+    if missing:
+        detail = f"this Pillow cannot read {', '.join(missing)}"
+        return Check("formats", detail, "note", "pip install --force-reinstall pillow")
+    return Check("formats", "JPEG, PNG, WebP, AVIF, GIF, TIFF, BMP")
+
+
+def _cache() -> Check:
+    from mlx_aimv2 import hub  # noqa: PLC0415
+    from mlx_aimv2.checkpoints import CHECKPOINTS  # noqa: PLC0415
+
+    folder = hub.cache_folder()
+    here = [checkpoint.alias for checkpoint in CHECKPOINTS if hub.cached(checkpoint)]
+    existing = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+    used, free = _folder_bytes(folder), shutil.disk_usage(existing).free
+    values = {
+        "folder": str(folder),
+        "size_bytes": used,
+        "free_bytes": free,
+        "checkpoints": here,
+    }
+    sizes = f"{output.size(used)}, {output.size(free)} free"
+    detail = f"{folder} ({sizes}); AIMv2 checkpoints: {', '.join(here) or 'none'}"
+    if not os.access(existing, os.W_OK):
+        hint = "nothing can be downloaded there: set HF_HOME to a folder of yours"
+        return Check("cache", f"{detail}; may not be written", "note", hint, values)
+    return Check("cache", detail, values=values)
+
+
+def _folder_bytes(folder: Path) -> int:
+    # Links are not followed: a snapshot's files are links to the blobs beside it.
+    return sum(
+        (Path(parent) / name).lstat().st_size
+        for parent, _, names in os.walk(folder)
+        for name in names
+    )
+
+
+def _network() -> Check:
+    from huggingface_hub import constants, is_offline_mode  # noqa: PLC0415
+
+    values = {"is_offline": is_offline_mode(), "endpoint": constants.ENDPOINT}
+    if is_offline_mode():
+        return Check("network", "offline, because HF_HUB_OFFLINE is set", values=values)
+    return Check("network", f"checkpoints come from {constants.ENDPOINT}", values=values)
+
+
+def _product() -> Check:
+    """A matrix product on the device, held against NumPy's."""
+    import mlx.core as mx  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415
+
+    rng = np.random.default_rng(0)
+    left, right = rng.standard_normal((2, _SIDE, _SIDE), dtype=np.float32)
+    expected = left @ right
+    a, b = mx.array(left), mx.array(right)
+    found = np.array(a @ b)
+    elapsed_s = min(_timed(lambda: mx.eval(a @ b)) for _ in range(_REPEATS))
+    error = float(np.abs(found - expected).max() / np.abs(expected).max())
+    gigaflops = 2 * _SIDE**3 / elapsed_s / 1e9
+    values = {"relative_error": error, "gflop_per_s": round(gigaflops, 1)}
+    if not error < _TOLERANCE:
+        detail = f"MLX multiplies wrongly: off by {error:.2g} of the largest value"
+        return Check("product", detail, "broken", "update MLX: pip install --upgrade mlx", values)
+    return Check("product", f"right, {gigaflops:.0f} GFLOP/s", values=values)
+
+
+def _timed(run: Callable[[], None]) -> float:
+    start_s = time.perf_counter()
+    run()
+    return time.perf_counter() - start_s
+
+
+def _mark(check: Check) -> str:
+    return {"ok": "ok", "note": "note", "broken": "BROKEN"}[check.status]
