@@ -278,7 +278,7 @@ class Embedder:
         shape = 1 << (len(pixels) - 1).bit_length()
         nothing = np.zeros((side, side, config.num_channels), np.uint8)
         padded = [*pixels, *[nothing] * (shape - len(pixels))]
-        batch, _ = patches.pad_batch([patches.patchify(image, side) for image in padded], tokens)
+        batch = patches.pad_batch([patches.patchify(image, side) for image in padded], tokens)
         grids = [(image.shape[0] // side, image.shape[1] // side) for image in padded]
 
         def compute() -> mx.array:

@@ -99,16 +99,12 @@ def bucket(tokens: int) -> int:
     return -(-tokens // BUCKET) * BUCKET
 
 
-def pad_batch(
-    patches: Sequence[NDArray[np.uint8]], length: int
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Patches of several pictures in one batch, and a mask that is True where patches are real.
+def pad_batch(patches: Sequence[NDArray[np.uint8]], length: int) -> NDArray[np.uint8]:
+    """Patches of several pictures in one batch, black after the last of each.
 
-    Shapes: B of (n, P * P * 3) -> (B, length, P * P * 3) and (B, length); n <= length.
+    Shapes: B of (n, P * P * 3) -> (B, length, P * P * 3); n <= length.
     """
     batch = np.zeros((len(patches), length, patches[0].shape[1]), np.uint8)
-    mask = np.zeros((len(patches), length), np.bool_)
-    for row, picture in enumerate(patches):
-        batch[row, : len(picture)] = picture
-        mask[row, : len(picture)] = True
-    return batch, mask
+    for row, picture in zip(batch, patches, strict=True):
+        row[: len(picture)] = picture
+    return batch
