@@ -15,17 +15,22 @@ BITS = (4, 8)
 GROUP_SIZES = (32, 64, 128)
 
 
+def check_sizes(bits: int, group_size: int) -> None:
+    """Errors: UsageError for other bits or group sizes than these."""
+    if bits not in BITS or group_size not in GROUP_SIZES:
+        raise UsageError(
+            f"cannot quantise to {bits} bits in groups of {group_size}",
+            hint=f"bits: {_listed(BITS)}; group size: {_listed(GROUP_SIZES)}",
+        )
+
+
 def chosen_layers(network: nn.Module, bits: int, group_size: int) -> set[str]:
     """Paths of the layers that are quantised, such as ``trunk.blocks.0.attn.qkv``.
 
     A layer whose width is no multiple of the group size keeps its dtype.
     Errors: UsageError for other bits or group sizes than these, or nothing to quantise.
     """
-    if bits not in BITS or group_size not in GROUP_SIZES:
-        raise UsageError(
-            f"cannot quantise to {bits} bits in groups of {group_size}",
-            hint=f"bits: {_listed(BITS)}; group size: {_listed(GROUP_SIZES)}",
-        )
+    check_sizes(bits, group_size)
     chosen = {
         path
         for path, module in network.named_modules()

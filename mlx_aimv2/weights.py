@@ -191,6 +191,8 @@ def write_weights(
     for file, names in shards.items():
         shard = {name: specs[name] for name in names}
         _write_shard(folder / file, shard, islice(remaining, len(names)))
+    if extra := next(remaining, None):
+        raise ValueError(f"{extra[0]} was not to be written")
     if len(shards) > 1:
         file_of = {name: file for file, names in shards.items() for name in names}
         total_size = sum(spec.size_bytes for spec in specs.values())
@@ -246,7 +248,14 @@ def _write_shard(
 
 
 def _load_lazily(file: Path) -> dict[str, mx.array]:
-    return cast("dict[str, mx.array]", mx.load(str(file), format="safetensors"))
+    path = str(file)
+    try:
+        path.encode()
+    except UnicodeEncodeError:  # MLX takes UTF-8 only; it opens the file again before it returns
+        with file.open("rb") as opened:
+            path = f"/dev/fd/{opened.fileno()}"
+            return cast("dict[str, mx.array]", mx.load(path, format="safetensors"))
+    return cast("dict[str, mx.array]", mx.load(path, format="safetensors"))
 
 
 def _shards(index: Path) -> list[Path]:

@@ -1,0 +1,155 @@
+"""``aimv2 convert``: a checkpoint of any layout, as a folder in this project's."""
+
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mlx_aimv2.errors import UsageError
+
+from . import output
+from .options import Dtype, complete_model, confirm_download, path
+
+if TYPE_CHECKING:
+    from mlx_aimv2.conversion import Converted
+    from mlx_aimv2.upload import Upload
+
+EXAMPLES = """
+aimv2 convert --hf-path lit --mlx-path lit-fp16 --dtype float16
+aimv2 convert --hf-path 3B-448 --mlx-path 3B-4bit -q --dtype float16
+aimv2 convert --hf-path ./lit-8bit --mlx-path lit-dense -d
+"""
+
+_BITS, _GROUP_SIZE = 4, 64
+
+
+def convert(
+    source: Annotated[
+        str,
+        typer.Option(
+            "--hf-path",
+            "--model",
+            "-m",
+            help="What to convert: an alias or name (see `aimv2 models`), a hub id[@revision], "
+            "or a folder.",
+            parser=path,
+            metavar="SOURCE",
+            autocompletion=complete_model,
+        ),
+    ] = "lit",
+    folder: Annotated[
+        str,
+        typer.Option("--mlx-path", help="The new folder to write.", parser=path, metavar="FOLDER"),
+    ] = "mlx_model",
+    quantize: Annotated[
+        bool, typer.Option("--quantize", "-q", help="Pack the weights of both towers into bits.")
+    ] = False,
+    q_bits: Annotated[
+        Literal[4, 8] | None,
+        typer.Option("--q-bits", help="Bits a weight.", metavar="4|8", show_default=f"{_BITS}"),
+    ] = None,
+    q_group_size: Annotated[
+        Literal[32, 64, 128] | None,
+        typer.Option(
+            "--q-group-size",
+            help="Weights that share a scale.",
+            metavar="32|64|128",
+            show_default=f"{_GROUP_SIZE}",
+        ),
+    ] = None,
+    dtype: Annotated[
+        Dtype | None,
+        typer.Option(
+            "--dtype",
+            help="Precision of what is not packed.",
+            metavar="float32|float16|bfloat16",
+            show_default="as it is on disk",
+        ),
+    ] = None,
+    dequantize: Annotated[
+        bool, typer.Option("--dequantize", "-d", help="Unpack a quantised checkpoint.")
+    ] = False,
+    upload_repo: Annotated[
+        str | None,
+        typer.Option(
+            "--upload-repo",
+            help="Upload the result to this hub id, as a private repository.",
+            metavar="OWNER/NAME",
+            show_default=False,
+        ),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Download and upload without being asked first.")
+    ] = False,
+) -> None:
+    """Convert a checkpoint to this project's layout, or quantise it.
+
+    The folder appears once it is complete; one that exists is never touched.
+    """
+    if not quantize and (q_bits or q_group_size):
+        raise UsageError("--q-bits and --q-group-size say how to quantise", hint="add -q")
+    if upload_repo and not yes and not output.is_interactive():
+        raise UsageError("an upload has to be agreed to, and nobody can be asked", hint="add --yes")
+    from mlx_aimv2 import conversion  # noqa: PLC0415  (heavy)
+
+    with _counting() as on_weight:
+        converted = conversion.convert(
+            source,
+            folder,
+            quantize_bits=(q_bits or _BITS) if quantize else None,
+            group_size=q_group_size or _GROUP_SIZE,
+            dtype=dtype,
+            dequantize=dequantize,
+            upload_repo=upload_repo,
+            confirm=confirm_download(yes),
+            confirm_upload=_confirm_upload(yes),
+            on_weight=on_weight,
+        )
+    _summarise(converted)
+
+
+@contextmanager
+def _counting() -> "Iterator[Callable[[int, int], None]]":
+    """Progress, from the moment the number of weights is known."""
+    with ExitStack() as stack:
+        shown: list[output.Progress] = []
+
+        def on_weight(_done: int, total: int) -> None:
+            if not shown:
+                shown.append(stack.enter_context(output.Progress("converting", total)))
+            shown[0].advance()
+
+        yield on_weight
+
+
+def _confirm_upload(yes: bool) -> "Callable[[Upload], bool]":
+    def confirm(planned: "Upload") -> bool:
+        text = f"{output.size(planned.size_bytes)} to {planned.repo_id}, private"
+        if yes:
+            output.say(f"then uploading {text}, licence {planned.licence}")
+            return True
+        return output.ask(f"Upload {text}, licence {planned.licence}, once it is converted?")
+
+    return confirm
+
+
+def _summarise(converted: "Converted") -> None:
+    weights = converted.dtype
+    if converted.quantization:
+        weights = "{bits} bits in groups of {group_size}, ".format_map(converted.quantization)
+        weights += f"the rest {converted.dtype}"
+    before, after = output.size(converted.source_bytes), output.size(converted.size_bytes)
+    output.say(f"{converted.source.name}: {before}, {converted.source_layout} layout")
+    output.say(f"→ {converted.folder}: {after}, {weights}; licence: {converted.licence}")
+    if converted.url:
+        output.say(f"uploaded to {converted.url} (private)")
+    output.say(f"next: aimv2 embed photos --model {_as_source(converted.folder)} --out photos.npz")
+
+
+def _as_source(folder: Path) -> str:
+    """A folder as ``--model`` takes it, even where its name is one of a checkpoint."""
+    is_plain = not folder.is_absolute() and folder.parts[0] != ".."
+    return shlex.quote(f"./{folder}" if is_plain else str(folder))

@@ -1,0 +1,205 @@
+"""A checkpoint in any layout → a folder in ours: as it was, in another dtype, or quantised."""
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from . import modelcard
+from .config import (
+    Config,
+    LiTConfig,
+    VisionConfig,
+    complete_config,
+    config_to_dict,
+    vision_config_of,
+)
+from .errors import Aimv2Warning, CheckpointError, HubError, OutputError
+from .hub import Confirm, Resolved, resolve
+from .image import PRESETS
+from .modelcard import CARD_FILE, LICENCE_FILES, Origin
+from .recipe import Plan, Recipe
+from .snapshot import CONFIG_FILE, TEXT_FILES
+from .staging import refuse_existing, staged
+from .upload import Upload, check_upload, upload
+from .weights import DTYPE_NAMES, Spec, Weights, read_weights, write_weights
+
+PREPROCESSOR_FILE = "preprocessor_config.json"
+_BICUBIC = 3  # Pillow's number
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A converted checkpoint; ``dtype`` is that of what is not packed into bits."""
+
+    source: Resolved
+    source_layout: str
+    source_bytes: int
+    folder: Path
+    size_bytes: int
+    config: Config
+    dtype: str
+    quantization: Mapping[str, Any] | None
+    licence: str
+    url: str | None
+
+
+def convert(
+    source: str | os.PathLike[str],
+    out_folder: str | os.PathLike[str] = "mlx_model",
+    *,
+    quantize_bits: int | None = None,
+    group_size: int = 64,
+    dtype: str | None = None,
+    dequantize: bool = False,
+    upload_repo: str | None = None,
+    confirm: Confirm | None = None,
+    confirm_upload: Callable[[Upload], bool] | None = None,
+    on_weight: Callable[[int, int], None] | None = None,
+) -> Converted:
+    """Convert a checkpoint (as :func:`hub.resolve` takes it) to a new folder in our layout.
+
+    ``quantize_bits`` is 4 or 8; ``dtype`` is float32, float16 or bfloat16, and applies to what
+    is not packed. ``upload_repo`` is a hub id: made private, after ``confirm_upload`` agreed.
+    ``on_weight`` is told how many weights are done, and of how many.
+    The folder is complete or absent, whenever the process ends.
+    Errors: OutputError where the folder exists or cannot be written; UsageError for options that
+    do not fit; CheckpointError for a source that lacks tensors or holds NaN or infinity;
+    NumericsError where a value does not fit float16; HubError.
+    """
+    recipe = Recipe(quantize_bits, group_size, dtype, dequantize)
+    target = Path(out_folder)
+    refuse_existing(target)
+    if upload_repo is not None:
+        check_upload(upload_repo)
+    resolved = resolve(source, confirm=confirm)
+    weights = read_weights(resolved.folder)
+    plan = Plan.of(weights, recipe)
+    origin = modelcard.origin_of(resolved)
+    if upload_repo is not None and confirm_upload is not None:
+        _ask(Upload(upload_repo, plan.size_bytes, origin.licence), confirm_upload)
+    with staged(target) as folder:
+        write_weights(folder, plan.specs, plan.arrays(on_weight))
+        _write_config(folder, plan)
+        written = _read_back(folder, plan)
+        _copy_companions(weights.folder, folder, plan.config)
+        location = upload_repo or f"./{target.name}"
+        _write_card(folder, location, origin, plan, DTYPE_NAMES[written.dtype])
+    return Converted(
+        source=resolved,
+        source_layout=weights.layout,
+        source_bytes=weights.size_bytes,
+        folder=target,
+        size_bytes=written.size_bytes,
+        config=plan.config,
+        dtype=DTYPE_NAMES[written.dtype],
+        quantization=plan.quantization,
+        licence=origin.licence,
+        url=upload(target, upload_repo) if upload_repo is not None else None,
+    )
+
+
+def _ask(planned: Upload, confirm_upload: Callable[[Upload], bool]) -> None:
+    if not confirm_upload(planned):
+        raise HubError(
+            f"nothing was uploaded to {planned.repo_id}, and nothing converted",
+            hint="leave out --upload-repo to convert only",
+        )
+
+
+def _write_config(folder: Path, plan: Plan) -> None:
+    stated = config_to_dict(plan.config)
+    if plan.quantization:
+        stated["quantization"] = dict(plan.quantization)
+    _write_json(folder / CONFIG_FILE, stated)
+
+
+def _read_back(folder: Path, plan: Plan) -> Weights:
+    """What was written, held against what was to be."""
+    problem: CheckpointError | None = None
+    try:
+        written = read_weights(folder)
+        specs = {name: Spec(h.dtype, h.shape) for name, (h, *_) in written.sources.items()}
+        if (specs, written.quantization) == (plan.specs, plan.quantization) and (
+            complete_config(written.logical_shapes(), written.config) == plan.config
+        ):
+            return written
+    except CheckpointError as error:
+        problem = error
+    raise OutputError(
+        f"what was written to {folder} does not read back as it was meant",
+        hint="check the disk, then run the command again",
+    ) from problem
+
+
+def _copy_companions(source: Path, folder: Path, config: Config) -> None:
+    """What belongs to the weights: preprocessing, tokenizer, licence."""
+    is_lit = isinstance(config, LiTConfig)
+    for name in (PREPROCESSOR_FILE, *LICENCE_FILES, *(TEXT_FILES if is_lit else ())):
+        if (source / name).is_file():
+            try:
+                content = (source / name).read_bytes()
+            except OSError as error:
+                raise CheckpointError(
+                    f"{source / name} cannot be read: {error.strerror}"
+                ) from error
+            (folder / name).write_bytes(content)
+    if not (folder / PREPROCESSOR_FILE).exists():
+        _write_json(folder / PREPROCESSOR_FILE, _preprocessor(vision_config_of(config)))
+    if is_lit and not _has_tokenizer(folder):
+        warnings.warn(
+            f"{source} has no tokenizer, so the converted checkpoint cannot embed texts: "
+            "copy vocab.json and merges.txt into it",
+            Aimv2Warning,
+            stacklevel=3,
+        )
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    files = {path.name for path in folder.iterdir()}
+    return "tokenizer.json" in files or {"vocab.json", "merges.txt"} <= files
+
+
+def _preprocessor(config: VisionConfig) -> dict[str, Any]:
+    """The preprocessor_config.json of a checkpoint that came without one, as published."""
+    preset = PRESETS["hub"]
+    fixed = {
+        "do_resize": True,
+        "size": {"shortest_edge": config.image_size},
+        "resample": _BICUBIC,
+        "do_center_crop": True,
+        "crop_size": {"height": config.image_size, "width": config.image_size},
+    }
+    native = {"do_resize": False, "do_center_crop": False}
+    return {
+        "image_processor_type": "CLIPImageProcessor",
+        "do_convert_rgb": True,
+        **(native if config.is_native else fixed),
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": preset.mean,
+        "image_std": preset.std,
+    }
+
+
+def _write_card(folder: Path, location: str, origin: Origin, plan: Plan, dtype: str) -> None:
+    text = modelcard.card(
+        location,
+        origin,
+        plan.config,
+        layout=plan.weights.layout,
+        dtype=dtype,
+        quantization=plan.quantization,
+        version=version("mlx-aimv2"),
+    )
+    # A folder's name need not be UTF-8.
+    (folder / CARD_FILE).write_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+def _write_json(file: Path, content: Mapping[str, Any]) -> None:
+    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,132 @@
+"""A folder that appears whole or not at all.
+
+It is filled under a hidden name beside the target, locked by its owner, and renamed at the end.
+A killed owner leaves ``.NAME.partial-*`` behind, unlocked: the next run for that target removes it.
+"""
+
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from .errors import OutputError
+
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
+_HINTS = {
+    errno.ENOSPC: "make room, or choose a folder on another disk",
+    errno.EDQUOT: "make room, or choose a folder on another disk",
+    errno.EACCES: "choose a folder of your own",
+    errno.EPERM: "choose a folder of your own",
+    errno.EROFS: "choose a folder of your own",
+}
+
+
+@contextmanager
+def staged(target: Path) -> Iterator[Path]:
+    """A folder to fill, which is the target once the block ends well and gone if it does not.
+
+    Errors: OutputError where the target exists or cannot be written.
+    """
+    refuse_existing(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(target)
+        folder, lock = _create(target)
+    except OSError as error:
+        raise _explain(error, target) from error
+    try:
+        yield folder
+        _sync(folder)
+        _publish(folder, target)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise _explain(error, target) from error
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    finally:
+        os.close(lock)
+
+
+def refuse_existing(target: Path) -> None:
+    """Errors: OutputError where there is anything of that name."""
+    if os.path.lexists(target):
+        raise OutputError(
+            f"{target} exists already", hint="choose another folder, or remove that one first"
+        )
+
+
+def _create(target: Path) -> tuple[Path, int]:
+    """A new hidden folder and the open lock on it."""
+    while True:
+        folder = target.with_name(f"{_prefix(target)}{secrets.token_hex(4)}")
+        folder.mkdir()
+        lock = os.open(folder, os.O_RDONLY)
+        with suppress(OSError):  # a file system without locks: then nothing is ever abandoned
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if _is_at(lock, folder):
+            return folder, lock
+        os.close(lock)  # another run took it for abandoned before it was locked
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Remove what killed runs for the same target left, but nothing a live one is filling."""
+    for folder in target.parent.glob(f"{_escape(_prefix(target))}*"):
+        with suppress(OSError):
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+def _prefix(target: Path) -> str:
+    return f".{target.name}.partial-"
+
+
+def _escape(name: str) -> str:
+    return "".join(f"[{char}]" if char in "*?[" else char for char in name)
+
+
+def _is_at(lock: int, folder: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(lock), folder.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _publish(folder: Path, target: Path) -> None:
+    try:
+        folder.rename(target)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            refuse_existing(target)
+        raise
+    with suppress(OSError):
+        _sync_one(target.parent)
+
+
+def _sync(folder: Path) -> None:
+    for path in (*folder.iterdir(), folder):
+        _sync_one(path)
+
+
+def _sync_one(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _explain(error: OSError, target: Path) -> OutputError:
+    number = error.errno or 0
+    is_below_file = number in (errno.EEXIST, errno.ENOTDIR)
+    reason = "a part of its path is a file" if is_below_file else os.strerror(number)
+    hint = _HINTS.get(number, "choose another folder")
+    return OutputError(f"{target} cannot be written: {reason}", hint=hint)
