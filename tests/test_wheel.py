@@ -1,0 +1,63 @@
+"""The built wheel, installed away from the tree."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*command: str, cwd: Path, **environment: str) -> str:
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    # From a copy: a build writes into the tree, which other tests may be reading.
+    run("git", "clone", "-q", str(ROOT), str(folder / "tree"), cwd=folder)
+    # Isolated, as a user's build is; the one step of these tests that asks a package index.
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", ".", "./tree", cwd=folder)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_it_holds_the_package_alone(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (top_level,) = (name for name in names if name.endswith("top_level.txt"))
+        assert archive.read(top_level).split() == [b"mlx_aimv2"]
+    roots = {name.split("/")[0] for name in names}
+    assert roots == {"mlx_aimv2", top_level.split("/")[0]}
+    for expected in ("py.typed", "cli/app.py", "training/demo.py", "demo/model.safetensors"):
+        assert f"mlx_aimv2/{expected}" in names
+    assert wheel.stat().st_size < 14e6
+
+
+def test_it_works_outside_the_tree(wheel, tmp_path):
+    site = tmp_path / "site"
+    run(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "-t", str(site), str(wheel),
+        cwd=tmp_path)  # fmt: skip
+    where = "import mlx_aimv2.cli.app as app; print(app.__file__)"
+    found = run(sys.executable, "-c", where, cwd=tmp_path, PYTHONPATH=str(site))
+    assert Path(found.strip()).is_relative_to(site)
+    command = "import sys; from mlx_aimv2.cli.app import main; sys.exit(main())"
+    out = run(
+        sys.executable, "-c", command, "embed", "--text", "a dog", "--model", "demo", "--out", "-",
+        cwd=tmp_path, PYTHONPATH=str(site),
+    )  # fmt: skip
+    assert "embedding" in out
