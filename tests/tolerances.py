@@ -9,6 +9,7 @@ GRADIENT = 3e-3  # of the gradient's length: central differences of a float32 lo
 
 MIN_COSINE = {"float32": 0.9999999, "float16": 0.99999, "bfloat16": 0.9998}
 MIN_COSINE_QUANTIZED = {8: 0.999, 4: 0.96}
+MIN_COSINE_QUANTIZED_RANDOM = {8: 0.999, 4: 0.92}  # Gaussian weights have nothing to spare
 
 ATTENTION_BY_HAND = 1e-5  # a block in NumPy's float32 against MLX's, values up to 10
 # A last bit of an activation up to 8, now and then: 2^-8 in float16, 2^-5 in bfloat16.
