@@ -320,6 +320,25 @@ def test_a_part_that_is_no_object(key: str) -> None:
     assert f"{key} is not an object" in refusal(LIT, lit_config() | {key: [1]})
 
 
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
+JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+KEYS = sorted(CONTRADICTIONS.keys() | TEXT_CONTRADICTIONS.keys() | new_lit().keys())
+
+
+@settings(deadline=None)
+@given(changes=st.dictionaries(st.sampled_from(KEYS), JSON, max_size=3), part=st.sampled_from(KEYS))
+def test_no_config_gets_past_as_anything_but_an_error(changes: dict, part: str) -> None:
+    for shapes, stated in (
+        (FIXED, vision_config() | changes),
+        (LIT, lit_config() | changes),
+        (LIT, lit_config() | {part: changes}),
+    ):
+        try:
+            complete_config(shapes, stated)
+        except CheckpointError as error:
+            assert str(error)
+
+
 # tensors that make no encoder
 
 
