@@ -89,7 +89,7 @@ def _run(arguments: Sequence[str]) -> int:
     try:
         code = build().main(arguments or ["--help"], prog_name="aimv2", standalone_mode=False)
     except SystemExit as stop:  # Typer ends so after completion, and when a pipe is closed
-        code = stop.code
+        return int(stop.code or 0)
     if code == INTERRUPTED:  # Typer's answer to KeyboardInterrupt
         raise KeyboardInterrupt
     return int(code or 0) if arguments else USAGE

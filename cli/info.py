@@ -62,7 +62,7 @@ def describe(source: str, *, yes: bool = False) -> Facts:
 
     published = checkpoints.find(source)
     if published is None:
-        return _describe_folder(hub.resolve(source, confirm=confirm_download(yes, unasked=False)))
+        return _describe_folder(hub.resolve(source, confirm=confirm_download(yes)))
     folder = hub.cached(published)
     if folder is None:
         return _describe_published(source, published)

@@ -56,7 +56,7 @@ DtypeOption = Annotated[
 PathsArgument = Annotated[
     list[str],
     typer.Argument(
-        help="Image files, and folders with all the pictures in them.",
+        help="Image files, and folders with all the pictures in them; - for a list on stdin.",
         metavar="PATH",
         parser=path,
         show_default=False,
@@ -100,7 +100,7 @@ JsonOption = Annotated[
 ]
 
 
-def confirm_download(yes: bool, *, unasked: bool = True) -> "Callable[[Download], bool]":
+def confirm_download(yes: bool, *, unasked: bool = False) -> "Callable[[Download], bool]":
     """What ``load`` and ``resolve`` ask before weights are fetched.
 
     It asks whoever sits at the terminal; ``unasked`` is the answer where nobody does.
@@ -111,8 +111,7 @@ def confirm_download(yes: bool, *, unasked: bool = True) -> "Callable[[Download]
         text = f"{download.repo_id}: {output.size(download.size_bytes)}{licence}"
         if not yes and output.is_interactive():
             return output.ask(f"Download {text}?")
-        if yes or unasked:
-            output.say(f"downloading {text}")
+        output.say(f"{'downloading' if yes or unasked else 'to be downloaded'}: {text}")
         return yes or unasked
 
     return confirm

@@ -1,6 +1,5 @@
 """What the command says, and where: data on stdout, everything else on stderr."""
 
-import json
 import os
 import shutil
 import sys
@@ -10,15 +9,17 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from io import TextIOWrapper
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
 from mlx_aimv2.errors import Aimv2Error, Aimv2Warning
+from mlx_aimv2.paths import printable
 
 SCHEMA = 1  # of every JSON line; it changes when a field changes its meaning
 
 _BOLD, _RED, _YELLOW, _CYAN = "1", "1;31", "33", "36"
-_ESCAPED = {"Cc", "Cs", "Zl", "Zp"}  # control characters, surrogates, line separators
 _REDRAW_S = 0.1
 
 
@@ -37,8 +38,11 @@ def start() -> None:
     """Forget the options of an earlier run, and let no character break an output stream."""
     global _state
     _state = _State()
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by whoever started the command
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
@@ -76,6 +80,8 @@ def json_line(fields: Mapping[str, Any], *, ascii_only: bool = False) -> str:
 
     A name that is not UTF-8 comes back from ``json.loads`` as ``os.fsdecode`` made it.
     """
+    import json  # noqa: PLC0415  (only here: help is faster without it)
+
     text = json.dumps(fields, ensure_ascii=ascii_only, allow_nan=False)
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
@@ -86,9 +92,11 @@ def table(
     """Aligned columns, with a heading if ``columns`` names them; ``right`` are aligned right."""
     lines = [list(columns)] if columns else []
     lines += [[printable(cell) for cell in row] for row in rows]
-    widths = [max(map(_width, cells)) for cells in zip(*lines, strict=True)]
+    widths = [max(map(width, cells)) for cells in zip(*lines, strict=True)]
     for number, cells in enumerate(lines):
-        padded = [_pad(cell, widths[column], column in right) for column, cell in enumerate(cells)]
+        padded = [
+            pad(cell, widths[column], is_right=column in right) for column, cell in enumerate(cells)
+        ]
         text = "  ".join(padded).rstrip()
         line(paint(text, _BOLD, sys.stdout) if columns and number == 0 else text)
 
@@ -218,16 +226,6 @@ class Progress:
 # Formats
 
 
-def printable(text: str) -> str:
-    r"""Text on one line: bytes that are not UTF-8 and control characters as ``\udcff``, ``\n``."""
-    return "".join(
-        char.encode("unicode_escape").decode("ascii")
-        if unicodedata.category(char) in _ESCAPED
-        else char
-        for char in text
-    )
-
-
 def size(size_bytes: float) -> str:
     """Bytes as people read them, in powers of 1000: ``1.2 GB``."""
     for unit in ("B", "kB", "MB"):
@@ -245,6 +243,20 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def width(text: str) -> int:
+    """Columns on a terminal: wide characters take two, combining ones none."""
+    return sum(
+        0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
+        for char in text
+    )
+
+
+def pad(text: str, columns: int, *, is_right: bool = False) -> str:
+    """Text with spaces up to so many columns."""
+    space = " " * (columns - width(text))
+    return space + text if is_right else text + space
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -278,16 +290,3 @@ def _wipe() -> None:
 
 def _is_utf8(stream: TextIO) -> bool:
     return (stream.encoding or "").lower().replace("-", "") == "utf8"
-
-
-def _width(text: str) -> int:
-    # Columns on a terminal: wide characters take two, combining ones none.
-    return sum(
-        0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
-        for char in text
-    )
-
-
-def _pad(text: str, width: int, is_right: bool) -> str:
-    space = " " * (width - _width(text))
-    return space + text if is_right else text + space

@@ -1,0 +1,254 @@
+"""``aimv2 classify``: which of some labels fit images, without any training."""
+
+import sys
+from collections.abc import Callable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mlx_aimv2 import checkpoints
+from mlx_aimv2.errors import UsageError
+from mlx_aimv2.names import escape
+from mlx_aimv2.paths import printable
+
+from . import output
+from .explain import exit_code
+from .options import (
+    MAX_PIXELS,
+    BatchSizeOption,
+    DtypeOption,
+    JsonOption,
+    MaxPixelsOption,
+    ModelOption,
+    PathsArgument,
+    PresetOption,
+    ThreadsOption,
+    YesOption,
+    confirm_download,
+    path,
+)
+
+if TYPE_CHECKING:
+    from mlx_aimv2.model import Model
+    from mlx_aimv2.table import Floats
+
+    from .sources import Images, Input, Result
+
+EXAMPLES = """
+aimv2 classify photos/*.jpg --labels "dog,cat,beach"
+aimv2 classify photos --labels-from labels.txt --templates ensemble --top 1
+aimv2 classify drawing.png --model demo --labels "sun,boat" --json
+"""
+
+STDIN = "-"
+_TEXT_HINT = "labels need a checkpoint with a text tower: --model lit"
+
+Score = Callable[["Floats"], "Floats"]  # an image's unit vector -> one number a label
+Print = Callable[[str, dict[str, float]], None]  # a path and its best labels
+
+
+def classify(
+    paths: PathsArgument,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--labels",
+            "-l",
+            help="Labels, separated by commas; may be given again.",
+            metavar="A,B,...",
+            show_default=False,
+        ),
+    ] = None,
+    labels_from: Annotated[
+        str | None,
+        typer.Option(
+            "--labels-from",
+            help="A file with one label on each line; - for stdin.",
+            metavar="FILE",
+            parser=path,
+            show_default=False,
+        ),
+    ] = None,
+    model: ModelOption = "lit",
+    templates: Annotated[
+        Literal["photo", "plain", "drawing", "ensemble"],
+        typer.Option("--templates", help="The prompts that labels are put into."),
+    ] = "photo",
+    template: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--template",
+            help="A prompt of your own instead, with {} for the label; may be given again.",
+            metavar="TEXT",
+            show_default=False,
+        ),
+    ] = None,
+    independent: Annotated[
+        bool,
+        typer.Option("--independent", help="Score each label by itself: several may fit, or none."),
+    ] = False,
+    top: Annotated[
+        int, typer.Option("--top", help="Show so many of the best labels.", min=1, metavar="COUNT")
+    ] = 5,
+    as_json: JsonOption = False,
+    dtype: DtypeOption = None,
+    preset: PresetOption = "hub",
+    max_pixels: MaxPixelsOption = MAX_PIXELS,
+    batch_size: BatchSizeOption = None,
+    threads: ThreadsOption = None,
+    yes: YesOption = False,
+) -> int:
+    """Say which labels fit images, the best first.
+
+    The scores of an image are probabilities: they add up to 1 over all labels, unless they are
+    independent. What cannot be read is listed with the reason, and the rest is done (exit code 3).
+    """
+    words = read_labels(labels or [], labels_from)
+    _check(words, paths, labels_from, model, independent=independent)
+    from mlx_aimv2.model import load  # noqa: PLC0415  (heavy, as those below)
+    from mlx_aimv2.plan import ImageOptions  # noqa: PLC0415
+    from mlx_aimv2.zeroshot import templates_of  # noqa: PLC0415
+
+    from .sources import Images, in_order  # noqa: PLC0415
+
+    prompts = templates_of(template or templates)
+    options = ImageOptions(
+        preset=preset, max_pixels=max_pixels, batch_size=batch_size, threads=threads
+    )
+    source = Images(paths, False, options)
+    inputs = _require_any(source)
+    loaded = load(model, dtype=dtype, confirm=confirm_download(yes))
+    if not loaded.has_text:
+        raise UsageError(f"{loaded.name} has no text tower", hint=_TEXT_HINT)
+    score = _scorer(loaded, words, prompts, independent=independent)
+    tally = _Tally(words, top, as_json=as_json)
+    with output.Progress("classified") as progress:
+        for result in in_order(source, loaded, inputs):
+            tally.add(result, score)
+            progress.advance()
+    return tally.report(source)
+
+
+def read_labels(lists: list[str], file: str | None) -> list[str]:
+    """Labels from lists with commas, then those of a file, each once.
+
+    Errors: UsageError for a file that cannot be read.
+    """
+    words = [word for text in lists for word in text.split(",")]
+    if file is not None:
+        words += _read_lines(file)
+    stripped = [" ".join(word.split()) for word in words]
+    unique = dict.fromkeys(word for word in stripped if word)
+    repeated = len([word for word in stripped if word]) - len(unique)
+    if repeated:
+        output.note(f"{repeated} labels are there more than once: each is taken once")
+    return list(unique)
+
+
+def _read_lines(file: str) -> list[str]:
+    try:
+        data = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
+        return data.decode("utf-8-sig").splitlines()
+    except OSError as error:
+        reason = f"{file} cannot be read: {error.strerror}"
+        raise UsageError(reason, hint="--labels-from takes a file, one label a line") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file} is not UTF-8 text", hint="save it as UTF-8") from error
+
+
+def _check(
+    words: list[str], paths: list[str], labels_from: str | None, model: str, *, independent: bool
+) -> None:
+    if labels_from == STDIN and STDIN in paths:
+        raise UsageError(
+            "labels and paths cannot both come from stdin", hint="write the labels: --labels"
+        )
+    if not words:
+        raise UsageError("there are no labels", hint='--labels "dog,cat" or --labels-from FILE')
+    if len(words) == 1 and not independent:
+        raise UsageError(
+            f"{words[0]!r} alone would fit everything",
+            hint="give labels to choose from, or score each by itself: --independent",
+        )
+    published = checkpoints.find(model)
+    if published and not published.has_text:
+        raise UsageError(f"{published.name} has no text tower", hint=_TEXT_HINT)
+
+
+def _scorer(
+    model: "Model", words: list[str], prompts: tuple[str, ...], *, independent: bool
+) -> Score:
+    import numpy as np  # noqa: PLC0415
+
+    from mlx_aimv2 import zeroshot  # noqa: PLC0415
+
+    labels = np.array(model.label_embeddings(words, templates=prompts))
+    scale = model.logit_scale
+    if not independent:
+        return lambda image: zeroshot.probabilities(image[None], labels, scale)[0]
+    background = np.array(model.embed_texts(list(zeroshot.BACKGROUND)))
+    return lambda image: zeroshot.independent_scores(image[None], labels, background, scale)[0]
+
+
+def _require_any(source: "Images") -> "Iterator[Input]":
+    inputs = source.find()
+    first = next(inputs, None)
+    if first is None:
+        _say_passed_over(source)
+        raise source.nothing()
+    return chain([first], inputs)
+
+
+def _say_passed_over(source: "Images") -> None:
+    if passed_over := source.passed_over():
+        output.say(f"passed over: {passed_over}")
+
+
+class _Tally:
+    """Prints what became of each image as soon as it is known, and counts."""
+
+    def __init__(self, words: list[str], top: int, *, as_json: bool) -> None:
+        self._words = words
+        self._top = top
+        self._as_json = as_json
+        self._path_width = 0
+        self._done = self._failed = 0
+
+    def add(self, result: "Result", score: Score) -> None:
+        """Print an image's best labels, or why it has none."""
+        entry = result.entry
+        if entry.read is None:
+            self._failed += 1
+            if self._as_json:
+                output.record({"path": escape(entry.name), "error": entry.error})
+            if result.error is not None:
+                output.skipped(result.error)
+            return
+        self._done += 1
+        if entry.note is not None:
+            output.note(f"{entry.name}: {entry.note}")
+        scores = score(entry.read())
+        best = (-scores).argsort(kind="stable")[: self._top]
+        pairs = [(self._words[index], round(float(scores[index]), 6)) for index in best]
+        if self._as_json:
+            output.record({"path": escape(entry.name), "scores": dict(pairs)})
+        else:
+            self._print_rows(entry.name, pairs)
+
+    def report(self, source: "Images") -> int:
+        """Say how many there were, and return the exit code."""
+        _say_passed_over(source)
+        skipped = f", {self._failed} skipped" if self._failed else ""
+        output.say(f"{self._done} classified{skipped}")
+        return exit_code(self._done, self._failed)
+
+    def _print_rows(self, path: str, pairs: list[tuple[str, float]]) -> None:
+        # As wide as the widest path so far: the others are not known yet.
+        name = printable(path)
+        self._path_width = max(self._path_width, output.width(name))
+        label_width = max(map(output.width, self._words))
+        for label, number in pairs:
+            cells = output.pad(name, self._path_width), output.pad(label, label_width)
+            output.line("  ".join([*cells, f"{number:.3f}"]))
