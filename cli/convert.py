@@ -95,6 +95,8 @@ def convert(
         raise UsageError("an upload has to be agreed to, and nobody can be asked", hint="add --yes")
     from mlx_aimv2 import conversion  # noqa: PLC0415  (heavy)
 
+    if upload_repo and not output.shows_progress():
+        _hide_upload_bars()
     with _counting() as on_weight:
         converted = conversion.convert(
             source,
@@ -134,6 +136,13 @@ def _confirm_upload(yes: bool) -> "Callable[[Upload], bool]":
         return output.ask(f"Upload {text}, licence {planned.licence}, once it is converted?")
 
     return confirm
+
+
+def _hide_upload_bars() -> None:
+    # Those of downloads know a terminal; these are drawn into log files too.
+    import huggingface_hub  # noqa: PLC0415
+
+    huggingface_hub.utils.disable_progress_bars()  # type: ignore[attr-defined]
 
 
 def _summarise(converted: "Converted") -> None:

@@ -144,6 +144,11 @@ def skipped(error: Aimv2Error) -> None:
         _labelled("hint", _CYAN, error.hint)
 
 
+def shows_progress() -> bool:
+    """Whether there is a terminal to draw progress on, and no wish for quiet."""
+    return not _state.quiet and is_terminal(sys.stderr)
+
+
 def is_interactive() -> bool:
     """Whether there is somebody to ask."""
     return sys.stdin.isatty() and sys.stderr.isatty()
@@ -189,7 +194,7 @@ class Progress:
         self._total = total
         self._done = 0
         self._started_s = self._drawn_s = time.monotonic()
-        self._is_shown = not _state.quiet and is_terminal(sys.stderr)
+        self._is_shown = shows_progress()
 
     def __enter__(self) -> Self:
         return self
