@@ -1,5 +1,6 @@
 """Streams of images and texts: order, errors, shapes, overlap, dtypes, threads."""
 
+import json
 import subprocess
 import sys
 import textwrap
@@ -13,9 +14,10 @@ import pytest
 from PIL import Image
 
 import mlx_aimv2 as aimv2
-from mlx_aimv2.errors import Aimv2Warning, ImageError, NumericsError, UsageError
+from mlx_aimv2.errors import Aimv2Warning, CheckpointError, ImageError, NumericsError, UsageError
 from tests.makers import (
     PROJECTION,
+    TEXT,
     VISION,
     lit_config,
     random_lit,
@@ -24,6 +26,7 @@ from tests.makers import (
     write_checkpoint,
 )
 from tests.tolerances import BATCH_MATES, MIN_COSINE
+from tests.vocabulary import clip_vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -294,6 +297,18 @@ def test_a_checkpoint_without_texts_says_where_they_are(models):
         with pytest.raises(UsageError, match="no text tower") as caught:
             call()
         assert "lit" in caught.value.hint
+
+
+def test_a_tokenizer_that_outgrows_the_tower_is_refused(tmp_path):
+    vocabulary = clip_vocabulary()
+    text = TEXT | {"vocab": len(vocabulary.ids)}
+    folder = write_checkpoint(tmp_path / "lit", random_lit(text=text), lit_config(text=text))
+    vocabulary.write_parts(folder)
+    assert aimv2.load(str(folder)).embed_texts(["a dog", ""]).shape == (2, PROJECTION)
+    larger = vocabulary.ids | {"one more": len(vocabulary.ids)}
+    (folder / "vocab.json").write_text(json.dumps(larger))
+    with pytest.raises(CheckpointError, match="tokens"):
+        aimv2.load(str(folder)).embed_texts(["a dog"])
 
 
 def test_the_other_tower_can_be_left_out(folders, models):
