@@ -1,0 +1,187 @@
+"""What the command prints: tables, JSON lines, sizes, progress, colours."""
+
+import io
+import json
+import os
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mlx_aimv2.cli import output
+
+
+class Terminal(io.StringIO):
+    """A text stream that says it is a terminal."""
+
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def streams(monkeypatch):
+    """stdout and stderr; call it to get terminals."""
+
+    def use(kind=io.StringIO):
+        caught = kind(), kind()
+        monkeypatch.setattr("sys.stdout", caught[0])
+        monkeypatch.setattr("sys.stderr", caught[1])
+        output.start()
+        return caught
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    return use
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1 kB"),
+        (841_000, "841 kB"),
+        (999_600, "1 MB"),
+        (545_000_000, "545 MB"),
+        (1_236_000_000, "1.24 GB"),
+        (10_892_000_000, "10.9 GB"),
+    ],
+)
+def test_sizes(size_bytes, text):
+    assert output.size(size_bytes) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")],
+)
+def test_durations(seconds, text):
+    assert output.duration(seconds) == text
+
+
+@pytest.mark.parametrize(("text", "columns"), [("abc", 3), ("猫", 2), ("é", 1), ("e\u0301", 1)])
+def test_width_in_columns(text, columns):
+    assert output.width(text) == columns
+    assert output.pad(text, 5) == text + " " * (5 - columns)
+    assert output.pad(text, 5, is_right=True) == " " * (5 - columns) + text
+
+
+def test_tables_are_aligned(streams):
+    out, err = streams()
+    output.table([("猫.jpg", "9"), ("b\n.jpg", "10")], ("path", "n"), right=(1,))
+    assert out.getvalue() == "path      n\n猫.jpg    9\nb\\n.jpg  10\n"
+    assert err.getvalue() == ""
+
+
+def test_headings_are_bold_on_a_terminal_only(streams, monkeypatch):
+    out, _ = streams(Terminal)
+    output.table([("a",)], ("path",))
+    assert out.getvalue() == "\x1b[1mpath\x1b[0m\na\n"
+    for name, value in (("NO_COLOR", "1"), ("TERM", "dumb")):
+        out, _ = streams(Terminal)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(name, value)
+            output.table([("a",)], ("path",))
+        assert out.getvalue() == "path\na\n"
+
+
+@given(st.binary(max_size=20))
+def test_names_come_back_from_json(name):
+    text = os.fsdecode(name)
+    for ascii_only in (False, True):
+        line = output.json_line({"path": text}, ascii_only=ascii_only)
+        assert os.fsencode(json.loads(line)["path"]) == name
+        assert line.encode("ascii" if ascii_only else "utf-8")
+        assert "\n" not in line
+
+
+def test_no_json_that_is_none():
+    with pytest.raises(ValueError, match="JSON"):
+        output.json_line({"score": float("nan")})
+
+
+def test_a_hint_is_given_once(streams):
+    from mlx_aimv2.errors import ImageError  # noqa: PLC0415
+
+    _, err = streams()
+    for name in "ab":
+        output.skipped(ImageError(f"{name} may not be read", hint="allow it"))
+    assert err.getvalue().splitlines() == [
+        "skipped: a may not be read",
+        "hint: allow it",
+        "skipped: b may not be read",
+    ]
+
+
+def test_control_characters_do_not_reach_the_terminal(streams):
+    _, err = streams()
+    output.error("a\x1b[2J\n.jpg is empty")
+    assert err.getvalue() == "error: a\\x1b[2J\\n.jpg is empty\n"
+
+
+def test_progress_is_drawn_on_a_terminal_and_wiped(streams, monkeypatch):
+    now_s = iter(range(0, 1000, 2))
+    monkeypatch.setattr(output.time, "monotonic", lambda: next(now_s))
+    out, err = streams(Terminal)
+    with output.Progress("embedded", 9) as progress:
+        progress.advance(3)
+        output.line("data")
+        progress.advance()
+    assert out.getvalue() == "data\n"
+    drawn = re.split(r"\r\x1b\[K", err.getvalue())
+    assert drawn == ["embedded 3/9, 1.5/s, 4 s left", "embedded 4/9, 1.0/s, 5 s left", ""]
+
+
+@pytest.mark.parametrize("case", ["file", "quiet", "dumb"])
+def test_progress_is_silent_elsewhere(streams, monkeypatch, case):
+    _, err = streams(io.StringIO if case == "file" else Terminal)
+    if case == "quiet":
+        output.set_quiet()
+    if case == "dumb":
+        monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr(output, "_REDRAW_S", 0)
+    with output.Progress("embedded") as progress:
+        progress.advance()
+    assert err.getvalue() == ""
+
+
+def test_progress_without_a_total_fits_the_terminal(streams, monkeypatch):
+    _, err = streams(Terminal)
+    monkeypatch.setattr(output, "_REDRAW_S", 0)
+    monkeypatch.setenv("COLUMNS", "9")
+    with output.Progress("embedded") as progress:
+        progress.advance(1234567)
+    assert err.getvalue() == "embedded\r\x1b[K"
+
+
+@pytest.mark.parametrize(
+    ("answer", "agreed"),
+    [("y\n", True), ("YES\n", True), ("\n", False), ("n\n", False), ("", False)],
+)
+def test_questions(streams, monkeypatch, answer, agreed):
+    _, err = streams(Terminal)
+    terminal = Terminal(answer)
+    monkeypatch.setattr("sys.stdin", terminal)
+    assert output.is_interactive()
+    assert output.ask("Download it?") is agreed
+    assert err.getvalue() == "Download it? [y/N] "
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    assert not output.is_interactive()
+
+
+@pytest.mark.parametrize("yes", [True, False])
+def test_downloads_are_asked_for_where_somebody_can_answer(streams, monkeypatch, yes):
+    from mlx_aimv2.cli.options import confirm_download  # noqa: PLC0415
+
+    from mlx_aimv2.hub import Download  # noqa: PLC0415
+
+    download = Download("apple/x", "0" * 40, ("model.safetensors",), 1_750_000_000, "apple-amlr")
+    _, err = streams()
+    assert confirm_download(yes)(download) is yes
+    assert "apple/x: 1.75 GB, licence apple-amlr" in err.getvalue()
+    _, err = streams(Terminal)
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    assert confirm_download(yes)(download) is True
+    assert ("[y/N]" in err.getvalue()) is not yes
