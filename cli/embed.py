@@ -1,0 +1,210 @@
+"""``aimv2 embed``: images or texts to embeddings, in a file or as lines on stdout."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mlx_aimv2.errors import UsageError
+
+from .options import (
+    MAX_PIXELS,
+    BatchSizeOption,
+    DtypeOption,
+    MaxPixelsOption,
+    ModelOption,
+    PresetOption,
+    ThreadsOption,
+    YesOption,
+    confirm_download,
+    path,
+)
+
+if TYPE_CHECKING:
+    from mlx_aimv2.model import Model
+
+EXAMPLES = """
+aimv2 embed photos --out photos.npz
+aimv2 embed photos --out photos.npz --resume
+aimv2 embed *.jpg --model large-448 --pooling none --out grids.safetensors
+aimv2 embed --text "a dog" --text "a cat" --out words.jsonl
+find . -name "*.heic" -print0 | aimv2 embed - -0 --out - | jq .path
+"""
+
+STDIN = STDOUT = "-"
+
+
+def embed(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Image files, and folders with all the pictures in them; - for a list on stdin.",
+            metavar="PATH",
+            parser=path,
+            show_default=False,
+        ),
+    ] = None,
+    model: ModelOption = "lit",
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="File to write: .npz, .npy, .safetensors, .jsonl or .parquet; "
+            "- for JSON lines on stdout.",
+            metavar="FILE",
+            parser=path,
+            show_default=False,
+        ),
+    ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--text",
+            "-t",
+            help="A text to embed, instead of images.",
+            metavar="TEXT",
+            parser=path,
+            show_default=False,
+        ),
+    ] = None,
+    texts_from: Annotated[
+        str | None,
+        typer.Option(
+            "--texts-from",
+            help="Embed the lines of a file; - for stdin.",
+            metavar="FILE",
+            parser=path,
+            show_default=False,
+        ),
+    ] = None,
+    null: Annotated[
+        bool, typer.Option("--null", "-0", help="The list on stdin has NULs, not line ends.")
+    ] = False,
+    dtype: DtypeOption = None,
+    pooling: Annotated[
+        Literal["head", "mean", "none"] | None,
+        typer.Option(
+            "--pooling",
+            help="One vector an image, by the head or the mean; none keeps the patch grid.",
+            show_default="head with LiT, else mean",
+        ),
+    ] = None,
+    preset: PresetOption = "hub",
+    tiles: Annotated[
+        int,
+        typer.Option(
+            "--tiles",
+            help="Encode each image at so many times the side, in tiles.",
+            min=1,
+            max=3,
+            metavar="1|2|3",
+        ),
+    ] = 1,
+    max_patches: Annotated[
+        int | None,
+        typer.Option(
+            "--max-patches",
+            help="Shrink larger images to this many patches (native checkpoints).",
+            min=1,
+            metavar="COUNT",
+            show_default="4096",
+        ),
+    ] = None,
+    max_pixels: MaxPixelsOption = MAX_PIXELS,
+    side: Annotated[
+        int | None,
+        typer.Option(
+            "--side",
+            help="Resample a fixed-size checkpoint for this side in pixels.",
+            min=1,
+            metavar="PX",
+            show_default="the checkpoint's own",
+        ),
+    ] = None,
+    no_normalize: Annotated[
+        bool, typer.Option("--no-normalize", help="Leave vectors at the length they have.")
+    ] = False,
+    batch_size: BatchSizeOption = None,
+    threads: ThreadsOption = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Start again, and replace the file if it exists.")
+    ] = False,
+    yes: YesOption = False,
+) -> int:
+    """Turn images or texts into embeddings.
+
+    Every output says what made it, and which inputs were left out. What cannot be read is listed
+    with the reason, and the rest is done (exit code 3). A run that is stopped keeps what it has
+    done: the same command with --resume goes on.
+    """
+    is_text = bool(text or texts_from)
+    for_images = {
+        "--null": null,
+        "--pooling": pooling,
+        "--preset": preset != "hub",
+        "--tiles": tiles != 1,
+        "--max-patches": max_patches,
+        "--max-pixels": max_pixels != MAX_PIXELS,
+        "--side": side,
+        "--threads": threads,
+    }
+    _check_inputs(paths or [], is_text, [name for name, value in for_images.items() if value])
+    _check_output(out, pooling, resume)
+    from mlx_aimv2.plan import ImageOptions  # noqa: PLC0415  (heavy)
+
+    from . import runs  # noqa: PLC0415
+    from .sources import Images, Texts  # noqa: PLC0415
+
+    options = ImageOptions(
+        not no_normalize, pooling, preset, tiles, max_patches, max_pixels, batch_size, threads
+    )
+    source: Images | Texts = Images(paths or [], null, options)
+    if is_text:
+        source = Texts(text or [], texts_from, not no_normalize, batch_size)
+
+    def load() -> "Model":
+        from mlx_aimv2.model import load  # noqa: PLC0415
+
+        confirm = confirm_download(yes)
+        return load(model, tower=source.tower, dtype=dtype, side_px=side, confirm=confirm)
+
+    if out is None or out == STDOUT:
+        return runs.to_stdout(source, load)
+    return runs.to_file(
+        source, load, Path(out), grids=pooling == "none", resume=resume, force=force
+    )
+
+
+def _check_inputs(paths: list[str], is_text: bool, for_images: list[str]) -> None:
+    if is_text and paths:
+        raise UsageError(
+            "images and texts go to files of their own",
+            hint="run the command for each: their embeddings compare all the same",
+        )
+    if is_text and for_images:
+        raise UsageError(f"not for texts: {', '.join(for_images)}", hint="leave it out")
+    if not is_text and not paths:
+        raise UsageError(
+            "there is nothing to embed", hint="name files or folders, or give a --text"
+        )
+    if "--null" in for_images and STDIN not in paths:
+        raise UsageError(
+            "--null is for a list on stdin",
+            hint="find photos -name '*.jpg' -print0 | aimv2 embed - --null --out photos.npz",
+        )
+
+
+def _check_output(out: str | None, pooling: str | None, resume: bool) -> None:
+    if out is None:
+        raise UsageError(
+            "the embeddings have nowhere to go",
+            hint="--out photos.npz, or --out - for JSON lines on stdout",
+        )
+    if out == STDOUT and pooling == "none":
+        raise UsageError("patch grids do not go to stdout", hint="--out grids.safetensors")
+    if out == STDOUT and resume:
+        raise UsageError("a run to stdout cannot be resumed", hint="--out photos.jsonl")

@@ -1,0 +1,150 @@
+"""A run of ``aimv2 embed``, from what is found to the last word about it."""
+
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlx_aimv2 import export, formats
+from mlx_aimv2.errors import Aimv2Error
+from mlx_aimv2.journal import Journal, Stamp, open_journal
+from mlx_aimv2.table import entry_line, metadata_line
+
+from . import output
+from .explain import exit_code
+from .sources import Images, Result, Texts, in_order
+
+if TYPE_CHECKING:
+    from mlx_aimv2.model import Model
+
+Source = Images | Texts
+Load = Callable[[], "Model"]
+
+
+class Tally:
+    """What was done and what failed, and how long it took."""
+
+    def __init__(self, source: Source) -> None:
+        self.done = 0
+        self.failures: list[Aimv2Error] = []
+        self._source = source
+        self._started_s = time.monotonic()
+
+    def start(self) -> None:
+        """From here on time is counted."""
+        self._started_s = time.monotonic()
+
+    def add(self, result: Result) -> None:
+        """Count a result."""
+        if result.error is None:
+            self.done += 1
+        else:
+            self.fail(result.error)
+
+    def fail(self, error: Aimv2Error) -> None:
+        """Count a failure, and tell it at once to whoever watches."""
+        self.failures.append(error)
+        if output.is_terminal(sys.stderr):
+            output.skipped(error)
+
+    def require_any(self, total: int) -> None:
+        """Errors: what the source says where there is nothing; Aimv2Error if all have failed."""
+        if total == len(self.failures):
+            self._tell_failures()
+            raise Aimv2Error("nothing could be embedded") if total else self._source.nothing()
+
+    def report(self, width: object, kept: int, target: str) -> int:
+        """Tell how it went, and return the exit code."""
+        elapsed_s = time.monotonic() - self._started_s
+        self._tell_failures()
+        text = f"embedded {self.done} {self._source.noun} ({width} wide)"
+        if self.done:
+            text += f" in {output.duration(elapsed_s)}, {self.done / elapsed_s:.1f}/s"
+        if kept:
+            text += f", {kept} were done before"
+        output.say(f"{text} → {target}")
+        return exit_code(self.done + kept, len(self.failures))
+
+    def _tell_failures(self) -> None:
+        passed_over = self._source.passed_over()
+        if passed_over:
+            output.say(f"passed over: {passed_over}")
+        for error in self.failures:
+            output.skipped(error)
+
+
+def to_file(
+    source: Source, load: Load, target: Path, *, grids: bool, resume: bool, force: bool
+) -> int:
+    """Embed into a file, by way of a journal; returns the exit code."""
+    format = export.format_of(target, grids=grids)
+    tally = Tally(source)
+    with open_journal(target, resume=resume, force=force) as journal:
+        total, names_bytes = journal.set_inputs(_found(source, tally))
+        formats.check_names(format, total, names_bytes)
+        tally.require_any(total)
+        model = load()
+        journal.match(source.settings(model))
+        try:
+            _embed_all(source, model, journal, tally, total)
+            tally.require_any(total)
+            summary = journal.publish(source.kind, source.settings(model))
+        except KeyboardInterrupt:
+            journal.commit()
+            output.say(f"{journal.done} done and kept: the same with --resume goes on")
+            raise
+    return tally.report(summary.width, summary.count - tally.done, str(target))
+
+
+def to_stdout(source: Source, load: Load) -> int:
+    """Embed as JSON lines on stdout, each as soon as it is done; returns the exit code."""
+    tally = Tally(source)
+    inputs = source.find()
+    first = list(islice(inputs, 1))
+    if not first:
+        tally.require_any(0)
+    model = load()
+    settings = source.settings(model)
+    _print(metadata_line(settings))
+    tally.start()
+    for result in in_order(source, model, chain(first, inputs)):
+        tally.add(result)
+        _print(entry_line(source.kind, result.entry))
+    tally.require_any(tally.done + len(tally.failures))
+    return tally.report(settings["width"], 0, "stdout")
+
+
+def _found(source: Source, tally: Tally) -> Iterator[tuple[bytes, str | None]]:
+    with output.Progress("found") as progress:
+        for one in source.find():
+            if one.error is not None:
+                tally.fail(one.error)
+            progress.advance()
+            yield one.name, None if one.error is None else str(one.error)
+
+
+def _embed_all(source: Source, model: "Model", journal: Journal, tally: Tally, total: int) -> None:
+    waiting: deque[tuple[bytes, Stamp]] = deque()
+
+    def names() -> Iterator[bytes]:
+        for name, stamp in journal.pending(source.stamp):
+            waiting.append((name, stamp))
+            yield name
+
+    left = max(0, total - len(tally.failures) - journal.done)
+    tally.start()
+    with output.Progress("embedded", left) as progress:
+        for result in source.embed(model, names()):
+            name, stamp = waiting.popleft()
+            journal.add(name, stamp, result.entry)
+            tally.add(result)
+            progress.advance()
+
+
+def _print(line: str) -> None:
+    # JSON is UTF-8 whatever the terminal is.
+    sys.stdout.buffer.write(f"{line}\n".encode())
+    sys.stdout.buffer.flush()

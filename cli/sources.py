@@ -1,0 +1,225 @@
+"""What ``aimv2 embed`` takes: images or texts, found one by one and embedded in order."""
+
+import os
+import sys
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from io import BufferedReader
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+
+import numpy as np
+
+from mlx_aimv2.errors import Aimv2Error, ImageError, NumericsError, TextError
+from mlx_aimv2.image import describe
+from mlx_aimv2.journal import Stamp, stamp
+from mlx_aimv2.plan import ImageOptions
+from mlx_aimv2.table import Entry, Floats, Kind
+from mlx_aimv2.walk import Walk, find_images
+
+if TYPE_CHECKING:
+    from mlx_aimv2.model import Model
+
+STDIN = "-"
+_TEXT_CHUNK = 256
+_BLOCK_BYTES = 1 << 16
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Input:
+    """A path or a text, as bytes; with ``error``, one that needs no trying."""
+
+    name: bytes
+    error: Aimv2Error | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of an input."""
+
+    entry: Entry
+    error: Aimv2Error | None = None
+
+
+class Images:
+    """Pictures in files and folders, or in a list of them on stdin."""
+
+    kind: ClassVar[Kind] = "path"
+    tower: ClassVar[Literal["image", "text"]] = "image"
+    noun: ClassVar[str] = "images"
+
+    def __init__(self, paths: list[str], is_null: bool, options: ImageOptions) -> None:
+        self._paths = paths
+        self._separator = b"\0" if is_null else b"\n"
+        self._options = options
+        self._walk: Walk = find_images(self._expand())
+
+    def find(self) -> Iterator[Input]:
+        """Every picture, in the order of the walk."""
+        for found in self._walk:
+            yield Input(os.fsencode(found.path), found.error)
+
+    def passed_over(self) -> str:
+        """What was passed over, in words; empty if nothing."""
+        return ", ".join(f"{count} {reason}" for reason, count in self._walk.skipped.most_common())
+
+    def nothing(self) -> Aimv2Error:
+        """The error to raise where there is nothing to embed."""
+        hint = "in folders pictures are known by their names: .jpg, .png, .heic and so on"
+        return ImageError("there are no pictures", hint=hint)
+
+    def stamp(self, name: bytes) -> Stamp:
+        """By what a change of the file is seen."""
+        return stamp(name)
+
+    def settings(self, model: "Model") -> dict[str, object]:
+        """What makes the embeddings what they are."""
+        return model.metadata(self._options)
+
+    def embed(self, model: "Model", names: Iterator[bytes]) -> Iterator[Result]:
+        """A result for each name, in order."""
+        for item in model.stream(map(os.fsdecode, names), **asdict(self._options)):
+            name = os.fsdecode(item.source)  # type: ignore[arg-type]
+            if item.embedding is None:
+                yield _failed(name, item.error)
+            else:
+                yield _embedded(name, np.array(item.embedding), item.note)
+
+    def _expand(self) -> Iterator[str | bytes]:
+        for path in self._paths:
+            if path == STDIN:
+                yield from filter(None, split(_stdin(), self._separator))
+            else:
+                yield path
+
+
+class Texts:
+    """Texts from options, and from the lines of a file."""
+
+    kind: ClassVar[Kind] = "text"
+    tower: ClassVar[Literal["image", "text"]] = "text"
+    noun: ClassVar[str] = "texts"
+
+    def __init__(
+        self, texts: list[str], file: str | None, normalize: bool, batch_size: int | None
+    ) -> None:
+        self._texts = texts
+        self._file = file
+        self._options: dict[str, Any] = {"normalize": normalize}
+        if batch_size:
+            self._options["batch_size"] = batch_size
+        self._blank = 0
+
+    def find(self) -> Iterator[Input]:
+        """Every text, those of options first."""
+        for name in self._lines():
+            if name.strip():
+                yield Input(name, _text_error(name))
+            else:
+                self._blank += 1
+
+    def passed_over(self) -> str:
+        """What was passed over, in words; empty if nothing."""
+        return f"{self._blank} blank" if self._blank else ""
+
+    def nothing(self) -> Aimv2Error:
+        """The error to raise where there is nothing to embed."""
+        return TextError("there are no texts", hint="write one text on each line")
+
+    def stamp(self, name: bytes) -> Stamp:
+        """A text does not change."""
+        return 0, 0
+
+    def settings(self, model: "Model") -> dict[str, object]:
+        """What makes the embeddings what they are."""
+        return model.metadata(normalize=self._options["normalize"])
+
+    def embed(self, model: "Model", names: Iterator[bytes]) -> Iterator[Result]:
+        """A result for each name, in order."""
+        while chunk := [name.decode() for name in islice(names, _TEXT_CHUNK)]:
+            try:
+                vectors = np.array(model.embed_texts(chunk, **self._options))
+            except (TextError, NumericsError):  # one of them: then each by itself
+                yield from (self._embed_one(model, text) for text in chunk)
+            else:
+                yield from map(_embedded, chunk, vectors)
+
+    def _embed_one(self, model: "Model", text: str) -> Result:
+        try:
+            return _embedded(text, np.array(model.embed_texts([text], **self._options))[0])
+        except (TextError, NumericsError) as error:
+            return _failed(text, error)
+
+    def _lines(self) -> Iterator[bytes]:
+        for text in self._texts:
+            yield text.encode("utf-8", "surrogateescape")
+        if self._file == STDIN:
+            yield from _text_lines(_stdin())
+        elif self._file is not None:
+            with Path(self._file).open("rb") as file:
+                yield from _text_lines(file)
+
+
+def in_order(source: Images | Texts, model: "Model", inputs: Iterator[Input]) -> Iterator[Result]:
+    """A result for each input, in order, as they are done."""
+    waiting: deque[Input] = deque()
+
+    def names() -> Iterator[bytes]:
+        for one in inputs:
+            waiting.append(one)
+            if one.error is None:
+                yield one.name
+
+    for result in source.embed(model, names()):
+        yield from _take_failed(waiting)
+        waiting.popleft()
+        yield result
+    yield from _take_failed(waiting)
+
+
+def split(file: BufferedReader, separator: bytes) -> Iterator[bytes]:
+    """The parts of a stream between separators, as they come."""
+    rest = b""
+    while block := file.read1(_BLOCK_BYTES):
+        *parts, rest = (rest + block).split(separator)
+        yield from parts
+    if rest:
+        yield rest
+
+
+def _stdin() -> BufferedReader:
+    return cast(BufferedReader, sys.stdin.buffer)
+
+
+def _take_failed(waiting: deque[Input]) -> Iterator[Result]:
+    while waiting and waiting[0].error is not None:
+        failed = waiting.popleft()
+        yield _failed(failed.name.decode("utf-8", "surrogateescape"), failed.error)
+
+
+def _text_lines(file: BufferedReader) -> Iterator[bytes]:
+    for number, line in enumerate(split(file, b"\n")):
+        start = _BYTE_ORDER_MARK if number == 0 else b""
+        yield line.removeprefix(start).removesuffix(b"\r")
+
+
+def _text_error(name: bytes) -> TextError | None:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        hint = "write it in UTF-8"
+        return TextError(f"the text {describe(name)} is not UTF-8", hint=hint)
+    if b"\0" in name:  # the end of a name in NumPy's arrays
+        return TextError(f"the text {describe(name)} holds a NUL character", hint="leave it out")
+    return None
+
+
+def _embedded(name: str, values: Floats, note: str | None = None) -> Result:
+    return Result(Entry(name, values.shape, lambda: values, note))
+
+
+def _failed(name: str, error: Aimv2Error | None) -> Result:
+    return Result(Entry(name, error=str(error)), error)

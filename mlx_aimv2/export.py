@@ -1,0 +1,95 @@
+"""Output files in their places: refused before any work, and whole or not there."""
+
+import os
+import shutil
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from .errors import OutputError, UsageError
+from .formats import FORMATS, Format
+from .table import Table
+
+
+def format_of(target: Path, *, grids: bool = False) -> Format:
+    """The format that a file's name asks for, ``grids`` if it is for patch grids.
+
+    Errors: UsageError for a name without a known extension, or of a format that holds no patch
+    grids; OutputError if the package that it needs is missing.
+    """
+    known = ", ".join(name for name, format in FORMATS.items() if format.holds_grids or not grids)
+    format = FORMATS.get(target.suffix.lower())
+    if format is None:
+        raise UsageError(f"{target} has no known extension", hint=f"known are {known}")
+    if grids and not format.holds_grids:
+        raise UsageError(
+            f"{format.extension} files hold vectors, not patch grids", hint=f"use {known}"
+        )
+    if format.module and find_spec(format.module) is None:
+        raise OutputError(
+            f"{format.extension} files need {format.module}, which is not installed",
+            hint="pip install 'mlx-aimv2[parquet]'",
+        )
+    return format
+
+
+def check_target(target: Path, *, overwrite: bool = False) -> None:
+    """Refuse a target that exists, or that cannot come to be.
+
+    Errors: as ``format_of``; OutputError.
+    """
+    parts = format_of(target).parts(target)
+    if not target.parent.is_dir():
+        raise OutputError(
+            f"there is no folder {target.parent}", hint=f"make it first: mkdir -p {target.parent}"
+        )
+    for part in parts:
+        if part.is_dir():
+            raise OutputError(f"{part} is a folder", hint="give the name of a file")
+        if os.path.lexists(part) and not overwrite:
+            raise OutputError(
+                f"{part} exists already", hint="choose another name, or replace it with --force"
+            )
+
+
+def write(table: Table, target: Path, *, overwrite: bool = False) -> None:
+    """Write a table to a file, in the format that its name asks for.
+
+    Errors: as ``check_target``; OutputError if there is nothing to write.
+    """
+    check_target(target, overwrite=overwrite)
+    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        stage(table, target, folder)
+        check_target(target, overwrite=overwrite)
+        place(target, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def stage(table: Table, target: Path, folder: Path) -> None:
+    """Write the files of a target into another folder, which must be on the same disk.
+
+    Errors: OutputError if there is nothing to write.
+    """
+    if not table.summary.count:
+        raise OutputError(f"there is nothing to write to {target}")
+    format = format_of(target)
+    format.write(table, folder / target.name)
+    for part in format.parts(folder / target.name):
+        _sync(part)
+
+
+def place(target: Path, folder: Path) -> None:
+    """Move what was staged in a folder to its place, over what is there."""
+    for part in format_of(target).parts(target):
+        (folder / part.name).replace(part)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

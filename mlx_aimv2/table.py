@@ -1,0 +1,116 @@
+"""What an output holds: every input in order, its embedding or its error, and what made them."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .names import escape
+
+Floats = NDArray[np.float32]
+Kind = Literal["path", "text"]
+
+SCHEMA = 1  # of a JSON line; it changes when a field changes its meaning
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One input: how to read its embedding, or the reason why it has none.
+
+    ``name`` is a path as ``os.fsdecode`` gives it, or a text.
+    Shapes: ``shape`` is (D,), or (rows, columns, D) of a patch grid, and () with an error.
+    """
+
+    name: str
+    shape: tuple[int, ...] = ()
+    read: Callable[[], Floats] | None = None
+    note: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What has to be known of a table before its first row is written.
+
+    Units: ``longest`` in characters, of escaped names.
+    """
+
+    count: int
+    width: int
+    longest: int
+    metadata: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Inputs in order; ``entries`` starts from the first whenever it is called."""
+
+    kind: Kind
+    made_by: Mapping[str, Any]
+    entries: Callable[[], Iterator[Entry]]
+
+    def rows(self) -> Iterator[Entry]:
+        """The entries that have an embedding."""
+        return (entry for entry in self.entries() if entry.read is not None)
+
+    def names(self) -> Iterator[str]:
+        """The rows' names, escaped."""
+        return (escape(entry.name) for entry in self.rows())
+
+    @cached_property
+    def summary(self) -> Summary:
+        """Counts, and the metadata with what failed and what was noted, as JSON."""
+        count = longest = width = 0
+        failed, notes = [], []
+        for entry in self.entries():
+            name = escape(entry.name)
+            if entry.read is None:
+                failed.append({self.kind: name, "reason": _writable(entry.error or "")})
+                continue
+            count, width, longest = count + 1, entry.shape[-1], max(longest, len(name))
+            if entry.note is not None:
+                notes.append({self.kind: name, "note": _writable(entry.note)})
+        metadata = to_json({**self.made_by, "failed": failed, "notes": notes})
+        return Summary(count, width, longest, metadata)
+
+
+def to_json(value: Any) -> str:
+    """JSON on one line; strings in it that are names have to be escaped before."""
+    return json.dumps(_writable(value), ensure_ascii=False, allow_nan=False)
+
+
+def metadata_line(made_by: Mapping[str, Any]) -> str:
+    """The first line of JSON lines, without its end."""
+    return to_json({"schema": SCHEMA, "metadata": made_by})
+
+
+def entry_line(kind: Kind, entry: Entry) -> str:
+    """The line of an entry in JSON lines, without its end."""
+    fields = {"schema": SCHEMA, kind: escape(entry.name)}
+    if entry.note is not None:
+        fields["note"] = entry.note
+    if entry.read is None:
+        return to_json(fields | {"error": entry.error})
+    values = entry.read().tolist()
+    return f'{to_json(fields)[:-1]}, "embedding": {_floats(len(values)) % tuple(values)}}}'
+
+
+@lru_cache(maxsize=4)
+def _floats(count: int) -> str:
+    # Nine digits bring every float32 back.
+    return f"[{', '.join(['%.9g'] * count)}]"
+
+
+def _writable(value: Any) -> Any:
+    """The same without lone surrogates, which UTF-8 cannot hold."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {key: _writable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_writable(item) for item in value]
+    return value
