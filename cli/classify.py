@@ -1,6 +1,7 @@
 """``aimv2 classify``: which of some labels fit images, without any training."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -139,12 +140,10 @@ def read_labels(lists: list[str], file: str | None) -> list[str]:
     words = [word for text in lists for word in text.split(",")]
     if file is not None:
         words += _read_lines(file)
-    stripped = [" ".join(word.split()) for word in words]
-    unique = dict.fromkeys(word for word in stripped if word)
-    repeated = len([word for word in stripped if word]) - len(unique)
-    if repeated:
-        output.note(f"{repeated} labels are there more than once: each is taken once")
-    return list(unique)
+    given = [clean for word in words if (clean := " ".join(word.split()))]
+    if repeated := [word for word, count in Counter(given).items() if count > 1]:
+        output.note(f"labels that are there twice count once: {', '.join(repeated)}")
+    return list(dict.fromkeys(given))
 
 
 def _read_lines(file: str) -> list[str]:

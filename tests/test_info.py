@@ -23,6 +23,8 @@ from tests.makers import (
     vision_config,
     write_checkpoint,
 )
+from tests.test_quantize import GROUP, IMAGE, WORDS
+from tests.test_quantize import write as write_quantised
 
 TRUNK = 3 * (4 * 76**2 + 3 * 76 * 101 + 2 * 76) + 76
 PATCHES = 7 * 7 * 3 * 76 + 2 * 76
@@ -103,6 +105,19 @@ def test_half_precision_and_the_licence_of_a_model_card(tmp_path):
     assert tell(str(folder))["licence"] == "mine"
     (folder / "README.md").write_text("license: mit\n")
     assert tell(str(folder))["licence"] is None
+
+
+def test_a_quantised_one(tmp_path):
+    facts = tell(str(write_quantised(tmp_path / "q4", 4)))
+    sizes = {"vision": IMAGE, "text": WORDS}
+    assert facts["quantization"] == {"bits": 4, "group_size": GROUP}
+    assert facts["layout"] == "mlx-aimv2"
+    total = sum(array.size for array in random_lit(**sizes).values())
+    assert facts["parameters"]["total"] == total
+    assert facts["size_bytes"] < 1.5 * total
+    on_cpu = facts["memory"]["device"] == "cpu"
+    assert facts["memory"]["weights_bytes"] == (4 * total if on_cpu else facts["size_bytes"])
+    assert "4 bits, groups of 32" in run("info", str(tmp_path / "q4")).out
 
 
 def test_broken_folders_are_named(tmp_path):
