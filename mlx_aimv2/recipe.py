@@ -1,7 +1,8 @@
 """What is done to each weight on its way from one folder to another.
 
-Each is read and converted by itself, on the CPU: memory stays at a few times the largest one,
-and every machine makes the same bytes.
+Each is read and converted by itself, on the CPU: every machine makes the same bytes, and memory
+stays at two to three times the largest weight. Measured above what the program itself takes:
+40 to 60 MB for 310 MB of L blocks, 250 MB for the published token table (151 MB) to float16.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +18,7 @@ from . import quantize
 from .config import Config, complete_config
 from .errors import CheckpointError, NumericsError, UsageError
 from .loader import DTYPES, build, check_coverage
-from .weights import Spec, Weights, to_bits
+from .weights import DTYPE_NAMES, Spec, Weights, to_bits
 
 Arrays = dict[str, mx.array]
 
@@ -110,7 +111,7 @@ class Plan:
         """
         total = len(self._groups)
         for done, (stored, converted) in enumerate(self._steps(), 1):
-            self._check_finite(stored, converted)
+            _check_finite(stored, converted)
             yield from converted.items()
             if on_weight is not None:
                 on_weight(done, total)
@@ -146,19 +147,21 @@ class Plan:
         # As at load: in float16 the rounding of this one alone would move a logit by 0.03.
         return array.astype(mx.float32 if name == _LOGIT_SCALE else DTYPES[self.recipe.dtype])
 
-    def _check_finite(self, stored: Arrays, converted: Arrays) -> None:
-        for name, array in stored.items():
-            if not _is_finite(array):
-                raise CheckpointError(
-                    f"the tensor {name} of the source holds NaN or infinity",
-                    hint="fetch the checkpoint again",
-                )
-        for name, array in converted.items():
-            if not _is_finite(array):
-                raise NumericsError(
-                    f"the tensor {name} has values that do not fit {self.recipe.dtype}",
-                    hint="--dtype bfloat16 has the range of float32",
-                )
+
+def _check_finite(stored: Arrays, converted: Arrays) -> None:
+    for name, array in stored.items():
+        if not _is_finite(array):
+            raise CheckpointError(
+                f"the tensor {name} of the source holds NaN or infinity",
+                hint="fetch the checkpoint again",
+            )
+    for name, array in converted.items():
+        if not _is_finite(array):
+            dtype = DTYPE_NAMES[Spec.of(array).dtype]
+            raise NumericsError(
+                f"the tensor {name} has values that do not fit {dtype}",
+                hint="--dtype bfloat16 has the range of float32",
+            )
 
 
 def _is_finite(array: mx.array) -> bool:

@@ -206,7 +206,8 @@ def to_bits(array: mx.array) -> NDArray[Any]:
     Shapes: any -> (number of values,). NumPy has no bfloat16, but it has its bits.
     """
     integer = mx.uint16 if array.itemsize == 2 else mx.uint32
-    return np.asarray(mx.contiguous(array).reshape(-1).view(integer))
+    with mx.stream(mx.cpu):
+        return np.asarray(mx.contiguous(array).reshape(-1).view(integer))
 
 
 def _split(specs: Mapping[str, Spec]) -> dict[str, list[str]]:

@@ -322,6 +322,16 @@ def test_values_that_do_not_fit_float16(tmp_path, bits):
     assert only_files(tmp_path) == ["brain", "source"]
 
 
+def test_dequantised_values_that_do_not_fit_the_dtype_of_their_scales(tmp_path, lit):
+    packed = convert(lit, tmp_path / "packed", quantize_bits=8, dtype="float16").folder
+    tensors = read(packed)
+    mx.eval(tensors)
+    tensors["text_projector.scales"][0, 0] = 50_000
+    mx.save_safetensors(str(packed / "model.safetensors"), tensors, {"format": "mlx"})
+    with pytest.raises(NumericsError, match=r"text_projector\.weight .* do not fit float16"):
+        convert(packed, tmp_path / "ours", dequantize=True)
+
+
 @pytest.mark.parametrize("bits", [None, 8])
 def test_a_tensor_that_is_missing_left_over_or_misshapen(tmp_path, bits):
     tensors, config = random_lit(), CONFIG
