@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from typing import Any
 
 import typer
@@ -16,6 +17,8 @@ _DISK_ACCESS_HINT = (
     "on a Mac, allow your terminal in System Settings → Privacy & Security → Full Disk Access, "
     "then open a new window of it"
 )
+# How MLX's backends say it: Metal's two ways, and CUDA's.
+_OUT_OF_MEMORY = re.compile("insufficient memory|maximum allowed buffer size|out of memory", re.I)
 _SYSTEM_HINTS = {
     errno.ENOSPC: "make room on the disk, then run the command again",
     errno.EDQUOT: "your quota is used up: make room, then run the command again",
@@ -41,6 +44,8 @@ def explain(error: BaseException) -> Explanation:
             explanation = "stopped", "", INTERRUPTED
         case MemoryError():
             explanation = "MemoryError: there is not enough memory", _MEMORY_HINT, FAILED
+        case RuntimeError() if _OUT_OF_MEMORY.search(str(error)):
+            explanation = f"RuntimeError: {error}", _MEMORY_HINT, FAILED
         case OSError(strerror=str(reason)):
             hint = _SYSTEM_HINTS.get(error.errno or 0, _DEBUG_HINT)
             of_file = "" if error.filename is None else f": {_name(error.filename)}"

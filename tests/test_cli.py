@@ -229,6 +229,15 @@ def test_options_do_not_outlive_a_run(fake):
             ],
         ),
         (
+            RuntimeError("[METAL] Command buffer execution failed: Insufficient Memory (0008)"),
+            1,
+            [
+                "error: RuntimeError: [METAL] Command buffer execution failed: Insufficient Memory "
+                "(0008)",
+                "hint: try a smaller batch, or a smaller or quantised checkpoint",
+            ],
+        ),
+        (
             OSError(errno.ENOSPC, "No space left on device", "/x/out.npz"),
             1,
             [
