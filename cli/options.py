@@ -100,10 +100,10 @@ JsonOption = Annotated[
 ]
 
 
-def confirm_download(yes: bool, *, unasked: bool = False) -> "Callable[[Download], bool]":
+def confirm_download(yes: bool) -> "Callable[[Download], bool]":
     """What ``load`` and ``resolve`` ask before weights are fetched.
 
-    It asks whoever sits at the terminal; ``unasked`` is the answer where nobody does.
+    It asks whoever sits at the terminal; where nobody does, only ``--yes`` agrees.
     """
 
     def confirm(download: "Download") -> bool:
@@ -111,7 +111,7 @@ def confirm_download(yes: bool, *, unasked: bool = False) -> "Callable[[Download
         text = f"{download.repo_id}: {output.size(download.size_bytes)}{licence}"
         if not yes and output.is_interactive():
             return output.ask(f"Download {text}?")
-        output.say(f"{'downloading' if yes or unasked else 'to be downloaded'}: {text}")
-        return yes or unasked
+        output.say(f"{'downloading' if yes else 'to be downloaded'}: {text}")
+        return yes
 
     return confirm
