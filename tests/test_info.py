@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from mlx_aimv2.cli import info
 
-from mlx_aimv2 import hub
+from mlx_aimv2 import hub, plan
 from mlx_aimv2.checkpoints import CHECKPOINTS, find
 from mlx_aimv2.weights import Weights
 from tests.commands import run
@@ -222,3 +222,7 @@ def test_nothing_is_fetched_without_a_yes(monkeypatch):
 def test_descriptions_are_json(tmp_path):
     folder = write_checkpoint(tmp_path / "mine", random_vision(), vision_config())
     json.dumps(info.describe(str(folder)), allow_nan=False)
+
+
+def test_the_batch_it_speaks_of_is_the_embedders():
+    assert info._BATCH_TOKENS == plan._BATCH_TOKENS
