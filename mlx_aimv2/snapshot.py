@@ -25,6 +25,7 @@ INDEX_FILE = "model.safetensors.index.json"
 WEIGHTS_FILES = ("mlx_model.safetensors", INDEX_FILE, "model.safetensors")
 # Fetched where the repository has them; those of texts only with a text tower.
 IMAGE_FILE = "preprocessor_config.json"
+CARD_FILES = ("README.md", "LICENSE")  # what a converted copy has to carry on
 TEXT_FILES = (
     "tokenizer.json",
     "vocab.json",
@@ -178,8 +179,8 @@ def _download(
         api.hf_hub_download(repo_id, CONFIG_FILE, revision=revision)
     config = Path(api.hf_hub_download(repo_id, CONFIG_FILE, revision=commit))
     _download_image_file(api, repo_id, commit)
-    others = [name for name in TEXT_FILES if name in sizes_bytes] if _has_text(config) else []
-    for name in others + weights:
+    wanted = (*(CARD_FILES if weights else ()), *(TEXT_FILES if _has_text(config) else ()))
+    for name in [name for name in wanted if name in sizes_bytes] + weights:
         api.hf_hub_download(repo_id, name, revision=commit)
     return config.parent
 

@@ -34,7 +34,7 @@ LIT = VISION | {
     "merges.txt": b"#version: 0.2",
     "tokenizer_config.json": b"{}",
 }
-FETCHED = {"config.json", "preprocessor_config.json", "mlx_model.safetensors"}
+FETCHED = {"config.json", "preprocessor_config.json", "README.md", "mlx_model.safetensors"}
 SHARDS = {
     "model-00001-of-00002.safetensors": WEIGHTS,
     "model-00002-of-00002.safetensors": WEIGHTS[1:],
