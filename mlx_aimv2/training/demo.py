@@ -1,0 +1,151 @@
+"""Train the demo checkpoint on drawings and write it as a folder.
+
+python -m mlx_aimv2.training.demo --out FOLDER [--seed N] [--steps N]
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import mlx.core as mx
+import numpy as np
+from mlx.utils import tree_flatten
+
+from ..config import LiTConfig, TextConfig, VisionConfig, config_to_dict
+from ..conversion import convert
+from ..lit import LiT
+from ..model import load
+from ..tokenizer import Tokenizer
+from .card import Measured, demo_card
+from .contrastive import Trainer, initialise, to_arrays
+from .evaluate import encoders_of, least_cosine, measure
+from .examples import Recipe, batches
+from .vocabulary import learn_vocabulary
+
+SIDE_PX, PATCH_SIZE = 112, 14
+STEPS, BATCH_SIZE = 3600, 32
+THINNED_SHARE, THINNED_PATCHES = 0.75, 32
+MAX_TEXT_TOKENS = 77
+
+
+def demo_config(vocab_size: int) -> LiTConfig:
+    """The demo's sizes: every width a multiple of 64, so that every product can be quantised."""
+    vision = VisionConfig(
+        hidden_size=192,
+        intermediate_size=512,
+        num_hidden_layers=5,
+        num_attention_heads=3,
+        image_size=SIDE_PX,
+        patch_size=PATCH_SIZE,
+        use_head=True,
+    )
+    text = TextConfig(
+        vocab_size=vocab_size,
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=MAX_TEXT_TOKENS,
+        eos_token_id=vocab_size - 1,
+    )
+    return LiTConfig(vision, text, projection_dim=192)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train, write the folder, measure what was written, and say so in its card."""
+    options = _options(arguments)
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as scratch:
+        trained = Path(scratch) / "float32"
+        trained.mkdir()
+        train(trained, options.seed, options.steps, _say)
+        convert(trained, options.out, dtype="float16")
+        minutes = (time.perf_counter() - started) / 60
+        _say("measuring on held-out drawings")
+        measured = [_measured(options.out, "float16", None)]
+        for bits in (8, 4):
+            quantised = Path(scratch) / f"{bits}-bit"
+            convert(options.out, quantised, quantize_bits=bits)
+            measured.append(_measured(quantised, f"{bits}-bit", options.out))
+    card = demo_card(measured, options.seed, options.steps, BATCH_SIZE, minutes)
+    (options.out / "README.md").write_text(card, encoding="utf-8")
+    print(json.dumps({row.weights: row.figures.as_dict() for row in measured}, indent=1))
+
+
+def train(folder: Path, seed: int, steps: int, say: Callable[[str], None]) -> LiT:
+    """Learn the vocabulary, train, and write both into ``folder`` in float32.
+
+    The same seed gives the same vocabulary, drawings and first weights; the sums' last bits,
+    and with them the result, vary with the BLAS and its threads.
+    """
+    started = time.perf_counter()
+    pieces = learn_vocabulary(seed)
+    pieces.save(str(folder / "tokenizer.json"))
+    config = demo_config(pieces.get_vocab_size())
+    tokenizer = Tokenizer.from_folder(
+        folder, max_length=MAX_TEXT_TOKENS, eos_token_id=config.text_config.eos_token_id
+    )
+    model = LiT(config)
+    initialise(model, seed)
+    trainer = Trainer(model, steps)
+    losses = []
+    for step, batch in enumerate(batches(demo_recipe(seed, steps)), 1):
+        losses.append(trainer.step(to_arrays(batch, tokenizer)))
+        if step % 50 == 0 or step == steps:
+            minutes = (time.perf_counter() - started) / 60
+            say(f"step {step}/{steps}  loss {np.mean(losses[-50:]):.3f}  {minutes:.1f} min")
+    write_model(model, folder)
+    return model
+
+
+def demo_recipe(seed: int, steps: int) -> Recipe:
+    """The batches of a run of that many steps."""
+    return Recipe(
+        seed=seed,
+        steps=steps,
+        batch_size=BATCH_SIZE,
+        side_px=SIDE_PX,
+        patch_size=PATCH_SIZE,
+        thinned_steps=round(THINNED_SHARE * steps),
+        thinned_patches=THINNED_PATCHES,
+    )
+
+
+def write_model(model: LiT, folder: Path) -> None:
+    """``model.safetensors`` and ``config.json``, in float32."""
+    weights = dict(tree_flatten(model.parameters()))
+    mx.save_safetensors(str(folder / "model.safetensors"), weights, {"format": "mlx"})
+    text = json.dumps(config_to_dict(model.config), indent=2)
+    (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _measured(folder: Path, weights: str, against: Path | None) -> Measured:
+    embed_images, embed_texts = encoders_of(load(str(folder)))
+    cosine = None
+    if against is not None:
+        cosine = least_cosine(embed_images, encoders_of(load(str(against)))[0])
+    size_bytes = (folder / "model.safetensors").stat().st_size
+    return Measured(weights, size_bytes, measure(embed_images, embed_texts), cosine)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m mlx_aimv2.training.demo", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="the folder; must not exist yet")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    options = parser.parse_args(arguments)
+    if options.out.exists():
+        parser.error(f"{options.out} exists: choose another folder")
+    return options
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""Training examples: batches of drawings with their regions and captions, made by a worker.
+
+A batch is fixed by the seed and its number alone, so a training run can be repeated.
+"""
+
+import multiprocessing
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .captions import (
+    Caption,
+    caption_of,
+    colour_caption,
+    generic_caption,
+    label_caption,
+    place_caption,
+    truth,
+)
+from .drawings import HELD_OUT, Box, Kind, Scene, paint, plan
+from .glyphs import COLOURS, NOUNS
+from .places import PLACES
+
+# Many objects a picture: each object with its box is one more example (see ``contrastive``).
+_TRAINING_KINDS: dict[Kind, float] = {
+    "single": 0.32,
+    "counted": 0.16,
+    "several": 0.48,
+    "empty": 0.04,
+}
+_RESIZED_SHARE = 0.5
+_VISIBLE_SHARE = 0.5
+_AHEAD = 8
+_GENERIC = 4
+REGIONS = 4
+
+
+@dataclass(frozen=True)
+class View:
+    """What is left to be seen of a drawing: nouns and colours with their boxes, and the place."""
+
+    kinds: tuple[tuple[str, str], ...]
+    place: str | None
+    boxes: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures, the patches kept of each, the objects in them as regions, texts, and what is true.
+
+    A region is a set of the kept patches; ``region_rows`` are the rows of ``region_masks``,
+    counted through the batch, that hold one. Of R regions and B pictures ``truth`` says which of
+    the T texts are true: first the pictures' rows, then the regions'; ``generic`` (T,) which
+    texts fit anything.
+    Shapes: pixels (B, S, S, 3) uint8; kept (B, K); region_masks (B, Q, K) bool; region_rows (R,);
+    truth (B + R, T) bool.
+    """
+
+    pixels: NDArray[np.uint8]
+    kept: NDArray[np.int32]
+    region_masks: NDArray[np.bool_]
+    region_rows: NDArray[np.int32]
+    texts: tuple[str, ...]
+    generic: NDArray[np.bool_]
+    truth: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What every batch of a run has in common. Units: side_px and patch_size in pixels.
+
+    In the first ``thinned_steps`` only ``thinned_patches`` patches of each picture are kept,
+    chosen at random: the same pictures for half the work.
+    """
+
+    seed: int
+    steps: int
+    batch_size: int
+    side_px: int
+    patch_size: int
+    thinned_steps: int
+    thinned_patches: int
+
+
+def batches(recipe: Recipe) -> Iterator[Batch]:
+    """The batches of a run, drawn by a worker process while the caller trains."""
+    context = multiprocessing.get_context("spawn")
+    queue: multiprocessing.Queue[Batch] = context.Queue(_AHEAD)
+    worker = context.Process(target=_work, args=(queue, recipe), daemon=True)
+    worker.start()
+    try:
+        for _ in range(recipe.steps):
+            yield queue.get()
+    finally:
+        worker.terminate()
+        worker.join()
+
+
+def make_batch(recipe: Recipe, step: int) -> Batch:
+    """Batch number ``step`` of a run."""
+    rng = random.Random(f"batch {recipe.seed} {step}")
+    size = recipe.batch_size
+    first = (recipe.seed * 100_003 + step) * size % HELD_OUT
+    seen = [_view(first + number, recipe.side_px, rng) for number in range(size)]
+    views = [view for _, view in seen]
+    kept = _kept(recipe, step, rng)
+    masks = np.ones((size, REGIONS, kept.shape[1]), bool)
+    rows, regions = [], []
+    for picture, view in enumerate(views):
+        objects = list(zip(view.kinds, view.boxes, strict=True))
+        for slot, (kind, box) in enumerate(rng.sample(objects, min(len(objects), REGIONS))):
+            inside = patches_of(box, recipe.side_px, recipe.patch_size)[kept[picture]]
+            if inside.any():
+                masks[picture, slot] = inside
+                rows.append(picture * REGIONS + slot)
+                regions.append(View((kind,), view.place))
+    captions = _captions(views, regions, rng)
+    return Batch(
+        pixels=np.stack([pixels for pixels, _ in seen]),
+        kept=kept,
+        region_masks=masks,
+        region_rows=np.array(rows, np.int32),
+        texts=tuple(caption.text for caption in captions),
+        generic=np.array([caption.generic for caption in captions]),
+        truth=truth([*views, *regions], captions),
+    )
+
+
+def fit_view(image: Image.Image, view: View, side_px: int) -> tuple[Image.Image, View]:
+    """The picture as a checkpoint sees it: shortest side to ``side_px``, centre cropped.
+
+    Objects of which less than half is left are no longer claimed.
+    """
+    scale = side_px / min(image.size)
+    width, height = max(side_px, int(image.width * scale)), max(side_px, int(image.height * scale))
+    left, top = (width - side_px) // 2, (height - side_px) // 2
+    resized = image.resize((width, height), Image.Resampling.BICUBIC)
+    kept = []
+    for kind, box in zip(view.kinds, view.boxes, strict=True):
+        whole = [edge * scale - shift for edge, shift in zip(box, (left, top) * 2, strict=True)]
+        x0, y0, x1, y1 = (round(min(side_px, max(0.0, edge))) for edge in whole)
+        area = (whole[2] - whole[0]) * (whole[3] - whole[1])
+        if (x1 - x0) * (y1 - y0) >= _VISIBLE_SHARE * area:
+            kept.append((kind, (x0, y0, x1, y1)))
+    cropped = resized.crop((left, top, left + side_px, top + side_px))
+    return cropped, View(tuple(k for k, _ in kept), view.place, tuple(b for _, b in kept))
+
+
+def patches_of(box: Box, side_px: int, patch_size: int) -> NDArray[np.bool_]:
+    """Which patches a box covers by at least a quarter of their side, never none."""
+    grid = side_px // patch_size
+    margin = patch_size // 4
+    left, top = (min(grid - 1, (edge + margin) // patch_size) for edge in box[:2])
+    right, bottom = (-(-(edge - margin) // patch_size) for edge in box[2:])
+    mask = np.zeros((grid, grid), bool)
+    mask[top : max(bottom, top + 1), left : max(right, left + 1)] = True
+    return mask.reshape(-1)
+
+
+def _work(queue: "multiprocessing.Queue[Batch]", recipe: Recipe) -> None:
+    for step in range(recipe.steps):
+        queue.put(make_batch(recipe, step))
+
+
+def _kept(recipe: Recipe, step: int, rng: random.Random) -> NDArray[np.int32]:
+    patches = (recipe.side_px // recipe.patch_size) ** 2
+    count = recipe.thinned_patches if step < recipe.thinned_steps else patches
+    rows = [sorted(rng.sample(range(patches), count)) for _ in range(recipe.batch_size)]
+    return np.array(rows, np.int32)
+
+
+def _view(seed: int, side_px: int, rng: random.Random) -> tuple[NDArray[np.uint8], View]:
+    kind = rng.choices(list(_TRAINING_KINDS), list(_TRAINING_KINDS.values()))[0]
+    if rng.random() >= _RESIZED_SHARE:
+        scene = plan(seed, kind=kind)
+        image, boxes = paint(scene, side_px, side_px)
+        return np.asarray(image), _seen(scene, boxes)
+    width, height = (round(side_px * rng.uniform(1.0, 1.34)) for _ in range(2))
+    scene = plan(seed, kind=kind, aspect=width / height)
+    image, boxes = paint(scene, width, height)
+    fitted, view = fit_view(image, _seen(scene, boxes), side_px)
+    return np.asarray(fitted), view
+
+
+def _seen(scene: Scene, boxes: list[Box]) -> View:
+    return View(scene.kinds, scene.place, tuple(boxes))
+
+
+def _captions(views: list[View], regions: list[View], rng: random.Random) -> list[Caption]:
+    captions = [caption_of(view, rng) for view in views]
+    captions += [caption_of(region, rng) for region in regions[: len(views)]]
+    captions += [label_caption(noun, rng) for noun in NOUNS]
+    captions += [colour_caption(colour, rng) for colour in COLOURS]
+    captions += [place_caption(place, rng) for place in [*PLACES, None]]
+    captions += [generic_caption(rng) for _ in range(_GENERIC)]
+    return list({caption.text: caption for caption in captions}.values())
