@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Source = Images | Texts
 Load = Callable[[], "Model"]
 
+_HINT = "the reasons are above"
+
 
 class Tally:
     """What was done and what failed, and how long it took."""
@@ -54,7 +56,9 @@ class Tally:
         """Errors: what the source says where there is nothing; Aimv2Error if all have failed."""
         if total == len(self.failures):
             self._tell_failures()
-            raise Aimv2Error("nothing could be embedded") if total else self._source.nothing()
+            if not total:
+                raise self._source.nothing()
+            raise Aimv2Error(f"none of {total} {self._source.noun} could be embedded", hint=_HINT)
 
     def report(self, width: object, kept: int, target: str) -> int:
         """Tell how it went, and return the exit code."""
@@ -94,7 +98,7 @@ def to_file(
             summary = journal.publish(source.kind, source.settings(model))
         except KeyboardInterrupt:
             journal.commit()
-            output.say(f"{journal.done} done and kept: the same with --resume goes on")
+            output.say(f"{journal.done} done and kept: go on with the same command and --resume")
             raise
     return tally.report(summary.width, summary.count - tally.done, str(target))
 

@@ -52,7 +52,7 @@ class Format:
         return [beside, target] if self.companion else [target]
 
 
-def write_npz(table: Table, file: Path) -> None:
+def _write_npz(table: Table, file: Path) -> None:
     with zipfile.ZipFile(file, "w") as archive:
         with _member(archive, "embeddings.npy", zipfile.ZIP_STORED) as out:
             _write_matrix(table, out)
@@ -67,7 +67,7 @@ def write_npz(table: Table, file: Path) -> None:
             out.write(table.summary.metadata.encode("utf-32-le"))
 
 
-def write_npy(table: Table, file: Path) -> None:
+def _write_npy(table: Table, file: Path) -> None:
     with file.open("wb") as out:
         _write_matrix(table, out)
     with file.with_name(f"{file.name}.json").open("wb") as out:
@@ -77,7 +77,7 @@ def write_npy(table: Table, file: Path) -> None:
         out.write(b"]}\n")
 
 
-def write_safetensors(table: Table, file: Path) -> None:
+def _write_safetensors(table: Table, file: Path) -> None:
     is_grid = len(next(table.rows()).shape) > 1
     with file.open("wb") as out:
         out.write(bytes(8))  # the header's length, which is known afterwards
@@ -91,14 +91,14 @@ def write_safetensors(table: Table, file: Path) -> None:
         out.write(length.to_bytes(8, "little"))
 
 
-def write_jsonl(table: Table, file: Path) -> None:
+def _write_jsonl(table: Table, file: Path) -> None:
     with file.open("wb") as out:
         out.write(f"{metadata_line(table.made_by)}\n".encode())
         lines = (entry_line(table.kind, entry) for entry in table.entries())
         _write_blocks(out, (f"{line}\n".encode() for line in lines))
 
 
-def write_parquet(table: Table, file: Path) -> None:
+def _write_parquet(table: Table, file: Path) -> None:
     import pyarrow  # noqa: PLC0415  (an extra)
     import pyarrow.parquet  # noqa: PLC0415
 
@@ -109,7 +109,10 @@ def write_parquet(table: Table, file: Path) -> None:
     )
     rows = table.rows()
     group_rows = max(1, 4 * _BLOCK_BYTES // (_FLOAT_BYTES * width))
-    with pyarrow.parquet.ParquetWriter(file, schema, use_dictionary=False) as out:
+    with (
+        file.open("wb") as raw,  # PyArrow itself takes no name that is not UTF-8
+        pyarrow.parquet.ParquetWriter(raw, schema, use_dictionary=False) as out,
+    ):
         while group := list(islice(rows, group_rows)):
             names = pyarrow.array([escape(entry.name) for entry in group], pyarrow.string())
             values = np.empty((len(group), width), np.float32)
@@ -122,16 +125,16 @@ def write_parquet(table: Table, file: Path) -> None:
 FORMATS = {
     format.extension: format
     for format in (
-        Format(".npz", write_npz),
-        Format(".npy", write_npy, companion=".json"),
+        Format(".npz", _write_npz),
+        Format(".npy", _write_npy, companion=".json"),
         Format(
             ".safetensors",
-            write_safetensors,
+            _write_safetensors,
             holds_grids=True,
             max_names_bytes=_MAX_HEADER_BYTES,
         ),
-        Format(".jsonl", write_jsonl),
-        Format(".parquet", write_parquet, module="pyarrow"),
+        Format(".jsonl", _write_jsonl),
+        Format(".parquet", _write_parquet, module="pyarrow"),
     )
 }
 

@@ -244,6 +244,14 @@ def test_a_source_whose_name_is_not_utf8_does_not_break_the_metadata(tmp_path: P
 # Targets
 
 
+@every_format
+def test_a_target_may_have_any_name(extension: str, tmp_path: Path) -> None:
+    file = tmp_path / os.fsdecode(b"caf\xe9 {}%s" + extension.encode())
+    export.write(TABLE, file)
+    export.write(TABLE, tmp_path / f"plain{extension}")
+    assert file.read_bytes() == (tmp_path / f"plain{extension}").read_bytes()
+
+
 def test_an_existing_target_is_replaced_only_when_that_is_wanted(tmp_path: Path) -> None:
     for name in ("photos.npz", "photos.npy.json"):
         (tmp_path / name).write_text("mine")

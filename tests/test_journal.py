@@ -50,6 +50,14 @@ def test_a_run_ends_as_if_all_was_written_at_once(undisturbed: Path, tmp_path: P
     assert (summary.count, summary.width) == (COUNT - failed - 1, WIDTH)
 
 
+def test_a_target_may_have_any_name(undisturbed: Path, tmp_path: Path) -> None:
+    target = tmp_path / os.fsdecode(b"caf\xe9 {}%s.npy")
+    with open_journal(target) as journal:
+        run(journal)
+        journal.publish("path", SETTINGS)
+    assert target.read_bytes() == undisturbed.read_bytes()
+
+
 def test_a_stopped_run_goes_on_where_it_was(undisturbed: Path, tmp_path: Path) -> None:
     target = tmp_path / undisturbed.name
     with open_journal(target) as journal:
