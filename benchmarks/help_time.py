@@ -60,6 +60,7 @@ def main() -> None:
         "system": platform.platform(),
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
+        "bytecode_cached": not sys.dont_write_bytecode,  # else sources are compiled each time
     }
     print(json.dumps(conditions | {"help": results}, indent=2))
 
