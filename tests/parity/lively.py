@@ -32,11 +32,8 @@ def lit(image: dict, text: dict, projection: int, seed: int = 0) -> torch.nn.Mod
     return _filled(transformers.Aimv2Model, config, seed)
 
 
-def _filled(kind, config, seed: int) -> torch.nn.Module:
-    # eager: transformers' own text tower is bidirectional in its SDPA path where nothing is padded
-    with torch.device("meta"):
-        model = kind._from_config(config, attn_implementation="eager")
-    model = model.to_empty(device="cpu").eval()
+def fill(model: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
+    """Give every parameter its random values, by transformers' or timm's names."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -45,13 +42,21 @@ def _filled(kind, config, seed: int) -> torch.nn.Module:
                 parameter.mul_(0.1).add_(1)
             elif name == "logit_scale":
                 parameter.fill_(math.log(100))
-            elif "embedding" in name or parameter.ndim < 2:
+            elif "position_emb" in name or "pos_embed" in name or parameter.ndim < 2:
                 parameter.mul_(0.3)
-            else:
+            elif "token_embedding" not in name:
                 parameter.mul_(parameter[0].numel() ** -0.5)
-        for name, buffer in model.named_buffers():
-            assert name.endswith("position_ids")
-            buffer.copy_(torch.arange(buffer.shape[-1]).expand(buffer.shape))
+    return model.eval()
+
+
+def _filled(kind, config, seed: int) -> torch.nn.Module:
+    # eager: transformers' own text tower is bidirectional in its SDPA path where nothing is padded
+    with torch.device("meta"):
+        model = kind._from_config(config, attn_implementation="eager")
+    model = fill(model.to_empty(device="cpu"), seed)
+    for name, buffer in model.named_buffers():
+        assert name.endswith("position_ids")
+        buffer.copy_(torch.arange(buffer.shape[-1]).expand(buffer.shape))
     return model
 
 
