@@ -179,16 +179,15 @@ def _check(
 def _scorer(
     model: "Model", words: list[str], prompts: tuple[str, ...], *, independent: bool
 ) -> Score:
+    import mlx.core as mx  # noqa: PLC0415
     import numpy as np  # noqa: PLC0415
 
-    from mlx_aimv2 import zeroshot  # noqa: PLC0415
+    labels = model.label_embeddings(words, templates=prompts)
 
-    labels = np.array(model.label_embeddings(words, templates=prompts))
-    scale = model.logit_scale
-    if not independent:
-        return lambda image: zeroshot.probabilities(image[None], labels, scale)[0]
-    background = np.array(model.embed_texts(list(zeroshot.BACKGROUND)))
-    return lambda image: zeroshot.independent_scores(image[None], labels, background, scale)[0]
+    def score(image: "Floats") -> "Floats":
+        return np.array(model.scores(mx.array(image[None]), labels, independent=independent))[0]
+
+    return score
 
 
 def _require_any(source: "Images") -> "Iterator[Input]":

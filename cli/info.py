@@ -25,7 +25,6 @@ aimv2 info ./my-checkpoint --json
 Facts = dict[str, Any]
 
 _NATIVE_EXAMPLE_PX = (640, 480)  # a native checkpoint's work depends on the image
-_BATCH_TOKENS = 4096  # what the embedder computes at once
 _ITEM_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 SourceArgument = Annotated[
@@ -71,7 +70,7 @@ def describe(source: str, *, yes: bool = False) -> Facts:
 
 
 def _describe_published(source: str, published: Checkpoint) -> Facts:
-    from mlx_aimv2.cost import published_config  # noqa: PLC0415
+    from mlx_aimv2.cost import published_bytes, published_config  # noqa: PLC0415
 
     facts: Facts = {
         "source": source,
@@ -83,7 +82,7 @@ def _describe_published(source: str, published: Checkpoint) -> Facts:
         "layout": None,
         "dtype": "float32",
         "quantization": None,
-        "size_bytes": published.size_bytes,
+        "size_bytes": published_bytes(published),
     }
     return facts | _costs(published_config(published), facts)
 
@@ -168,11 +167,12 @@ def _memory(vision: "VisionConfig", tokens: int, parameters: int, facts: Facts) 
 
     from mlx_aimv2 import cost  # noqa: PLC0415
     from mlx_aimv2.loader import default_dtype  # noqa: PLC0415
+    from mlx_aimv2.plan import BATCH_TOKENS  # noqa: PLC0415
 
     dtype = default_dtype()
     on_cpu = mx.default_device().type == mx.DeviceType.cpu
     stays_packed = facts["quantization"] is not None and not on_cpu
-    images = max(1, _BATCH_TOKENS // tokens)
+    images = max(1, BATCH_TOKENS // tokens)
     return {
         "device": "cpu" if on_cpu else "gpu",
         "dtype": dtype,

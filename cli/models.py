@@ -28,7 +28,7 @@ def models(as_json: JsonOption = False) -> None:
 
 
 def _published(checkpoint: Checkpoint) -> dict[str, Any]:
-    from mlx_aimv2 import hub  # noqa: PLC0415
+    from mlx_aimv2 import cost, hub  # noqa: PLC0415
 
     folder = hub.cached(checkpoint)
     return {
@@ -39,8 +39,8 @@ def _published(checkpoint: Checkpoint) -> dict[str, Any]:
         "architecture": checkpoint.architecture,
         "side_px": checkpoint.side_px,
         "has_text": checkpoint.has_text,
-        "parameters": checkpoint.parameters,
-        "size_bytes": checkpoint.size_bytes,
+        "parameters": cost.parameters(cost.published_config(checkpoint)).total,
+        "size_bytes": cost.published_bytes(checkpoint),
         "licence": checkpoint.licence,
         "cached": folder is not None,
         "folder": str(folder) if folder else None,

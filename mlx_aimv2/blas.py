@@ -10,6 +10,8 @@ import sys
 import warnings
 from pathlib import Path
 
+from .errors import Aimv2Warning
+
 # Tried in this order: the environment's own, then the system's.
 _ENVIRONMENT_LIBRARIES = ("libmkl_rt.so.3", "libmkl_rt.so.2")
 _SYSTEM_LIBRARIES = ("libopenblas.so.0", "libopenblas.so", "libmkl_rt.so")
@@ -62,7 +64,7 @@ def warn_once() -> None:
     global _warned
     if _problem and not _warned:
         _warned = True
-        warnings.warn(_problem, RuntimeWarning, stacklevel=2)
+        warnings.warn(_problem, Aimv2Warning, stacklevel=2)
 
 
 def _has_cuda_backend() -> bool:

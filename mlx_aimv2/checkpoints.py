@@ -1,4 +1,4 @@
-"""The 16 published checkpoints, one table, and what follows from it by arithmetic."""
+"""The 16 published checkpoints, one table, and how to find one in it."""
 
 # ruff: noqa: E501  (the table is read by its columns)
 
@@ -8,10 +8,7 @@ from dataclasses import dataclass
 LICENCE = "apple-amlr"  # what the model cards say today; older cards said apple-ascl
 LICENCE_TERMS = "Apple's model licence: research purposes only, no commercial use"
 
-PATCH_SIZE = 14
 NUM_BLOCKS = 24
-_RGB = 3
-_FLOAT32_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -23,16 +20,8 @@ class Architecture:
     intermediate_size: int
     num_attention_heads: int
 
-    def parameters(self, side_px: int | None) -> int:
-        """Parameters of the trunk; a native one (None) has no position table."""
-        width = self.hidden_size
-        patch = PATCH_SIZE**2 * _RGB * width + width + width  # projection, bias, norm
-        positions = 0 if side_px is None else (side_px // PATCH_SIZE) ** 2 * width
-        block = 4 * width**2 + 3 * width * self.intermediate_size + 2 * width
-        return patch + positions + NUM_BLOCKS * block + width
 
-
-# Source: AIMv2 paper, table 1; ml-aim at bd9e068, aim-v2/python/aim/v2.
+# Source: AIMv2 paper, table 1; ml-aim at bd9e068, aim-v2/aim/v2.
 ARCHITECTURES = {
     architecture.name: architecture
     for architecture in (
@@ -42,19 +31,6 @@ ARCHITECTURES = {
         Architecture("3B", 3072, 8192, 24),
     )
 }
-
-# What LiT adds to its L trunk. Source: config.json of aimv2-large-patch14-224-lit.
-_TEXT_WIDTH, _TEXT_MLP, _TEXT_BLOCKS, _TEXT_VOCABULARY, _TEXT_POSITIONS = 768, 2048, 12, 49408, 77
-_PROJECTION = 768
-
-
-def _lit_extra_parameters(image_width: int) -> int:
-    head = image_width + 3 * image_width**2 + image_width  # cls token, k v linear, bias
-    block = 4 * _TEXT_WIDTH**2 + 3 * _TEXT_WIDTH * _TEXT_MLP + 2 * _TEXT_WIDTH
-    embeddings = (_TEXT_VOCABULARY + _TEXT_POSITIONS) * _TEXT_WIDTH
-    text = embeddings + _TEXT_BLOCKS * block + _TEXT_WIDTH
-    projections = (image_width + _TEXT_WIDTH) * _PROJECTION
-    return head + text + projections + 1  # the logit scale
 
 
 @dataclass(frozen=True)
@@ -83,17 +59,6 @@ class Checkpoint:
     @property
     def licence(self) -> str:
         return LICENCE
-
-    @property
-    def parameters(self) -> int:
-        architecture = ARCHITECTURES[self.architecture]
-        extra = _lit_extra_parameters(architecture.hidden_size) if self.has_text else 0
-        return architecture.parameters(self.side_px) + extra
-
-    @property
-    def size_bytes(self) -> int:
-        """Tensor data of one copy of the weights; every published file is float32."""
-        return self.parameters * _FLOAT32_BYTES
 
 
 # Source of names and commits: the pins in ml-aim at bd9e068 (`main` was later overwritten).

@@ -15,6 +15,7 @@ _PUBLISHED_TEXT = TextConfig(
     max_position_embeddings=77,
 )
 _PUBLISHED_PROJECTION = 768
+_FLOAT32_BYTES = 4
 
 # Measured with MLX 0.32 on a CPU at widths 256 to 1024 and 256 or 1024 tokens: the peak above
 # the weights does not depend on depth, because blocks free what they used.
@@ -71,6 +72,11 @@ def parameters(config: Config) -> Parameters:
     joint = (vision.hidden_size + text.hidden_size) * config.projection_dim + 1
     embeddings = (text.vocab_size + text.max_position_embeddings) * text.hidden_size
     return Parameters(_vision_parameters(vision), embeddings + _trunk_parameters(text), joint)
+
+
+def published_bytes(checkpoint: Checkpoint) -> int:
+    """Tensor data of one copy of a published checkpoint; every published file is float32."""
+    return parameters(published_config(checkpoint)).total * _FLOAT32_BYTES
 
 
 def image_flops(config: Config, tokens: int) -> int:

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from typing import Literal, cast
 
@@ -84,7 +85,7 @@ class Model(Embedder):
         images, labels = np.array(image_embeds), np.array(label_embeds)
         if not independent:
             return mx.array(zeroshot.probabilities(images, labels, self.logit_scale))
-        background = self._unit_texts(list(zeroshot.BACKGROUND))
+        background = self._background
         return mx.array(zeroshot.independent_scores(images, labels, background, self.logit_scale))
 
     def __call__(
@@ -135,6 +136,10 @@ class Model(Embedder):
             "normalize": plan.normalize,
             "preprocessing": preprocessing,
         }
+
+    @cached_property
+    def _background(self) -> zeroshot.Floats:
+        return self._unit_texts(list(zeroshot.BACKGROUND))
 
     def _unit_texts(self, texts: list[str]) -> zeroshot.Floats:
         return np.array(self.embed_texts(texts))

@@ -18,7 +18,7 @@ Pooling = Literal["head", "mean", "none"]
 Fit = Callable[[ImageSource], tuple[NDArray[np.uint8], str | None]]
 
 # Tokens in a batch: enough to keep a GPU busy, few enough for 8 GB of memory.
-_BATCH_TOKENS = 4096
+BATCH_TOKENS = 4096
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Plan:
 
     def images_per_batch(self, tokens: int) -> int:
         """Images of so many tokens that make a batch."""
-        return self.batch_size or max(1, _BATCH_TOKENS // tokens)
+        return self.batch_size or max(1, BATCH_TOKENS // tokens)
 
 
 def make_plan(options: ImageOptions, vision: VisionConfig, folder: Path) -> Plan:

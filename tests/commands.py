@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mlx_aimv2.cli import app
 
 AIMV2 = Path(sys.executable).with_name("aimv2")

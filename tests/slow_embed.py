@@ -3,9 +3,8 @@
 import sys
 import time
 
-from mlx_aimv2.cli.app import main
-
 from mlx_aimv2 import journal
+from mlx_aimv2.cli.app import main
 from mlx_aimv2.journal import Journal
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ import pytest
 from mlx_aimv2.checkpoints import ARCHITECTURES, CHECKPOINTS, find, for_side, nearest
 
 # Source: tensor counts of the published files, measured with transformers' and Apple's modules.
-PUBLISHED_PARAMETERS = {"large": 309_197_824, "native": 308_935_680, "lit": 436_680_193}
-PUBLISHED_GIGABYTES = {"large": 1.24, "huge": 2.72, "1B": 4.94, "3B": 10.9, "lit": 1.75}
 
 
 def test_sixteen_with_nothing_twice() -> None:
@@ -79,21 +77,6 @@ def test_typos_find_their_neighbour(typo: str, alias: str) -> None:
 def test_nothing_is_near_a_word_of_its_own() -> None:
     assert nearest("resnet50") is None
     assert nearest("") is None
-
-
-@pytest.mark.parametrize(("alias", "parameters"), PUBLISHED_PARAMETERS.items())
-def test_parameters_are_the_published_ones(alias: str, parameters: int) -> None:
-    checkpoint = find(alias)
-    assert checkpoint is not None
-    assert checkpoint.parameters == parameters
-    assert checkpoint.size_bytes == 4 * parameters
-
-
-@pytest.mark.parametrize(("alias", "gigabytes"), PUBLISHED_GIGABYTES.items())
-def test_sizes_are_the_published_ones(alias: str, gigabytes: float) -> None:
-    checkpoint = find(alias)
-    assert checkpoint is not None
-    assert checkpoint.size_bytes / 1e9 == pytest.approx(gigabytes, rel=5e-3)
 
 
 def test_head_width_is_128_everywhere() -> None:

@@ -4,9 +4,9 @@ import os
 
 import numpy as np
 import pytest
-from mlx_aimv2.cli import classify
 
 import mlx_aimv2 as aimv2
+from mlx_aimv2.cli import classify
 from mlx_aimv2.model import Model
 from tests.commands import run
 from tests.makers import (

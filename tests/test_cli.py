@@ -15,8 +15,8 @@ from itertools import takewhile
 
 import pytest
 import typer
-from mlx_aimv2.cli import app, output
 
+from mlx_aimv2.cli import app, output
 from mlx_aimv2.errors import Aimv2Warning, CheckpointError, ImageError, UsageError
 from tests.commands import AIMV2, run, start
 
@@ -122,9 +122,8 @@ def test_version():
 
 
 def test_one_limit_of_pixels():
-    from mlx_aimv2.cli import options  # noqa: PLC0415
-
     from mlx_aimv2 import image  # noqa: PLC0415
+    from mlx_aimv2.cli import options  # noqa: PLC0415
 
     assert options.MAX_PIXELS == image.MAX_PIXELS
 

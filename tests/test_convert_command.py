@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from mlx_aimv2.cli import output
 
+from mlx_aimv2.cli import output
 from mlx_aimv2.loader import load_checkpoint
 from tests import makers
 from tests.commands import AIMV2, run, start

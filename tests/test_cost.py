@@ -28,6 +28,8 @@ GIGAFLOPS = {
     "1B": {256: 645, 576: 1487, 1024: 2734, 4096: 13410},
     "3B": {256: 1412, 576: 3231, 1024: 5879, 4096: 27228},
 }
+PUBLISHED_PARAMETERS = {"large": 309_197_824, "native": 308_935_680, "lit": 436_680_193}
+PUBLISHED_GIGABYTES = {"large": 1.24, "huge": 2.72, "1B": 4.94, "3B": 10.9, "lit": 1.75}
 FIRST_OF = {"L": "large", "H": "huge", "1B": "1B", "3B": "3B"}
 MEMORY_FACTOR = 4 / 3  # the estimate promises "to within a third"
 
@@ -51,9 +53,20 @@ def test_parameters_are_those_of_the_network(config: Config) -> None:
 @pytest.mark.parametrize("checkpoint", CHECKPOINTS, ids=lambda checkpoint: checkpoint.alias)
 def test_published_configs_agree_with_the_table(checkpoint) -> None:
     config = cost.published_config(checkpoint)
-    assert cost.parameters(config).total == checkpoint.parameters
     assert cost.architecture_name(vision_config_of(config)) == checkpoint.architecture
     assert isinstance(config, LiTConfig) == checkpoint.has_text
+
+
+@pytest.mark.parametrize(("alias", "parameters"), PUBLISHED_PARAMETERS.items())
+def test_parameters_are_the_published_ones(alias: str, parameters: int) -> None:
+    assert cost.parameters(config_of(alias)).total == parameters
+
+
+@pytest.mark.parametrize(("alias", "gigabytes"), PUBLISHED_GIGABYTES.items())
+def test_sizes_are_the_published_ones(alias: str, gigabytes: float) -> None:
+    checkpoint = find(alias)
+    assert checkpoint is not None
+    assert cost.published_bytes(checkpoint) / 1e9 == pytest.approx(gigabytes, rel=5e-3)
 
 
 def test_other_sizes_are_custom() -> None:

@@ -4,9 +4,9 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 
 import pytest
-from mlx_aimv2.cli import doctor
 
 from mlx_aimv2 import blas
+from mlx_aimv2.cli import doctor
 from tests.commands import run
 
 CHECKS = [

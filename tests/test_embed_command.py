@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mlx_aimv2.cli import embed, sources
 
 import mlx_aimv2 as aimv2
 from mlx_aimv2 import image, model, plan
+from mlx_aimv2.cli import embed, sources
 from mlx_aimv2.names import unescape
 from tests import pictures
 from tests.commands import AIMV2, Outcome, run

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from mlx_aimv2.cli import info
 
-from mlx_aimv2 import hub, plan
+from mlx_aimv2 import cost, hub
 from mlx_aimv2.checkpoints import CHECKPOINTS, find
+from mlx_aimv2.cli import info
 from mlx_aimv2.weights import Weights
 from tests.commands import run
 from tests.makers import (
@@ -142,8 +142,8 @@ def test_published_ones_need_no_download(checkpoint):
     assert facts["revision"] == checkpoint.revision
     assert facts["licence"] == "apple-amlr"
     assert facts["architecture"] == checkpoint.architecture
-    assert facts["parameters"]["total"] == checkpoint.parameters
-    assert facts["size_bytes"] == 4 * checkpoint.parameters
+    assert facts["parameters"]["total"] * 4 == cost.published_bytes(checkpoint)
+    assert facts["size_bytes"] == cost.published_bytes(checkpoint)
 
 
 def test_published_ones_in_words():
@@ -222,7 +222,3 @@ def test_nothing_is_fetched_without_a_yes(monkeypatch):
 def test_descriptions_are_json(tmp_path):
     folder = write_checkpoint(tmp_path / "mine", random_vision(), vision_config())
     json.dumps(info.describe(str(folder)), allow_nan=False)
-
-
-def test_the_batch_it_speaks_of_is_the_embedders():
-    assert info._BATCH_TOKENS == plan._BATCH_TOKENS

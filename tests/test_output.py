@@ -8,6 +8,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mlx_aimv2.cli import output
 
 
@@ -174,7 +175,6 @@ def test_questions(streams, monkeypatch, answer, agreed):
 @pytest.mark.parametrize("yes", [True, False])
 def test_downloads_are_asked_for_where_somebody_can_answer(streams, monkeypatch, yes):
     from mlx_aimv2.cli.options import confirm_download  # noqa: PLC0415
-
     from mlx_aimv2.hub import Download  # noqa: PLC0415
 
     download = Download("apple/x", "0" * 40, ("model.safetensors",), 1_750_000_000, "apple-amlr")
