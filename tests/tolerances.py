@@ -17,3 +17,4 @@ BATCH_MATES_HALF = {"float16": 8e-3, "bfloat16": 6e-2}
 # A unit vector's components are rounded to 2^-24, 2^-11 and 2^-8 of themselves.
 UNIT = {"float32": 1e-6, "float16": 1e-3, "bfloat16": 6e-3}
 SMALL_FEATURES = 1e-5  # float32 against transformers at small width: fewer terms in each sum
+PUBLISHED = 1e-3  # float32 against four decimals that another decoder and machine produced
