@@ -7,7 +7,6 @@ the demo checkpoint against itself in narrower precision. Every figure is comput
 import mlx_aimv2 as aimv2  # isort: skip  (before MLX, so that its BLAS is the one MLX finds)
 
 import argparse
-import json
 import platform
 import tempfile
 from collections.abc import Iterator
@@ -16,15 +15,12 @@ from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
-from safetensors import safe_open
-from safetensors.numpy import load_file
 
 from mlx_aimv2.conversion import convert
 from mlx_aimv2.loader import load_checkpoint
 from mlx_aimv2.training import evaluate
-from tests.makers import write_checkpoint
+from tests.golden_files import load_golden, nhwc
 
-GOLDEN = Path(__file__).parent.parent / "tests" / "golden"
 Row = tuple[str, str, str, str]
 
 
@@ -36,49 +32,25 @@ def largest(actual: mx.array, expected: np.ndarray) -> str:
 def golden_rows(folder: Path) -> Iterator[Row]:
     """The golden files, in float32."""
     apple = "Apple's torch modules"
-    network, io = golden("vision-fixed", folder)
+    network, io = load_golden("vision-fixed", folder)
     pixels = nhwc(io["pixels_nchw"])
     yield "vision, fixed size: features", apple, "float32", largest(network(pixels), io["features"])
     states = network(pixels, hidden_states=True).hidden_states
     worst = max(float(largest(state, io[f"hidden.{k}"])) for k, state in states.items())
     yield "vision, fixed size: every block", apple, "float32", f"{worst:.1e}"
-    network, io = golden("vision-native", folder)
+    network, io = load_golden("vision-native", folder)
     worst = max(
         float(largest(network(nhwc(io[f"{shape}.pixels_nchw"])), io[f"{shape}.features"]))
         for shape in ("tall", "wide", "ragged")
     )
     yield "vision, native, three shapes: features", apple, "float32", f"{worst:.1e}"
-    network, io = golden("lit", folder)
+    network, io = load_golden("lit", folder)
     pixels, ids = nhwc(io["pixels_nchw"]), mx.array(io["input_ids"])
     images, texts = network.encode_image(pixels), network.encode_text(ids)
     yield "LiT: image embeddings", apple, "float32", largest(images, io["image_embeds"])
     yield "LiT: text embeddings, ragged", apple, "float32", largest(texts, io["text_embeds"])
     logits, _ = network(pixels, ids)
     yield "LiT: logits", apple, "float32", largest(logits, io["logits_per_image"])
-
-
-def golden(name: str, folder: Path):
-    """A golden file's network, and its inputs and outputs."""
-    path = GOLDEN / f"{name}.safetensors"
-    tensors = load_file(path)
-    with safe_open(path, framework="np") as file:
-        sizes = json.loads(file.metadata()["config"])
-    config = {"num_attention_heads": sizes.get("num_heads")}
-    if name == "lit":
-        config = {
-            "vision_config": {"num_attention_heads": sizes["vision_num_heads"]},
-            "text_config": {
-                "num_attention_heads": sizes["text_num_heads"],
-                "eos_token_id": sizes["eos_token_id"],
-            },
-        }
-    weights = {key: array for key, array in tensors.items() if not key.startswith("io.")}
-    network = load_checkpoint(write_checkpoint(folder / name, weights, config)).network
-    return network, {key[3:]: array for key, array in tensors.items() if key.startswith("io.")}
-
-
-def nhwc(pixels: np.ndarray) -> mx.array:
-    return mx.array(pixels.transpose(0, 2, 3, 1))
 
 
 def live_rows(folder: Path) -> Iterator[Row]:
