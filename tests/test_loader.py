@@ -1,6 +1,7 @@
 """A folder to a ready network: dtypes, towers by themselves, other sides, memory, what is read."""
 
 import os
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,6 +30,7 @@ from tests.networks import PATCH, SIDE, assert_same, pixels, to_numpy, vision
 
 IDS = mx.array(random_ids(np.random.default_rng(0), 3))
 MEGABYTE = 1 << 20
+load_float32 = partial(load_checkpoint, dtype="float32")  # a GPU's default is another one
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ def test_float32_on_a_cpu(monkeypatch, vision_folder: Path) -> None:
 
 def test_a_loaded_network_is_evaluated_and_in_inference_mode(lit_folder: Path) -> None:
     before = mx.get_active_memory()
-    network = load_checkpoint(lit_folder).network
+    network = load_float32(lit_folder).network
     kept = mx.get_active_memory() - before
     assert kept >= sum(array.nbytes for array in random_lit().values())
     assert not network.training
@@ -101,7 +103,7 @@ def test_a_loaded_network_is_evaluated_and_in_inference_mode(lit_folder: Path) -
 def test_one_tower_gives_the_same_embeddings(tmp_path: Path, tower: str, layout: str) -> None:
     tensors = random_lit() if layout == "Apple" else to_transformers(random_lit())
     folder = write_checkpoint(tmp_path, tensors, lit_config())
-    both, one = load_checkpoint(folder), load_checkpoint(folder, tower=tower)
+    both, one = load_float32(folder), load_float32(folder, tower=tower)
     assert one.config == both.config
     inputs = pixels(2, SIDE, SIDE) if tower == "image" else IDS
     encode = f"encode_{tower}"
@@ -112,7 +114,7 @@ def test_one_tower_gives_the_same_embeddings(tmp_path: Path, tower: str, layout:
 
 
 def test_the_image_tower_of_a_vision_checkpoint_is_all_of_it(vision_folder: Path) -> None:
-    loaded = load_checkpoint(vision_folder, tower="image")
+    loaded = load_float32(vision_folder, tower="image")
     assert_same(loaded.network(pixels(1, SIDE, SIDE)), vision()(pixels(1, SIDE, SIDE)))
 
 
@@ -140,11 +142,11 @@ def test_the_other_tower_is_not_read(large_lit, tower: str) -> None:
     own = sum(a.nbytes for name, a in tensors.items() if name.startswith(tower))
     other = sum(a.nbytes for name, a in tensors.items()) - own
     assert min(own, other) > 4 * MEGABYTE
-    load_checkpoint(folder, tower=tower)  # imports and caches are warm now
+    load_float32(folder, tower=tower)  # imports and caches are warm now
     before = _bytes_read()
     mx.reset_peak_memory()
     kept_before = mx.get_active_memory()
-    loaded = load_checkpoint(folder, tower=tower)
+    loaded = load_float32(folder, tower=tower)
     assert own <= _bytes_read() - before < own + MEGABYTE // 2
     assert mx.get_peak_memory() - kept_before < own + 2 * MEGABYTE
     assert loaded.weights.size_bytes == own + other
@@ -189,7 +191,7 @@ def test_loading_needs_little_more_than_its_result(large_lit, dtype: str, factor
 
 @pytest.mark.parametrize("side", [2 * SIDE, 3 * PATCH + 4])
 def test_another_side_on_request(vision_folder: Path, side: int) -> None:
-    loaded = load_checkpoint(vision_folder, side_px=side)
+    loaded = load_float32(vision_folder, side_px=side)
     expected = vision()
     expected.resample_positions(side)
     assert loaded.config == expected.config
@@ -201,7 +203,7 @@ def test_another_side_on_request(vision_folder: Path, side: int) -> None:
 
 def test_another_side_for_lit(lit_folder: Path) -> None:
     for tower in (None, "image"):
-        loaded = load_checkpoint(lit_folder, side_px=2 * SIDE, tower=tower)
+        loaded = load_float32(lit_folder, side_px=2 * SIDE, tower=tower)
         assert isinstance(loaded.config, LiTConfig)
         assert loaded.config.vision_config.image_size == 2 * SIDE
         embedding = to_numpy(loaded.network.encode_image(pixels(1, 2 * SIDE, 2 * SIDE)))
@@ -209,7 +211,7 @@ def test_another_side_for_lit(lit_folder: Path) -> None:
 
 
 def test_its_own_side_changes_nothing(vision_folder: Path) -> None:
-    loaded = load_checkpoint(vision_folder, side_px=SIDE)
+    loaded = load_float32(vision_folder, side_px=SIDE)
     assert not loaded.notes
     assert_same(loaded.network.preprocessor.pos_embed, vision().preprocessor.pos_embed)
 

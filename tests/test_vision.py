@@ -1,5 +1,7 @@
 """The vision encoder's properties: dtypes, padding, batch-mates, what it keeps, what it refuses."""
 
+from functools import partial
+
 import mlx.core as mx
 import numpy as np
 import pytest
@@ -126,6 +128,18 @@ def test_a_mixed_batch_equals_one_at_a_time(grids, spare: int, head: bool) -> No
         assert_close(pooled[i : i + 1], encoder.pool(alone), BATCH_MATES)
         mean = encoder.pool(features, mask, mean=True)[i]
         assert_close(mean, to_numpy(alone)[0].mean(axis=0), BATCH_MATES)
+
+
+@pytest.mark.parametrize("dtype", BATCH_MATES_HALF)
+def test_a_mixed_batch_in_half_precision(dtype: str) -> None:
+    encoder = vision(native=True, head=True, dtype=dtype)
+    images = images_of(GRIDS)
+    features, mask = encoder.encode_patches(padded(images, 16), GRIDS)
+    pooled = encoder.pool(features, mask)
+    for i, (image, (rows, columns)) in enumerate(zip(images, GRIDS, strict=True)):
+        alone = encoder(image)
+        assert_close(features[i : i + 1, : rows * columns], alone, BATCH_MATES_HALF[dtype])
+        assert_close(pooled[i : i + 1], encoder.pool(alone), BATCH_MATES_HALF[dtype])
 
 
 @pytest.mark.parametrize("kind", ["native", "native with head"])
@@ -301,12 +315,28 @@ def _memory(blocks: int, **request) -> dict[str, int]:
     mx.eval(encoder.parameters(), batch)
     before = mx.get_active_memory()
     mx.reset_peak_memory()
-    output = encoder(batch, **request)
-    mx.eval(output if isinstance(output, mx.array) else list(vars(output).values()))
+    with mx.stream(mx.cpu):  # a GPU frees what it used a few operations later
+        output = encoder(batch, **request)
+        mx.eval(output if isinstance(output, mx.array) else list(vars(output).values()))
     return {
         "peak": mx.get_peak_memory() - before,
         "kept": mx.get_active_memory() - before,
     }
+
+
+@pytest.mark.skipif(not mx.metal.is_available(), reason="Metal has the fused kernels")
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_attention_is_fused_on_metal(monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
+    fused = partial(mx.fast.scaled_dot_product_attention, force_fused=True)  # raises otherwise
+    monkeypatch.setattr(mx.fast, "scaled_dot_product_attention", fused)
+    config = VisionConfig(256, 344, 2, 2, is_native=True)  # heads of 128, as published
+    encoder = VisionEncoder(config)
+    encoder.set_dtype(DTYPES[dtype])
+    mx.eval(encoder(pixels(2, 140, 70)))
+    patches = pixels(2, 64, 14 * 14).reshape(2, 64, -1)
+    mx.eval(encoder.encode_patches(patches, [(8, 8), (5, 9)]))
+    tokens = mx.zeros((2, 77, 256), DTYPES[dtype])
+    mx.eval(encoder.trunk(tokens, "causal"))
 
 
 # tiles and other sides

@@ -75,7 +75,7 @@ def saved(model: torch.nn.Module, folder: Path) -> Path:
 
 def test_features_of_large(timm, tmp_path: Path) -> None:
     model = lively.fill(timm.create_model("aimv2_large_patch14_224", num_classes=0, depth=4))
-    loaded = load_checkpoint(saved(model, tmp_path))
+    loaded = load_checkpoint(saved(model, tmp_path), dtype="float32")
     assert loaded.weights.layout == "timm"
     assert loaded.config.num_attention_heads == 8
     images, tensors = lively.pixels(1, 224, 224)
@@ -87,7 +87,7 @@ def test_features_of_large(timm, tmp_path: Path) -> None:
 def test_every_block_of_a_small_one(timm, tmp_path: Path) -> None:
     sizes = {"img_size": 70, "embed_dim": 76, "depth": 3, "num_heads": 1, "mlp_ratio": 101 / 76}
     model = lively.fill(timm.create_model("aimv2_large_patch14_224", num_classes=0, **sizes))
-    network = load_checkpoint(saved(model, tmp_path)).network
+    network = load_checkpoint(saved(model, tmp_path), dtype="float32").network
     images, tensors = lively.pixels(2, 70, 70)
     states = model.forward_intermediates(tensors, output_fmt="NLC", intermediates_only=True)
     ours = network(images, hidden_states=True)
@@ -122,7 +122,8 @@ def test_resampled_positions_are_timms(timm, tmp_path: Path) -> None:
     sizes = {"img_size": 70, "embed_dim": 76, "depth": 1, "num_heads": 1}
     model = lively.fill(timm.create_model("aimv2_large_patch14_224", num_classes=0, **sizes))
     for side in (42, 98, 224):
-        network = load_checkpoint(saved(model, tmp_path), side_px=side).network
+        folder = saved(model, tmp_path)
+        network = load_checkpoint(folder, dtype="float32", side_px=side).network
         expected = resample_abs_pos_embed(
             model.pos_embed, new_size=[side // 14, side // 14], num_prefix_tokens=0
         )

@@ -1,6 +1,7 @@
 """Agreement with transformers' AIMv2, live: every stage, at the published widths."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import mlx.core as mx
@@ -17,6 +18,7 @@ from tests.parity import lively  # noqa: E402
 from tests.parity.lively import FEW_WORDS, LARGE, SMALL, WORDS, cosine, difference  # noqa: E402
 from tests.tolerances import FEATURES, LOGITS, MIN_COSINE, SMALL_FEATURES  # noqa: E402
 
+load_float32 = partial(load_checkpoint, dtype="float32")
 FIXED = {"image_size": 35, "patch_size": 7, "num_hidden_layers": 3, **SMALL}
 NATIVE = {"is_native": True, "patch_size": 7, "num_hidden_layers": 3, **SMALL}
 SHORT = {
@@ -117,7 +119,7 @@ def test_every_layout(folder: Path, layout: str, native: bool) -> None:
     rename["timm"] = makers.to_timm
     written = rename.get(layout, dict)(tensors)
     config = makers.vision_config(native=native)
-    loaded = load_checkpoint(makers.write_checkpoint(folder, written, config))
+    loaded = load_float32(makers.write_checkpoint(folder, written, config))
     images, inputs = lively.pixels(2, 35, 35)
     assert difference(loaded.network(images), theirs(inputs).last_hidden_state) < SMALL_FEATURES
 
@@ -130,7 +132,7 @@ def test_every_layout_of_lit(folder: Path, layout: str) -> None:
     rename = {"Apple MLX": makers.to_apple_mlx, "transformers": makers.to_transformers}
     written = rename.get(layout, dict)(tensors)
     config = makers.lit_config()
-    ours = load_checkpoint(makers.write_checkpoint(folder, written, config)).network
+    ours = load_float32(makers.write_checkpoint(folder, written, config)).network
     _assert_same_logits(ours, theirs, lively.pixels(3, 35, 35), lively.ids(5, 13, 97))
 
 
@@ -175,7 +177,7 @@ def test_all_of_large(folder: Path) -> None:
     expected = theirs(tensors).last_hidden_state
     lively.saved(theirs, folder)
     del theirs
-    assert difference(load_checkpoint(folder).network(images), expected) < FEATURES
+    assert difference(load_float32(folder).network(images), expected) < FEATURES
 
 
 def test_all_of_lit(folder: Path) -> None:
@@ -186,7 +188,7 @@ def test_all_of_lit(folder: Path) -> None:
     expected = theirs(pixel_values=tensors, **inputs)
     lively.saved(theirs, folder)
     del theirs
-    ours = load_checkpoint(folder).network
+    ours = load_float32(folder).network
     features = ours.image_encoder(images)
     seen = expected.vision_model_output
     assert difference(features, seen.last_hidden_state) < FEATURES
