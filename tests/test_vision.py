@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mlx.utils import tree_flatten
 from PIL import Image
 
 from mlx_aimv2.config import VisionConfig
@@ -14,6 +15,7 @@ from mlx_aimv2.errors import ImageError
 from mlx_aimv2.layers import grid_positions, patchify
 from mlx_aimv2.loader import DTYPES
 from mlx_aimv2.vision import VisionEncoder
+from tests.makers import random_vision, vision_config
 from tests.networks import (
     BLOCKS,
     PATCH,
@@ -21,6 +23,7 @@ from tests.networks import (
     WIDTH,
     assert_close,
     assert_same,
+    filled,
     pixels,
     product_dtypes,
     to_numpy,
@@ -259,39 +262,38 @@ def test_blocks_that_are_not_run(request_: dict) -> None:
         ENCODERS["fixed"](pixels(1, SIDE, SIDE), **request_)
 
 
-def test_attention_maps_reproduce_the_blocks_by_hand() -> None:
-    encoder, batch = ENCODERS["fixed"], pixels(2, SIDE, SIDE)
+@pytest.mark.parametrize("eps", [1e-5, 0.1])
+def test_attention_maps_reproduce_everything_by_hand(eps: float) -> None:
+    encoder = filled(random_vision(), vision_config() | {"rms_norm_eps": eps}, "float32")
+    weights = {name: to_numpy(array) for name, array in tree_flatten(encoder.parameters())}
+
+    def norm(tokens: np.ndarray, name: str) -> np.ndarray:
+        mean_square = (tokens**2).mean(axis=-1, keepdims=True)
+        return tokens / np.sqrt(mean_square + eps) * weights[f"{name}.weight"]
+
+    def block(x: np.ndarray, shares: np.ndarray, start: str) -> np.ndarray:
+        values = norm(x, f"{start}.norm_1") @ weights[f"{start}.attn.qkv.weight"][-WIDTH:].T
+        values = values.reshape(*x.shape[:2], shares.shape[1], -1).transpose(0, 2, 1, 3)
+        mixed = (shares @ values).transpose(0, 2, 1, 3).reshape(x.shape)
+        x = x + mixed @ weights[f"{start}.attn.proj.weight"].T
+        gate, down, up = (weights[f"{start}.mlp.fc{i}.weight"].T for i in (1, 2, 3))
+        tokens = norm(x, f"{start}.norm_2")
+        return x + (tokens @ gate / (1 + np.exp(-(tokens @ gate))) * (tokens @ up)) @ down
+
+    batch = pixels(2, SIDE, SIDE)
     output = encoder(batch, hidden_states=True, attentions=True)
-    weights = {name: to_numpy(array) for name, array in _flat(encoder).items()}
-    x = to_numpy(encoder._embed(batch))
-    for block, maps in output.attentions.items():
+    start = "preprocessor.patchifier"
+    x = to_numpy(patchify(batch, PATCH)) @ weights[f"{start}.proj.weight"].reshape(WIDTH, -1).T
+    x = norm(x + weights[f"{start}.proj.bias"], f"{start}.norm")
+    x = x + weights["preprocessor.pos_embed"]
+    for index, maps in output.attentions.items():
         shares = to_numpy(maps)
         np.testing.assert_allclose(shares.sum(axis=-1), 1, rtol=0, atol=1e-5)
         assert shares.min() >= 0
         assert np.abs(shares - 1 / shares.shape[-1]).max() > 0.01  # they do attend to something
-        x = _block_by_hand(x, shares, weights, f"trunk.blocks.{block}.")
-        assert_close(output.hidden_states[block], x, ATTENTION_BY_HAND)
-
-
-def _flat(encoder: VisionEncoder) -> dict[str, mx.array]:
-    from mlx.utils import tree_flatten  # noqa: PLC0415
-
-    return dict(tree_flatten(encoder.parameters()))
-
-
-def _block_by_hand(x: np.ndarray, shares: np.ndarray, weights: dict, start: str) -> np.ndarray:
-    def norm(tokens: np.ndarray, name: str) -> np.ndarray:
-        mean_square = (tokens**2).mean(axis=-1, keepdims=True)
-        return tokens / np.sqrt(mean_square + 1e-5) * weights[f"{start}{name}.weight"]
-
-    heads = shares.shape[1]
-    values = norm(x, "norm_1") @ weights[f"{start}attn.qkv.weight"][-WIDTH:].T
-    values = values.reshape(*x.shape[:2], heads, -1).transpose(0, 2, 1, 3)
-    mixed = (shares @ values).transpose(0, 2, 1, 3).reshape(x.shape)
-    x = x + mixed @ weights[f"{start}attn.proj.weight"].T
-    gate, down, up = (weights[f"{start}mlp.fc{i}.weight"].T for i in (1, 2, 3))
-    tokens = norm(x, "norm_2")
-    return x + (tokens @ gate / (1 + np.exp(-(tokens @ gate))) * (tokens @ up)) @ down
+        x = block(x, shares, f"trunk.blocks.{index}")
+        assert_close(output.hidden_states[index], x, ATTENTION_BY_HAND)
+    assert_close(output.last_hidden_state, norm(x, "trunk.post_trunk_norm"), ATTENTION_BY_HAND)
 
 
 def test_nothing_is_kept_that_was_not_asked_for() -> None:
