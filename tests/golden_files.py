@@ -33,7 +33,8 @@ def load_golden(name: str, folder: Path) -> tuple[VisionEncoder | LiT, dict[str,
         }
     weights = {key: array for key, array in tensors.items() if not key.startswith("io.")}
     io = {key[3:]: array for key, array in tensors.items() if key.startswith("io.")}
-    return load_checkpoint(write_checkpoint(folder / name, weights, config)).network, io
+    source = write_checkpoint(folder / name, weights, config)
+    return load_checkpoint(source, dtype="float32").network, io
 
 
 def nhwc(pixels_nchw: np.ndarray) -> mx.array:
