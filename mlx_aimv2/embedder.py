@@ -56,6 +56,7 @@ class Embedder:
         self.folder = folder
         self.network = loaded.network
         self.weights = loaded.weights
+        self.fingerprint = loaded.weights.fingerprint()
         self.notes = loaded.notes
         self.dtype = loaded.dtype
         self.widened_from: str | None = None

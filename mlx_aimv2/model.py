@@ -111,6 +111,7 @@ class Model(Embedder):
             "checkpoint": self.name,
             "repo_id": self.repo_id,
             "revision": self.revision,
+            "fingerprint": self.fingerprint,
             "layout": self.weights.layout,
             "quantization": self.weights.quantization,
             "dtype": self.dtype,

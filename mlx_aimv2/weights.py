@@ -4,6 +4,7 @@ Nothing is read until it is asked for, and each tensor is converted by itself, s
 one tower reads only that tower and a change of dtype needs no second copy of the file.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +24,7 @@ from .errors import CheckpointError
 INDEX_FILE = "model.safetensors.index.json"
 # Which file of a folder is read when it holds several copies of the same weights.
 WEIGHT_FILES = (INDEX_FILE, "model.safetensors", "mlx_model.safetensors")
+_SAMPLES, _SAMPLE_BYTES = 64, 4096
 SHARD_BYTES = 5 * 1000**3
 
 _PATCH_PROJECTION = "preprocessor.patchifier.proj.weight"
@@ -95,6 +97,20 @@ class Weights:
     def headers(self) -> Iterator[Header]:
         """Every tensor on disk."""
         return (header for group in self.sources.values() for header in group)
+
+    def fingerprint(self) -> str:
+        """A hash of samples of the files: tells apart weights of one name and shape.
+
+        A hub's revision says the same; a local folder has none.
+        """
+        digest = hashlib.sha256()
+        for file in sorted({header.file for header in self.headers()}):
+            step = max(_SAMPLE_BYTES, file.stat().st_size // _SAMPLES)
+            with file.open("rb") as opened:
+                for offset in range(0, file.stat().st_size, step):
+                    opened.seek(offset)
+                    digest.update(opened.read(_SAMPLE_BYTES))
+        return digest.hexdigest()[:16]
 
     def logical_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes before quantisation, without the scales: what a configuration is read from."""

@@ -353,3 +353,11 @@ def test_the_dtype_is_that_of_most_bytes(folder: Path) -> None:
     }
     mx.save_safetensors(str(folder / "model.safetensors"), arrays)
     assert read_weights(folder).dtype == "BF16"
+
+
+def test_fingerprints_tell_weights_of_one_shape_apart(tmp_path):
+    first, same, other = (
+        read_weights(write_checkpoint(tmp_path / name, random_vision(seed), vision_config()))
+        for name, seed in (("first", 0), ("same", 0), ("other", 1))
+    )
+    assert first.fingerprint() == same.fingerprint() != other.fingerprint()
