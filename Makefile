@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	&& echo $$python && break; done)
 # MLX's Linux wheel has a BLAS many times too slow; on a Mac nothing is needed.
 MKL ?= $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),$(if $(shell \
-	ldconfig -p 2>/dev/null | grep -o 'libopenblas.so.0' | head -n 1),no,yes),no)
+	PATH="$$PATH:/usr/sbin:/sbin" ldconfig -p 2>/dev/null | grep -o 'libopenblas.so.0' | head -n 1),no,yes),no)
 
 .PHONY: help demo test lint types parity accuracy demo-checkpoint clean
 
@@ -20,7 +20,7 @@ help:
 	@echo 'make demo      an album of drawings, embedded and classified; then real photographs'
 	@echo 'make test      the tests'
 	@echo 'make lint      ruff; make types: mypy; make parity: the tests against transformers and timm'
-	@echo 'make accuracy  the figures of docs/accuracy.md'
+	@echo 'make accuracy  how exact the port is: the figures in the README'
 
 # One stamp per set of extras: installed again when pyproject.toml changes.
 $(VENV)/.python:

@@ -74,9 +74,11 @@ def classify(
     ] = None,
     model: ModelOption = "lit",
     templates: Annotated[
-        Literal["photo", "plain", "drawing", "ensemble"],
-        typer.Option("--templates", help="The prompts that labels are put into."),
-    ] = "photo",
+        Literal["photo", "plain", "drawing", "ensemble"] | None,
+        typer.Option(
+            "--templates", help="The prompts that labels are put into.", show_default="photo"
+        ),
+    ] = None,
     template: Annotated[
         list[str] | None,
         typer.Option(
@@ -107,6 +109,8 @@ def classify(
     independent. What cannot be read is listed with the reason, and the rest is done (exit code 3).
     """
     words = read_labels(labels or [], labels_from)
+    if template and templates:
+        raise UsageError("--template and --templates are both there", hint="leave one of them out")
     _check(words, paths, labels_from, model, independent=independent)
     from mlx_aimv2.model import load  # noqa: PLC0415  (heavy, as those below)
     from mlx_aimv2.plan import ImageOptions  # noqa: PLC0415
@@ -114,7 +118,7 @@ def classify(
 
     from .sources import Images, in_order  # noqa: PLC0415
 
-    prompts = templates_of(template or templates)
+    prompts = templates_of(template or templates or "photo")
     options = ImageOptions(
         preset=preset, max_pixels=max_pixels, batch_size=batch_size, threads=threads
     )
@@ -179,15 +183,16 @@ def _check(
 def _scorer(
     model: "Model", words: list[str], prompts: tuple[str, ...], *, independent: bool
 ) -> Score:
-    import mlx.core as mx  # noqa: PLC0415
     import numpy as np  # noqa: PLC0415
 
-    labels = model.label_embeddings(words, templates=prompts)
+    from mlx_aimv2 import zeroshot  # noqa: PLC0415
 
-    def score(image: "Floats") -> "Floats":
-        return np.array(model.scores(mx.array(image[None]), labels, independent=independent))[0]
-
-    return score
+    labels = np.array(model.label_embeddings(words, templates=prompts))
+    scale = model.logit_scale
+    if not independent:
+        return lambda image: zeroshot.probabilities(image[None], labels, scale)[0]
+    background = np.array(model.embed_texts(list(zeroshot.BACKGROUND)))
+    return lambda image: zeroshot.independent_scores(image[None], labels, background, scale)[0]
 
 
 def _require_any(source: "Images") -> "Iterator[Input]":

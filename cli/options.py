@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mlx_aimv2.checkpoints import CHECKPOINTS
+from mlx_aimv2.checkpoints import CHECKPOINTS, LICENCE, LICENCE_TERMS
 
 from . import output
 
@@ -108,6 +108,8 @@ def confirm_download(yes: bool) -> "Callable[[Download], bool]":
 
     def confirm(download: "Download") -> bool:
         licence = f", licence {download.licence}" if download.licence else ""
+        if download.licence == LICENCE:
+            licence += f" ({LICENCE_TERMS})"
         text = f"{download.repo_id}: {output.size(download.size_bytes)}{licence}"
         if not yes and output.is_interactive():
             return output.ask(f"Download {text}?")

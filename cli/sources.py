@@ -4,7 +4,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import numpy as np
 
-from mlx_aimv2.errors import Aimv2Error, ImageError, NumericsError, TextError
+from mlx_aimv2.errors import Aimv2Error, ImageError, NumericsError, TextError, UsageError
 from mlx_aimv2.image import describe
 from mlx_aimv2.journal import Stamp, stamp
 from mlx_aimv2.plan import ImageOptions
@@ -81,7 +81,7 @@ class Images:
 
     def embed(self, model: "Model", names: Iterator[bytes]) -> Iterator[Result]:
         """A result for each name, in order."""
-        for item in model.stream(map(os.fsdecode, names), **asdict(self._options)):
+        for item in model.stream_with(self._options, map(os.fsdecode, names)):
             name = os.fsdecode(item.source)  # type: ignore[arg-type]
             if item.embedding is None:
                 yield _failed(name, item.error)
@@ -159,8 +159,13 @@ class Texts:
         if self._file == STDIN:
             yield from _text_lines(_stdin())
         elif self._file is not None:
-            with Path(self._file).open("rb") as file:
-                yield from _text_lines(file)
+            try:
+                with Path(self._file).open("rb") as file:
+                    yield from _text_lines(file)
+            except OSError as error:
+                reason = f"{describe(self._file)} cannot be read: {error.strerror}"
+                hint = "--texts-from takes a file, one text a line"
+                raise UsageError(reason, hint=hint) from error
 
 
 def in_order(source: Images | Texts, model: "Model", inputs: Iterator[Input]) -> Iterator[Result]:

@@ -18,7 +18,7 @@ Pixels = list[NDArray[np.uint8]]
 # row an image: None where it is not finite.
 Encode = Callable[[Pixels, int], list[Floats | None]]
 
-# Images that wait in native buckets before the fullest is sent off as it is.
+# Images that may overtake one of a rare size before its bucket is sent off as it is.
 _NATIVE_WINDOW = 64
 
 
@@ -78,15 +78,15 @@ def _bucketed(decoded: Iterator[Decoded], plan: Plan) -> Iterator[tuple[int, lis
     for sample in decoded:
         if sample.error is not None:
             yield 0, [sample]
-            continue
-        length = patches.bucket(_tokens(sample, plan))
-        bucket = buckets.setdefault(length, [])
-        bucket.append(sample)
-        if len(bucket) == plan.images_per_batch(length):
-            yield length, buckets.pop(length)
-        elif sum(map(len, buckets.values())) == _NATIVE_WINDOW:
-            fullest = max(buckets, key=lambda key: len(buckets[key]))
-            yield fullest, buckets.pop(fullest)
+        else:
+            length = patches.bucket(_tokens(sample, plan))
+            bucket = buckets.setdefault(length, [])
+            bucket.append(sample)
+            if len(bucket) == plan.images_per_batch(length):
+                yield length, buckets.pop(length)
+        oldest = min(buckets, key=lambda key: buckets[key][0].index, default=0)
+        if oldest and sample.index - buckets[oldest][0].index >= _NATIVE_WINDOW:
+            yield oldest, buckets.pop(oldest)
     yield from buckets.items()
 
 

@@ -18,7 +18,7 @@ from .config import LiTConfig, VisionConfig
 from .errors import Aimv2Error, Aimv2Warning, CheckpointError, NumericsError, UsageError
 from .image import MAX_PIXELS, ImageSource, Preset, describe
 from .lit import LiT, normalize
-from .loader import Loaded
+from .loader import Loaded, load_checkpoint
 from .plan import ImageOptions, Plan, Pooling, make_plan
 from .text import TextEncoder
 from .tokenizer import Tokenizer
@@ -57,9 +57,9 @@ class Embedder:
         self.network = loaded.network
         self.weights = loaded.weights
         self.fingerprint = loaded.weights.fingerprint()
-        self.notes = loaded.notes
         self.dtype = loaded.dtype
         self.widened_from: str | None = None
+        self._loaded = loaded
         self._tokenizer: Tokenizer | None = None
 
     @property
@@ -168,7 +168,8 @@ class Embedder:
 
         ``pooling``: "head" is a LiT checkpoint's default, "mean" every other's; "none" returns
         a list of patch grids, not normalised. ``tiles`` encodes an image at 2 x 2 or 3 x 3 times
-        the side. ``on_error="skip"`` leaves out, with a warning, what cannot be read.
+        the side. ``on_error="skip"`` leaves out, with a warning, what cannot be read: where it
+        matters which images those were, use :meth:`stream`.
         Shapes: (n, P) with the head, (n, D) with the mean; "none": n of (rows, columns, D).
         Errors: the first image's error, unless skipped; UsageError for options that do not fit.
         """
@@ -212,6 +213,10 @@ class Embedder:
         options = ImageOptions(
             normalize, pooling, preset, tiles, max_patches, max_pixels, batch_size, threads
         )
+        return self.stream_with(options, images)
+
+    def stream_with(self, options: ImageOptions, images: Iterable[ImageSource]) -> Iterator[Item]:
+        """:meth:`stream`, its options given as one."""
         # The plan is made here, so that a wrong option is told before the first item is asked for.
         rows = self._rows(_as_list(images), self.plan(options))
         return (
@@ -283,7 +288,8 @@ class Embedder:
         config = self.vision.config
         side = config.patch_size
         # A power of two of images: few shapes, and never more than twice the work.
-        shape = 1 << (len(pixels) - 1).bit_length()
+        full = plan.images_per_batch(tokens)
+        shape = full if len(pixels) > full // 2 else 1 << (len(pixels) - 1).bit_length()
         nothing = np.zeros((side, side, config.num_channels), np.uint8)
         padded = [*pixels, *[nothing] * (shape - len(pixels))]
         batch = patches.pad_batch([patches.patchify(image, side) for image in padded], tokens)
@@ -313,9 +319,8 @@ class Embedder:
         return normalize(vectors) if plan.normalize else vectors
 
     def _encode_texts(self, ids: NDArray[np.int32], normalized: bool) -> list[Floats]:
-        lit = self._lit()
-
         def compute() -> mx.array:
+            lit = self._lit()
             vectors = lit.text_projector(lit.text_encoder.pooled(mx.array(ids)))
             vectors = vectors.astype(mx.float32)
             return normalize(vectors) if normalized else vectors
@@ -339,9 +344,12 @@ class Embedder:
             Aimv2Warning,
             stacklevel=2,
         )
+        # Read again: what overflowed in the narrow dtype is lost in the weights in memory.
+        loaded = load_checkpoint(
+            self.folder, tower=self._loaded.tower, dtype="float32", side_px=self._loaded.side_px
+        )
         self.widened_from, self.dtype = self.dtype, "float32"
-        self.network.set_dtype(mx.float32)
-        mx.eval(self.network.parameters())
+        self.network = loaded.network
 
 
 def _as_list(images: Iterable[ImageSource] | ImageSource) -> Iterable[ImageSource]:

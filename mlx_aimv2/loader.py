@@ -27,9 +27,10 @@ class Loaded:
     """A network ready to run, and what is known of where it came from."""
 
     network: VisionEncoder | LiT
-    config: Config
     weights: Weights
+    tower: Tower | None
     dtype: str
+    side_px: int | None
     notes: tuple[str, ...]
 
 
@@ -47,6 +48,8 @@ def load_checkpoint(
     Errors: CheckpointError for anything missing, left over or mis-shaped, by name; UsageError
     for a tower or an option that this checkpoint does not have.
     """
+    if tower not in (None, "image", "text"):
+        raise UsageError(f"unknown tower {tower!r}", hint="image, text, or leave it out for both")
     blas.warn_once()
     weights = read_weights(folder)
     config = complete_config(weights.logical_shapes(), weights.config)
@@ -58,7 +61,7 @@ def load_checkpoint(
     if side_px is not None:
         notes = (*notes, *_resample(network, side_px))
     network.eval()
-    return Loaded(network, network.config, weights, chosen, notes)
+    return Loaded(network, weights, tower, chosen, side_px, notes)
 
 
 def build(config: Config, tower: Tower | None = None) -> VisionEncoder | LiT:

@@ -11,6 +11,7 @@ import mlx.core as mx
 import numpy as np
 
 from . import hub, worker, zeroshot
+from .checkpoints import LICENCE, LICENCE_TERMS
 from .embedder import Embedder
 from .errors import Aimv2Warning
 from .image import MAX_PIXELS, ImageSource
@@ -158,11 +159,12 @@ def load(
 
     ``tower`` reads only the image's or the text's tensors; ``dtype`` is chosen by the device
     unless given; ``side_px`` resamples a fixed-size checkpoint's positions for another side.
-    ``confirm`` is asked before weights are downloaded.
+    ``confirm`` is asked before weights are downloaded; without it they are, with a warning that
+    names size and licence.
     Errors: HubError for a source that cannot be found or fetched, CheckpointError for files that
     are not a checkpoint, UsageError for a tower or option it does not have.
     """
-    resolved = hub.resolve(source, confirm=confirm)
+    resolved = hub.resolve(source, confirm=confirm or _tell)
 
     def load_weights() -> Loaded:
         mx.set_cache_limit(_CACHE_LIMIT_BYTES)
@@ -172,3 +174,14 @@ def load(
     for note in loaded.notes:
         warnings.warn(note, Aimv2Warning, stacklevel=2)
     return Model(loaded, resolved)
+
+
+def _tell(download: hub.Download) -> bool:
+    terms = f" ({LICENCE_TERMS})" if download.licence == LICENCE else ""
+    warnings.warn(
+        f"downloading {download.repo_id}, {download.size_bytes / 1e9:.2f} GB, "
+        f"licence {download.licence or 'not stated'}{terms}",
+        Aimv2Warning,
+        stacklevel=2,
+    )
+    return True

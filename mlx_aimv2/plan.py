@@ -51,7 +51,10 @@ class Plan:
 
     def images_per_batch(self, tokens: int) -> int:
         """Images of so many tokens that make a batch."""
-        return self.batch_size or max(1, BATCH_TOKENS // tokens)
+        images = max(1, BATCH_TOKENS // tokens)
+        if self.vision.is_native:
+            images = 1 << (images.bit_length() - 1)  # what batches of any number are padded to
+        return self.batch_size or images
 
 
 def make_plan(options: ImageOptions, vision: VisionConfig, folder: Path) -> Plan:
@@ -77,47 +80,33 @@ def make_plan(options: ImageOptions, vision: VisionConfig, folder: Path) -> Plan
 
 
 def _check(options: ImageOptions, pooling: str, vision: VisionConfig) -> None:
-    for refused, message, hint in (
-        (
-            pooling not in ("head", "mean", "none"),
-            f"unknown pooling {pooling!r}",
-            "one of: head, mean, none",
-        ),
-        (
-            pooling == "head" and not vision.use_head,
-            "this checkpoint has no pooling head",
-            "pooling: mean, or none for the patch grid",
-        ),
-        (options.tiles not in (1, 2, 3), f"cannot tile {options.tiles} times", "tiles: 1, 2 or 3"),
-        (
-            options.tiles > 1 and vision.is_native,
+    if pooling not in ("head", "mean", "none"):
+        raise UsageError(f"unknown pooling {pooling!r}", hint="one of: head, mean, none")
+    if pooling == "head" and not vision.use_head:
+        raise UsageError(
+            "this checkpoint has no pooling head", hint="pooling: mean, or none for the patch grid"
+        )
+    if options.tiles not in (1, 2, 3):
+        raise UsageError(f"cannot tile {options.tiles} times", hint="tiles: 1, 2 or 3")
+    if options.tiles > 1 and vision.is_native:
+        raise UsageError(
             "a native checkpoint takes large images whole: it needs no tiles",
-            "leave tiles away",
-        ),
-        (
-            options.tiles > 1 and pooling == "head",
+            hint="leave tiles away",
+        )
+    if options.tiles > 1 and pooling == "head":
+        raise UsageError(
             "the pooling head was trained on one tile, not on several",
-            "with tiles choose pooling: mean, or none for the patch grid",
-        ),
-        (
-            options.max_patches is not None and not vision.is_native,
+            hint="with tiles choose pooling: mean, or none for the patch grid",
+        )
+    if options.max_patches is not None and not vision.is_native:
+        raise UsageError(
             f"max_patches is for native checkpoints; this one takes {vision.image_size} px",
-            "leave max_patches away, or load: native",
-        ),
-        (options.max_pixels < 1, f"max_pixels is {options.max_pixels}", "give a positive number"),
-        (
-            options.batch_size is not None and options.batch_size < 1,
-            f"batch_size is {options.batch_size}",
-            "give a positive number",
-        ),
-        (
-            options.threads is not None and options.threads < 1,
-            f"threads is {options.threads}",
-            "give a positive number",
-        ),
-    ):
-        if refused:
-            raise UsageError(message, hint=hint)
+            hint="leave max_patches away, or load: native",
+        )
+    for name in ("max_pixels", "batch_size", "threads"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UsageError(f"{name} is {value}", hint="give a positive number")
 
 
 def _fit(options: ImageOptions, preset: Preset, max_patches: int, vision: VisionConfig) -> Fit:

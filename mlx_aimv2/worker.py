@@ -11,6 +11,8 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
+from .errors import Aimv2Error
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -43,6 +45,11 @@ def _start() -> None:
             _thread = threading.Thread(target=_work, name="mlx-aimv2", daemon=True)
             _thread.start()
             atexit.register(_stop)
+        elif not _thread.is_alive():
+            raise Aimv2Error(
+                "MLX does not go on in a forked process",
+                hint='start processes with the "spawn" method, and load the model in each',
+            )
 
 
 def _work() -> None:

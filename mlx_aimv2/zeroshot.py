@@ -36,6 +36,8 @@ def templates_of(templates: str | Sequence[str]) -> tuple[str, ...]:
 
     Errors: UsageError for an unknown set, an empty list or a prompt without "{}".
     """
+    if isinstance(templates, str) and "{}" in templates:
+        templates = [templates]
     if isinstance(templates, str):
         if templates not in TEMPLATES:
             raise UsageError(
@@ -63,8 +65,8 @@ def label_embeddings(
     """
     if isinstance(labels, str):
         raise UsageError("labels must be a list", hint=f"write [{labels!r}]")
-    if not labels or any(not label.strip() for label in labels):
-        raise UsageError("labels are missing or empty", hint='give words like "dog", "beach"')
+    if not labels or any(not isinstance(label, str) or not label.strip() for label in labels):
+        raise UsageError("a label is missing or empty", hint='give words like "dog", "beach"')
     prompts = templates_of(templates)
     texts = [prompt.replace("{}", label) for label in labels for prompt in prompts]
     vectors = embed_texts(texts).reshape(len(labels), len(prompts), -1).mean(axis=1)

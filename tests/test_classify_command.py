@@ -8,6 +8,7 @@ import pytest
 import mlx_aimv2 as aimv2
 from mlx_aimv2.cli import classify
 from mlx_aimv2.model import Model
+from mlx_aimv2.plan import ImageOptions
 from tests.commands import run
 from tests.makers import (
     TEXT,
@@ -222,14 +223,22 @@ def test_a_folder_without_a_text_tower(tmp_path, album):
 
 
 def test_options_reach_the_stream(lit, album, monkeypatch):
-    seen = {}
+    seen = []
 
-    def stream(self, images, **options):
-        seen.update(options)
+    def stream_with(self, options, images):
+        seen.append(options)
         return iter(())
 
-    monkeypatch.setattr(Model, "stream", stream)
+    monkeypatch.setattr(Model, "stream_with", stream_with)
     options = ["--preset", "ml-aim", "--max-pixels", "77", "--batch-size", "3", "--threads", "2"]
     run("classify", str(album), "-m", lit, "-l", "a,b", *options)
-    assert (seen["preset"], seen["max_pixels"]) == ("ml-aim", 77)
-    assert (seen["batch_size"], seen["threads"]) == (3, 2)
+    assert seen == [ImageOptions(preset="ml-aim", max_pixels=77, batch_size=3, threads=2)]
+
+
+def test_prompts_of_ones_own_and_a_set_do_not_go_together(no_load, album):
+    outcome = run(
+        *("classify", str(album), "--labels", "cat,dog"),
+        *("--template", "a {}", "--templates", "plain"),
+    )
+    assert outcome.code == 2
+    assert "--templates" in outcome.err

@@ -104,7 +104,7 @@ def test_a_folder_to_a_file(lit: str, photos: Path) -> None:
     assert failed["path"] == "photos/bad.jpg"
     assert "truncated" in failed["reason"]
     assert metadata.pop("notes") == []
-    assert metadata == json.loads(json.dumps(loaded.metadata(plan.ImageOptions())))
+    assert metadata == json.loads(json.dumps(loaded.metadata(plan.plan.ImageOptions())))
     assert not outcome.out
     passed_over, skipped, *_, summary = outcome.err.splitlines()
     assert passed_over.startswith("passed over: ")
@@ -201,26 +201,19 @@ def test_options_reach_the_embedder(name: str, lit: str, photos: Path) -> None:
 def test_options_of_one_run_are_all_passed_on(
     lit: str, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: dict[str, object] = {}
-    stream = model.Model.stream
+    seen: list[plan.ImageOptions] = []
+    stream_with = model.Model.stream_with
 
-    def spy(self: model.Model, images: Any, **options: Any) -> Any:
-        seen.update(options)
-        return stream(self, images, **options)
+    def spy(self: model.Model, options: plan.ImageOptions, images: Any) -> Any:
+        seen.append(options)
+        return stream_with(self, options, images)
 
-    monkeypatch.setattr(model.Model, "stream", spy)
+    monkeypatch.setattr(model.Model, "stream_with", spy)
     arguments = "--batch-size 3 --threads 2 --max-pixels 9999 --no-normalize --pooling mean"
     run("embed", "photos/a.jpg", "-m", lit, "-o", "-", *arguments.split())
-    assert seen == {
-        "batch_size": 3,
-        "threads": 2,
-        "max_pixels": 9999,
-        "max_patches": None,
-        "normalize": False,
-        "pooling": "mean",
-        "preset": "hub",
-        "tiles": 1,
-    }
+    assert seen == [
+        plan.ImageOptions(normalize=False, pooling="mean", max_pixels=9999, batch_size=3, threads=2)
+    ]
 
 
 def test_images_over_the_limit_are_refused(lit: str, photos: Path) -> None:
@@ -604,3 +597,10 @@ def test_a_hostile_folder_as_an_ordinary_user(out: str, open_folder: Path) -> No
     assert len(skipped) == len(BAD)
     assert "1 a folder met before" in errors
     assert "nan" not in ended.stdout.decode().lower()
+
+
+def test_a_list_of_texts_that_is_not_there(tmp_path):
+    for missing in (tmp_path / "missing.txt", tmp_path):
+        outcome = run("embed", "--texts-from", str(missing), "--out", str(tmp_path / "o.npz"))
+        assert outcome.code == 2
+        assert "cannot be read" in outcome.err

@@ -1,6 +1,7 @@
 """Streams of images and texts: order, errors, shapes, overlap, dtypes, threads."""
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -156,6 +157,32 @@ def test_a_stream_takes_images_as_it_needs_them(models):
     assert next(taken) <= 512  # one Buffer's worth
 
 
+def test_a_rare_size_does_not_hold_up_a_native_stream(models):
+    rare, common = pictures(1, low=60, high=61)[0], pictures(1, low=140, high=141)[0]
+    taken = count()
+
+    def endless():
+        next(taken)
+        yield rare
+        while True:
+            next(taken)
+            yield common
+
+    items = list(islice(models["native"].stream(endless()), 20))
+    assert [item.index for item in items] == list(range(20))
+    assert next(taken) <= 512
+
+
+def test_kept_errors_keep_no_pictures(models, tmp_path):
+    path = tmp_path / "truncated.jpg"
+    Image.fromarray(pictures(1, low=200, high=300)[0]).save(path)
+    path.write_bytes(path.read_bytes()[:-500])
+    (item,) = models["lit"].stream([path])
+    error = item.error
+    assert "truncated" in str(error)
+    assert error.__traceback__ is error.__cause__ is error.__context__ is None
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_narrow_dtypes_stay_close_and_public_results_are_float32(folders, models, dtype):
     images = pictures(5)
@@ -188,6 +215,20 @@ def test_what_overflows_in_float16_is_done_again_in_float32(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.embed_images(images)  # once is enough
+
+
+def test_weights_that_overflow_float16_are_read_again_in_float32(tmp_path):
+    tensors = random_lit()
+    tensors["image_encoder.preprocessor.patchifier.proj.bias"][:] = 1e5
+    source = str(write_checkpoint(tmp_path / "large", tensors, lit_config()))
+    images = pictures(3)
+    with pytest.warns(Aimv2Warning, match="at 42 px"):
+        model = aimv2.load(source, dtype="float16", side_px=42)
+        wide = aimv2.load(source, dtype="float32", side_px=42)
+    with pytest.warns(Aimv2Warning, match="going on in float32"):
+        actual = np.array(model.embed_images(images))
+    expected = np.array(wide.embed_images(images))
+    np.testing.assert_array_equal(actual, expected)
 
 
 def test_what_overflows_in_float32_too_is_an_error_and_never_a_nan(tmp_path):
@@ -264,6 +305,28 @@ def test_any_thread_may_call_and_any_thread_may_use_the_result(models):
     assert len(results) == 4
     for made_elsewhere in results:
         np.testing.assert_array_equal(np.array(made_elsewhere + 0.0), expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_process_is_told_so_and_does_not_hang(folders):
+    code = f"""
+        import os, sys
+        import numpy as np
+        import mlx_aimv2 as aimv2
+        model = aimv2.load({str(folders["lit"])!r})
+        child = os.fork()
+        if child == 0:
+            try:
+                model.embed_images(np.zeros((40, 40, 3), np.uint8))
+            except aimv2.Aimv2Error as error:
+                os._exit(7 if "fork" in str(error) else 1)
+            os._exit(2)
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 7, done.stderr
 
 
 def test_leaving_a_stream_unfinished_ends_cleanly(folders):

@@ -104,7 +104,7 @@ def test_one_tower_gives_the_same_embeddings(tmp_path: Path, tower: str, layout:
     tensors = random_lit() if layout == "Apple" else to_transformers(random_lit())
     folder = write_checkpoint(tmp_path, tensors, lit_config())
     both, one = load_float32(folder), load_float32(folder, tower=tower)
-    assert one.config == both.config
+    assert one.network.config == both.network.config
     inputs = pixels(2, SIDE, SIDE) if tower == "image" else IDS
     encode = f"encode_{tower}"
     assert_same(getattr(one.network, encode)(inputs), getattr(both.network, encode)(inputs))
@@ -194,7 +194,7 @@ def test_another_side_on_request(vision_folder: Path, side: int) -> None:
     loaded = load_float32(vision_folder, side_px=side)
     expected = vision()
     expected.resample_positions(side)
-    assert loaded.config == expected.config
+    assert loaded.network.config == expected.config
     assert_same(loaded.network(pixels(1, side, side)), expected(pixels(1, side, side)))
     (note,) = loaded.notes
     assert f"a {SIDE} px checkpoint at {side} px: expect worse features" in note
@@ -204,8 +204,8 @@ def test_another_side_on_request(vision_folder: Path, side: int) -> None:
 def test_another_side_for_lit(lit_folder: Path) -> None:
     for tower in (None, "image"):
         loaded = load_float32(lit_folder, side_px=2 * SIDE, tower=tower)
-        assert isinstance(loaded.config, LiTConfig)
-        assert loaded.config.vision_config.image_size == 2 * SIDE
+        assert isinstance(loaded.network.config, LiTConfig)
+        assert loaded.network.config.vision_config.image_size == 2 * SIDE
         embedding = to_numpy(loaded.network.encode_image(pixels(1, 2 * SIDE, 2 * SIDE)))
         assert np.linalg.norm(embedding) == pytest.approx(1, abs=1e-5)
 
@@ -246,3 +246,8 @@ def test_a_fault_of_the_other_tower_does_not_matter(tmp_path: Path) -> None:
     assert load_checkpoint(folder, tower="text").network.encode_text(IDS).shape == (3, 37)
     with pytest.raises(CheckpointError, match=r"image_encoder\.trunk\.blocks\.1\.norm_1\.weight"):
         load_checkpoint(folder, tower="image")
+
+
+def test_an_unknown_tower_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="tower"):
+        load_checkpoint(tmp_path, tower="txt")

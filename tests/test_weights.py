@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlx_aimv2.errors import CheckpointError
+from mlx_aimv2.files import INDEX_FILE
 from mlx_aimv2.loader import load_checkpoint
-from mlx_aimv2.weights import INDEX_FILE, read_config_file, read_weights, weight_files
+from mlx_aimv2.weights import read_config_file, read_weights, weight_files
 from tests.makers import random_vision, to_apple_mlx, vision_config, write_checkpoint
 
 TENSORS = to_apple_mlx(random_vision())
@@ -136,10 +137,11 @@ def test_what_is_no_file(tmp_path: Path, kind: str) -> None:
 
 def test_one_copy_of_several(folder: Path) -> None:
     assert [path.name for path in weight_files(folder)] == ["model.safetensors"]
-    (folder / "mlx_model.safetensors").write_bytes(b"never read")
+    (folder / "model.safetensors").rename(folder / "mlx_model.safetensors")
+    (folder / "model.safetensors").write_bytes(b"never read")
     (folder / "flax_model.msgpack").write_bytes(b"never read")
     (folder / "other.safetensors").write_bytes(b"never read")
-    assert [path.name for path in weight_files(folder)] == ["model.safetensors"]
+    assert [path.name for path in weight_files(folder)] == ["mlx_model.safetensors"]
     load_checkpoint(folder)
 
 
@@ -245,14 +247,16 @@ def test_a_good_index(sharded: Path) -> None:
         ".",
         "..",
         "./a",
+        "a\0b",
+        "pytorch_model.bin",
     ],
 )
 def test_an_index_that_leaves_its_folder(sharded: Path, name: str) -> None:
     write_index(sharded, weight_map(sharded) | {PROJECTION: name})
-    assert f"points outside its folder: {name!r}" in str(refusal(sharded))
+    assert f"names {name!r}: shards lie beside it" in str(refusal(sharded))
 
 
-@pytest.mark.parametrize("name", ["model-3.safetensors", "a\0b", "x" * 300])
+@pytest.mark.parametrize("name", ["model-3.safetensors", "x" * 300 + ".safetensors"])
 def test_an_index_of_a_missing_shard(sharded: Path, name: str) -> None:
     write_index(sharded, weight_map(sharded) | {PROJECTION: name})
     error = refusal(sharded)
@@ -263,7 +267,23 @@ def test_an_index_of_a_missing_shard(sharded: Path, name: str) -> None:
 def test_an_index_of_something_else_than_safetensors(sharded: Path) -> None:
     (sharded / "pytorch_model.bin").write_bytes(pickle.dumps({"weight": 1}))
     write_index(sharded, weight_map(sharded) | {PROJECTION: "pytorch_model.bin"})
-    assert "pytorch_model.bin is not a readable safetensors file" in str(refusal(sharded))
+    assert "pytorch_model.bin': shards lie beside it" in str(refusal(sharded))
+
+
+@pytest.mark.parametrize("content", [b"{", b'{"weight_map": {"a": "gone.safetensors"}}'])
+def test_an_index_that_is_no_whole_copy_hides_no_other(folder: Path, content: bytes) -> None:
+    (folder / INDEX_FILE).write_bytes(content)
+    assert [path.name for path in weight_files(folder)] == ["model.safetensors"]
+    load_checkpoint(folder)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.chmod(0)
+    error = refusal(folder)
+    assert f"{path} may not be read (permission denied)" in str(error)
+    assert error.hint == "allow it: chmod u+r FILE"
 
 
 def test_an_index_that_promises_too_much(sharded: Path) -> None:
@@ -298,7 +318,7 @@ def test_an_index_that_is_none(sharded: Path, content: bytes) -> None:
 
 def test_an_index_of_nothing(sharded: Path) -> None:
     write_index(sharded, {})
-    assert "no AIMv2 tensor among 0" in str(refusal(sharded))
+    assert "names no file" in str(refusal(sharded))
 
 
 # config.json
@@ -319,7 +339,7 @@ def test_a_config_that_is_a_folder(folder: Path) -> None:
 def test_no_config(folder: Path) -> None:
     (folder / "config.json").unlink()
     assert read_config_file(folder) == {}
-    assert load_checkpoint(folder).config.num_attention_heads == 1
+    assert load_checkpoint(folder).network.config.num_attention_heads == 1
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,11 @@ def test_a_label_is_the_normalised_mean_of_its_normalised_prompts():
         np.testing.assert_allclose(row, mean / np.linalg.norm(mean), atol=1e-6)
 
 
-@pytest.mark.parametrize("labels", [[], [""], ["dog", " "], "dog"])
+def test_one_template_of_ones_own_needs_no_list():
+    assert zeroshot.templates_of("my {}") == ("my {}",)
+
+
+@pytest.mark.parametrize("labels", [[], [""], ["dog", " "], "dog", [1]])
 def test_labels_that_are_none_are_refused(labels):
     with pytest.raises(UsageError):
         zeroshot.label_embeddings(labels, "plain", fake_embed_texts)
