@@ -27,11 +27,11 @@ $(VENV)/.python:
 	@test -n "$(PYTHON)" || { echo 'Python 3.11, 3.12 or 3.13 is needed and none was found.'; \
 		echo 'Mac: brew install python@3.13    Debian: apt install python3 python3-venv'; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install -qq --upgrade pip
 	@touch $@
 
 $(VENV)/.installed-%: $(VENV)/.python pyproject.toml
-	$(BIN)/python -m pip install --quiet $(if $(filter yes,$(MKL)),mkl) -e '.[$*]'
+	$(BIN)/python -m pip install -qq $(if $(filter yes,$(MKL)),mkl) -e '.[$*]'
 	@touch $@
 
 demo: $(VENV)/.installed-demo
@@ -43,11 +43,12 @@ demo: $(VENV)/.installed-demo
 	@echo; echo '==> aimv2 embed: texts to vectors in the same space'
 	$(BIN)/aimv2 embed --text 'a red bicycle' --text 'two dogs on a beach' --model demo --out $(OUT)/texts.npz
 	@echo; echo '==> aimv2 classify: which word fits which picture'
-	$(BIN)/aimv2 classify $(OUT)/album --model demo --templates drawing --top 3 \
+	$(BIN)/aimv2 classify $(OUT)/album --model demo --templates drawing --top 1 \
 		--labels-from $(OUT)/album/labels.txt
 	@echo; echo '==> aimv2 embed: real photographs (no labels: the demo checkpoint knows drawings only)'
-	$(BIN)/aimv2 embed "$$($(BIN)/python -c 'import pathlib, skimage; print(pathlib.Path(skimage.__file__).parent / "data")')" \
-		--model demo --out $(OUT)/photographs.npz
+	cd "$$($(BIN)/python -c 'import pathlib, skimage; print(pathlib.Path(skimage.__file__).parent / "data")')" && \
+		"$(CURDIR)/$(BIN)/aimv2" embed astronaut.png chelsea.png coffee.png motorcycle_left.png retina.jpg \
+		rocket.jpg --model demo --out "$(CURDIR)/$(OUT)/photographs.npz"
 	@echo; echo "The vectors are in $(OUT)/. With Apple's LiT checkpoint (1.7 GB, research licence) it is one line:"
 	@echo; echo '    aimv2 classify ~/Pictures --model lit --labels "dog, cat, beach, birthday cake"'; echo
 
