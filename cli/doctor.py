@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+from mlx_aimv2.names import escape
+
 from . import output
 from .explain import FAILED
 from .options import JsonOption
@@ -184,7 +186,7 @@ def _cache() -> Check:
     existing = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
     used, free = _folder_bytes(folder), shutil.disk_usage(existing).free
     values = {
-        "folder": str(folder),
+        "folder": escape(str(folder)),
         "size_bytes": used,
         "free_bytes": free,
         "checkpoints": here,

@@ -19,6 +19,7 @@ from .options import (
     confirm_download,
     path,
 )
+from .output import STDIN, STDOUT
 
 if TYPE_CHECKING:
     from mlx_aimv2.model import Model
@@ -30,8 +31,6 @@ aimv2 embed *.jpg --model large-448 --pooling none --out grids.safetensors
 aimv2 embed --text "a dog" --text "a cat" --out words.jsonl
 find . -name "*.heic" -print0 | aimv2 embed - -0 --out - | jq .path
 """
-
-STDIN = STDOUT = "-"
 
 
 def embed(

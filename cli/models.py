@@ -4,6 +4,7 @@ from typing import Any
 
 from mlx_aimv2.checkpoints import CHECKPOINTS, LICENCE, LICENCE_TERMS, Checkpoint
 from mlx_aimv2.errors import HubError
+from mlx_aimv2.names import escape
 
 from . import info, output
 from .options import JsonOption
@@ -43,7 +44,7 @@ def _published(checkpoint: Checkpoint) -> dict[str, Any]:
         "size_bytes": cost.published_bytes(checkpoint),
         "licence": checkpoint.licence,
         "cached": folder is not None,
-        "folder": str(folder) if folder else None,
+        "folder": escape(str(folder)) if folder else None,
     }
 
 

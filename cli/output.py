@@ -17,7 +17,7 @@ from typing import Any, Self, TextIO
 from mlx_aimv2.errors import Aimv2Error, Aimv2Warning
 from mlx_aimv2.paths import printable
 
-SCHEMA = 1  # of every JSON line; it changes when a field changes its meaning
+STDIN = STDOUT = "-"  # for a file's name
 
 _BOLD, _RED, _YELLOW, _CYAN = "1", "1;31", "33", "36"
 _REDRAW_S = 0.1
@@ -71,19 +71,10 @@ def line(text: str = "") -> None:
 
 
 def record(fields: Mapping[str, Any]) -> None:
-    """One JSON line of data, with the schema number first."""
-    line(json_line({"schema": SCHEMA, **fields}, ascii_only=not _is_utf8(sys.stdout)))
+    """One JSON line of data, with the schema number first; names in it are escaped before."""
+    from mlx_aimv2.lines import SCHEMA, to_json  # noqa: PLC0415  (help is faster without it)
 
-
-def json_line(fields: Mapping[str, Any], *, ascii_only: bool = False) -> str:
-    """A JSON object on one line, in UTF-8 whatever names are in it.
-
-    A name that is not UTF-8 comes back from ``json.loads`` as ``os.fsdecode`` made it.
-    """
-    import json  # noqa: PLC0415  (only here: help is faster without it)
-
-    text = json.dumps(fields, ensure_ascii=ascii_only, allow_nan=False)
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    line(to_json({"schema": SCHEMA, **fields}, ascii_only=not _is_utf8(sys.stdout)))
 
 
 def table(

@@ -25,8 +25,9 @@ from typing import IO
 import numpy as np
 
 from .errors import OutputError
+from .lines import to_json
 from .names import escape
-from .table import Entry, Table, entry_line, metadata_line, to_json
+from .table import Entry, Table, entry_line, metadata_line
 
 _BLOCK_BYTES = 1 << 20
 _FLOAT_BYTES = 4

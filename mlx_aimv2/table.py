@@ -1,6 +1,5 @@
 """What an output holds: every input in order, its embedding or its error, and what made them."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -9,12 +8,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .lines import SCHEMA, to_json
 from .names import escape
 
 Floats = NDArray[np.float32]
 Kind = Literal["path", "text"]
-
-SCHEMA = 1  # of a JSON line; it changes when a field changes its meaning
 
 
 @dataclass(frozen=True)
@@ -69,18 +67,13 @@ class Table:
         for entry in self.entries():
             name = escape(entry.name)
             if entry.read is None:
-                failed.append({self.kind: name, "reason": _writable(entry.error or "")})
+                failed.append({self.kind: name, "reason": entry.error or ""})
                 continue
             count, width, longest = count + 1, entry.shape[-1], max(longest, len(name))
             if entry.note is not None:
-                notes.append({self.kind: name, "note": _writable(entry.note)})
+                notes.append({self.kind: name, "note": entry.note})
         metadata = to_json({**self.made_by, "failed": failed, "notes": notes})
         return Summary(count, width, longest, metadata)
-
-
-def to_json(value: Any) -> str:
-    """JSON on one line; strings in it that are names have to be escaped before."""
-    return json.dumps(_writable(value), ensure_ascii=False, allow_nan=False)
 
 
 def metadata_line(made_by: Mapping[str, Any]) -> str:
@@ -103,14 +96,3 @@ def entry_line(kind: Kind, entry: Entry) -> str:
 def _floats(count: int) -> str:
     # Nine digits bring every float32 back.
     return f"[{', '.join(['%.9g'] * count)}]"
-
-
-def _writable(value: Any) -> Any:
-    """The same without lone surrogates, which UTF-8 cannot hold."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, Mapping):
-        return {key: _writable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_writable(item) for item in value]
-    return value

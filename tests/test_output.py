@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlx_aimv2.cli import output
+from mlx_aimv2.lines import to_json
+from mlx_aimv2.names import escape, unescape
 
 
 class Terminal(io.StringIO):
@@ -89,18 +91,20 @@ def test_headings_are_bold_on_a_terminal_only(streams, monkeypatch):
 
 
 @given(st.binary(max_size=20))
-def test_names_come_back_from_json(name):
+def test_names_come_back_from_json_and_no_line_has_a_lone_surrogate(name):
     text = os.fsdecode(name)
     for ascii_only in (False, True):
-        line = output.json_line({"path": text}, ascii_only=ascii_only)
-        assert os.fsencode(json.loads(line)["path"]) == name
+        line = to_json({"path": escape(text), "detail": text, text: 0}, ascii_only=ascii_only)
+        read = json.loads(line)
+        assert os.fsencode(unescape(read["path"])) == name
+        assert "".join([*read, read["detail"]]).encode()
         assert line.encode("ascii" if ascii_only else "utf-8")
         assert "\n" not in line
 
 
 def test_no_json_that_is_none():
     with pytest.raises(ValueError, match="JSON"):
-        output.json_line({"score": float("nan")})
+        to_json({"score": float("nan")})
 
 
 def test_a_hint_is_given_once(streams):
