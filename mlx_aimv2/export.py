@@ -1,13 +1,12 @@
 """Output files in their places: refused before any work, and whole or not there."""
 
 import os
-import shutil
-import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
 from .errors import OutputError, UsageError
 from .formats import FORMATS, Format
+from .staging import sync
 from .table import Table
 
 
@@ -52,21 +51,6 @@ def check_target(target: Path, *, overwrite: bool = False) -> None:
             )
 
 
-def write(table: Table, target: Path, *, overwrite: bool = False) -> None:
-    """Write a table to a file, in the format that its name asks for.
-
-    Errors: as ``check_target``; OutputError if there is nothing to write.
-    """
-    check_target(target, overwrite=overwrite)
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        stage(table, target, folder)
-        check_target(target, overwrite=overwrite)
-        place(target, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def stage(table: Table, target: Path, folder: Path) -> None:
     """Write the files of a target into another folder, which must be on the same disk.
 
@@ -77,19 +61,11 @@ def stage(table: Table, target: Path, folder: Path) -> None:
     format = format_of(target)
     format.write(table, folder / target.name)
     for part in format.parts(folder / target.name):
-        _sync(part)
+        sync(part)
 
 
 def place(target: Path, folder: Path) -> None:
     """Move what was staged in a folder to its place, over what is there."""
     for part in format_of(target).parts(target):
         (folder / part.name).replace(part)
-    _sync(target.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(target.parent)

@@ -1,4 +1,7 @@
-"""One writer at a time: a lock file that says who holds it, and ends with its process."""
+"""One writer at a time: a lock that ends with its process.
+
+Where a file system has no locks, work goes on without: nothing is then ever taken for abandoned.
+"""
 
 import fcntl
 import os
@@ -11,6 +14,7 @@ from .errors import OutputError
 def take_lock(folder: Path, what: str) -> IO[str]:
     """Make a folder, if it is not there, and lock it until the file returned is closed.
 
+    The lock is on a file in it, which says who holds it.
     Errors: OutputError where another process holds it; ``what`` says what that is writing.
     """
     while True:
@@ -20,7 +24,7 @@ def take_lock(folder: Path, what: str) -> IO[str]:
         except FileNotFoundError:  # the holder has just removed the folder
             continue
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            hold(file.fileno())
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "unknown"
@@ -28,7 +32,7 @@ def take_lock(folder: Path, what: str) -> IO[str]:
             raise OutputError(
                 f"process {holder} is writing {what}", hint="wait until it ends, or stop it first"
             ) from None
-        if _is_there(file, folder / "lock"):
+        if is_at(file.fileno(), folder / "lock"):
             break
         file.close()
     file.truncate(0)
@@ -37,8 +41,23 @@ def take_lock(folder: Path, what: str) -> IO[str]:
     return file
 
 
-def _is_there(file: IO[str], path: Path) -> bool:
+def hold(descriptor: int) -> bool:
+    """Lock an open file or folder until it is closed; False where there are no locks.
+
+    Errors: BlockingIOError where somebody else holds it.
+    """
     try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return False
+    return True
+
+
+def is_at(descriptor: int, path: Path) -> bool:
+    """Whether what is open is still what a path leads to."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False

@@ -5,7 +5,6 @@ A killed owner leaves ``.NAME.partial-*`` behind, unlocked: the next run for tha
 """
 
 import errno
-import fcntl
 import os
 import secrets
 import shutil
@@ -14,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import OutputError
+from .lock import hold, is_at
 
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 _HINTS = {
@@ -40,7 +40,7 @@ def staged(target: Path) -> Iterator[Path]:
         raise _explain(error, target) from error
     try:
         yield folder
-        _sync(folder)
+        _sync_all(folder)
         _publish(folder, target)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
@@ -60,16 +60,25 @@ def refuse_existing(target: Path) -> None:
         )
 
 
+def sync(path: Path) -> None:
+    """Make what was written to a file, or the names in a folder, outlive a power cut."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
 def _create(target: Path) -> tuple[Path, int]:
     """A new hidden folder and the open lock on it."""
     while True:
         folder = target.with_name(f"{_prefix(target)}{secrets.token_hex(4)}")
         folder.mkdir()
         lock = os.open(folder, os.O_RDONLY)
-        with suppress(OSError):  # a file system without locks: then nothing is ever abandoned
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        if _is_at(lock, folder):
-            return folder, lock
+        with suppress(BlockingIOError):
+            hold(lock)
+            if is_at(lock, folder):
+                return folder, lock
         os.close(lock)  # another run took it for abandoned before it was locked
 
 
@@ -79,8 +88,8 @@ def _remove_abandoned(target: Path) -> None:
         with suppress(OSError):
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
+                if hold(lock):
+                    shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(lock)
 
@@ -93,13 +102,6 @@ def _escape(name: str) -> str:
     return "".join(f"[{char}]" if char in "*?[" else char for char in name)
 
 
-def _is_at(lock: int, folder: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(lock), folder.stat())
-    except FileNotFoundError:
-        return False
-
-
 def _publish(folder: Path, target: Path) -> None:
     try:
         folder.rename(target)
@@ -108,20 +110,12 @@ def _publish(folder: Path, target: Path) -> None:
             refuse_existing(target)
         raise
     with suppress(OSError):
-        _sync_one(target.parent)
+        sync(target.parent)
 
 
-def _sync(folder: Path) -> None:
+def _sync_all(folder: Path) -> None:
     for path in (*folder.iterdir(), folder):
-        _sync_one(path)
-
-
-def _sync_one(path: Path) -> None:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+        sync(path)
 
 
 def _explain(error: OSError, target: Path) -> OutputError:

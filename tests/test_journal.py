@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlx_aimv2 import export
 from mlx_aimv2.errors import OutputError, UsageError
 from mlx_aimv2.journal import Journal, open_journal, stamp
 from mlx_aimv2.table import Entry, Table
 from tests.journal_run import COUNT, NAMES, SETTINGS, WIDTH, entry_of, run
 from tests.names import takes_any_bytes
+from tests.outputs import write
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Entry(os.fsdecode(name), error="is a folder") if name == NAMES[11] else entry_of(name)
         for name in NAMES
     ]
-    export.write(Table("path", SETTINGS, lambda: iter(entries)), target)
+    write(Table("path", SETTINGS, lambda: iter(entries)), target)
     return target
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mlx_aimv2 import staging
+from mlx_aimv2 import lock
 from mlx_aimv2.conversion import convert
 from mlx_aimv2.errors import OutputError
 from mlx_aimv2.loader import load_checkpoint
@@ -140,16 +140,16 @@ def test_what_a_killed_run_left_is_removed_but_not_what_is_alive_or_others(tmp_p
 
 
 def test_a_folder_taken_for_abandoned_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
-    lock, taken = fcntl.flock, []
+    flock, taken = fcntl.flock, []
 
     def remove_first(descriptor, operation):
         if not taken:
             (folder,) = tmp_path.iterdir()
             folder.rmdir()
             taken.append(folder)
-        lock(descriptor, operation)
+        flock(descriptor, operation)
 
-    monkeypatch.setattr(staging.fcntl, "flock", remove_first)
+    monkeypatch.setattr(lock.fcntl, "flock", remove_first)
     with staged(tmp_path / "target") as folder:
         fill(folder)
         assert folder != taken[0]
@@ -160,7 +160,7 @@ def test_a_file_system_without_locks_still_works_and_removes_nothing(tmp_path, m
     def refuse(descriptor, operation):
         raise OSError(errno.ENOTSUP, "no locks here")
 
-    monkeypatch.setattr(staging.fcntl, "flock", refuse)
+    monkeypatch.setattr(lock.fcntl, "flock", refuse)
     left = left_by(tmp_path / "target")
     with staged(tmp_path / "target") as folder:
         fill(folder)
@@ -273,7 +273,7 @@ def on_weight(done, total):
 if moment == "made":
     conversion.write_weights = stop
 elif moment == "written":
-    staging._sync = stop
+    staging._sync_all = stop
 elif moment == "renamed":
     staging._publish = stop_after(staging._publish)
 conversion.convert(source, target, on_weight=on_weight)
