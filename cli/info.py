@@ -1,14 +1,13 @@
 """``aimv2 info``: what a checkpoint is and what it needs, from its headers alone."""
 
-import re
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mlx_aimv2 import checkpoints
 from mlx_aimv2.checkpoints import Checkpoint
+from mlx_aimv2.names import escape
 
 from . import output
 from .options import JsonOption, YesOption, complete_model, confirm_download, path
@@ -92,6 +91,7 @@ def _describe_folder(resolved: "Resolved") -> Facts:
 
     from mlx_aimv2.config import complete_config  # noqa: PLC0415
     from mlx_aimv2.loader import build, check_coverage  # noqa: PLC0415
+    from mlx_aimv2.modelcard import stated_licence  # noqa: PLC0415
     from mlx_aimv2.weights import DTYPE_NAMES, read_weights  # noqa: PLC0415
 
     weights = read_weights(resolved.folder)
@@ -99,31 +99,19 @@ def _describe_folder(resolved: "Resolved") -> Facts:
     config = complete_config(shapes, weights.config)
     parameters: Any = tree_flatten(build(config).parameters())
     check_coverage({name: array.shape for name, array in parameters}, shapes)
-    published = resolved.checkpoint
     facts: Facts = {
-        "source": resolved.source,
-        "name": resolved.name,
+        "source": escape(resolved.source),
+        "name": escape(resolved.name),
         "repo_id": resolved.repo_id,
         "revision": resolved.revision,
-        "licence": published.licence if published else _read_licence(resolved.folder),
-        "folder": str(resolved.folder),
+        "licence": stated_licence(resolved),
+        "folder": escape(str(resolved.folder)),
         "layout": weights.layout,
         "dtype": DTYPE_NAMES[weights.dtype],
         "quantization": weights.quantization,
         "size_bytes": weights.size_bytes,
     }
     return facts | _costs(config, facts)
-
-
-def _read_licence(folder: Path) -> str | None:
-    """What the head of a model card says."""
-    try:
-        card = (folder / "README.md").read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        return None
-    head = card.split("\n---", 1)[0] if card.startswith("---") else ""
-    found = dict(re.findall(r"^(license|license_name):\s*(\S+)", head, re.MULTILINE))
-    return found.get("license_name") or found.get("license")
 
 
 def _costs(config: "Config", facts: Facts) -> Facts:

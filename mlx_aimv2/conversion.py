@@ -19,16 +19,22 @@ from .config import (
     vision_config_of,
 )
 from .errors import Aimv2Warning, CheckpointError, HubError, OutputError
+from .files import (
+    CARD_FILE,
+    CONFIG_FILE,
+    LICENCE_FILES,
+    PREPROCESSOR_FILE,
+    TEXT_FILES,
+    has_tokenizer,
+)
 from .hub import Confirm, Resolved, resolve
 from .image import PRESETS
-from .modelcard import CARD_FILE, LICENCE_FILES, Origin
-from .recipe import Plan, Recipe
-from .snapshot import CONFIG_FILE, TEXT_FILES
+from .modelcard import Origin
+from .recipe import Conversion, Recipe
 from .staging import refuse_existing, staged
 from .upload import Upload, check_upload, upload
 from .weights import DTYPE_NAMES, Spec, Weights, read_weights, write_weights
 
-PREPROCESSOR_FILE = "preprocessor_config.json"
 _BICUBIC = 3  # Pillow's number
 
 
@@ -78,26 +84,26 @@ def convert(
         check_upload(upload_repo)
     resolved = resolve(source, confirm=confirm)
     weights = read_weights(resolved.folder)
-    plan = Plan.of(weights, recipe)
+    conversion = Conversion.of(weights, recipe)
     origin = modelcard.origin_of(resolved)
     if upload_repo is not None and confirm_upload is not None:
-        _ask(Upload(upload_repo, plan.size_bytes, origin.licence), confirm_upload)
+        _ask(Upload(upload_repo, conversion.size_bytes, origin.licence), confirm_upload)
     with staged(target) as folder:
-        write_weights(folder, plan.specs, plan.arrays(on_weight))
-        _write_config(folder, plan)
-        written = _read_back(folder, plan)
-        _copy_companions(weights.folder, folder, plan.config)
+        write_weights(folder, conversion.specs, conversion.arrays(on_weight))
+        _write_config(folder, conversion)
+        written = _read_back(folder, conversion)
+        _copy_companions(weights.folder, folder, conversion.config)
         location = upload_repo or f"./{target.name}"
-        _write_card(folder, location, origin, plan, DTYPE_NAMES[written.dtype])
+        _write_card(folder, location, origin, conversion, DTYPE_NAMES[written.dtype])
     return Converted(
         source=resolved,
         source_layout=weights.layout,
         source_bytes=weights.size_bytes,
         folder=target,
         size_bytes=written.size_bytes,
-        config=plan.config,
+        config=conversion.config,
         dtype=DTYPE_NAMES[written.dtype],
-        quantization=plan.quantization,
+        quantization=conversion.quantization,
         licence=origin.licence,
         url=upload(target, upload_repo) if upload_repo is not None else None,
     )
@@ -111,21 +117,21 @@ def _ask(planned: Upload, confirm_upload: Callable[[Upload], bool]) -> None:
         )
 
 
-def _write_config(folder: Path, plan: Plan) -> None:
-    stated = config_to_dict(plan.config)
-    if plan.quantization:
-        stated["quantization"] = dict(plan.quantization)
+def _write_config(folder: Path, conversion: Conversion) -> None:
+    stated = config_to_dict(conversion.config)
+    if conversion.quantization:
+        stated["quantization"] = dict(conversion.quantization)
     _write_json(folder / CONFIG_FILE, stated)
 
 
-def _read_back(folder: Path, plan: Plan) -> Weights:
+def _read_back(folder: Path, conversion: Conversion) -> Weights:
     """What was written, held against what was to be."""
     problem: CheckpointError | None = None
     try:
         written = read_weights(folder)
         specs = {name: Spec(h.dtype, h.shape) for name, (h, *_) in written.sources.items()}
-        if (specs, written.quantization) == (plan.specs, plan.quantization) and (
-            complete_config(written.logical_shapes(), written.config) == plan.config
+        if (specs, written.quantization) == (conversion.specs, conversion.quantization) and (
+            complete_config(written.logical_shapes(), written.config) == conversion.config
         ):
             return written
     except CheckpointError as error:
@@ -150,18 +156,13 @@ def _copy_companions(source: Path, folder: Path, config: Config) -> None:
             (folder / name).write_bytes(content)
     if not (folder / PREPROCESSOR_FILE).exists():
         _write_json(folder / PREPROCESSOR_FILE, _preprocessor(vision_config_of(config)))
-    if is_lit and not _has_tokenizer(folder):
+    if is_lit and not has_tokenizer(lambda name: (folder / name).exists()):
         warnings.warn(
             f"{source} has no tokenizer, so the converted checkpoint cannot embed texts: "
             "copy vocab.json and merges.txt into it",
             Aimv2Warning,
             stacklevel=3,
         )
-
-
-def _has_tokenizer(folder: Path) -> bool:
-    files = {path.name for path in folder.iterdir()}
-    return "tokenizer.json" in files or {"vocab.json", "merges.txt"} <= files
 
 
 def _preprocessor(config: VisionConfig) -> dict[str, Any]:
@@ -187,14 +188,16 @@ def _preprocessor(config: VisionConfig) -> dict[str, Any]:
     }
 
 
-def _write_card(folder: Path, location: str, origin: Origin, plan: Plan, dtype: str) -> None:
+def _write_card(
+    folder: Path, location: str, origin: Origin, conversion: Conversion, dtype: str
+) -> None:
     text = modelcard.card(
         location,
         origin,
-        plan.config,
-        layout=plan.weights.layout,
+        conversion.config,
+        layout=conversion.weights.layout,
         dtype=dtype,
-        quantization=plan.quantization,
+        quantization=conversion.quantization,
         version=version("mlx-aimv2"),
     )
     # A folder's name need not be UTF-8.

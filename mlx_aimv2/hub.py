@@ -7,7 +7,8 @@ from pathlib import Path
 
 from .checkpoints import Checkpoint, find, nearest
 from .errors import HubError
-from .snapshot import CONFIG_FILE, Confirm, Download, Snapshot, cache_folder, fetch
+from .files import CONFIG_FILE
+from .snapshot import Confirm, Download, Snapshot, cache_folder, fetch
 
 __all__ = ["Confirm", "Download", "Resolved", "cache_folder", "cached", "resolve"]
 

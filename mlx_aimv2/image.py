@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, TiffImagePlugin
 
 from .errors import CheckpointError, ImageError, UsageError
+from .files import PREPROCESSOR_FILE
 from .paths import open_file, printable, unreadable
 
 ImageSource = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
@@ -320,7 +321,7 @@ def read_preset(folder: Path, name: str) -> Preset:
     if name not in PRESETS:
         raise UsageError(f"There is no preset {name}", hint=f"Presets: {', '.join(PRESETS)}.")
     preset = PRESETS[name]
-    file = folder / "preprocessor_config.json"
+    file = folder / PREPROCESSOR_FILE
     if name != "hub" or not file.is_file():
         return preset
     try:

@@ -53,7 +53,8 @@ class Layout:
 
 
 # Source of each table: shared by Apple's ml-aim at bd9e068 (torch and MLX), transformers 5.23
-# and timm 1.0 ("facts" of the published files); tests/parity compares with the live libraries.
+# and timm 1.0, and the headers of the published files; tests/parity compares with the live
+# libraries.
 _TRUNK = (
     "trunk.blocks.*.attn.qkv.weight",
     "trunk.blocks.*.attn.proj.weight",

@@ -10,10 +10,8 @@ from typing import Any
 
 from .checkpoints import LICENCE, LICENCE_TERMS
 from .config import Config, LiTConfig, VisionConfig
+from .files import CARD_FILE
 from .hub import DEMO, Resolved
-
-CARD_FILE = "README.md"
-LICENCE_FILES = ("LICENSE", "LICENSE.md", "LICENSE.txt", "LICENCE", "LICENCE.md", "LICENCE.txt")
 
 _UNKNOWN = "unknown"
 _DEMO_LICENCE = "mit"  # this project's own weights
@@ -39,14 +37,20 @@ def origin_of(resolved: Resolved) -> Origin:
     The published checkpoints have Apple's licence whatever their folder says; others have what
     the front matter of their README.md states.
     """
-    if resolved.checkpoint:
-        return Origin(resolved.name, LICENCE, resolved.repo_id, resolved.revision)
-    stated = _front_matter(resolved.folder / CARD_FILE)
-    licence = stated.get("license", _DEMO_LICENCE if resolved.source == DEMO else _UNKNOWN)
-    if licence == "other":
-        licence = stated.get("license_name", _UNKNOWN)
-    base_model = resolved.repo_id or stated.get("base_model")
+    base_model = resolved.repo_id
+    if not resolved.checkpoint:
+        base_model = base_model or _front_matter(resolved.folder / CARD_FILE).get("base_model")
+    licence = stated_licence(resolved) or _UNKNOWN
     return Origin(resolved.name, licence, base_model, resolved.revision)
+
+
+def stated_licence(resolved: Resolved) -> str | None:
+    """The licence of a source as :func:`origin_of` finds it; None where none is stated."""
+    if resolved.checkpoint:
+        return LICENCE
+    stated = _front_matter(resolved.folder / CARD_FILE)
+    licence = stated.get("license", _DEMO_LICENCE if resolved.source == DEMO else None)
+    return stated.get("license_name") if licence == "other" else licence
 
 
 def card(

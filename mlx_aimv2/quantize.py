@@ -44,16 +44,6 @@ def chosen_layers(network: nn.Module, bits: int, group_size: int) -> set[str]:
     return chosen
 
 
-def quantize(network: nn.Module, bits: int, group_size: int = 64) -> dict[str, int]:
-    """Quantise a network in place; returns what ``config.json`` records.
-
-    Errors: as :func:`chosen_layers`.
-    """
-    chosen = chosen_layers(network, bits, group_size)
-    nn.quantize(network, group_size, bits, class_predicate=lambda path, _module: path in chosen)
-    return record(bits, group_size)
-
-
 def record(bits: int, group_size: int) -> dict[str, int]:
     """The ``quantization`` entry of ``config.json``."""
     return {"group_size": group_size, "bits": bits}

@@ -59,7 +59,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Conversion:
     """A recipe for one checkpoint; ``chosen`` are the weights that get quantised."""
 
     weights: Weights
@@ -69,8 +69,8 @@ class Plan:
     chosen: frozenset[str]
 
     @classmethod
-    def of(cls, weights: Weights, recipe: Recipe) -> "Plan":
-        """The plan, once all tensors are known to be there and the recipe to suit them.
+    def of(cls, weights: Weights, recipe: Recipe) -> "Conversion":
+        """It, once all tensors are known to be there and the recipe to suit them.
 
         Errors: UsageError for the recipe, CheckpointError for the tensors, by name.
         """

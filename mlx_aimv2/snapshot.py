@@ -18,26 +18,22 @@ from huggingface_hub import constants
 
 from .checkpoints import LICENCE, find, nearest
 from .errors import Aimv2Error, CheckpointError, HubError
-
-CONFIG_FILE = "config.json"
-INDEX_FILE = "model.safetensors.index.json"
-# Copies of the same weights, first choice first: the MLX file needs no conversion.
-WEIGHTS_FILES = ("mlx_model.safetensors", INDEX_FILE, "model.safetensors")
-# Fetched where the repository has them; those of texts only with a text tower.
-IMAGE_FILE = "preprocessor_config.json"
-CARD_FILES = ("README.md", "LICENSE")  # what a converted copy has to carry on
-TEXT_FILES = (
-    "tokenizer.json",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
+from .files import (
+    CARD_FILE,
+    CONFIG_FILE,
+    INDEX_FILE,
+    LICENCE_FILES,
+    PREPROCESSOR_FILE,
+    SINGLE_FILE,
+    TEXT_FILES,
+    WEIGHT_FILES,
+    first_copy,
+    has_tokenizer,
+    read_index,
+    shards_of,
 )
-# Either of these is a tokenizer.
-TOKENIZER_FILES = (TEXT_FILES[:1], TEXT_FILES[1:3])
 
 _COMMIT = re.compile("[0-9a-f]{40}")
-_SHARD = re.compile(r"\w[\w.-]*\.safetensors", re.ASCII)
 _OTHER_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".msgpack", ".npz", ".h5")
 
 _MORE_ROOM = "make room, or set HF_HUB_CACHE to a folder on another disk"
@@ -88,30 +84,23 @@ class Snapshot:
         found = self._look_up(filename)
         return Path(found) if isinstance(found, str) else None
 
-    def weights(self) -> list[str]:
-        """Files of a copy of the weights that is there as a whole; empty if there is none."""
-        for name in WEIGHTS_FILES:
-            path = self.path(name)
-            if path is None:
-                continue
-            files = _read_index(path) if name == INDEX_FILE else [name]
-            if all(self.path(file) for file in files):
-                return files
-        return []
+    def has_weights(self) -> bool:
+        """Whether a copy of the weights is there as a whole."""
+        return first_copy(self.path) is not None
 
     def folder(self) -> Path | None:
         """Its folder, if it has a configuration and weights."""
         config = self.path(CONFIG_FILE)
-        return config.parent if config and self.weights() else None
+        return config.parent if config and self.has_weights() else None
 
     def whole_folder(self) -> Path | None:
         """Its folder, if nothing that the repository has and we need is missing from it."""
         folder = self.folder()
-        if folder is None or self._look_up(IMAGE_FILE) is None:
+        if folder is None or self._look_up(PREPROCESSOR_FILE) is None:
             return None
         if not _has_text(folder / CONFIG_FILE):
             return folder
-        return folder if any(all(map(self.path, files)) for files in TOKENIZER_FILES) else None
+        return folder if has_tokenizer(self.path) else None
 
     def _look_up(self, filename: str) -> object:
         """A path, None, or the mark of a file that the repository is known not to have."""
@@ -179,7 +168,9 @@ def _download(
         api.hf_hub_download(repo_id, CONFIG_FILE, revision=revision)
     config = Path(api.hf_hub_download(repo_id, CONFIG_FILE, revision=commit))
     _download_image_file(api, repo_id, commit)
-    wanted = (*(CARD_FILES if weights else ()), *(TEXT_FILES if _has_text(config) else ()))
+    # A converted copy has to carry the card and the licence on.
+    wanted = [CARD_FILE, *LICENCE_FILES] if weights else []
+    wanted += TEXT_FILES if _has_text(config) else ()
     for name in [name for name in wanted if name in sizes_bytes] + weights:
         api.hf_hub_download(repo_id, name, revision=commit)
     return config.parent
@@ -188,7 +179,7 @@ def _download(
 def _download_image_file(api: "huggingface_hub.HfApi", repo_id: str, commit: str) -> None:
     # Asked for even where the listing lacks it: the cache remembers that it does not exist.
     try:
-        api.hf_hub_download(repo_id, IMAGE_FILE, revision=commit)
+        api.hf_hub_download(repo_id, PREPROCESSOR_FILE, revision=commit)
     except OSError as error:
         if _error_code(error) != _NO_FILE:
             raise
@@ -199,33 +190,21 @@ def _missing_weights(
 ) -> list[str]:
     """The files to fetch for one whole copy of the weights; none if the cache has one."""
     in_cache = Snapshot(repo_id, commit)
-    if in_cache.weights():
+    if in_cache.has_weights():
         return []
-    name = next((name for name in WEIGHTS_FILES if name in listed), None)
+    name = next((name for name in WEIGHT_FILES if name in listed), None)
     if name is None:
         others = ", ".join(sorted(file for file in listed if file.endswith(_OTHER_WEIGHTS)))
         raise CheckpointError(
-            f"{repo_id} has no {WEIGHTS_FILES[-1]} (weights there: {others or 'none'})",
+            f"{repo_id} has no {SINGLE_FILE} (weights there: {others or 'none'})",
             hint="only safetensors are read, never pickled weights",
         )
     if name != INDEX_FILE:
         return [name]
-    shards = _read_index(Path(api.hf_hub_download(repo_id, name, revision=commit)))
+    shards = shards_of(read_index(Path(api.hf_hub_download(repo_id, name, revision=commit))))
     if absent := [shard for shard in shards if shard not in listed]:
         raise CheckpointError(f"{repo_id}: {INDEX_FILE} names {', '.join(absent)}, not there")
     return [shard for shard in shards if in_cache.path(shard) is None]
-
-
-def _read_index(index: Path) -> list[str]:
-    """The shards that an index names, each a plain file name."""
-    try:
-        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{index} is not a weights index: {error!r}") from error
-    for shard in shards:
-        if not isinstance(shard, str) or not _SHARD.fullmatch(shard):
-            raise CheckpointError(f"{index} names {shard!r}: shards lie beside it, as safetensors")
-    return sorted(shards)
 
 
 def _has_text(config_file: Path) -> bool:

@@ -7,6 +7,7 @@ one tower reads only that tower and a change of dtype needs no second copy of th
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -20,10 +21,8 @@ from safetensors import SafetensorError, safe_open
 
 from . import layouts, quantize
 from .errors import CheckpointError
+from .files import CONFIG_FILE, INDEX_FILE, SINGLE_FILE, Copy, first_copy, read_index, shards_of
 
-INDEX_FILE = "model.safetensors.index.json"
-# Which file of a folder is read when it holds several copies of the same weights.
-WEIGHT_FILES = (INDEX_FILE, "model.safetensors", "mlx_model.safetensors")
 _SAMPLES, _SAMPLE_BYTES = 64, 4096
 SHARD_BYTES = 5 * 1000**3
 
@@ -142,11 +141,11 @@ def read_config_file(folder: Path) -> dict[str, Any]:
 
     Errors: CheckpointError where it is not a JSON object.
     """
-    path = folder / "config.json"
-    if not path.exists():
-        return {}
+    path = folder / CONFIG_FILE
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     if not isinstance(config, dict):
@@ -181,16 +180,21 @@ def read_weights(folder: Path) -> Weights:
 
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files that hold one copy of the weights."""
-    for name in WEIGHT_FILES:
-        path = folder / name
-        if path.exists():
-            return _shards(path) if name == INDEX_FILE else [path]
+    there = {path.name: path for path in folder.glob("*.safetensors*") if os.access(path, os.F_OK)}
+    if copy := first_copy(there.get):
+        _check_promises(copy)
+        return list(copy.files)
+    if index := there.get(INDEX_FILE):
+        absent = next(shard for shard in shards_of(read_index(index)) if shard not in there)
+        raise CheckpointError(
+            f"{index} names {absent!r}, which is not there", hint="fetch the checkpoint again"
+        )
     others = sorted(folder.glob("*.safetensors"))
     if len(others) == 1:
         return others
     found = ", ".join(path.name for path in others) or "none"
     raise CheckpointError(
-        f"{folder} has no {WEIGHT_FILES[1]} (safetensors files there: {found})",
+        f"{folder} has no {SINGLE_FILE} (safetensors files there: {found})",
         hint="give a folder with config.json and model.safetensors, or a name: aimv2 models",
     )
 
@@ -237,7 +241,7 @@ def _split(specs: Mapping[str, Spec]) -> dict[str, list[str]]:
         shards[-1].append(name)
         filled += spec.size_bytes
     if len(shards) == 1:
-        return {"model.safetensors": shards[0]}
+        return {SINGLE_FILE: shards[0]}
     return {
         f"model-{number:05}-of-{len(shards):05}.safetensors": names
         for number, names in enumerate(shards, 1)
@@ -275,26 +279,16 @@ def _load_lazily(file: Path) -> dict[str, mx.array]:
     return cast("dict[str, mx.array]", mx.load(path, format="safetensors"))
 
 
-def _shards(index: Path) -> list[Path]:
-    try:
-        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        names = sorted(set(weight_map.values()))
-    except (OSError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{index} is not a weights index: {error!r}") from error
-    there = {path.name for path in index.parent.iterdir()}
-    for name in names:
-        if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):
-            raise CheckpointError(f"{index} points outside its folder: {name!r}")
-        if name not in there:
-            raise CheckpointError(
-                f"{index} names {name!r}, which is not there", hint="fetch the checkpoint again"
-            )
-    shards = [index.parent / name for name in names]
-    present = {header.name: header.file.name for shard in shards for header in _read_header(shard)}
-    for tensor, name in weight_map.items():
+def _check_promises(copy: Copy) -> None:
+    """Every tensor is in the shard where the index has it."""
+    if not copy.promised:
+        return
+    present = {h.name: file.name for file in copy.files for h in _read_header(file)}
+    for tensor, name in copy.promised.items():
         if present.get(tensor) != name:
-            raise CheckpointError(f"{index} promises {tensor} in {name}: it is not there")
-    return shards
+            raise CheckpointError(
+                f"{copy.files[0].parent / INDEX_FILE} promises {tensor} in {name}: it is not there"
+            )
 
 
 def _read_header(file: Path) -> list[Header]:
@@ -306,6 +300,10 @@ def _read_header(file: Path) -> list[Header]:
                 for name, part in slices.items()
             ]
     except (SafetensorError, OSError) as error:
+        if os.access(file, os.F_OK) and not os.access(file, os.R_OK):
+            raise CheckpointError(
+                f"{file} may not be read (permission denied)", hint="allow it: chmod u+r FILE"
+            ) from error
         raise CheckpointError(
             f"{file} is not a readable safetensors file: {error}",
             hint="fetch the checkpoint again",

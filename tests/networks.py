@@ -2,7 +2,9 @@
 
 import mlx.core as mx
 import numpy as np
+from mlx import nn
 
+from mlx_aimv2 import quantize
 from mlx_aimv2.config import complete_config
 from mlx_aimv2.lit import LiT
 from mlx_aimv2.loader import DTYPES, build
@@ -30,6 +32,13 @@ def filled(tensors: Tensors, config: dict[str, object], dtype: str) -> VisionEnc
         arrays["log_logit_scale"] = mx.array(ours["log_logit_scale"])
     network.load_weights(list(arrays.items()))
     return network
+
+
+def quantized(network: nn.Module, bits: int, group_size: int) -> dict[str, int]:
+    """Quantise a network in place, all at once; returns what ``config.json`` records."""
+    chosen = quantize.chosen_layers(network, bits, group_size)
+    nn.quantize(network, group_size, bits, class_predicate=lambda path, _module: path in chosen)
+    return quantize.record(bits, group_size)
 
 
 def vision(*, native: bool = False, head: bool = False, dtype: str = "float32") -> VisionEncoder:

@@ -19,7 +19,9 @@ LAYERS: dict[str, set[str]] = {
         "blas",
         "checkpoints",
         "errors",
+        "files",
         "image",
+        "lines",
         "lock",
         "names",
         "patches",
@@ -45,7 +47,9 @@ RANK = {module: rank for rank, modules in enumerate(LAYERS.values()) for module 
 
 MODEL_FILES = ["config", "layers", "vision", "text", "lit"]
 PURE = {"collections", "dataclasses", "functools", "math", "mlx", "numpy", "typing"}
-WITHOUT_MLX = ["image", "patches", "tokenizer", "checkpoints", "errors", "walk", "hub"]
+WITHOUT_MLX = [
+    "image", "patches", "tokenizer", "checkpoints", "errors", "files", "lines", "walk", "hub"
+]  # fmt: skip
 HEAVY = {"mlx", "numpy", "PIL", "huggingface_hub", "safetensors", "tokenizers", "rich"}
 NEVER = {"click", "cli", "pickle", "dill", "joblib", "torch", "transformers", "timm"}
 

@@ -18,11 +18,12 @@ from mlx_aimv2 import conversion, quantize, weights
 from mlx_aimv2.checkpoints import LICENCE, find
 from mlx_aimv2.conversion import convert
 from mlx_aimv2.errors import Aimv2Warning, CheckpointError, NumericsError, UsageError
+from mlx_aimv2.files import INDEX_FILE
 from mlx_aimv2.hub import DEMO, Resolved
 from mlx_aimv2.image import CLIP_MEAN, PRESETS, read_preset
 from mlx_aimv2.loader import DTYPES, load_checkpoint
 from mlx_aimv2.weights import Spec, write_weights
-from tests import makers
+from tests import makers, networks
 
 # Widths that groups of 32 divide; the MLP's is no multiple of 64, so fc2 stays dense there.
 VISION = makers.VISION | {"width": 64, "mlp": 96, "blocks": 2}
@@ -127,7 +128,7 @@ def test_values_and_configuration_are_those_of_the_source(tmp_path, case):
     with safe_open(folder / "model.safetensors", framework="np") as file:
         assert file.metadata() == {"format": "mlx"}
     before, after = load_checkpoint(source), load_checkpoint(folder)
-    assert after.config == before.config
+    assert after.network.config == before.network.config
     assert same(network_arrays(after.network), network_arrays(before.network))
 
 
@@ -138,7 +139,7 @@ def test_a_sharded_source_and_a_sharded_target(tmp_path, lit, monkeypatch):
     shards = sorted(folder.glob("model-*-of-*.safetensors"))
     assert len(shards) > 5
     assert not (folder / "model.safetensors").exists()
-    index = json.loads((folder / weights.INDEX_FILE).read_text())
+    index = json.loads((folder / INDEX_FILE).read_text())
     tensors = {}
     for shard in shards:
         part = mx.load(str(shard))
@@ -212,7 +213,7 @@ def test_weight_by_weight_is_as_the_whole_network_at_once(tmp_path, lit, bits, g
         lit, tmp_path / "ours", quantize_bits=bits, group_size=group_size, dtype=dtype
     )
     network = load_checkpoint(lit, dtype=dtype).network
-    recorded = quantize.quantize(network, bits, group_size)
+    recorded = networks.quantized(network, bits, group_size)
     assert same(read(converted.folder), network_arrays(network))
     assert converted.quantization == recorded
     assert json.loads((converted.folder / "config.json").read_text())["quantization"] == recorded

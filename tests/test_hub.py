@@ -547,6 +547,25 @@ def test_what_is_cached(hub: LoopbackHub, tmp_path: Path) -> None:
     assert cached(published("large")) is None
 
 
+@pytest.mark.parametrize("index", [b"{", index_of("../up"), index_of("gone.safetensors")])
+def test_an_index_that_is_no_copy_in_the_cache(hub: LoopbackHub, index: bytes) -> None:
+    publish(hub, "large", sharded() | {"model.safetensors.index.json": index})
+    folder = resolve_by_others("large", "config.json", "model.safetensors.index.json")
+    assert cached(published("large")) is None
+    (folder / "mlx_model.safetensors").write_bytes(WEIGHTS)
+    assert cached(published("large")) == folder
+
+
+def resolve_by_others(alias: str, *files: str) -> Path:
+    """A checkpoint of which another program has fetched some files."""
+    checkpoint = published(alias)
+    for name in files:
+        path = huggingface_hub.hf_hub_download(
+            checkpoint.repo_id, name, revision=checkpoint.revision
+        )
+    return Path(path).parent
+
+
 def test_in_a_process_of_its_own(hub: LoopbackHub, tmp_path: Path) -> None:
     checkpoint = publish(hub, "lit", LIT)
     code = "from mlx_aimv2.hub import resolve; print(resolve('lit').folder)"

@@ -16,7 +16,7 @@ from mlx_aimv2.errors import CheckpointError, UsageError
 from mlx_aimv2.loader import load_checkpoint
 from mlx_aimv2.weights import read_weights
 from tests.makers import TEXT, VISION, lit_config, random_ids, random_lit
-from tests.networks import assert_same, filled, pixels, product_dtypes, to_numpy
+from tests.networks import assert_same, filled, pixels, product_dtypes, quantized, to_numpy
 from tests.tolerances import MIN_COSINE_QUANTIZED_RANDOM
 
 GROUP = 32
@@ -34,7 +34,7 @@ def network(dtype: str = "float32"):
 def write(folder: Path, bits: int, dtype: str = "float32", drop=(), **changes) -> Path:
     """A quantised checkpoint on disk, some of its tensors left out or changed."""
     made = network(dtype)
-    recorded = quantize.quantize(made, bits, GROUP)
+    recorded = quantized(made, bits, GROUP)
     arrays = {name: array for name, array in tree_flatten(made.parameters()) if name not in drop}
     folder.mkdir(exist_ok=True)
     mx.save_safetensors(str(folder / "model.safetensors"), arrays | changes, {"format": "mlx"})
@@ -54,7 +54,7 @@ def cosines(actual: mx.array, expected: mx.array) -> np.ndarray:
 
 def test_linear_layers_and_the_token_table_and_nothing_else() -> None:
     made = network()
-    assert quantize.quantize(made, 4, GROUP) == {"bits": 4, "group_size": GROUP}
+    assert quantized(made, 4, GROUP) == {"bits": 4, "group_size": GROUP}
     packed = {name for name, array in tree_flatten(made.parameters()) if array.dtype == mx.uint32}
     stems = {name.removesuffix(".weight") for name in packed}
     everything = {name.removesuffix(".weight") for name in random_lit(vision=IMAGE, text=WORDS)}
@@ -73,14 +73,14 @@ def _module(network, path: str):
 @pytest.mark.parametrize(("bits", "group"), [(3, 64), (16, 64), (4, 48), (8, 0), (4, 256)])
 def test_other_bits_and_groups(bits: int, group: int) -> None:
     with pytest.raises(UsageError, match=f"{bits} bits in groups of {group}") as caught:
-        quantize.quantize(network(), bits, group)
+        quantize.chosen_layers(network(), bits, group)
     assert "4, 8" in caught.value.hint
 
 
 def test_no_layer_that_fits() -> None:
     odd = filled(random_lit(), lit_config(), "float32")
     with pytest.raises(UsageError, match="no layer's width is a multiple of the group size 64"):
-        quantize.quantize(odd, 4, 64)
+        quantize.chosen_layers(odd, 4, 64)
 
 
 # it loads
@@ -97,7 +97,7 @@ def test_on_a_cpu_it_is_unpacked_and_that_is_said(tmp_path: Path, monkeypatch, b
     )
     assert {a.dtype for _, a in tree_flatten(loaded.network.parameters())} == {mx.float32}
     made = network()
-    quantize.quantize(made, bits, GROUP)
+    quantized(made, bits, GROUP)
     packed = dict(tree_flatten(made.parameters()))
     for name, array in tree_flatten(loaded.network.parameters()):
         parts = [packed[part] for part in quantize.group(name, packed)]

@@ -1,6 +1,7 @@
 """Files on disk: which one is read, malformed headers, indices that lead astray."""
 
 import json
+import os
 import pickle
 import subprocess
 import sys
