@@ -95,10 +95,10 @@ def image_flops(config: Config, tokens: int) -> int:
     return flops
 
 
-def text_flops(config: LiTConfig, tokens: int | None = None) -> int:
-    """FLOPs to embed one text, by default one that fills the context."""
+def text_flops(config: LiTConfig) -> int:
+    """FLOPs to embed one text that fills the context."""
     text = config.text_config
-    trunk = _trunk_flops(text, tokens or text.max_position_embeddings)
+    trunk = _trunk_flops(text, text.max_position_embeddings)
     return trunk + 2 * text.hidden_size * config.projection_dim
 
 

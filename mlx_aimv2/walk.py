@@ -32,14 +32,14 @@ class Found:
     error: ImageError | None = None
 
 
-def find_images(paths: Iterable[FilePath], *, hidden: bool = False) -> "Walk":
+def find_images(paths: Iterable[FilePath]) -> "Walk":
     """Walk files and folders, folders with all that is in them, sorted by name.
 
     What is named is always found, whatever its name, and as often as it is named. In folders
     pictures are known by their extensions, and links are followed, but each folder is walked
-    once, by whichever way comes first. ``hidden`` takes hidden files and folders in.
+    once, by whichever way comes first. What is hidden in them is passed over.
     """
-    return Walk(paths, hidden=hidden)
+    return Walk(paths)
 
 
 class Walk:
@@ -48,9 +48,8 @@ class Walk:
     It holds the names of one folder per level, however large the tree is.
     """
 
-    def __init__(self, paths: Iterable[FilePath], *, hidden: bool) -> None:
+    def __init__(self, paths: Iterable[FilePath]) -> None:
         self.skipped: Counter[str] = Counter()
-        self._hidden = hidden
         self._seen: set[tuple[int, int]] = set()  # folders, by device and inode
         self._found = self._walk(paths)
 
@@ -112,7 +111,7 @@ class Walk:
         name = entry.name.lower()
         if name.startswith(b"._"):
             return APPLE_DOUBLE
-        if name.startswith(b".") and not self._hidden:
+        if name.startswith(b"."):
             return HIDDEN
         if _is_folder(entry):
             return PHOTO_LIBRARY if name.endswith(_LIBRARIES) else ""

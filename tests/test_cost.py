@@ -86,7 +86,6 @@ def test_flops_of_a_lit() -> None:
     lit, large = config_of("lit"), config_of("large")
     assert isinstance(lit, LiTConfig)
     assert cost.text_flops(lit) / 1e9 == pytest.approx(13.3, abs=0.05)
-    assert cost.text_flops(lit, 7) < cost.text_flops(lit) / 10
     added = cost.image_flops(lit, 256) - cost.image_flops(large, 256)
     keys_and_values, query, linear = 4 * 256 * 1024**2, 4 * 256 * 1024, 2 * 1024**2
     assert added == keys_and_values + query + linear + 2 * 1024 * 768
