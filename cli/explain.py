@@ -8,22 +8,19 @@ from typing import Any
 import typer
 
 from mlx_aimv2.errors import Aimv2Error
+from mlx_aimv2.paths import DISK_ACCESS_HINT
 
 FAILED, USAGE, SOME_FAILED, INTERRUPTED = 1, 2, 3, 130
 
 _DEBUG_HINT = "run again with --debug to see where it happened"
 _MEMORY_HINT = "try a smaller batch, or a smaller or quantised checkpoint"
-_DISK_ACCESS_HINT = (
-    "on a Mac, allow your terminal in System Settings → Privacy & Security → Full Disk Access, "
-    "then open a new window of it"
-)
 # How MLX's backends say it: Metal's two ways, and CUDA's.
 _OUT_OF_MEMORY = re.compile("insufficient memory|maximum allowed buffer size|out of memory", re.I)
 _SYSTEM_HINTS = {
     errno.ENOSPC: "make room on the disk, then run the command again",
     errno.EDQUOT: "your quota is used up: make room, then run the command again",
     errno.EACCES: "check who may read and write there: ls -ld",
-    errno.EPERM: _DISK_ACCESS_HINT,  # macOS says so of Pictures, Desktop and Documents
+    errno.EPERM: DISK_ACCESS_HINT,  # macOS says so of Pictures, Desktop and Documents
     errno.EROFS: "the disk is read-only: write somewhere else",
     errno.EMFILE: "allow more open files: ulimit -n 4096",
 }

@@ -89,8 +89,8 @@ FORMATS = (
 EXTENSIONS = frozenset(extension for format in FORMATS for extension in format.extensions)
 _MAGIC_BYTES = 16
 
-_PIXELS_HINT = "Leave it out."
-_ARRAY_HINT = "Give uint8 from 0 to 255 (array.astype('uint8')), or floats from 0 to 1."
+_PIXELS_HINT = "leave it out"
+_ARRAY_HINT = "give uint8 from 0 to 255 (array.astype('uint8')), or floats from 0 to 1"
 
 _TRANSPOSES = {  # by EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -139,7 +139,7 @@ def open_rgb(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Imag
         return _decode(_array_to_image(source, name), name, max_pixels)
     if not isinstance(source, str | bytes | os.PathLike):
         raise ImageError(
-            f"{name} is not a picture", hint="Give a path, a PIL image or a NumPy array (H, W, 3)."
+            f"{name} is not a picture", hint="give a path, a PIL image or a NumPy array (H, W, 3)"
         )
     with open_file(source) as file:
         image = _decode(_read_header(file, name), name, max_pixels)
@@ -164,7 +164,7 @@ def _read_header(file: IO[bytes], name: str) -> Image.Image:
     if failure:
         raise failure
     known = ", ".join(format.name for format in FORMATS)
-    raise ImageError(f"{name} is not a picture in a known format", hint=f"Known are {known}.")
+    raise ImageError(f"{name} is not a picture in a known format", hint=f"known are {known}")
 
 
 def _decode(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
@@ -174,7 +174,7 @@ def _decode(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
     if width * height > max_pixels:
         raise ImageError(
             f"{name} has {width}×{height} pixels, over the limit of {max_pixels:,}",
-            hint="Shrink it, or raise the limit: --max-pixels, or max_pixels= in Python.",
+            hint="shrink it, or raise the limit: --max-pixels, or max_pixels= in Python",
         )
     try:
         return _to_rgb(_upright(image), name)
@@ -190,14 +190,14 @@ def _undecodable(name: str, format: str, error: Exception) -> ImageError:
         return unreadable(name, error)
     reason = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, MemoryError):
-        return ImageError(f"{name} needs more memory than there is", hint="Shrink the picture.")
+        return ImageError(f"{name} needs more memory than there is", hint="shrink the picture")
     if isinstance(error, Image.DecompressionBombError):
-        hint = "Shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS in Python."
+        hint = "shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS in Python"
         return ImageError(f"{name} has more pixels than Pillow allows ({reason})", hint=hint)
     if "truncated" in reason.lower():
-        hint = "Copy or download the file again."
+        hint = "copy or download the file again"
         return ImageError(f"{name} is truncated ({format}: {reason})", hint=hint)
-    return ImageError(f"{name} is damaged ({format}: {reason})", hint="Does a viewer open it?")
+    return ImageError(f"{name} is damaged ({format}: {reason})", hint="does a viewer open it?")
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -246,7 +246,7 @@ def _stretch(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
     """(H, W) -> (H, W): the lowest finite value becomes 0 and the highest 255."""
     finite = np.isfinite(values)
     if not finite.any():
-        raise ImageError(f"{name} has no finite value", hint="Look at how it was written.")
+        raise ImageError(f"{name} has no finite value", hint="look at how it was written")
     first = values.flat[finite.argmax()]
     low = float(values.min(where=finite, initial=first))
     high = float(values.max(where=finite, initial=first))
@@ -264,7 +264,7 @@ def _array_to_image(array: NDArray[Any], name: str) -> Image.Image:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim != 2 and (array.ndim != 3 or array.shape[2] not in {3, 4}):
-        raise ImageError(f"{name} is not a picture", hint="Give (H, W), (H, W, 3) or (H, W, 4).")
+        raise ImageError(f"{name} is not a picture", hint="give (H, W), (H, W, 3) or (H, W, 4)")
     if array.dtype == np.bool_:
         array = array * np.uint8(255)
     elif array.dtype == np.uint16:
@@ -319,7 +319,7 @@ def read_preset(folder: Path, name: str) -> Preset:
     Errors: UsageError for another name, CheckpointError for a file that makes no sense.
     """
     if name not in PRESETS:
-        raise UsageError(f"There is no preset {name}", hint=f"Presets: {', '.join(PRESETS)}.")
+        raise UsageError(f"there is no preset {name}", hint=f"one of: {', '.join(PRESETS)}")
     preset = PRESETS[name]
     file = folder / PREPROCESSOR_FILE
     if name != "hub" or not file.is_file():
@@ -332,7 +332,7 @@ def read_preset(folder: Path, name: str) -> Preset:
             raise ValueError("image_std must be positive")
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            f"{describe(file)} cannot be used: {error}", hint="Fetch it again, or remove it."
+            f"{describe(file)} cannot be used: {error}", hint="fetch it again, or remove it"
         ) from error
     return replace(preset, mean=mean, std=std)
 

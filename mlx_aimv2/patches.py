@@ -32,7 +32,7 @@ def grid_of(
     if not MIN_PATCHES <= max_patches <= MAX_PATCHES:
         raise UsageError(
             f"max_patches is {max_patches}, and must be from {MIN_PATCHES} to {MAX_PATCHES}",
-            hint=f"Leave it out for {MAX_PATCHES}; 256 is as much as a 224 px picture has.",
+            hint=f"leave it out for {MAX_PATCHES}; 256 is as much as a 224 px picture has",
         )
     rows, columns = height_px // patch_size, width_px // patch_size
     if MIN_PATCHES <= rows * columns <= max_patches:

@@ -14,31 +14,31 @@ FilePath = str | bytes | os.PathLike[str]
 
 # What a path leads to that is no file: what it is, and what to do instead.
 _KINDS = (
-    (stat.S_ISDIR, "a folder, not a picture", "Name pictures in it, or: aimv2 embed FOLDER"),
-    (stat.S_ISFIFO, "a named pipe, not a picture", "Name a file."),
-    (stat.S_ISSOCK, "a socket, not a picture", "Name a file."),
-    (stat.S_ISCHR, "a device, not a picture", "Name a file."),
-    (stat.S_ISBLK, "a device, not a picture", "Name a file."),
+    (stat.S_ISDIR, "a folder, not a picture", "name pictures in it, or: aimv2 embed FOLDER"),
+    (stat.S_ISFIFO, "a named pipe, not a picture", "name a file"),
+    (stat.S_ISSOCK, "a socket, not a picture", "name a file"),
+    (stat.S_ISCHR, "a device, not a picture", "name a file"),
+    (stat.S_ISBLK, "a device, not a picture", "name a file"),
 )
 
-_MORE_FILES = "Close other programs, or allow more open files: ulimit -n 4096"
-_FULL_DISK_ACCESS = (
-    "On a Mac, allow your terminal in System Settings → Privacy & Security → Full Disk Access, "
-    "then open a new window of it."
+_MORE_FILES_HINT = "close other programs, or allow more open files: ulimit -n 4096"
+DISK_ACCESS_HINT = (
+    "on a Mac, allow your terminal in System Settings → Privacy & Security → Full Disk Access, "
+    "then open a new window of it"
 )
 # What the system says of a path: the reason in plain words, and what to do about it.
 _REASONS = {
-    errno.ENOENT: ("does not exist", "Check its name and the folder you are in."),
-    errno.ENOTDIR: ("is not there: a part of its path is a file", "Check the path."),
-    errno.ELOOP: ("is a link that leads back to itself", "Remove the link, or name its target."),
-    errno.ENAMETOOLONG: ("has too long a name", "Shorten the path."),
-    errno.ENXIO: ("is a socket or a device, not a picture", "Name a file."),
-    errno.EOPNOTSUPP: ("is a socket, not a picture", "Name a file."),  # macOS
-    errno.EACCES: ("may not be read (permission denied)", "Allow it: chmod u+r FILE"),
-    errno.EPERM: ("may not be read (operation not permitted)", _FULL_DISK_ACCESS),
-    errno.EMFILE: ("cannot be opened: too many open files", _MORE_FILES),
-    errno.ENFILE: ("cannot be opened: too many open files on this system", _MORE_FILES),
-    errno.EIO: ("cannot be read: the disk or the network failed", "Try to copy the file."),
+    errno.ENOENT: ("does not exist", "check its name and the folder you are in"),
+    errno.ENOTDIR: ("is not there: a part of its path is a file", "check the path"),
+    errno.ELOOP: ("is a link that leads back to itself", "remove the link, or name its target"),
+    errno.ENAMETOOLONG: ("has too long a name", "shorten the path"),
+    errno.ENXIO: ("is a socket or a device, not a picture", "name a file"),
+    errno.EOPNOTSUPP: ("is a socket, not a picture", "name a file"),  # macOS
+    errno.EACCES: ("may not be read (permission denied)", "allow it: chmod u+r FILE"),
+    errno.EPERM: ("may not be read (operation not permitted)", DISK_ACCESS_HINT),
+    errno.EMFILE: ("cannot be opened: too many open files", _MORE_FILES_HINT),
+    errno.ENFILE: ("cannot be opened: too many open files on this system", _MORE_FILES_HINT),
+    errno.EIO: ("cannot be read: the disk or the network failed", "try to copy the file"),
 }
 
 
@@ -54,14 +54,14 @@ def printable(path: FilePath) -> str:
 
 def unreadable(path: FilePath, error: OSError) -> ImageError:
     """The error to raise for a path the system would not open, list or read."""
-    unknown = (f"cannot be read: {error.strerror}", "Look whether another program reads it.")
+    unknown = (f"cannot be read: {error.strerror}", "look whether another program reads it")
     reason, hint = _REASONS.get(error.errno or 0, unknown)
     if error.errno == errno.ENOENT:
         link = Path(os.fsdecode(path))
         if link.is_symlink():
             reason = f"is a link to {printable(link.readlink())}, which does not exist"
         elif re.match("[a-z]+://", os.fsdecode(path)):
-            hint = "Addresses are not fetched: download the picture first."
+            hint = "addresses are not fetched: download the picture first"
     return ImageError(f"{printable(path)} {reason}", hint=hint)
 
 
@@ -75,7 +75,7 @@ def open_file(path: FilePath) -> IO[bytes]:
     except OSError as error:
         raise unreadable(path, error) from error
     except ValueError as error:  # a NUL inside, or half of a surrogate pair
-        hint = "Give a path, not what a file holds."
+        hint = "give a path, not what a file holds"
         raise ImageError(f"{printable(path)} is no file name", hint=hint) from error
 
 
@@ -88,6 +88,6 @@ def _open_regular(path: str, flags: int) -> int:
             raise ImageError(f"{printable(path)} is {kind}", hint=hint)
     if not status.st_size:
         os.close(descriptor)
-        raise ImageError(f"{printable(path)} is empty", hint="Copy or download the file again.")
+        raise ImageError(f"{printable(path)} is empty", hint="copy or download the file again")
     os.set_blocking(descriptor, True)
     return descriptor

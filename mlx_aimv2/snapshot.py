@@ -36,7 +36,7 @@ from .files import (
 _COMMIT = re.compile("[0-9a-f]{40}")
 _OTHER_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".msgpack", ".npz", ".h5")
 
-_MORE_ROOM = "make room, or set HF_HUB_CACHE to a folder on another disk"
+_MORE_ROOM_HINT = "make room, or set HF_HUB_CACHE to a folder on another disk"
 # The Hub's X-Error-Code → message and hint.
 _NO_FILE, _NO_REPOSITORY = "EntryNotFound", "RepoNotFound"
 _REFUSALS = {
@@ -230,7 +230,7 @@ def _check_room(size_bytes: int) -> None:
         raise HubError(
             f"the weights take {size_bytes / 1e9:.2f} GB, and {folder} has room for "
             f"{free_bytes / 1e9:.2f} GB",
-            hint=_MORE_ROOM,
+            hint=_MORE_ROOM_HINT,
         )
 
 
@@ -270,7 +270,7 @@ def _explain(error: Exception, repo_id: str, revision: str) -> HubError:
         message = f"{constants.ENDPOINT} answered {status} for {repo_id}"
         hint = "try again later"
     elif number in (errno.ENOSPC, errno.EDQUOT):
-        message, hint = f"no room left in {cache_folder()} for {repo_id}", _MORE_ROOM
+        message, hint = f"no room left in {cache_folder()} for {repo_id}", _MORE_ROOM_HINT
     elif number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
         message = f"{cache_folder()} cannot be written: {os.strerror(number)}"
         hint = "set HF_HUB_CACHE to a folder of your own"
