@@ -30,6 +30,7 @@ from .options import (
     confirm_download,
     path,
 )
+from .output import STDIN
 
 if TYPE_CHECKING:
     from mlx_aimv2.model import Model
@@ -43,7 +44,6 @@ aimv2 classify photos --labels-from labels.txt --templates ensemble --top 1
 aimv2 classify drawing.png --model demo --labels "sun,boat" --json
 """
 
-STDIN = "-"
 _TEXT_HINT = "labels need a checkpoint with a text tower: --model lit"
 
 Score = Callable[["Floats"], "Floats"]  # an image's unit vector -> one number a label

@@ -19,10 +19,11 @@ from mlx_aimv2.plan import ImageOptions
 from mlx_aimv2.table import Entry, Floats, Kind
 from mlx_aimv2.walk import Walk, find_images
 
+from .output import STDIN
+
 if TYPE_CHECKING:
     from mlx_aimv2.model import Model
 
-STDIN = "-"
 _TEXT_CHUNK = 256
 _BLOCK_BYTES = 1 << 16
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
