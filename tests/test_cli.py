@@ -18,6 +18,7 @@ import typer
 
 from mlx_aimv2.cli import app, output
 from mlx_aimv2.errors import Aimv2Warning, CheckpointError, ImageError, UsageError
+from mlx_aimv2.names import escape, unescape
 from tests.commands import AIMV2, run, start
 
 HEAVY = ("mlx", "PIL", "numpy", "huggingface_hub", "tokenizers", "safetensors", "rich", "pydantic")
@@ -342,7 +343,7 @@ def test_no_name_breaks_an_output_stream(fake, encoding):
     def speak():
         output.line(name)
         output.say(name)
-        output.record({"path": name})
+        output.record({"path": escape(name), "detail": name})
         output.skipped(ImageError(f"{name} is empty"))
         raise CheckpointError(name)
 
@@ -352,7 +353,8 @@ def test_no_name_breaks_an_output_stream(fake, encoding):
     assert rb"\udcff.jpg" in outcome.stdout
     assert outcome.stderr.count(rb"\udcff.jpg") == 3
     record = outcome.stdout.splitlines()[1].decode(encoding)
-    assert os.fsencode(json.loads(record)["path"]) == os.fsencode(name)
+    assert unescape(json.loads(record)["path"]) == name
+    assert json.loads(record)["detail"].encode().endswith(rb"\udcff.jpg")
 
 
 def test_an_ascii_terminal_as_a_process():

@@ -1,6 +1,7 @@
 """`aimv2 info` and `aimv2 models`: what they tell, from headers and tables alone."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from mlx_aimv2 import cost, hub
 from mlx_aimv2.checkpoints import CHECKPOINTS, find
 from mlx_aimv2.cli import info
+from mlx_aimv2.names import unescape
 from mlx_aimv2.weights import Weights
 from tests.commands import run
 from tests.makers import (
@@ -23,6 +25,7 @@ from tests.makers import (
     vision_config,
     write_checkpoint,
 )
+from tests.names import takes_any_bytes
 from tests.test_quantize import GROUP, IMAGE, WORDS
 from tests.test_quantize import write as write_quantised
 
@@ -105,6 +108,23 @@ def test_half_precision_and_the_licence_of_a_model_card(tmp_path):
     assert tell(str(folder))["licence"] == "mine"
     (folder / "README.md").write_text("license: mit\n")
     assert tell(str(folder))["licence"] is None
+
+
+def test_the_licence_of_the_demo(tmp_path, monkeypatch):
+    folder = write_checkpoint(tmp_path / "demo", random_vision(), vision_config())
+    monkeypatch.setattr(
+        hub, "resolve", lambda source, confirm: hub.Resolved("demo", folder, "demo")
+    )
+    assert tell("demo")["licence"] == "mit"
+
+
+def test_a_folder_whose_name_is_not_utf8(tmp_path):
+    if not takes_any_bytes(tmp_path):
+        pytest.skip("this file system takes only UTF-8")
+    path = tmp_path / os.fsdecode(b"caf\xe9")
+    facts = tell(str(write_checkpoint(path, random_vision(), vision_config())))
+    assert facts["name"] == "caf\\udce9"
+    assert unescape(facts["folder"]) == unescape(facts["source"]) == str(path)
 
 
 def test_a_quantised_one(tmp_path):

@@ -1,5 +1,6 @@
 """Runs that are stopped, killed or in each other's way, and what is left of them."""
 
+import errno
 import os
 import random
 import re
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlx_aimv2 import lock
 from mlx_aimv2.errors import OutputError, UsageError
 from mlx_aimv2.journal import Journal, open_journal, stamp
 from mlx_aimv2.table import Entry, Table
@@ -153,6 +155,20 @@ def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
     ):
         assert change in str(caught.value)
     assert "checkpoint" not in str(caught.value)
+
+
+def test_a_file_system_without_locks_still_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOTSUP, "no locks here")
+
+    monkeypatch.setattr(lock.fcntl, "flock", refuse)
+    target = tmp_path / "photos.npz"
+    with open_journal(target) as journal:
+        run(journal)
+        journal.publish("path", SETTINGS)
+    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_a_second_writer_is_told_who_is_writing(tmp_path: Path) -> None:
