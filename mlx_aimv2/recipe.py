@@ -70,7 +70,7 @@ class Conversion:
 
     @classmethod
     def of(cls, weights: Weights, recipe: Recipe) -> "Conversion":
-        """It, once all tensors are known to be there and the recipe to suit them.
+        """The conversion, once all tensors are known to be there and the recipe to suit them.
 
         Errors: UsageError for the recipe, CheckpointError for the tensors, by name.
         """
