@@ -104,7 +104,7 @@ def test_a_folder_to_a_file(lit: str, photos: Path) -> None:
     assert failed["path"] == "photos/bad.jpg"
     assert "truncated" in failed["reason"]
     assert metadata.pop("notes") == []
-    assert metadata == json.loads(json.dumps(loaded.metadata(plan.plan.ImageOptions())))
+    assert metadata == json.loads(json.dumps(loaded.metadata(plan.ImageOptions())))
     assert not outcome.out
     passed_over, skipped, *_, summary = outcome.err.splitlines()
     assert passed_over.startswith("passed over: ")
