@@ -57,6 +57,16 @@ PRESETS = {
 }
 
 
+# What preprocessor_config.json may say of the rest: bicubic, to 0..1, normalised.
+_MADE_HERE = {
+    "resample": 3,
+    "rescale_factor": 1 / 255,
+    "do_rescale": True,
+    "do_normalize": True,
+    "do_convert_rgb": True,
+}
+
+
 @dataclass(frozen=True)
 class Format:
     """A file format: its first bytes, Pillow's reader for it, and its file names."""
@@ -314,9 +324,10 @@ def _margin(excess_px: int, preset: Preset) -> int:
 
 
 def read_preset(folder: Path, name: str) -> Preset:
-    """The preset of that name; ``hub`` takes mean and deviation from the checkpoint's own file.
+    """The preset of that name; ``hub`` takes its numbers from the checkpoint's own file.
 
-    Errors: UsageError for another name, CheckpointError for a file that makes no sense.
+    Errors: UsageError for another name, CheckpointError for a file that makes no sense or asks
+    for pixels that are not made here.
     """
     if name not in PRESETS:
         raise UsageError(f"there is no preset {name}", hint=f"one of: {', '.join(PRESETS)}")
@@ -330,11 +341,26 @@ def read_preset(folder: Path, name: str) -> Preset:
         std = _triple(config.get("image_std", preset.std))
         if min(std) <= 0:
             raise ValueError("image_std must be positive")
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        crop_fraction = _crop_fraction(config, preset)
+        for key, made in _MADE_HERE.items():
+            if config.get(key, made) != made:
+                raise ValueError(f"{key} is {config[key]!r}, and only {made!r} is made here")
+    except (OSError, ValueError, TypeError, AttributeError, ArithmeticError, LookupError) as error:
         raise CheckpointError(
             f"{describe(file)} cannot be used: {error}", hint="fetch it again, or remove it"
         ) from error
-    return replace(preset, mean=mean, std=std)
+    return replace(preset, mean=mean, std=std, crop_fraction=crop_fraction)
+
+
+def _crop_fraction(config: dict[str, Any], preset: Preset) -> float:
+    # A file may resize to 256 and crop 224; the sides themselves follow the checkpoint's.
+    size, crop = config.get("size"), config.get("crop_size")
+    if not isinstance(size, dict) or not isinstance(crop, dict) or "shortest_edge" not in size:
+        return preset.crop_fraction
+    fraction = float(crop["height"]) / float(size["shortest_edge"])
+    if crop["height"] != crop["width"] or not 0 < fraction <= 1:
+        raise ValueError(f"crop_size {crop} does not fit size {size}")
+    return fraction
 
 
 def _triple(values: Any) -> Triple:

@@ -488,6 +488,11 @@ class TestPreset:
         assert (preset.name, preset.mean, preset.std) == ("hub", (0.5, 0.25, 0.125), HUB.std)
         assert image.read_preset(tmp_path, "ml-aim") == ML_AIM
 
+    def test_a_crop_of_its_own(self, tmp_path: Path) -> None:
+        config = {"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}}
+        (tmp_path / "preprocessor_config.json").write_text(json.dumps(config | {"resample": 3}))
+        assert image.read_preset(tmp_path, "hub").crop_fraction == 0.875
+
     @pytest.mark.parametrize(
         "text",
         [
@@ -499,6 +504,12 @@ class TestPreset:
             '{"image_std": [0.5, 0.5, 0]}',
             '{"image_std": [0.5, 0.5, Infinity]}',
             '{"image_mean": [0.5, 0.5, null]}',
+            '{"resample": 2}',
+            '{"do_normalize": false}',
+            '{"rescale_factor": 0.00784}',
+            '{"size": {"shortest_edge": 224}, "crop_size": {"height": 256, "width": 256}}',
+            '{"size": {"shortest_edge": 0}, "crop_size": {"height": 224, "width": 224}}',
+            '{"size": {"shortest_edge": 256}, "crop_size": {"height": 224}}',
         ],
     )
     def test_nonsense_is_refused(self, text: str, tmp_path: Path) -> None:
