@@ -140,9 +140,9 @@ def _confirm_upload(yes: bool) -> "Callable[[Upload], bool]":
 
 def _hide_upload_bars() -> None:
     # Those of downloads know a terminal; these are drawn into log files too.
-    import huggingface_hub  # noqa: PLC0415
+    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]  # noqa: PLC0415
 
-    huggingface_hub.utils.disable_progress_bars()  # type: ignore[attr-defined]
+    disable_progress_bars()
 
 
 def _summarise(converted: "Converted") -> None:

@@ -24,9 +24,13 @@ def check_upload(repo_id: str) -> None:
 
     Errors: HubError for a malformed name, no login, or HF_HUB_OFFLINE.
     """
+    # By name: these two are no attributes of the package before something else imports them.
+    from huggingface_hub.errors import HFValidationError  # noqa: PLC0415
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # noqa: PLC0415
+
     try:
-        huggingface_hub.utils.validate_repo_id(repo_id)  # type: ignore[attr-defined]
-    except huggingface_hub.errors.HFValidationError as error:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
         raise HubError(str(error), hint=_ID_HINT) from error
     if "/" not in repo_id:
         raise HubError(f"{repo_id} names no owner", hint=_ID_HINT)

@@ -149,6 +149,15 @@ def test_an_upload_is_asked_for_first(tmp_path, monkeypatch):
 # In processes of their own
 
 
+@pytest.mark.parametrize(("repo_id", "reason"), [("mine", "names no owner"), ("a b/c", "a b/c")])
+def test_an_upload_to_nowhere_is_refused_first(source, repo_id, reason):
+    done = start("convert", "--hf-path", source, "--upload-repo", repo_id, "--yes")
+    assert done.returncode == 1
+    assert reason in done.stderr.decode()
+    assert b"hint: a repository to upload to is OWNER/NAME" in done.stderr
+    assert not Path("mlx_model").exists()
+
+
 def test_names_that_are_not_utf8_and_the_door_at_the_top(source, tmp_path):
     name = b"caf\xe9"
     (tmp_path / os.fsdecode(b"from " + name)).symlink_to(source)
