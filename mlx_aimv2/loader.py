@@ -8,7 +8,7 @@ from typing import cast
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
-from . import blas, quantize
+from . import blas, jit, quantize
 from .config import Config, LiTConfig, complete_config
 from .errors import CheckpointError, UsageError
 from .lit import LiT, Tower
@@ -51,6 +51,7 @@ def load_checkpoint(
     if tower not in (None, "image", "text"):
         raise UsageError(f"unknown tower {tower!r}", hint="image, text, or leave it out for both")
     blas.warn_once()
+    jit.protect()
     weights = read_weights(folder)
     config = complete_config(weights.logical_shapes(), weights.config)
     network = build(config, tower)

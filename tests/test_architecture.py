@@ -21,6 +21,7 @@ LAYERS: dict[str, set[str]] = {
         "errors",
         "files",
         "image",
+        "jit",
         "lines",
         "lock",
         "names",
