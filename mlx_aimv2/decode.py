@@ -96,7 +96,7 @@ class _Prefetch:
 
         buffer = dx.buffer_from_vector([{"offset": offset} for offset in range(len(chunk))])
         self._stream = buffer.key_transform("offset", transform, "pixels").ordered_prefetch(
-            max(ahead, threads), threads
+            min(max(ahead, threads), len(chunk)), min(threads, len(chunk))
         )
         _live.add(self)
 

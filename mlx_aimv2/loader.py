@@ -19,6 +19,7 @@ DTYPES = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
 _UNPACKED_NOTE = (
     "{bits}-bit weights are unpacked on the CPU, where quantised products are slower than dense"
 )
+_MAX_GRID_SIDE = 128  # of patches: 16,384 an image, four times what any checkpoint was made for
 _WITHOUT_FAST_BFLOAT16 = ("applegpu_g13", "applegpu_g14")  # M1 and M2 emulate it
 
 
@@ -162,6 +163,12 @@ def _resample(network: VisionEncoder | LiT, side_px: int) -> tuple[str, ...]:
     published = encoder.config.image_size
     if side_px == published:
         return ()
+    largest_px = _MAX_GRID_SIDE * encoder.config.patch_size
+    if side_px > largest_px:
+        raise UsageError(
+            f"a side of {side_px} px is too large: at most {largest_px}",
+            hint="tile the images, or load native, which takes large images as they are",
+        )
     encoder.resample_positions(side_px)
     mx.eval(encoder.preprocessor.pos_embed)
     if isinstance(network, LiT):

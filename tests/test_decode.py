@@ -45,6 +45,10 @@ def test_several_threads_decode_at_once():
     assert len(list(decode(range(6), meet, threads=3))) == 6
 
 
+def test_more_threads_than_images_are_not_started():
+    assert len(list(decode(range(5), fit, threads=10**12, ahead=10**12))) == 5
+
+
 def test_a_slow_consumer_is_not_run_away_from():
     started = []
 

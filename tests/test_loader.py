@@ -210,6 +210,11 @@ def test_another_side_for_lit(lit_folder: Path) -> None:
         assert np.linalg.norm(embedding) == pytest.approx(1, abs=1e-5)
 
 
+def test_a_side_beyond_reason_is_refused(vision_folder: Path) -> None:
+    with pytest.raises(UsageError, match=f"at most {128 * PATCH}"):
+        load_checkpoint(vision_folder, side_px=10**9)
+
+
 def test_its_own_side_changes_nothing(vision_folder: Path) -> None:
     loaded = load_float32(vision_folder, side_px=SIDE)
     assert not loaded.notes
