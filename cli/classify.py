@@ -139,15 +139,23 @@ def classify(
 def read_labels(lists: list[str], file: str | None) -> list[str]:
     """Labels from lists with commas, then those of a file, each once.
 
-    Errors: UsageError for a file that cannot be read.
+    Errors: UsageError for a file that cannot be read, or a label that is not UTF-8.
     """
-    words = [word for text in lists for word in text.split(",")]
+    words = [word for text in lists for word in _decode(text).split(",")]
     if file is not None:
         words += _read_lines(file)
     given = [clean for word in words if (clean := " ".join(word.split()))]
     if repeated := [word for word, count in Counter(given).items() if count > 1]:
         output.note(f"labels that are there twice count once: {', '.join(repeated)}")
     return list(dict.fromkeys(given))
+
+
+def _decode(text: str) -> str:
+    """What was typed, in UTF-8 whatever the locale is."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode()
+    except UnicodeError as error:
+        raise UsageError(f"not UTF-8: --labels {text!a}", hint="write it in UTF-8") from error
 
 
 def _read_lines(file: str) -> list[str]:

@@ -7,12 +7,13 @@ from typing import Any
 
 import typer
 
-from mlx_aimv2.errors import Aimv2Error
+from mlx_aimv2.errors import Aimv2Error, CheckpointError
 from mlx_aimv2.paths import DISK_ACCESS_HINT
 
 FAILED, USAGE, SOME_FAILED, INTERRUPTED = 1, 2, 3, 130
 
 _DEBUG_HINT = "run again with --debug to see where it happened"
+_CHECKPOINT_HINT = "fetch the checkpoint again, or use another: aimv2 models"
 _MEMORY_HINT = "try a smaller batch, or a smaller or quantised checkpoint"
 # How MLX's backends say it: Metal's two ways, and CUDA's.
 _OUT_OF_MEMORY = re.compile("insufficient memory|maximum allowed buffer size|out of memory", re.I)
@@ -32,7 +33,7 @@ def explain(error: BaseException) -> Explanation:
     """Message, hint and exit code."""
     match error:
         case Aimv2Error():
-            explanation = str(error), error.hint or _cause_hint(error), error.exit_code
+            explanation = str(error), _hint(error), error.exit_code
         case typer.TyperException():
             explanation = _explain_usage(error)
         case typer.Abort():
@@ -66,9 +67,12 @@ def _explain_usage(error: typer.TyperException) -> Explanation:
     return message, f"{command} --help", error.exit_code
 
 
-def _cause_hint(error: BaseException) -> str:
+def _hint(error: Aimv2Error) -> str:
+    """Its own, or that of the system's error behind it, or what helps with its kind."""
     cause = error.__cause__
-    return _SYSTEM_HINTS.get(cause.errno or 0, "") if isinstance(cause, OSError) else ""
+    of_cause = _SYSTEM_HINTS.get(cause.errno or 0, "") if isinstance(cause, OSError) else ""
+    of_kind = _CHECKPOINT_HINT if isinstance(error, CheckpointError) else ""
+    return error.hint or of_cause or of_kind
 
 
 def _name(filename: object) -> str:

@@ -98,7 +98,8 @@ def to_file(
             summary = journal.publish(source.kind, source.settings(model))
         except KeyboardInterrupt:
             journal.commit()
-            output.say(f"{journal.done} done and kept: go on with the same command and --resume")
+            kept = f"{journal.done} done and kept: go on with the same command and --resume"
+            output.say(kept if journal.done else "nothing was done yet")
             raise
     return tally.report(summary.width, summary.count - tally.done, str(target))
 

@@ -62,6 +62,8 @@ def unreadable(path: FilePath, error: OSError) -> ImageError:
             reason = f"is a link to {printable(link.readlink())}, which does not exist"
         elif re.match("[a-z]+://", os.fsdecode(path)):
             hint = "addresses are not fetched: download the picture first"
+        elif os.fsencode(path).endswith(b"\r"):
+            hint = "the list has Windows line ends: take them out with tr -d '\\r'"
     return ImageError(f"{printable(path)} {reason}", hint=hint)
 
 
@@ -75,7 +77,7 @@ def open_file(path: FilePath) -> IO[bytes]:
     except OSError as error:
         raise unreadable(path, error) from error
     except ValueError as error:  # a NUL inside, or half of a surrogate pair
-        hint = "give a path, not what a file holds"
+        hint = "give a path, not what a file holds; a list with NULs needs --null"
         raise ImageError(f"{printable(path)} is no file name", hint=hint) from error
 
 

@@ -31,6 +31,7 @@ DTYPE_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 _FLOATS = {"F32": 4, "F16": 2, "BF16": 2}  # MLX reads no F64
 _DTYPE_BYTES = _FLOATS | {"U32": 4}
 _WRITTEN = {mx.float32: "F32", mx.float16: "F16", mx.bfloat16: "BF16", mx.uint32: "U32"}
+_PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 _METADATA = {"format": "mlx"}
 
 
@@ -193,9 +194,11 @@ def weight_files(folder: Path) -> list[Path]:
     if len(others) == 1:
         return others
     found = ", ".join(path.name for path in others) or "none"
+    hint = "give a folder with config.json and model.safetensors, or a name: aimv2 models"
+    if pickled := sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLED):
+        hint = f"{pickled[0]} is not read, as unpickling can run code: convert it to safetensors"
     raise CheckpointError(
-        f"{folder} has no {SINGLE_FILE} (safetensors files there: {found})",
-        hint="give a folder with config.json and model.safetensors, or a name: aimv2 models",
+        f"{folder} has no {SINGLE_FILE} (safetensors files there: {found})", hint=hint
     )
 
 

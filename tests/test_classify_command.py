@@ -7,6 +7,7 @@ import pytest
 
 import mlx_aimv2 as aimv2
 from mlx_aimv2.cli import classify
+from mlx_aimv2.errors import UsageError
 from mlx_aimv2.model import Model
 from mlx_aimv2.plan import ImageOptions
 from tests.commands import run
@@ -153,6 +154,13 @@ def test_labels_are_cleaned_and_taken_once():
     assert classify.read_labels([" cat , beach ", "cat,,red\t boat,"], None) == [
         "cat", "beach", "red boat",
     ]  # fmt: skip
+
+
+def test_labels_are_utf8_whatever_the_locale_is():
+    typed = ["\udcc3\udca7a va, b"]  # as Python has it where the locale is not UTF-8
+    assert classify.read_labels(typed, None) == ["ça va", "b"]
+    with pytest.raises(UsageError, match="not UTF-8"):
+        classify.read_labels(["\udce7a va"], None)
 
 
 def test_repeated_labels_are_noted(lit, album):

@@ -190,7 +190,9 @@ def test_debug_shows_the_traceback(fake, arguments):
     outcome = run(*arguments)
     assert outcome.code == 1
     assert "Traceback" in outcome.err
-    assert outcome.err.endswith("error: torn\n")
+    message, hint = outcome.err.splitlines()[-2:]
+    assert message == "error: torn"
+    assert hint.startswith("hint: fetch the checkpoint again")
 
 
 def test_options_do_not_outlive_a_run(fake):

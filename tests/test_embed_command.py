@@ -17,7 +17,7 @@ import pytest
 
 import mlx_aimv2 as aimv2
 from mlx_aimv2 import image, model, plan
-from mlx_aimv2.cli import embed, sources
+from mlx_aimv2.cli import embed, runs, sources
 from mlx_aimv2.names import unescape
 from tests import pictures
 from tests.commands import AIMV2, Outcome, run
@@ -160,6 +160,13 @@ def test_a_list_on_stdin(lit: str, photos: Path) -> None:
     outcome = run("embed", "photos/a.jpg", "-", "-0", "-m", lit, "-o", "y.npz", stdin=named)
     assert outcome.code == 0, said(outcome)
     assert read("y.npz")[1] == ["photos/a.jpg", "photos/e\n.jpg", "photos/c/d.jpg"]
+
+
+@pytest.mark.parametrize(("listed", "hint"), [(b"a.jpg\r\n", "tr -d"), (b"a\0b\0", "--null")])
+def test_a_list_of_another_kind_is_told(lit: str, listed: bytes, hint: str) -> None:
+    outcome = run("embed", "-", "-m", lit, "-o", "x.npz", stdin=listed)
+    assert outcome.code == 1
+    assert hint in outcome.err
 
 
 def test_parts_of_a_stream_are_found_across_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -489,6 +496,19 @@ def test_a_stopped_run_goes_on_with_resume(sign: signal.Signals, lit: str, many:
     assert [paths, made_by] == others
     assert len(paths) == 59
     np.testing.assert_allclose(x, y, atol=BATCH_MATES, rtol=0)
+
+
+def test_nothing_is_said_to_be_kept_where_nothing_is(
+    lit: str, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "_embed_all", stop)
+    outcome = run("embed", "photos", "-m", lit, "-o", "x.npz")
+    assert outcome.code == 130
+    assert outcome.err.splitlines() == ["nothing was done yet", "error: stopped"]
+    assert listed() == ["photos"]
 
 
 def test_resume_without_anything_to_resume_starts(lit: str, photos: Path) -> None:

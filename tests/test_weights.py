@@ -153,6 +153,11 @@ def test_the_only_copy_under_another_name(folder: Path, name: str) -> None:
     load_checkpoint(folder)
 
 
+def test_pickled_weights_are_named_and_not_read(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    assert refusal(folder).hint.startswith("pytorch_model.bin is not read")
+
+
 def test_two_files_of_unknown_names(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "b.safetensors")
     (folder / "a.safetensors").write_bytes(b"")
