@@ -23,6 +23,7 @@ _SYSTEM_HINTS = {
     errno.EACCES: "check who may read and write there: ls -ld",
     errno.EPERM: DISK_ACCESS_HINT,  # macOS says so of Pictures, Desktop and Documents
     errno.EROFS: "the disk is read-only: write somewhere else",
+    errno.ENAMETOOLONG: "choose a shorter name",
     errno.EMFILE: "allow more open files: ulimit -n 4096",
 }
 

@@ -1,6 +1,7 @@
 """Output files in their places: refused before any work, and whole or not there."""
 
 import os
+import shlex
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -38,9 +39,13 @@ def check_target(target: Path, *, overwrite: bool = False) -> None:
     Errors: as ``format_of``; OutputError.
     """
     parts = format_of(target).parts(target)
-    if not target.parent.is_dir():
+    folder = target.parent
+    if not folder.is_dir():
+        if file := next((part for part in (folder, *folder.parents) if part.is_file()), None):
+            raise OutputError(f"{file} is a file, not a folder", hint="choose another folder")
         raise OutputError(
-            f"there is no folder {target.parent}", hint=f"make it first: mkdir -p {target.parent}"
+            f"there is no folder {folder}",
+            hint=f"make it first: mkdir -p {shlex.quote(str(folder))}",
         )
     for part in parts:
         if part.is_dir():

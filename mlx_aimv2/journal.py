@@ -301,9 +301,9 @@ def open_journal(target: Path, *, resume: bool = False, force: bool = False) -> 
     and neither option is given, or the target exists; as ``export.check_target``.
     """
     folder = target.with_name(f".{target.name}.partial")
-    if not folder.exists():
-        export.check_target(target, overwrite=force)
     with _storage_errors(target):
+        if not folder.exists():
+            export.check_target(target, overwrite=force)
         lock = take_lock(folder, str(target))
         if force and not resume:
             _clear(folder)

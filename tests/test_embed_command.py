@@ -387,6 +387,8 @@ def test_options_that_do_not_go_together(
         ("--texts-from nowhere.txt -o x.npz", "No such file"),
         ("photos -o there.npz", "there.npz exists already"),
         ("photos -o no/folder/x.npz", "there is no folder no/folder"),
+        ("photos -o there.npz/x.npz", "there.npz is a file, not a folder"),
+        (f"photos -o {'x' * 245}.npz", "choose a shorter name"),
         ("photos -o photos", "has no known extension"),
     ],
 )

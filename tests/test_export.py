@@ -273,6 +273,12 @@ def test_a_link_that_leads_nowhere_is_a_target_that_exists(tmp_path: Path) -> No
         export.check_target(tmp_path / "photos.npz")
 
 
+def test_a_folder_to_make_is_named_as_a_shell_takes_it(tmp_path: Path) -> None:
+    with pytest.raises(OutputError) as caught:
+        export.check_target(tmp_path / "my photos" / "x.npz")
+    assert caught.value.hint == f"make it first: mkdir -p '{tmp_path}/my photos'"
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "message"),
     [
