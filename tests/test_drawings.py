@@ -113,6 +113,9 @@ def test_kinds(kind: Kind) -> None:
         elif kind == "counted":
             assert different == 1
             assert 2 <= len(nouns) <= 5
+        elif kind == "grid":
+            assert different == len(nouns) == 4
+            assert plan(seed, kind=kind).place is None
         else:
             assert 2 <= different == len(nouns) <= 4
 
@@ -171,7 +174,7 @@ def test_training_draws_no_held_out_seed(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr("mlx_aimv2.training.examples.plan", record)
     for step in (0, 10**6):
-        make_batch(Recipe(2**20, 10**7, 3, 28, 14, 0, 4), step)
+        make_batch(Recipe(2**20, 10**7, 3, 28, 14), step)
     assert len(used) == 6
     assert all(0 <= seed < HELD_OUT for seed in used)
 
@@ -200,21 +203,12 @@ def test_patches_of_a_box() -> None:
 
 
 def test_a_batch_is_fixed_by_its_number() -> None:
-    recipe = Recipe(
-        seed=3,
-        steps=9,
-        batch_size=5,
-        side_px=56,
-        patch_size=14,
-        thinned_steps=2,
-        thinned_patches=7,
-    )
-    first, again, full = make_batch(recipe, 1), make_batch(recipe, 1), make_batch(recipe, 2)
+    recipe = Recipe(seed=3, steps=9, batch_size=5, side_px=56, patch_size=14)
+    first, again = make_batch(recipe, 1), make_batch(recipe, 1)
     assert first.texts == again.texts
     np.testing.assert_array_equal(first.pixels, again.pixels)
     np.testing.assert_array_equal(first.truth, again.truth)
-    assert first.kept.shape == (5, 7)
-    assert full.kept.tolist() == [list(range(16))] * 5
+    assert first.region_masks.shape[2] == 16
     assert first.truth.shape == (5 + len(first.region_rows), len(first.texts))
     assert first.truth[:5].any(axis=1).all()  # something is true of each picture
     assert first.region_masks.any(axis=2).all()

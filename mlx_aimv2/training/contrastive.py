@@ -8,7 +8,7 @@ known too: a picture's patches inside a box, pooled by the same head, are one mo
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import mlx.core as mx
 import mlx.optimizers as optim
@@ -17,7 +17,7 @@ from mlx import nn
 
 from ..errors import UsageError
 from ..image import PRESETS
-from ..layers import AttentionPoolingHead, grid_positions, patchify
+from ..layers import AttentionPoolingHead, grid_positions
 from ..lit import LiT, normalize
 from ..tokenizer import Tokenizer
 from .examples import Batch
@@ -47,7 +47,6 @@ def symmetric_loss(logits: mx.array, truth: mx.array) -> mx.array:
 def batch_loss(
     model: LiT,
     pixels: mx.array,
-    kept: mx.array,
     region_masks: mx.array,
     region_rows: mx.array,
     texts: list[mx.array],
@@ -58,17 +57,14 @@ def batch_loss(
 
     Shapes: as in ``Batch``; pixels normalised floats; texts are ids in groups (T', N) -> ().
     """
-    encoder = model.image_encoder
-    tokens = encoder.preprocessor.patchifier(patchify(pixels, encoder.config.patch_size))
-    tokens = tokens + encoder.preprocessor.pos_embed  # (B, N, D)
-    features = encoder.trunk(mx.take_along_axis(tokens, kept[..., None], axis=1))  # (B, K, D)
-    whole = mx.ones((len(kept), 1, kept.shape[1]), mx.bool_)
+    features = cast("mx.array", model.image_encoder(pixels))  # (B, N, D)
+    whole = mx.ones((*features.shape[:1], 1, features.shape[1]), mx.bool_)
     pooled = pool_masks(_head_of(model), features, mx.concatenate([whole, region_masks], axis=1))
     regions = pooled[:, 1:].reshape(-1, pooled.shape[-1])[region_rows]
     images = normalize(model.image_projector(mx.concatenate([pooled[:, 0], regions])))
     labels = mx.concatenate([model.encode_text(input_ids) for input_ids in texts])
     logits = model.logit_scale * (images @ labels.T)
-    split = len(kept)
+    split = len(pixels)
     return (
         symmetric_loss(logits[:split], truth[:split])
         + symmetric_loss(logits[split:], truth[split:])
@@ -115,7 +111,6 @@ def to_arrays(batch: Batch, tokenizer: Tokenizer) -> tuple[object, ...]:
     ]
     return (
         normalize_pixels(batch.pixels),
-        mx.array(batch.kept),
         mx.array(batch.region_masks),
         mx.array(batch.region_rows),
         texts,

@@ -2,6 +2,8 @@
 
 ``draw(seed)`` is one picture; the same seed gives the same scene at every size.
 Seeds below ``HELD_OUT`` are for training, the others for measuring and showing only.
+Kinds: one object, several of one noun, several different, none; and "grid" (for training only):
+four different on plain paper.
 """
 
 import math
@@ -17,10 +19,16 @@ from .pen import INK, PAPER, Pen, Pose, Rgb, mix
 from .places import PLACES, Ground
 
 Box = tuple[int, int, int, int]
-Kind = Literal["single", "counted", "several", "empty"]
+Kind = Literal["single", "counted", "several", "empty", "grid"]
 
 HELD_OUT = 1_000_000_000
-KINDS: dict[Kind, float] = {"single": 0.45, "counted": 0.15, "several": 0.36, "empty": 0.04}
+KINDS: dict[Kind, float] = {
+    "single": 0.45,
+    "counted": 0.15,
+    "several": 0.36,
+    "empty": 0.04,
+    "grid": 0.0,
+}
 _OVERSAMPLING = 2
 _CAPTIONS = 4
 
@@ -102,6 +110,8 @@ def plan(
     drawn: Kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
     kind = kind or drawn
     place = rng.choice(list(PLACES)) if kind == "empty" or rng.random() < 0.6 else None
+    if kind == "grid":
+        place = None
     nouns = _nouns(kind, rng)
     if noun is not None:
         nouns = [noun, *(other for other in nouns[1:] if kind == "counted" or other != noun)]
@@ -154,7 +164,7 @@ def _nouns(kind: Kind, rng: random.Random) -> list[str]:
         return [rng.choice(NOUNS)]
     if kind == "counted":
         return [rng.choice(NOUNS)] * rng.choice([2, 2, 3, 3, 4, 5])
-    return rng.sample(NOUNS, rng.choice([2, 2, 3, 3, 4]))
+    return rng.sample(NOUNS, 4 if kind == "grid" else rng.choice([2, 2, 3, 3, 4]))
 
 
 def _colour(noun: str, rng: random.Random) -> str:

@@ -32,6 +32,7 @@ _TRAINING_KINDS: dict[Kind, float] = {
     "several": 0.48,
     "empty": 0.04,
 }
+_LAST_GRIDS = 0.1
 _RESIZED_SHARE = 0.5
 _VISIBLE_SHARE = 0.5
 _AHEAD = 8
@@ -50,18 +51,17 @@ class View:
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures, the patches kept of each, the objects in them as regions, texts, and what is true.
+    """Pictures, the objects in them as regions, texts, and what is true.
 
-    A region is a set of the kept patches; ``region_rows`` are the rows of ``region_masks``,
-    counted through the batch, that hold one. Of R regions and B pictures ``truth`` says which of
+    A region is a set of patches; ``region_rows`` are the rows of ``region_masks``, counted
+    through the batch, that hold one. Of R regions and B pictures ``truth`` says which of
     the T texts are true: first the pictures' rows, then the regions'; ``generic`` (T,) which
     texts fit anything.
-    Shapes: pixels (B, S, S, 3) uint8; kept (B, K); region_masks (B, Q, K) bool; region_rows (R,);
+    Shapes: pixels (B, S, S, 3) uint8; region_masks (B, Q, N) bool; region_rows (R,);
     truth (B + R, T) bool.
     """
 
     pixels: NDArray[np.uint8]
-    kept: NDArray[np.int32]
     region_masks: NDArray[np.bool_]
     region_rows: NDArray[np.int32]
     texts: tuple[str, ...]
@@ -73,8 +73,9 @@ class Batch:
 class Recipe:
     """What every batch of a run has in common. Units: side_px and patch_size in pixels.
 
-    In the first ``thinned_steps`` only ``thinned_patches`` patches of each picture are kept,
-    chosen at random: the same pictures for half the work.
+    It begins with grids of large objects on plain paper, which teach shapes several times faster,
+    and ends with every kind: the share of grids falls from 1 to ``_LAST_GRIDS`` over the first
+    half of the steps.
     """
 
     seed: int
@@ -82,8 +83,6 @@ class Recipe:
     batch_size: int
     side_px: int
     patch_size: int
-    thinned_steps: int
-    thinned_patches: int
 
 
 def batches(recipe: Recipe) -> Iterator[Batch]:
@@ -105,23 +104,20 @@ def make_batch(recipe: Recipe, step: int) -> Batch:
     rng = random.Random(f"batch {recipe.seed} {step}")
     size = recipe.batch_size
     first = (recipe.seed * 100_003 + step) * size % HELD_OUT
-    seen = [_view(first + number, recipe.side_px, rng) for number in range(size)]
+    grids = max(_LAST_GRIDS, 1 - 2 * step / recipe.steps)
+    seen = [_view(first + number, recipe.side_px, grids, rng) for number in range(size)]
     views = [view for _, view in seen]
-    kept = _kept(recipe, step, rng)
-    masks = np.ones((size, REGIONS, kept.shape[1]), bool)
+    masks = np.ones((size, REGIONS, (recipe.side_px // recipe.patch_size) ** 2), bool)
     rows, regions = [], []
     for picture, view in enumerate(views):
         objects = list(zip(view.kinds, view.boxes, strict=True))
         for slot, (kind, box) in enumerate(rng.sample(objects, min(len(objects), REGIONS))):
-            inside = patches_of(box, recipe.side_px, recipe.patch_size)[kept[picture]]
-            if inside.any():
-                masks[picture, slot] = inside
-                rows.append(picture * REGIONS + slot)
-                regions.append(View((kind,), view.place))
+            masks[picture, slot] = patches_of(box, recipe.side_px, recipe.patch_size)
+            rows.append(picture * REGIONS + slot)
+            regions.append(View((kind,), view.place))
     captions = _captions(views, regions, rng)
     return Batch(
         pixels=np.stack([pixels for pixels, _ in seen]),
-        kept=kept,
         region_masks=masks,
         region_rows=np.array(rows, np.int32),
         texts=tuple(caption.text for caption in captions),
@@ -166,16 +162,13 @@ def _work(queue: "multiprocessing.Queue[Batch]", recipe: Recipe) -> None:
         queue.put(make_batch(recipe, step))
 
 
-def _kept(recipe: Recipe, step: int, rng: random.Random) -> NDArray[np.int32]:
-    patches = (recipe.side_px // recipe.patch_size) ** 2
-    count = recipe.thinned_patches if step < recipe.thinned_steps else patches
-    rows = [sorted(rng.sample(range(patches), count)) for _ in range(recipe.batch_size)]
-    return np.array(rows, np.int32)
-
-
-def _view(seed: int, side_px: int, rng: random.Random) -> tuple[NDArray[np.uint8], View]:
+def _view(
+    seed: int, side_px: int, grids: float, rng: random.Random
+) -> tuple[NDArray[np.uint8], View]:
     kind = rng.choices(list(_TRAINING_KINDS), list(_TRAINING_KINDS.values()))[0]
-    if rng.random() >= _RESIZED_SHARE:
+    if rng.random() < grids:
+        kind = "grid"
+    if kind == "grid" or rng.random() >= _RESIZED_SHARE:
         scene = plan(seed, kind=kind)
         image, boxes = paint(scene, side_px, side_px)
         return np.asarray(image), _seen(scene, boxes)
