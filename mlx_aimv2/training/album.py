@@ -22,7 +22,7 @@ def write_album(
 ) -> list[Path]:
     """Draw ``count`` held-out pictures into a new folder; returns their files, in order.
 
-    ``captions.json`` says what is in each (objects with colours and boxes, place, captions),
+    Files are named by what they show; ``captions.json`` says what is in each (objects with colours and boxes, place, captions),
     ``labels.txt`` has every noun on a line.
     Errors: FileExistsError if the folder exists.
     """
@@ -30,7 +30,9 @@ def write_album(
     files, entries = [], []
     for number in range(first, first + count):
         drawing = draw(HELD_OUT + number, side_px, height_px=height_px)
-        file = folder / f"drawing-{number:04}.{'png' if number % _PNG_EVERY == 0 else 'jpg'}"
+        shown = dict.fromkeys(noun.replace(" ", "_") for noun, _, _ in drawing.objects)
+        suffix = "png" if number % _PNG_EVERY == 0 else "jpg"
+        file = folder / f"{'-'.join([f'{number:04}', *shown])}.{suffix}"
         if file.suffix == ".png":
             drawing.image.save(file)
         else:
