@@ -22,8 +22,8 @@ def write_album(
 ) -> list[Path]:
     """Draw ``count`` held-out pictures into a new folder; returns their files, in order.
 
-    Files are named by what they show; ``captions.json`` says what is in each (objects with colours and boxes, place, captions),
-    ``labels.txt`` has every noun on a line.
+    Files are named by what they show; ``captions.json`` says what is in each (objects with
+    colours and boxes, place, captions), ``labels.txt`` has every noun on a line.
     Errors: FileExistsError if the folder exists.
     """
     folder.mkdir(parents=True)
