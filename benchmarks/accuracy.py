@@ -92,6 +92,8 @@ def demo_rows(folder: Path) -> Iterator[Row]:
         images, texts = evaluate.encoders_of(aimv2.load(source, dtype=dtype))
         cosine = evaluate.least_cosine(images, exact, number=200)
         yield "demo: smallest cosine of 200", "itself in float32", title, f"{cosine:.5f}"
+        if dtype != "float32":
+            continue  # half precision is slow on a CPU, and the cosine says it all
         accuracy = evaluate.measure(images, texts, number=500).single_top1
         yield "demo: zero-shot top-1", "held-out drawings", title, f"{accuracy:.1%}"
 
