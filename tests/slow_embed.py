@@ -12,7 +12,7 @@ if __name__ == "__main__":
 
     def add_slowly(*arguments: object) -> None:
         add(*arguments)
-        time.sleep(0.05)
+        time.sleep(0.2)  # long enough for what a busy machine does meanwhile
 
     Journal.add = add_slowly
     sys.exit(main())

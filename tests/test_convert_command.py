@@ -179,7 +179,7 @@ def wide(tmp_path, monkeypatch):
 def stop_while_writing(signal_number, folder, size_bytes):
     """Send a signal once so many bytes of the hidden folder are written; returns the exit."""
     command = [AIMV2, "convert", "--hf-path", "source", "--mlx-path", "target"]
-    for _ in range(5):
+    for _ in range(25):
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
             while process.poll() is None:
                 parts = folder.glob(".target.partial-*/*.safetensors")

@@ -86,7 +86,7 @@ def weights_of(loaded: Loaded) -> dict[str, mx.array]:
 
 
 def assert_same_weights(actual: Loaded, expected: Loaded) -> None:
-    assert actual.config == expected.config
+    assert actual.network.config == expected.network.config
     ours, theirs = weights_of(actual), weights_of(expected)
     assert ours.keys() == theirs.keys()
     for name, array in ours.items():
