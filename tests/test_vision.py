@@ -1,6 +1,6 @@
 """The vision encoder's properties: dtypes, padding, batch-mates, what it keeps, what it refuses."""
 
-from functools import gc
+import gc
 
 import mlx.core as mx
 import numpy as np
