@@ -1,10 +1,10 @@
 """The vision encoder's properties: dtypes, padding, batch-mates, what it keeps, what it refuses."""
 
 import gc
+from functools import partial
 
 import mlx.core as mx
 import numpy as np
-import partial
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
