@@ -77,7 +77,7 @@ def test_features_of_large(timm, tmp_path: Path) -> None:
     model = lively.fill(timm.create_model("aimv2_large_patch14_224", num_classes=0, depth=4))
     loaded = load_checkpoint(saved(model, tmp_path), dtype="float32")
     assert loaded.weights.layout == "timm"
-    assert loaded.config.num_attention_heads == 8
+    assert loaded.network.config.num_attention_heads == 8
     images, tensors = lively.pixels(1, 224, 224)
     features = model.forward_features(tensors)
     assert lively.difference(loaded.network(images), features) < FEATURES
