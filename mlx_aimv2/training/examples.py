@@ -7,6 +7,7 @@ import multiprocessing
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from queue import Full
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,7 @@ _LAST_GRIDS = 0.1
 _RESIZED_SHARE = 0.5
 _VISIBLE_SHARE = 0.5
 _AHEAD = 8
+_PATIENCE_S = 5.0
 _GENERIC = 4
 REGIONS = 4
 
@@ -159,7 +161,24 @@ def patches_of(box: Box, side_px: int, patch_size: int) -> NDArray[np.bool_]:
 
 def _work(queue: "multiprocessing.Queue[Batch]", recipe: Recipe) -> None:
     for step in range(recipe.steps):
-        queue.put(make_batch(recipe, step))
+        batch = make_batch(recipe, step)
+        while not _put(queue, batch):
+            if not _has_parent():  # it was killed: nobody will ask for more
+                queue.cancel_join_thread()
+                return
+
+
+def _put(queue: "multiprocessing.Queue[Batch]", batch: Batch) -> bool:
+    try:
+        queue.put(batch, timeout=_PATIENCE_S)
+    except Full:
+        return False
+    return True
+
+
+def _has_parent() -> bool:
+    parent = multiprocessing.parent_process()
+    return parent is not None and parent.is_alive()
 
 
 def _view(
