@@ -42,13 +42,11 @@ class AnyName(type):
 def timm():
     """timm, which imports names from torchvision but needs none of them to run a model.
 
-    torchvision 0.28 has no build beside the CPU build of torch, so where the real one cannot be
-    imported, empty stand-ins take its place for the time of timm's import.
+    Where the real one cannot be imported (see conftest.py), empty stand-ins take its place for the
+    time of timm's import.
     """
     stubs = {}
-    try:
-        import torchvision  # noqa: F401, PLC0415
-    except (ImportError, RuntimeError):
+    if sys.modules.get("torchvision") is None:
         stubs = {f"torchvision{part}": Stub(f"torchvision{part}") for part in TORCHVISION}
         for name, stub in stubs.items():
             parent, _, child = name.rpartition(".")
@@ -60,6 +58,8 @@ def timm():
     finally:
         for name in stubs:
             del sys.modules[name]
+        if stubs:
+            sys.modules["torchvision"] = None
 
 
 @pytest.fixture(autouse=True)
