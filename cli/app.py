@@ -4,6 +4,7 @@ A subcommand's module is imported when it is asked for, so that help stays fast.
 function of the command's name, which returns an exit code or nothing, and EXAMPLES for its help.
 """
 
+import gc
 import sys
 import traceback
 from collections.abc import Sequence
@@ -75,6 +76,8 @@ def build() -> Any:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; no error passes this point."""
+    gc.freeze()
+    gc.enable()
     output.start()
     with output.warnings_as_notes():
         try:

@@ -5,9 +5,9 @@ loaded, globally, takes its place; one that is loaded after ``mlx.core`` changes
 """
 
 import ctypes
-import importlib.util
 import sys
 import warnings
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from .errors import Aimv2Warning
@@ -68,6 +68,6 @@ def warn_once() -> None:
 
 
 def _has_cuda_backend() -> bool:
-    spec = importlib.util.find_spec("mlx")
+    spec = PathFinder.find_spec("mlx")
     folders = list(spec.submodule_search_locations or []) if spec else []
     return any(any(Path(folder).parent.glob("mlx_cuda_*")) for folder in folders)

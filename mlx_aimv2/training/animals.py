@@ -68,55 +68,6 @@ def bird(pen: Pen) -> None:
     pen.dot(0.72, 0.29, 0.026)
 
 
-def rabbit(pen: Pen) -> None:
-    """A sitting rabbit from the front: two long ears, two teeth."""
-    lean = pen.vary(-8, 8)
-    for x, turn in ((0.38, -10 + lean), (0.6, 10 + lean)):
-        pen.ellipse(x, 0.2, 0.075, 0.2, turn_degrees=turn)
-        pen.patch(arc(x, 0.2, 0.03, 0.13, 0, 360, turn), (245, 170, 185))
-    pen.ellipse(0.49, 0.78, 0.26, 0.2)
-    pen.ellipse(0.49, 0.49, 0.2, 0.17)
-    pen.patch([(0.46, 0.57), (0.52, 0.57), (0.52, 0.65), (0.46, 0.65)], PAPER)
-    pen.dot(0.49, 0.53, 0.03, (235, 110, 140))
-    for x in (0.41, 0.57):
-        pen.dot(x, 0.45, 0.028)
-    for x in (0.32, 0.66):
-        pen.ellipse(x, 0.94, 0.11, 0.05)
-
-
-def snake(pen: Pen) -> None:
-    """A snake winding along the ground, tongue out."""
-    swing = pen.vary(0.14, 0.22)
-    path = curve(
-        (0.03, 0.6),
-        (0.18, 0.6 + swing),
-        (0.36, 0.6 - swing),
-        (0.54, 0.6 + swing),
-        (0.7, 0.6 - swing),
-        (0.84, 0.4),
-    )
-    pen.stroke([(0.9, 0.38), (1.0, 0.34)], 0.02, (220, 40, 60))
-    pen.stroke(path, 0.11)
-    for x, y in path[3:-4:4]:
-        pen.dot(x, y, 0.025, pen.dark)
-    pen.ellipse(0.85, 0.39, 0.09, 0.065, turn_degrees=-20)
-    pen.dot(0.87, 0.36, 0.02)
-
-
-def turtle(pen: Pen) -> None:
-    """A turtle from the side: domed shell with plates, small head."""
-    skin = pen.light
-    pen.ellipse(0.87, 0.56, 0.11, 0.08, skin)
-    for x in (0.24, 0.62):
-        pen.ellipse(x, 0.74, 0.09, 0.08, skin)
-    pen.polygon([(0.1, 0.66), (0.0, 0.7), (0.14, 0.72)], skin)
-    height = pen.vary(0.36, 0.46)
-    pen.polygon([*arc(0.44, 0.68, 0.38, height, 180, 360)])
-    for x in (0.26, 0.44, 0.62):
-        pen.stroke(arc(x, 0.56, 0.075, 0.08, 0, 360), 0.022, pen.dark)
-    pen.dot(0.91, 0.54, 0.02)
-
-
 def butterfly(pen: Pen) -> None:
     """A butterfly from above: four spotted wings, thin body."""
     for side in (-1, 1):
@@ -128,40 +79,6 @@ def butterfly(pen: Pen) -> None:
             curve((0.5, 0.26), (0.5 + side * 0.06, 0.12), (0.5 + side * 0.14, 0.05)), 0.015, INK
         )
     pen.ellipse(0.5, 0.52, 0.04, 0.28, INK)
-
-
-def spider(pen: Pen) -> None:
-    """A spider from above: eight bent legs round two discs."""
-    knee = pen.vary(0.06, 0.14)
-    for side in (-1, 1):
-        for lift, reach in ((-0.34, 0.36), (-0.14, 0.46), (0.08, 0.46), (0.3, 0.38)):
-            pen.stroke(
-                [
-                    (0.5, 0.48),
-                    (0.5 + side * reach * 0.6, 0.48 + lift * 0.8 - knee),
-                    (0.5 + side * reach, 0.5 + lift * 1.2),
-                ],
-                0.03,
-                INK if pen.line else pen.dark,
-            )
-    pen.ellipse(0.5, 0.6, 0.19, 0.2)
-    pen.ellipse(0.5, 0.36, 0.12)
-    for x in (0.46, 0.54):
-        pen.dot(x, 0.32, 0.028, PAPER)
-
-
-def snail(pen: Pen) -> None:
-    """A snail: spiral shell on a long foot, eyes on stalks."""
-    foot = (225, 195, 150)
-    for x in (0.86, 0.96):
-        pen.stroke([(0.87, 0.7), (x, 0.44)], 0.025, foot)
-        pen.dot(x, 0.43, 0.03)
-    pen.polygon(
-        [(0.02, 0.88), (0.2, 0.76), (0.76, 0.76), (0.82, 0.6), (0.95, 0.62), (0.92, 0.88)], foot
-    )
-    pen.ellipse(0.44, 0.53, 0.31, pen.vary(0.28, 0.33))
-    for radius in (0.2, 0.1):
-        pen.stroke(arc(0.45, 0.54, radius, radius, 20, 340), 0.03, pen.dark)
 
 
 def elephant(pen: Pen) -> None:
@@ -204,40 +121,6 @@ def penguin(pen: Pen) -> None:
         pen.dot(x, 0.2, 0.045, PAPER)
         pen.dot(x, 0.2, 0.02)
     pen.polygon([(0.45, 0.27), (0.55, 0.27), (0.5, 0.36)], (245, 160, 40))
-
-
-def crab(pen: Pen) -> None:
-    """A crab from the front: two raised claws, legs, eyes on stalks."""
-    for side in (-1, 1):
-        for y in (0.66, 0.73, 0.8):
-            pen.stroke(
-                [
-                    (0.5 + side * 0.2, 0.62),
-                    (0.5 + side * 0.4, y - 0.04),
-                    (0.5 + side * 0.44, y + 0.1),
-                ],
-                0.03,
-            )
-        pen.stroke([(0.5 + side * 0.22, 0.52), (0.5 + side * 0.36, 0.36)], 0.05)
-        mouth = pen.vary(15, 35)
-        open_degrees = -90 + side * 10
-        pen.polygon(
-            [
-                (0.5 + side * 0.37, 0.25),
-                *arc(
-                    0.5 + side * 0.37,
-                    0.25,
-                    0.13,
-                    0.13,
-                    open_degrees + mouth,
-                    open_degrees + 360 - mouth,
-                ),
-            ]
-        )
-        pen.stroke([(0.5 + side * 0.09, 0.48), (0.5 + side * 0.1, 0.34)], 0.02)
-        pen.dot(0.5 + side * 0.1, 0.33, 0.04)
-    pen.ellipse(0.5, 0.6, 0.28, 0.18)
-    pen.stroke(arc(0.5, 0.6, 0.1, 0.06, 20, 160), 0.02, pen.dark)
 
 
 def pig(pen: Pen) -> None:

@@ -80,9 +80,8 @@ Measured by `python -m mlx_aimv2.training.evaluate SOURCE`.
 ## Training
 
 `python -m mlx_aimv2.training.demo --out FOLDER --seed {seed} --steps {steps}`: {steps} batches of
-{batch_size} new drawings, AdamW, the symmetric contrastive loss of CLIP and LiT on both towers,
-with the objects' known boxes as further examples; {minutes:.0f} minutes on two CPU cores that
-other work shared.
+{batch_size} new drawings, Muon and AdamW, the symmetric contrastive loss of CLIP and LiT on both
+towers, with the objects' known boxes as further examples; {minutes:.0f} minutes on two CPU cores.
 
 ## Licence
 

@@ -77,7 +77,7 @@ class Recipe:
 
     It begins with grids of large objects on plain paper, which teach shapes several times faster,
     and ends with every kind: the share of grids falls from 1 to ``_LAST_GRIDS`` over the first
-    half of the steps.
+    36% of the steps.
     """
 
     seed: int
@@ -106,7 +106,7 @@ def make_batch(recipe: Recipe, step: int) -> Batch:
     rng = random.Random(f"batch {recipe.seed} {step}")
     size = recipe.batch_size
     first = (recipe.seed * 100_003 + step) * size % HELD_OUT
-    grids = max(_LAST_GRIDS, 1 - 2 * step / recipe.steps)
+    grids = max(_LAST_GRIDS, 1 - 2.5 * step / recipe.steps)
     seen = [_view(first + number, recipe.side_px, grids, rng) for number in range(size)]
     views = [view for _, view in seen]
     masks = np.ones((size, REGIONS, (recipe.side_px // recipe.patch_size) ** 2), bool)

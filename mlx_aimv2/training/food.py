@@ -56,16 +56,6 @@ def cherry(pen: Pen) -> None:
         pen.dot(0.44 + side * spread, 0.69, 0.045, pen.light)
 
 
-def carrot(pen: Pen) -> None:
-    """A carrot: a long cone with feathery leaves on top."""
-    for x in (0.3, 0.42, 0.5, 0.58, 0.7):
-        pen.stroke(curve((0.5, 0.34), (0.5 + (x - 0.5) * 0.6, 0.18), (x, 0.03)), 0.05, LEAF)
-    half = pen.vary(0.15, 0.2)
-    pen.polygon([(0.5 - half, 0.36), (0.5, 0.3), (0.5 + half, 0.36), (0.52, 0.99), (0.48, 0.99)])
-    for y, x in ((0.46, 0.42), (0.58, 0.52), (0.7, 0.47)):
-        pen.stroke([(x - 0.05, y), (x + 0.05, y)], 0.018, pen.dark)
-
-
 def strawberry(pen: Pen) -> None:
     """A strawberry: a rounded cone full of seeds under a leafy crown."""
     pen.polygon(
@@ -101,19 +91,6 @@ def strawberry(pen: Pen) -> None:
     )
 
 
-def mushroom(pen: Pen) -> None:
-    """A mushroom: spotted half-round cap on a pale stem."""
-    half = pen.vary(0.11, 0.16)
-    pen.polygon(
-        [(0.5 - half, 0.5), (0.5 + half, 0.5), (0.54 + half, 0.95), (0.46 - half, 0.95)],
-        (240, 228, 205),
-    )
-    pen.polygon(arc(0.5, 0.55, 0.45, pen.vary(0.42, 0.5), 180, 360))
-    spots = PAPER if sum(pen.body) < 600 else (200, 60, 50)
-    for x, y, radius in ((0.3, 0.42, 0.065), (0.52, 0.26, 0.08), (0.7, 0.43, 0.06)):
-        pen.dot(x, y, radius, spots)
-
-
 def flower(pen: Pen) -> None:
     """A flower: petals round a disc, stem, two leaves."""
     pen.stroke(curve((0.5, 0.4), (0.52, 0.7), (0.5, 0.99)), 0.04, LEAF)
@@ -136,38 +113,6 @@ def flower(pen: Pen) -> None:
         None,
         (250, 205, 60) if pen.body[2] < 140 or pen.body[0] < 200 else (150, 90, 40),
     )
-
-
-def cactus(pen: Pen) -> None:
-    """A cactus: a ribbed column with two raised arms."""
-    left, right = pen.vary(0.26, 0.4), pen.vary(0.26, 0.4)
-    pen.stroke([(0.5, 0.66), (0.2, 0.66), (0.2, left)], 0.11)
-    pen.stroke([(0.5, 0.54), (0.8, 0.54), (0.8, right)], 0.11)
-    pen.polygon([(0.39, 0.98), (0.39, 0.14), *arc(0.5, 0.14, 0.11, 0.11, 180, 360), (0.61, 0.98)])
-    for x in (0.46, 0.54):
-        pen.stroke([(x, 0.16), (x, 0.94)], 0.015, pen.dark)
-    for x, y in ((0.2, left - 0.04), (0.8, right - 0.04)):
-        pen.ellipse(x, y, 0.055)
-
-
-def leaf(pen: Pen) -> None:
-    """A single leaf: pointed oval with ribs and a stalk."""
-    wide = pen.vary(0.2, 0.28)
-    pen.polygon(
-        curve(
-            (0.5, 0.02),
-            (0.5 + wide, 0.35),
-            (0.5 + wide * 0.8, 0.65),
-            (0.5, 0.86),
-            (0.5 - wide * 0.8, 0.65),
-            (0.5 - wide, 0.35),
-            (0.5, 0.02),
-        )
-    )
-    pen.stroke([(0.5, 0.1), (0.5, 0.99)], 0.03, pen.dark)
-    for y in (0.35, 0.5, 0.65):
-        for side in (-1, 1):
-            pen.stroke([(0.5, y), (0.5 + side * wide * 0.65, y - 0.12)], 0.018, pen.dark)
 
 
 def pumpkin(pen: Pen) -> None:
