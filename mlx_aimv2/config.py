@@ -131,7 +131,8 @@ def complete_config(shapes: Shapes, stated: Mapping[str, Any]) -> Config:
 
     ``shapes`` uses this project's names; ``stated`` is a ``config.json`` of any generation,
     or empty.
-    Errors: CheckpointError where tensors are missing, or ``stated`` contradicts them.
+    Errors: CheckpointError where tensors are missing, ``stated`` contradicts them, or neither
+    tells the number of heads.
     """
     if not any(name.startswith(("image_", "text_")) for name in shapes):
         return _vision_config(shapes, "", stated)
@@ -244,7 +245,13 @@ def _shape(shapes: Shapes, name: str, dimensions: int) -> tuple[int, ...]:
 
 
 def _heads(stated: Mapping[str, Any], hidden: int) -> int:
-    return _integer(stated, "num_attention_heads", max(1, hidden // _PUBLISHED_HEAD_WIDTH))
+    # No tensor tells the heads, and a wrong number of them computes nonsense without an error.
+    if stated.get("num_attention_heads") is None and hidden % _PUBLISHED_HEAD_WIDTH:
+        raise CheckpointError(
+            f"num_attention_heads is stated nowhere, and a width of {hidden} does not tell it",
+            hint="put the config.json that belongs to these weights beside them",
+        )
+    return _integer(stated, "num_attention_heads", hidden // _PUBLISHED_HEAD_WIDTH)
 
 
 def _integer(stated: Mapping[str, Any], key: str, default: int) -> int:

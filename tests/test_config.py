@@ -88,8 +88,7 @@ def new_lit() -> dict:
         (NATIVE, new_vision(is_native=True), {"is_native": True, "image_size": None}),
         (HEADED, new_vision(use_head=True), {"use_head": True}),
         (HEADED, vision_config(), {"use_head": True}),
-        (FIXED, {}, {"num_attention_heads": 1}),
-        (FIXED, {"architecture": "aimv2_x", "num_features": 76}, {"num_attention_heads": 1}),
+        (FIXED, {"num_attention_heads": 4}, {"num_attention_heads": 4}),
     ],
 )
 def test_every_generation_of_vision(shapes, stated: dict, differs: dict) -> None:
@@ -132,8 +131,18 @@ def test_every_generation_of_lit(stated: dict, scale: float, limit: float) -> No
     assert vision_config_of(config) is config.vision_config
 
 
-def test_no_config_at_all() -> None:
-    config = complete_config(LIT, {})
+@pytest.mark.parametrize("stated", [{}, {"architecture": "aimv2_x", "num_features": 76}])
+def test_heads_that_nothing_tells_are_not_guessed(stated: dict) -> None:
+    with pytest.raises(CheckpointError, match="num_attention_heads is stated nowhere") as caught:
+        complete_config(FIXED, stated)
+    assert "config.json" in caught.value.hint
+    half = {"vision_config": {"num_attention_heads": 2}}
+    assert "a width of 44 does not tell it" in refusal(LIT, half)
+
+
+def test_heads_are_all_that_a_config_must_tell() -> None:
+    heads = {"num_attention_heads": 2}
+    config = complete_config(LIT, {"vision_config": heads, "text_config": heads})
     assert isinstance(config, LiTConfig)
     assert config.text_config.eos_token_id == TEXT["vocab"] - 1
     assert config.logit_scale_init_value == pytest.approx(2.65926, abs=1e-5)
@@ -363,7 +372,7 @@ def test_no_blocks() -> None:
 
 def test_one_odd_block_does_not_decide_the_sizes() -> None:
     odd = {**FIXED, "trunk.blocks.0.mlp.fc1.weight": (103, 77)}
-    for stated in ({}, vision_config()):
+    for stated in ({"num_attention_heads": 2}, vision_config()):
         config = vision_config_of(complete_config(odd, stated))
         assert (config.hidden_size, config.intermediate_size) == (76, 101)
 

@@ -242,7 +242,7 @@ def test_a_width_that_groups_do_not_divide_stays_dense(tmp_path, lit):
     assert written[f"{block}.mlp.fc2.weight"].dtype == mx.float32  # 96 wide
     assert written[f"{block}.mlp.fc1.weight"].dtype == mx.uint32
     with pytest.raises(UsageError, match="no layer's width is a multiple of the group size 128"):
-        convert(write(tmp_path / "v", makers.random_vision()), tmp_path / "x", quantize_bits=4,
+        convert(write(tmp_path / "v", makers.random_vision(), makers.vision_config()), tmp_path / "x", quantize_bits=4,
                 group_size=128)  # fmt: skip
 
 
@@ -385,7 +385,7 @@ def test_tokenizer_preprocessing_and_licence_are_copied(tmp_path):
     for name in copied:
         assert not (folder / name).is_symlink()
         assert (folder / name).read_bytes() == files[name]
-    vision = write(tmp_path / "vision", makers.random_vision(), None, files)
+    vision = write(tmp_path / "vision", makers.random_vision(), makers.vision_config(), files)
     assert "vocab.json" not in only_files(convert(vision, tmp_path / "ours 2").folder)
 
 
@@ -395,7 +395,9 @@ def test_preprocessing_is_written_where_the_source_says_nothing(tmp_path, lit):
     written = json.loads((folder / "preprocessor_config.json").read_text())
     assert written["crop_size"] == {"height": 35, "width": 35}
     assert written["image_mean"] == list(CLIP_MEAN)
-    source = write(tmp_path / "native", makers.random_vision(native=True))
+    source = write(
+        tmp_path / "native", makers.random_vision(native=True), makers.vision_config(native=True)
+    )
     folder = convert(source, tmp_path / "ours native").folder
     written = json.loads((folder / "preprocessor_config.json").read_text())
     assert (written["do_resize"], written["do_center_crop"]) == (False, False)
@@ -456,7 +458,7 @@ def test_the_card_of_a_published_checkpoint(tmp_path, lit, monkeypatch):
     ],
 )
 def test_the_licence_that_a_source_states_is_carried(tmp_path, card, licence):
-    source = write(tmp_path / "source", makers.random_vision(), None, {})
+    source = write(tmp_path / "source", makers.random_vision(), makers.vision_config(), {})
     if card is not None:
         (source / "README.md").write_bytes(card)
     converted = convert(source, tmp_path / "ours")
@@ -476,7 +478,7 @@ def test_the_demo_is_not_under_apples_licence(tmp_path, lit, monkeypatch):
 
 def test_names_that_are_not_utf8(tmp_path):
     name = b"caf\xe9 'x'".decode("utf-8", "surrogateescape")
-    source = write(tmp_path / f"from {name}", makers.random_vision())
+    source = write(tmp_path / f"from {name}", makers.random_vision(), makers.vision_config())
     folder = convert(source, tmp_path / name).folder
     assert "\\udce9" in (folder / "README.md").read_text()
     load_checkpoint(folder)

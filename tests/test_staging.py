@@ -25,7 +25,9 @@ TARGET_FILES = ["README.md", "config.json", "model.safetensors", "preprocessor_c
 
 @pytest.fixture
 def source(tmp_path):
-    return makers.write_checkpoint(tmp_path / "source", makers.random_vision(), None)
+    return makers.write_checkpoint(
+        tmp_path / "source", makers.random_vision(), makers.vision_config()
+    )
 
 
 def names_in(folder):

@@ -26,7 +26,9 @@ def hub(tmp_path, monkeypatch):
 
 @pytest.fixture
 def source(tmp_path):
-    folder = makers.write_checkpoint(tmp_path / "source", makers.random_vision(), None)
+    folder = makers.write_checkpoint(
+        tmp_path / "source", makers.random_vision(), makers.vision_config()
+    )
     (folder / "LICENSE").write_text("All of it.")
     (folder / "README.md").write_text(f"---\nlicense: {LICENCE}\n---\n")
     return folder

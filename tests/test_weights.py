@@ -345,7 +345,9 @@ def test_a_config_that_is_a_folder(folder: Path) -> None:
 def test_no_config(folder: Path) -> None:
     (folder / "config.json").unlink()
     assert read_config_file(folder) == {}
-    assert load_checkpoint(folder).network.config.num_attention_heads == 1
+    with pytest.raises(CheckpointError, match="num_attention_heads") as caught:
+        load_checkpoint(folder)
+    assert "config.json" in caught.value.hint
 
 
 @pytest.mark.parametrize(
