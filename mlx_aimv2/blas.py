@@ -5,6 +5,7 @@ loaded, globally, takes its place; one that is loaded after ``mlx.core`` changes
 """
 
 import ctypes
+import os
 import sys
 import warnings
 from importlib.machinery import PathFinder
@@ -15,6 +16,7 @@ from .errors import Aimv2Warning
 # Tried in this order: the environment's own, then the system's.
 _ENVIRONMENT_LIBRARIES = ("libmkl_rt.so.3", "libmkl_rt.so.2")
 _SYSTEM_LIBRARIES = ("libopenblas.so.0", "libopenblas.so", "libmkl_rt.so")
+_MKL_REPRODUCIBLE = ("MKL_CBWR", "AUTO,STRICT")
 
 INSTALL_HINT = (
     "MLX runs on its slow reference BLAS: install a fast one with `pip install mkl` (x86-64) "
@@ -41,6 +43,9 @@ def preload() -> str | None:
     if "mlx.core" in sys.modules:
         _problem = LATE_HINT
         return None
+    # MKL sums in an order that follows where arrays lie in memory, which no two processes share:
+    # told to be strict, it gives the same bits in each. It reads this as it is loaded.
+    os.environ.setdefault(*_MKL_REPRODUCIBLE)
     folder = Path(sys.prefix) / "lib"
     candidates = [str(folder / name) for name in _ENVIRONMENT_LIBRARIES] + [*_SYSTEM_LIBRARIES]
     for candidate in candidates:

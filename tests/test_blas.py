@@ -35,6 +35,25 @@ print(blas.status()[0], len(caught), "import mlx_aimv2 first" in str(caught[0].m
 
 
 @pytest.mark.skipif(not LINUX, reason="there is nothing to preload elsewhere")
+@pytest.mark.parametrize(("own", "expected"), [(None, "AUTO,STRICT"), ("COMPATIBLE", "COMPATIBLE")])
+def test_mkl_is_told_to_repeat_itself_before_it_is_loaded(own, expected):
+    code = f"""
+import ctypes, os
+os.environ.pop("MKL_CBWR", None)
+if {own!r}:
+    os.environ["MKL_CBWR"] = {own!r}
+seen = []
+def missing(*args, **kwargs):
+    seen.append(os.environ.get("MKL_CBWR"))
+    raise OSError("not there")
+ctypes.CDLL = missing
+import mlx_aimv2
+print(*set(seen))
+"""
+    assert run(code) == expected
+
+
+@pytest.mark.skipif(not LINUX, reason="there is nothing to preload elsewhere")
 def test_without_a_fast_blas_one_is_told_what_to_install():
     code = """
 import ctypes, warnings
