@@ -1,0 +1,160 @@
+"""What to look for: texts and pictures, added and taken away, as words of a command line.
+
+``horse + stripes - 2:zebra`` is three terms. ``+`` and ``-`` stand by themselves; the words
+between them belong together. A term may begin with its weight: a number, a colon and, without a
+space, the rest. A text that itself begins so is written with a weight before it: ``1:3:30 pm``.
+"""
+
+import math
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from ..image import EXTENSIONS
+from ..paths import printable, unreadable
+
+_SIGNS = {"+": 1.0, "-": -1.0}
+_STARTS = ("./", "../", "/", "~/")  # of what can only be a path
+_WEIGHT = re.compile(
+    r"(?P<weight>[+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?|nan|inf|infinity)):(?!\s)",
+    re.ASCII | re.IGNORECASE,
+)
+_CANCELLED = 1e-6  # of the weights' sum: what float32 leaves of terms that cancel out
+
+_EXAMPLE_HINT = 'like: red bicycle + snow, ./cat.jpg + night, or "horse" - "2:zebra"'
+_WEIGHT_HINT = "weights are over 0, like 0.5:night or 2:dog; to take away: horse - 2:zebra"
+_ALONE_HINT = "put + or - between them; quote a path with spaces in it"
+_NEGATIVE_HINT = (
+    "to take something away does not find what is without it: begin with what to find, "
+    "like: horse - zebra"
+)
+_PATH_HINT = "what begins with ./ ../ / or ~/ is a picture's path"
+
+
+@dataclass(frozen=True)
+class Term:
+    """A text or a picture, and how much of it; the weight is below 0 where it is taken away."""
+
+    weight: float
+    text: str | None
+    image: Path | None
+
+
+def parse(words: Sequence[str], like: Sequence[str] = ()) -> tuple[Term, ...]:
+    """The terms of a query: the pictures of ``like``, then those of the words.
+
+    A term is a picture if it begins like a path (``./``, ``../``, ``/``, ``~/``), leads into a
+    folder to a file or a picture's name, or is the name of a picture that is here. All else is
+    text, so a file called ``dog`` is searched by ``./dog``. After ``like`` the words may begin
+    with ``+`` or ``-``.
+
+    Errors: UsageError for words that make no query, and for a path without a file.
+    """
+    liked = tuple(Term(1.0, None, _existing(path)) for path in like)
+    groups = _split(words)
+    if not liked:
+        if not groups:
+            raise UsageError("there is nothing to search for", hint=_EXAMPLE_HINT)
+        if groups[0][0] == "-":
+            raise UsageError("the query begins with what to take away", hint=_NEGATIVE_HINT)
+        if groups[0][0] == "+":
+            raise UsageError("there is nothing before the first +", hint=_EXAMPLE_HINT)
+    return liked + tuple(_term(_SIGNS[sign or "+"], group) for sign, group in groups)
+
+
+def combine(terms: Sequence[Term], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The unit vector of a query: the weighted sum of its terms' unit vectors.
+
+    Shapes: n terms, (n, P) -> (P,).
+    Errors: UsageError where the terms cancel out.
+    """
+    weights = np.array([term.weight for term in terms], np.float64)
+    weights /= abs(weights).max()  # else the largest overflow
+    total = weights @ vectors.astype(np.float64)
+    length = np.linalg.norm(total)
+    if length <= _CANCELLED * abs(weights).sum():
+        raise UsageError(
+            "the terms of the query cancel out: nothing is left to search for",
+            hint="leave one out, or give them other weights",
+        )
+    return (total / length).astype(np.float32)
+
+
+def _split(words: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """The words of each term after its sign, which may be missing (empty) before the first."""
+    groups: list[tuple[str, list[str]]] = []
+    for word in words:
+        if word in _SIGNS:
+            if groups and not groups[-1][1]:
+                raise UsageError(
+                    f"there is nothing between {groups[-1][0]} and {word}", hint=_EXAMPLE_HINT
+                )
+            groups.append((word, []))
+        elif groups:
+            groups[-1][1].append(word)
+        else:
+            groups.append(("", [word]))
+    if groups and not groups[-1][1]:
+        raise UsageError(f"there is nothing after the last {groups[-1][0]}", hint=_EXAMPLE_HINT)
+    return groups
+
+
+def _term(sign: float, words: list[str]) -> Term:
+    weight, first = _split_weight(words[0])
+    words = [first, *words[1:]]
+    pictures = [word for word in words if _is_picture(word)]
+    if len(words) == 1 and pictures:
+        return Term(sign * weight, None, _existing(first))
+    if pictures:
+        name = printable(pictures[0])
+        raise UsageError(f"{name} is a picture and has words beside it", hint=_ALONE_HINT)
+    text = " ".join(" ".join(words).split())
+    if not text:
+        raise UsageError("a text to search for is empty", hint=_EXAMPLE_HINT)
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise UsageError(f"{printable(text)} is not UTF-8", hint="use a terminal that writes UTF-8")
+    return Term(sign * weight, text, None)
+
+
+def _split_weight(word: str) -> tuple[float, str]:
+    found = _WEIGHT.match(word)
+    if found is None:
+        return 1.0, word
+    weight = float(found["weight"])
+    if not 0 < weight < math.inf:
+        raise UsageError(f"{found['weight']} is no weight", hint=_WEIGHT_HINT)
+    return weight, word[found.end() :]
+
+
+def _is_picture(word: str) -> bool:
+    if word.startswith(_STARTS):
+        return word != "/"  # a stroke between words
+    named_so = word[word.rfind(".") :].lower() in EXTENSIONS
+    return (named_so or _is_file(word)) if "/" in word else (named_so and _is_file(word))
+
+
+def _is_file(word: str) -> bool:
+    return os.path.isfile(word)  # noqa: PTH113  (pathlib raises for too long a name)
+
+
+def _existing(name: str) -> Path:
+    path = Path(os.path.expanduser(name))  # noqa: PTH111  (pathlib raises where there is no home)
+    try:
+        path.stat()
+    except OSError as error:
+        reason = unreadable(path, error)
+        raise UsageError(str(reason), hint=f"{reason.hint}; {_PATH_HINT}") from error
+    except ValueError as error:  # a NUL inside, or half of a surrogate pair
+        raise UsageError(f"{printable(name)} is no file name", hint=_PATH_HINT) from error
+    if path.is_dir():
+        raise UsageError(
+            f"{printable(path)} is a folder, not a picture",
+            hint="search like a picture in it, or choose the folder to search with --in",
+        )
+    return path
