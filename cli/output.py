@@ -231,6 +231,11 @@ def size(size_bytes: float) -> str:
     return f"{size_bytes:.2f} GB" if size_bytes < 10 else f"{size_bytes:.1f} GB"
 
 
+def counted(count: int, noun: str) -> str:
+    """So many of something: ``1 image``, ``2 images``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def duration(seconds: float) -> str:
     """Seconds as people read them: ``12 s``, ``3 min 05 s``, ``2 h 10 min``."""
     whole = round(seconds)

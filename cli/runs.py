@@ -32,6 +32,7 @@ class Tally:
     def __init__(self, source: Source) -> None:
         self.done = 0
         self.failures: list[Aimv2Error] = []
+        self._untold: list[Aimv2Error] = []
         self._source = source
         self._started_s = time.monotonic()
 
@@ -47,10 +48,12 @@ class Tally:
             self.fail(result.error)
 
     def fail(self, error: Aimv2Error) -> None:
-        """Count a failure, and tell it at once to whoever watches."""
+        """Count a failure: whoever watches is told of it at once, a log file at the end."""
         self.failures.append(error)
         if output.is_terminal(sys.stderr):
             output.skipped(error)
+        else:
+            self._untold.append(error)
 
     def require_any(self, total: int) -> None:
         """Errors: what the source says where there is nothing; Aimv2Error if all have failed."""
@@ -58,17 +61,21 @@ class Tally:
             self._tell_failures()
             if not total:
                 raise self._source.nothing()
-            raise Aimv2Error(f"none of {total} {self._source.noun} could be embedded", hint=_HINT)
+            noun = self._source.noun
+            subject = (
+                f"none of {total} {noun}s could" if total > 1 else f"the only {noun} could not"
+            )
+            raise Aimv2Error(f"{subject} be embedded", hint=_HINT)
 
     def report(self, width: object, kept: int, target: str) -> int:
         """Tell how it went, and return the exit code."""
         elapsed_s = time.monotonic() - self._started_s
         self._tell_failures()
-        text = f"embedded {self.done} {self._source.noun} ({width} wide)"
+        text = f"embedded {output.counted(self.done, self._source.noun)} ({width} wide)"
         if self.done:
             text += f" in {output.duration(elapsed_s)}, {self.done / elapsed_s:.1f}/s"
         if kept:
-            text += f", {kept} were done before"
+            text += f", {kept} {'was' if kept == 1 else 'were'} done before"
         output.say(f"{text} → {target}")
         return exit_code(self.done + kept, len(self.failures))
 
@@ -76,7 +83,7 @@ class Tally:
         passed_over = self._source.passed_over()
         if passed_over:
             output.say(f"passed over: {passed_over}")
-        for error in self.failures:
+        for error in self._untold:
             output.skipped(error)
 
 

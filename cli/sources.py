@@ -50,7 +50,7 @@ class Images:
 
     kind: ClassVar[Kind] = "path"
     tower: ClassVar[Literal["image", "text"]] = "image"
-    noun: ClassVar[str] = "images"
+    noun: ClassVar[str] = "image"
 
     def __init__(self, paths: list[str], is_null: bool, options: ImageOptions) -> None:
         self._paths = paths
@@ -102,7 +102,7 @@ class Texts:
 
     kind: ClassVar[Kind] = "text"
     tower: ClassVar[Literal["image", "text"]] = "text"
-    noun: ClassVar[str] = "texts"
+    noun: ClassVar[str] = "text"
 
     def __init__(
         self, texts: list[str], file: str | None, normalize: bool, batch_size: int | None

@@ -380,7 +380,7 @@ def test_options_that_do_not_go_together(
     [
         ("nowhere -o x.npz", "nowhere does not exist"),
         ("photos/bad.jpg nowhere -o x.npz", "none of 2 images could be embedded"),
-        ("photos/bad.jpg -o -", "none of 1 images could be embedded"),
+        ("photos/bad.jpg -o -", "the only image could not be embedded"),
         ("empty -o x.npz", "there are no pictures"),
         ("empty -o -", "there are no pictures"),
         ("--texts-from empty/blank.txt -o x.npz", "there are no texts"),
@@ -421,11 +421,25 @@ def test_quiet_says_only_what_failed(lit: str, photos: Path) -> None:
     assert not run("embed", "photos/a.jpg", "-m", lit, "-o", "y.npz", "--quiet").err
 
 
-def test_failures_show_at_once_on_a_terminal_and_at_the_end(lit: str, photos: Path) -> None:
-    outcome = run("embed", "photos", "-m", lit, "-o", "x.npz", terminal="stderr")
-    assert outcome.err.count("photos/bad.jpg is truncated") == 2
-    outcome = run("embed", "photos", "-m", lit, "-o", "y.npz")
+@pytest.mark.parametrize("terminal", ["stderr", ""])
+@pytest.mark.parametrize("target", ["x.npz", "-"])
+def test_each_failure_shows_once(target: str, terminal: str, lit: str, photos: Path) -> None:
+    outcome = run("embed", "photos", "nowhere", "-m", lit, "-o", target, terminal=terminal)
     assert outcome.err.count("photos/bad.jpg is truncated") == 1
+    assert outcome.err.count("nowhere does not exist") == 1
+    lines = outcome.err.splitlines()
+    skipped, passed_over = (
+        next(number for number, line in enumerate(lines) if words in line)
+        for words in ("is truncated", "passed over")
+    )
+    assert (skipped < passed_over) == bool(terminal)  # at once, or with the report
+
+
+def test_one_is_told_as_one(lit: str, photos: Path) -> None:
+    outcome = run("embed", "photos/a.jpg", "-m", lit, "-o", "x.npz")
+    assert outcome.err.startswith(f"embedded 1 image ({PROJECTION} wide)")
+    outcome = run("embed", "-t", "a dog", "-m", lit, "-o", "y.npz")
+    assert outcome.err.startswith(f"embedded 1 text ({PROJECTION} wide)")
 
 
 def test_the_presets_and_poolings_offered_are_those_there_are() -> None:
