@@ -196,7 +196,8 @@ def _lines(facts: Facts) -> list[tuple[str, str]]:
         (
             "memory",
             f"{output.size(memory['weights_bytes'])} of weights in {memory['dtype']}, about "
-            f"{output.size(memory['batch_bytes'])} for {output.counted(memory['batch_images'], 'image')} at once "
+            f"{output.size(memory['batch_bytes'])} for "
+            f"{output.counted(memory['batch_images'], 'image')} at once "
             f"({memory['device'].upper()})",
         ),
         ("layout", facts["layout"] or "not known before it is here"),
