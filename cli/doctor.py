@@ -38,6 +38,8 @@ _PARTS = (
 _INSTALL_HINT = "install the package again: pip install --force-reinstall mlx-aimv2"
 _BACKEND_HINT = "on Linux MLX needs a backend: pip install 'mlx[cpu]', 'mlx[cuda12]' or more"
 
+_KNOWN_AS = {"HEIF": "HEIC"}
+
 _SIDE = 1024  # of the matrices multiplied
 _REPEATS = 3
 _TOLERANCE = 5e-3  # of the largest value; TF32 keeps 10 bits of each factor
@@ -170,11 +172,22 @@ def _available_bytes() -> int | None:
 def _formats() -> Check:
     from PIL import features  # noqa: PLC0415
 
+    from mlx_aimv2.image import FORMATS  # noqa: PLC0415
+
     missing = [name for name in ("jpg", "webp", "avif") if not features.check(name)]
     if missing:
         detail = f"this Pillow cannot read {', '.join(missing)}"
         return Check("formats", detail, "note", "pip install --force-reinstall pillow")
-    return Check("formats", "JPEG, PNG, WebP, AVIF, GIF, TIFF, BMP")
+    names = [format.name for format in FORMATS if _loads(format.module)]
+    return Check("formats", ", ".join(_KNOWN_AS.get(name, name) for name in names))
+
+
+def _loads(module: str) -> bool:
+    try:
+        import_module(module)
+    except Exception:  # as a part it is told of already
+        return False
+    return True
 
 
 def _cache() -> Check:
@@ -183,7 +196,7 @@ def _cache() -> Check:
 
     folder = hub.cache_folder()
     here = [checkpoint.alias for checkpoint in CHECKPOINTS if hub.cached(checkpoint)]
-    existing = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     used, free = _folder_bytes(folder), shutil.disk_usage(existing).free
     values = {
         "folder": escape(str(folder)),
@@ -193,10 +206,20 @@ def _cache() -> Check:
     }
     sizes = f"{output.size(used)}, {output.size(free)} free"
     detail = f"{folder} ({sizes}); AIMv2 checkpoints: {', '.join(here) or 'none'}"
-    if not os.access(existing, os.W_OK):
-        hint = "nothing can be downloaded there: set HF_HOME to a folder of yours"
-        return Check("cache", f"{detail}; may not be written", "note", hint, values)
+    problem = ""
+    if not existing.is_dir():
+        problem = f"{existing} is not a folder"
+    elif not os.access(existing, os.W_OK):
+        problem = "may not be written"
+    if problem:
+        hint = f"nothing can be downloaded there: set {_cache_variable()} to a folder of yours"
+        return Check("cache", f"{detail}; {problem}", "note", hint, values)
     return Check("cache", detail, values=values)
+
+
+def _cache_variable() -> str:
+    """The variable that decides where the cache is: the narrower one, where it is set."""
+    return "HF_HUB_CACHE" if "HF_HUB_CACHE" in os.environ else "HF_HOME"
 
 
 def _folder_bytes(folder: Path) -> int:
@@ -209,12 +232,15 @@ def _folder_bytes(folder: Path) -> int:
 
 
 def _network() -> Check:
+    """What is known without a request: nothing is tried here."""
     from huggingface_hub import constants, is_offline_mode  # noqa: PLC0415
 
     values = {"is_offline": is_offline_mode(), "endpoint": constants.ENDPOINT}
     if is_offline_mode():
-        return Check("network", "offline, because HF_HUB_OFFLINE is set", values=values)
-    return Check("network", f"checkpoints come from {constants.ENDPOINT}", values=values)
+        detail = "not tried: offline, because HF_HUB_OFFLINE is set"
+        return Check("network", detail, "note", values=values)
+    detail = f"not tried: checkpoints come from {constants.ENDPOINT}, HF_HUB_OFFLINE is not set"
+    return Check("network", detail, "note", values=values)
 
 
 def _product() -> Check:

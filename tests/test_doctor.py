@@ -123,6 +123,42 @@ def test_the_cache_folder_and_its_size(monkeypatch, tmp_path):
     found = examine()["cache"]
     assert found.values["size_bytes"] == 0
     monkeypatch.setattr(doctor.os, "access", lambda path, mode: False)
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     found = examine()["cache"]
     assert found.status == "note"
     assert "HF_HOME" in found.hint
+
+
+def test_a_cache_in_a_file_is_not_well(monkeypatch):
+    from huggingface_hub import constants  # noqa: PLC0415
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", "/dev/null/x")
+    monkeypatch.setenv("HF_HUB_CACHE", "/dev/null/x")
+    found = examine()["cache"]
+    assert found.status == "note"
+    assert "/dev/null is not a folder" in found.detail
+    assert "HF_HUB_CACHE" in found.hint
+
+
+def test_the_formats_are_those_that_can_be_read(monkeypatch):
+    formats = "JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF"
+    assert examine()["formats"].detail == f"{formats}, HEIC"
+
+    def broken(name):
+        if name == "pillow_heif":
+            raise OSError("libheif.so.1: cannot open shared object file")
+        return sys.modules.get(name)
+
+    monkeypatch.setattr(doctor, "import_module", broken)
+    assert examine()["formats"].detail == formats
+
+
+@pytest.mark.parametrize(("is_offline", "known"), [(True, "is set"), (False, "is not set")])
+def test_nobody_is_told_of_a_network_that_was_not_tried(monkeypatch, is_offline, known):
+    import huggingface_hub  # noqa: PLC0415
+
+    monkeypatch.setattr(huggingface_hub, "is_offline_mode", lambda: is_offline)
+    found = examine()["network"]
+    assert found.status == "note"
+    assert found.detail.startswith("not tried: ")
+    assert found.detail.endswith(f"HF_HUB_OFFLINE {known}")
