@@ -21,6 +21,9 @@ from .explain import FAILED, INTERRUPTED, USAGE, explain
 COMMANDS = {
     "embed": "Turn images or texts into embeddings.",
     "classify": "Say which labels fit images.",
+    "index": "Read new and changed photos into the library.",
+    "search": "Find photos in the library by words or by likeness.",
+    "library": "Look after the library: status, errors, prune, export.",
     "convert": "Convert a checkpoint to this project's layout, or quantise it.",
     "info": "Tell what a checkpoint is and what it needs.",
     "models": "List the published checkpoints and which are here already.",

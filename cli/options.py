@@ -92,6 +92,16 @@ ThreadsOption = Annotated[
         show_default="by the number of cores",
     ),
 ]
+LibraryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--library",
+        help="The library's file.",
+        metavar="FILE",
+        parser=path,
+        show_default="library.db where the system keeps data",
+    ),
+]
 YesOption = Annotated[
     bool, typer.Option("--yes", "-y", help="Download weights without being asked first.")
 ]

@@ -34,14 +34,14 @@ class Row:
 
 
 def stream_fixed(images: Iterable[ImageSource], plan: Plan, encode: Encode) -> Iterator[Row]:
-    """Batches of one shape: every one is padded to the first, unless the first is the only one."""
+    """Batches of one shape: all padded to the first, which is full unless it is the only one."""
     size = plan.images_per_batch((plan.vision.grid_side * plan.tiles) ** 2)
     decoded = decode(images, plan.fit, threads=plan.threads, ahead=2 * size)
     shape = None
     for group, is_last in _groups(decoded, size):
         good = [sample for sample in group if sample.error is None]
         if shape is None:
-            shape = len(good) if is_last else size
+            shape = len(good) if is_last and not plan.fills_batches else size
         values = encode([sample.pixels for sample in good], shape) if good else []
         yield from _rows(group, values)
 

@@ -88,8 +88,9 @@ class Embedder:
 
     @property
     def logit_scale(self) -> float:
-        """The factor on cosine similarities. Errors: UsageError where there is no text tower."""
-        return worker.run(lambda: cast(float, self._lit().logit_scale.item()))
+        """The factor on cosine similarities. Errors: UsageError for a checkpoint without texts."""
+        network = self.network if isinstance(self.network, LiT) else self._lit()
+        return worker.run(lambda: cast(float, network.logit_scale.item()))
 
     @property
     def tokenizer(self) -> Tokenizer:

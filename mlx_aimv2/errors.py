@@ -40,6 +40,10 @@ class OutputError(Aimv2Error):
     """An output that exists already or cannot be written."""
 
 
+class LockedError(OutputError):
+    """An output that another process is writing."""
+
+
 class NumericsError(Aimv2Error):
     """A result that is not finite, in the widest dtype too."""
 

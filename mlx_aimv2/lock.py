@@ -8,14 +8,14 @@ import os
 from pathlib import Path
 from typing import IO
 
-from .errors import OutputError
+from .errors import LockedError
 
 
 def take_lock(folder: Path, what: str) -> IO[str]:
     """Make a folder, if it is not there, and lock it until the file returned is closed.
 
     The lock is on a file in it, which says who holds it.
-    Errors: OutputError where another process holds it; ``what`` says what that is writing.
+    Errors: LockedError where another process holds it; ``what`` says what that is writing.
     """
     while True:
         folder.mkdir(exist_ok=True)
@@ -29,7 +29,7 @@ def take_lock(folder: Path, what: str) -> IO[str]:
             file.seek(0)
             holder = file.read().strip() or "unknown"
             file.close()
-            raise OutputError(
+            raise LockedError(
                 f"process {holder} is writing {what}", hint="wait until it ends, or stop it first"
             ) from None
         if is_at(file.fileno(), folder / "lock"):

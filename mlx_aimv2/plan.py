@@ -23,7 +23,11 @@ BATCH_TOKENS = 4096
 
 @dataclass(frozen=True)
 class ImageOptions:
-    """What a caller may choose; None leaves the choice to the checkpoint."""
+    """What a caller may choose; None leaves the choice to the checkpoint.
+
+    ``fills_batches``: a fixed-size checkpoint computes every batch at its full size, so that an
+    image has the same bits whichever are beside it. ``open`` is how an image is read.
+    """
 
     normalize: bool = True
     pooling: Pooling | None = None
@@ -33,6 +37,8 @@ class ImageOptions:
     max_pixels: int = MAX_PIXELS
     batch_size: int | None = None
     threads: int | None = None
+    fills_batches: bool = False
+    open: Callable[..., Image] = image.open_rgb
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class Plan:
     threads: int | None
     fit: Fit
     batch_size: int | None
+    fills_batches: bool
 
     def images_per_batch(self, tokens: int) -> int:
         """Images of so many tokens that make a batch."""
@@ -76,6 +83,7 @@ def make_plan(options: ImageOptions, vision: VisionConfig, folder: Path) -> Plan
         options.threads,
         _fit(options, preset, max_patches, vision),
         options.batch_size,
+        options.fills_batches,
     )
 
 
@@ -114,12 +122,12 @@ def _fit(options: ImageOptions, preset: Preset, max_patches: int, vision: Vision
     side_px = (vision.image_size or 0) * options.tiles
 
     def fit_native(source: ImageSource) -> tuple[NDArray[np.uint8], str | None]:
-        opened = image.open_rgb(source, max_pixels=max_pixels)
+        opened = options.open(source, max_pixels=max_pixels)
         strip = patches.crops_strip(*opened.size, patch_size, max_patches)
         return patches.fit(opened, patch_size, max_patches), _strip_note(opened) if strip else None
 
     def fit_fixed(source: ImageSource) -> tuple[NDArray[np.uint8], str | None]:
-        opened = image.open_rgb(source, max_pixels=max_pixels)
+        opened = options.open(source, max_pixels=max_pixels)
         strip = image.crops_strip(*opened.size)
         return image.fit(opened, side_px, preset), _strip_note(opened) if strip else None
 

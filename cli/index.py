@@ -1,0 +1,247 @@
+"""``aimv2 index``: read new and changed photos into the library."""
+
+import os
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlx_aimv2.errors import Aimv2Error, UsageError
+
+from . import output
+from .explain import exit_code
+from .options import (
+    MAX_PIXELS,
+    BatchSizeOption,
+    DtypeOption,
+    JsonOption,
+    LibraryOption,
+    MaxPixelsOption,
+    PresetOption,
+    ThreadsOption,
+    YesOption,
+    complete_model,
+    confirm_download,
+    path,
+)
+
+if TYPE_CHECKING:
+    from mlx_aimv2.library.indexer import Estimate, Progress, Report
+
+EXAMPLES = """
+aimv2 index ~/Pictures
+aimv2 index ~/Pictures /Volumes/Photos --estimate
+aimv2 index --photos
+aimv2 index
+"""
+
+
+def index(
+    folders: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Folders and files, .photoslibrary folders too; all indexed before if none.",
+            metavar="FOLDER",
+            parser=path,
+            show_default=False,
+        ),
+    ] = None,
+    photos: Annotated[
+        bool, typer.Option("--photos", help="Index the library of Apple's Photos; only read it.")
+    ] = False,
+    library: LibraryOption = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="An alias or name (see `aimv2 models`), a hub id[@revision], or a folder.",
+            parser=path,
+            metavar="SOURCE",
+            autocompletion=complete_model,
+            show_default="the library's; lit for a new one",
+        ),
+    ] = None,
+    estimate: Annotated[
+        bool,
+        typer.Option("--estimate", help="Only say how many, how long and how much disk."),
+    ] = False,
+    preset: PresetOption = "hub",
+    max_patches: Annotated[
+        int | None,
+        typer.Option(
+            "--max-patches",
+            help="Shrink larger images to this many patches (native checkpoints).",
+            min=1,
+            metavar="COUNT",
+            show_default="1024",
+        ),
+    ] = None,
+    max_pixels: MaxPixelsOption = MAX_PIXELS,
+    batch_size: BatchSizeOption = None,
+    threads: ThreadsOption = None,
+    dtype: DtypeOption = None,
+    as_json: JsonOption = False,
+    yes: YesOption = False,
+) -> int:
+    """Read new and changed photos into the library, so that they can be searched and tagged.
+
+    What is there and unchanged is not read again; what was moved is recognised. A run that is
+    stopped keeps what it has done, and the next goes on. What cannot be read is listed with the
+    reason, and the rest is done (exit code 3). Photos themselves are never changed.
+    """
+    from mlx_aimv2.library.library import Library  # noqa: PLC0415  (heavy)
+    from mlx_aimv2.library.photos import default_bundle  # noqa: PLC0415
+
+    roots: list[str | bytes] = [*(folders or [])]
+    if photos:
+        roots.append(os.fsencode(default_bundle()))
+    opened = Library(library)
+    counter = Counter()
+    try:
+        if estimate:
+            guess = opened.estimate(
+                roots,
+                model=model,
+                preset=preset,
+                max_patches=max_patches,
+                max_pixels=max_pixels,
+                threads=threads,
+                dtype=dtype,
+                confirm=confirm_download(yes),
+                progress=counter.progress(),
+            )
+            counter.close()
+            return tell_estimate(guess, as_json=as_json)
+        report = opened.index(
+            roots,
+            model=model,
+            preset=preset,
+            max_patches=max_patches,
+            max_pixels=max_pixels,
+            batch_size=batch_size,
+            threads=threads,
+            dtype=dtype,
+            confirm=confirm_download(yes),
+            progress=counter.progress(),
+        )
+    except KeyboardInterrupt:
+        counter.close()
+        kept = f"{output.counted(counter.done, 'photo')} done and kept: go on with the same command"
+        output.say(kept if counter.done else "nothing was done yet")
+        raise
+    finally:
+        counter.close()
+    return tell(report, counter.elapsed_s, as_json=as_json)
+
+
+class Counter:
+    """What a terminal shows while photos are found, then embedded."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self._line = output.Progress("found")
+        self._started_s = 0.0
+        self.elapsed_s = 0.0
+
+    def progress(self) -> "Progress":
+        """What the indexer calls."""
+        from mlx_aimv2.library.indexer import Progress  # noqa: PLC0415
+
+        return Progress(self._line.advance, self._start, self._add)
+
+    def close(self) -> None:
+        """Wipe the line."""
+        self._line.__exit__(None, None, None)
+
+    def _start(self, total: int) -> None:
+        self.close()
+        self._line = output.Progress("indexed", total)
+        self._started_s = time.monotonic()
+
+    def _add(self, error: Aimv2Error | None) -> None:
+        self.done += error is None
+        self.elapsed_s = time.monotonic() - self._started_s
+        if error is not None:
+            output.skipped(error)
+        self._line.advance()
+
+
+def tell(report: "Report", elapsed_s: float, *, as_json: bool = False) -> int:
+    """Say what a run did, and return the exit code.
+
+    Errors: Aimv2Error where nothing could be read; UsageError where there is nothing.
+    """
+    for error in report.errors[: len(report.errors) - report.failed]:
+        output.skipped(error)
+    if report.passed_over:
+        parts = (f"{count} {reason}" for reason, count in report.passed_over.items())
+        output.say(f"passed over: {', '.join(parts)}")
+    if as_json:
+        output.record(
+            {
+                "found": report.found,
+                "unchanged": report.unchanged,
+                "embedded": report.embedded,
+                "recognised": report.recognised,
+                "missing": report.missing,
+                "failed": len(report.errors),
+                "elapsed_s": round(elapsed_s, 3),
+                "is_serving": report.is_serving,
+            }
+        )
+    if not report.found and not report.missing:
+        if report.errors:
+            raise Aimv2Error("nothing could be indexed", hint="the reasons are above")
+        raise UsageError(
+            "there are no pictures",
+            hint="in folders pictures are known by their names: .jpg, .png, .heic and so on",
+        )
+    output.say(_sentence(report, elapsed_s))
+    if not report.is_serving and report.left:
+        output.say(
+            f"{output.counted(report.left, 'photo')} of other folders have no vector by this "
+            "checkpoint yet: searches use the former one until `aimv2 index` without folders, "
+            "with the same --model, has read them too"
+        )
+    if report.found == report.failed:
+        raise Aimv2Error(
+            f"none of {output.counted(report.found, 'photo')} could be read",
+            hint="aimv2 library errors lists the reasons",
+        )
+    return exit_code(report.found - report.failed, len(report.errors))
+
+
+def _sentence(report: "Report", elapsed_s: float) -> str:
+    parts = [f"{output.counted(report.found, 'photo')}: {report.embedded} embedded"]
+    if report.embedded and elapsed_s > 0:
+        parts[0] += f" in {output.duration(elapsed_s)} ({report.embedded / elapsed_s:.1f}/s)"
+    rest = {
+        "unchanged": report.unchanged,
+        "recognised": report.recognised,
+        "not readable": report.failed,
+        "gone": report.missing,
+    }
+    return ", ".join(parts + [f"{count} {word}" for word, count in rest.items() if count])
+
+
+def tell_estimate(guess: "Estimate", *, as_json: bool) -> int:
+    """Say what a run would take, and return the exit code."""
+    if as_json:
+        output.record(
+            {
+                "count": guess.count,
+                "sampled": guess.sampled,
+                "seconds": round(guess.seconds, 1),
+                "size_bytes": guess.size_bytes,
+            }
+        )
+    elif not guess.count:
+        output.line("nothing to do: every photo that was found is in the library")
+    else:
+        output.line(
+            f"{output.counted(guess.count, 'photo')} to read: about "
+            f"{output.duration(guess.seconds)} and {output.size(guess.size_bytes)} of disk, "
+            f"measured on {guess.sampled} of them"
+        )
+    return 0

@@ -1,0 +1,288 @@
+"""``aimv2 search``: photos that fit words, or look like a picture."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mlx_aimv2.errors import UsageError
+
+from . import output
+from .options import (
+    Dtype,
+    DtypeOption,
+    JsonOption,
+    LibraryOption,
+    YesOption,
+    confirm_download,
+    path,
+)
+from .sheets import sheet_row, write
+
+if TYPE_CHECKING:
+    from mlx_aimv2.library.library import Library
+    from mlx_aimv2.library.searcher import Answer, Hit
+
+EXAMPLES = """
+aimv2 search red bicycle in snow
+aimv2 search horse + stripes - 2:zebra --in ~/Pictures
+aimv2 search --like cat.jpg --since 2023 -n 50
+aimv2 search birthday cake --html cakes.html --open
+aimv2 search receipts --photos --uuid | osxphotos batch-edit --uuid-from-file - --keyword receipt
+"""
+
+
+def search(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="What to look for; + and - stand between terms, a picture's path is a term too.",
+            metavar="QUERY",
+            parser=path,
+            show_default=False,
+        ),
+    ] = None,
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--like",
+            help="Find what looks like this picture.",
+            metavar="FILE",
+            parser=path,
+            show_default=False,
+        ),
+    ] = None,
+    places: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--in",
+            help="Only in this folder, or by this pattern (*.heic); what is new there is indexed.",
+            metavar="PLACE",
+            parser=path,
+            show_default=False,
+        ),
+    ] = None,
+    count: Annotated[
+        int, typer.Option("-n", "--count", help="Show so many at most.", min=1, metavar="COUNT")
+    ] = 20,
+    min_score: Annotated[
+        float | None,
+        typer.Option(
+            "-t",
+            "--min-score",
+            help="Only scores from this on; 0.5 is where a text fits no better than any other.",
+            metavar="SCORE",
+            show_default="0.5 for texts, none for pictures",
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            help="Taken on this day or later: 2024, 2024-05 or 2024-05-31.",
+            metavar="DATE",
+            show_default=False,
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until", help="Taken on this day or before.", metavar="DATE", show_default=False
+        ),
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("--tag", help="Only with this tag.", metavar="TAG", show_default=False),
+    ] = None,
+    orientation: Annotated[
+        Literal["landscape", "portrait", "square"] | None,
+        typer.Option("--orientation", help="Only so oriented.", show_default=False),
+    ] = None,
+    format: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format", help="Only this format: jpeg, heic, ...", metavar="NAME", show_default=False
+        ),
+    ] = None,
+    photos: Annotated[bool, typer.Option("--photos", help="Only from Apple's Photos.")] = False,
+    paths_only: Annotated[
+        bool, typer.Option("-f", "--paths", help="Print paths only, one on each line.")
+    ] = False,
+    null: Annotated[
+        bool, typer.Option("-0", "--null", help="Print paths only, a NUL after each.")
+    ] = False,
+    uuid: Annotated[
+        bool, typer.Option("--uuid", help="Print the UUIDs that Photos knows them by.")
+    ] = False,
+    html: Annotated[
+        str | None,
+        typer.Option(
+            "--html",
+            help="Write a sheet with the pictures to look at.",
+            metavar="FILE",
+            parser=path,
+            show_default=False,
+        ),
+    ] = None,
+    is_open: Annotated[bool, typer.Option("--open", help="Open the sheet in the browser.")] = False,
+    library: LibraryOption = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="The checkpoint whose vectors to use.",
+            metavar="SOURCE",
+            parser=path,
+            show_default="the library's",
+        ),
+    ] = None,
+    dtype: DtypeOption = None,
+    as_json: JsonOption = False,
+    yes: YesOption = False,
+) -> int:
+    """Find photos in the library: by words, by likeness, or by both.
+
+    Words between + and - belong together; 2:dog counts twice; a term after - is taken away. Where
+    nothing fits it says so, with the best score that there was.
+    """
+    _check(paths_only, null, uuid, as_json, html, is_open)
+    from mlx_aimv2.library.filters import Filters  # noqa: PLC0415  (heavy)
+    from mlx_aimv2.library.library import Library  # noqa: PLC0415
+
+    filters = Filters(
+        tuple(places or ()),
+        since,
+        until,
+        tuple(tag or ()),
+        orientation,
+        tuple(format or ()),
+        photos or uuid,
+    )
+    with Library(library) as opened:
+        _index_new(opened, places or [], model, dtype, yes)
+        answer = opened.search(
+            words or [],
+            like=like or [],
+            count=count,
+            min_score=min_score,
+            filters=filters,
+            model=model,
+            dtype=dtype,
+            confirm=confirm_download(yes),
+        )
+        if as_json:
+            _print_json(opened, answer)
+        elif paths_only or null:
+            _print_paths(answer, b"\0" if null else b"\n")
+        elif uuid:
+            for hit in answer.hits:
+                output.line(str(hit.file.uuid))
+        elif not html:
+            _print_table(answer)
+        if html:
+            rows = (sheet_row(hit.file, hit.score) for hit in answer.hits)
+            write(html, " ".join(words or like or []), rows=rows, is_open=is_open)
+    _tell(answer)
+    return 0
+
+
+def _check(
+    paths_only: bool, null: bool, uuid: bool, as_json: bool, html: str | None, is_open: bool
+) -> None:
+    chosen = {"--paths": paths_only, "--null": null, "--uuid": uuid, "--json": as_json}
+    names = [name for name, is_chosen in chosen.items() if is_chosen]
+    if len(names) > 1:
+        raise UsageError(f"{' and '.join(names)} exclude each other", hint="leave one of them out")
+    if is_open and not html:
+        raise UsageError("there is no sheet to open", hint="--html results.html --open")
+
+
+def _index_new(
+    library: "Library", places: list[str], model: str | None, dtype: Dtype | None, yes: bool
+) -> None:
+    """Index what is new in the folders that were named, where nobody else writes."""
+    import os  # noqa: PLC0415
+
+    from mlx_aimv2.errors import LockedError  # noqa: PLC0415
+
+    from .index import Counter  # noqa: PLC0415
+
+    expanded = [os.path.expanduser(place) for place in places]  # noqa: PTH111  (never raises)
+    folders = [place for place in expanded if os.path.lexists(place)]
+    if not folders:
+        return
+    counter = Counter()
+    try:
+        report = library.index(
+            folders,
+            model=model,
+            dtype=dtype,
+            confirm=confirm_download(yes),
+            progress=counter.progress(),
+        )
+    except LockedError as held:
+        output.note(f"{held}: searched as it is")
+        return
+    finally:
+        counter.close()
+    for error in report.errors[: len(report.errors) - report.failed]:
+        output.skipped(error)
+    if report.embedded:
+        output.say(f"indexed {output.counted(report.embedded, 'new photo')}")
+
+
+def _print_table(answer: "Answer") -> None:
+    rows = [(f"{hit.score:.3f}", _day(hit), _path(hit)) for hit in answer.hits]
+    if rows:
+        output.table(rows, ("score", "date", "path"))
+
+
+def _print_json(library: "Library", answer: "Answer") -> None:
+    from mlx_aimv2.names import escape  # noqa: PLC0415
+
+    for hit in answer.hits:
+        file, facts = hit.file, hit.file.facts
+        output.record(
+            {
+                "path": escape(_path(hit)),
+                "score": round(hit.score, 6),
+                "taken_at": facts.taken_at if facts else None,
+                "width_px": facts.width_px if facts else None,
+                "height_px": facts.height_px if facts else None,
+                "format": facts.format if facts else None,
+                "latitude": facts.latitude if facts else None,
+                "longitude": facts.longitude if facts else None,
+                "uuid": file.uuid,
+                "tags": list(library.store.tags_of(file.id)),
+            }
+        )
+
+
+def _print_paths(answer: "Answer", separator: bytes) -> None:
+    for hit in answer.hits:
+        sys.stdout.buffer.write(hit.file.path + separator)
+    sys.stdout.buffer.flush()
+
+
+def _tell(answer: "Answer") -> None:
+    if answer.hits:
+        return
+    if not answer.searched:
+        output.say("there are no photos to search: aimv2 index FOLDER, or fewer filters")
+    elif answer.best is not None:
+        output.say(
+            f"nothing fits; the best score of {output.counted(answer.searched, 'photo')} is "
+            f"{answer.best:.3f} (see it with: -t {max(0.0, answer.best - 0.001):.3f})"
+        )
+
+
+def _day(hit: "Hit") -> str:
+    facts = hit.file.facts
+    return facts.taken_at[:10] if facts and facts.taken_at else ""
+
+
+def _path(hit: "Hit") -> str:
+    import os  # noqa: PLC0415
+
+    return os.fsdecode(hit.file.path)

@@ -1,0 +1,47 @@
+"""Sheets of pictures to look at, written and opened by several commands."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import output
+
+if TYPE_CHECKING:
+    from mlx_aimv2.library.sheet import SheetGroup, SheetRow
+    from mlx_aimv2.library.store import FileRow
+
+
+def sheet_row(file: "FileRow", score: float | None = None, *, is_best: bool = False) -> "SheetRow":
+    """A photo as a sheet shows it."""
+    from mlx_aimv2.library.sheet import SheetRow  # noqa: PLC0415
+
+    facts = file.facts
+    return SheetRow(
+        path=file.path,
+        score=score,
+        taken_at=facts.taken_at if facts else None,
+        size_bytes=file.stamp.size_bytes,
+        width_px=facts.width_px if facts else None,
+        height_px=facts.height_px if facts else None,
+        is_best=is_best,
+    )
+
+
+def write(
+    target: str,
+    title: str,
+    *,
+    rows: "Iterable[SheetRow]" = (),
+    groups: "Iterable[SheetGroup]" = (),
+    is_open: bool = False,
+) -> None:
+    """Write a sheet, over one that is there, say so, and open it in the browser if asked to."""
+    from mlx_aimv2.library.sheet import write_sheet  # noqa: PLC0415
+
+    path = Path(target)
+    count = write_sheet(path, title, rows, groups=groups, overwrite=True)
+    output.say(f"{output.counted(count, 'photo')} → {target}")
+    if is_open:
+        import webbrowser  # noqa: PLC0415
+
+        webbrowser.open(path.absolute().as_uri())

@@ -1,0 +1,144 @@
+"""The checkpoint behind a set of vectors: told apart without loading it, loaded when needed."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import CheckpointError
+from .store import Store, VectorSet, stamp_of
+from .textcache import TextCache
+
+if TYPE_CHECKING:
+    from ..hub import Confirm
+    from ..model import Model
+
+Floats = NDArray[np.float32]
+Dtype = Literal["float32", "float16", "bfloat16"]
+
+
+def source_of(source: str) -> str:
+    """A source that means the same from every folder."""
+    is_folder = os.path.isdir(source) and (source.startswith((".", "~", "/")) or "/" in source)
+    return str(Path(source).expanduser().absolute()) if is_folder else source
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a way of making vectors is known by; ``tokens`` are an image's, 1 if they vary."""
+
+    source: str
+    key: str
+    is_native: bool
+    has_text: bool
+    tokens: int
+
+
+def identify(
+    source: str, preset: str, max_patches: int | None, confirm: "Confirm | None" = None
+) -> Identity:
+    """What this checkpoint and these options make, told from its files' headers.
+
+    ``max_patches`` counts for a native checkpoint only.
+    """
+    from ..config import LiTConfig, complete_config  # noqa: PLC0415
+    from ..hub import resolve  # noqa: PLC0415
+    from ..weights import read_weights  # noqa: PLC0415  (MLX)
+
+    resolved = resolve(source, confirm=confirm)
+    weights = read_weights(resolved.folder)
+    config = complete_config(weights.logical_shapes(), weights.config)
+    has_text = isinstance(config, LiTConfig)
+    vision = config.vision_config if isinstance(config, LiTConfig) else config
+    key = {
+        "checkpoint": resolved.name,
+        "revision": resolved.revision,
+        "fingerprint": weights.fingerprint(),
+        "preset": preset,
+        "max_patches": max_patches if vision.is_native else None,
+    }
+    tokens = 1 if vision.is_native else vision.grid_side**2
+    return Identity(source, json.dumps(key, sort_keys=True), vision.is_native, has_text, tokens)
+
+
+class SearchModel:
+    """Vectors of queries by a set's checkpoint; loaded when the first one is not known yet."""
+
+    def __init__(
+        self,
+        store: Store,
+        vectors: VectorSet,
+        *,
+        cache: TextCache | None = None,
+        dtype: Dtype | None = None,
+        confirm: "Confirm | None" = None,
+    ) -> None:
+        self._store = store
+        self._vectors = vectors
+        self._cache = cache or TextCache()
+        self._dtype = dtype
+        self._confirm = confirm
+        self._towers: dict[str, Model] = {}
+
+    def texts(self, texts: list[str]) -> Floats:
+        """Unit vectors, from the cache where it has them. Shapes: n -> (n, P)."""
+
+        def embed(missing: list[str]) -> Floats:
+            return np.array(self._tower("text").embed_texts(missing))
+
+        return self._cache.embed(texts, self._vectors.fingerprint, embed, self._vectors.width)
+
+    def images(self, images: list[str]) -> Floats:
+        """Unit vectors, the library's own where it has them. Shapes: n -> (n, P)."""
+        known = {path: self._known(path) for path in images}
+        unknown = [path for path, vector in known.items() if vector is None]
+        if unknown:
+            preprocessing = self._vectors.settings["preprocessing"]
+            made = self._tower("image").embed_images(
+                unknown,
+                preset=preprocessing["preset"],
+                max_patches=preprocessing.get("max_patches"),
+            )
+            known |= dict(zip(unknown, np.array(made), strict=True))
+        return np.stack([vector for path in images if (vector := known[path]) is not None])
+
+    def _known(self, path: str) -> Floats | None:
+        absolute = os.fsencode(os.path.abspath(path))  # noqa: PTH100  (keeps links)
+        file = self._store.file_at(absolute)
+        if file is None or stamp_of(absolute) != file.stamp:
+            return None
+        row = self._store.row_of(self._vectors.id, file.id)
+        if row is None:
+            return None
+        taken = self._store.segments(self._vectors).take(np.array([row]))
+        return np.asarray(taken[0], np.float32)
+
+    def _tower(self, tower: Literal["image", "text"]) -> "Model":
+        if tower not in self._towers:
+            self._towers[tower] = load_same(
+                self._vectors, tower, dtype=self._dtype, confirm=self._confirm
+            )
+        return self._towers[tower]
+
+
+def load_same(
+    vectors: VectorSet,
+    tower: Literal["image", "text"],
+    *,
+    dtype: Dtype | None = None,
+    confirm: "Confirm | None" = None,
+) -> "Model":
+    """The checkpoint that made the vectors. Errors: CheckpointError if it is another by now."""
+    from ..model import load  # noqa: PLC0415  (MLX)
+
+    model = load(vectors.source, tower=tower, dtype=dtype, confirm=confirm)
+    if model.fingerprint != vectors.fingerprint:
+        raise CheckpointError(
+            f"{vectors.source} is not the checkpoint that this library was indexed with",
+            hint=f"index again: aimv2 index --model {vectors.source}",
+        )
+    return model

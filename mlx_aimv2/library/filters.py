@@ -1,0 +1,152 @@
+"""Which photos a search looks at: folder, date, tag, orientation, format."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from fnmatch import translate
+from typing import Literal
+
+from ..errors import UsageError
+from .scan import under
+
+Shape = Literal["landscape", "portrait", "square"]
+
+_SHAPES: dict[str, str] = {
+    "landscape": "width_px > height_px",
+    "portrait": "width_px < height_px",
+    "square": "width_px = height_px",
+}
+# What people call a format, to what Pillow calls it.
+_FORMATS = {"JPG": "JPEG", "TIF": "TIFF", "HEIC": "HEIF", "JPE": "JPEG", "JFIF": "JPEG"}
+_DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?")
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What must be true of a photo to be found; all of it.
+
+    ``places`` are files, folders, or patterns with ``*``, ``?`` and ``[]``; any of them will do.
+    ``since`` and ``until`` are years, months or days, both included; photos without a date do
+    not fit them.
+    """
+
+    places: Sequence[str] = ()
+    since: str | None = None
+    until: str | None = None
+    tags: Sequence[str] = ()
+    shape: Shape | None = None
+    formats: Sequence[str] = ()
+    is_in_photos: bool = False
+
+    def sql(self) -> tuple[str, list[object]]:
+        """The condition as SQL and its values; the text holds no word of the user's."""
+        parts: list[str] = []
+        values: list[object] = []
+        folders = [
+            under(os.fsencode(_absolute(place))) for place in self.places if _is_plain(place)
+        ]
+        if self.places and not any(map(_is_pattern, self.places)):
+            parts.append(_any([text for text, _ in folders]))
+            values += [value for _, each in folders for value in each]
+        if self.since:
+            parts.append("taken_at >= ?")
+            values.append(first_day(self.since).isoformat())
+        if self.until:
+            parts.append("taken_at < ?")
+            values.append(_day_after(self.until).isoformat())
+        for tag in self.tags:
+            parts.append(
+                "files.id IN (SELECT file_id FROM tags WHERE lower(tag) = lower(?) "
+                "OR lower(tag) LIKE '%|' || lower(?) ESCAPE '\\' "
+                "OR lower(tag) LIKE lower(?) || '|%' ESCAPE '\\')"
+            )
+            values += [tag, _escaped(tag), _escaped(tag)]
+        if self.shape:
+            parts.append(_SHAPES[self.shape])
+        if self.formats:
+            parts.append(_any(["format = ?"] * len(self.formats)))
+            values += [_format(name) for name in self.formats]
+        if self.is_in_photos:
+            parts.append("uuid IS NOT NULL")
+        return " AND ".join(parts) or "TRUE", values
+
+    def matches(self, path: bytes) -> bool:
+        """Whether a path fits the patterns, which SQL cannot tell of bytes."""
+        if not any(map(_is_pattern, self.places)):
+            return True
+        return any(_fits(path, place) for place in self.places)
+
+    @property
+    def has_patterns(self) -> bool:
+        """Whether ``matches`` must be asked."""
+        return any(map(_is_pattern, self.places))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every photo fits."""
+        return self == Filters()
+
+
+def first_day(text: str) -> date:
+    """The first day of a year, a month, or the day itself. Errors: UsageError."""
+    if not _DATE.fullmatch(text):
+        raise _no_date(text)
+    year, month, day = (*map(int, text.split("-")), 1, 1)[:3]
+    try:
+        return date(year, month, day)
+    except ValueError:
+        raise _no_date(text) from None
+
+
+def _day_after(text: str) -> date:
+    first = first_day(text)
+    try:
+        if len(text) == len("2024"):
+            return date(first.year + 1, 1, 1)
+        if len(text) == len("2024-05"):
+            return (first + timedelta(days=31)).replace(day=1)
+        return first + timedelta(days=1)
+    except (ValueError, OverflowError):
+        return datetime.max.date()
+
+
+def _no_date(text: str) -> UsageError:
+    return UsageError(f"{text!r} is no date", hint="write 2024, 2024-05 or 2024-05-31")
+
+
+def _format(name: str) -> str:
+    upper = name.upper().lstrip(".")
+    return _FORMATS.get(upper, upper)
+
+
+def _absolute(place: str) -> str:
+    return os.path.abspath(os.path.expanduser(place))  # noqa: PTH100, PTH111  (keeps bytes and links)
+
+
+def _is_pattern(place: str) -> bool:
+    return any(char in place for char in "*?[") and not os.path.lexists(_absolute(place))
+
+
+def _is_plain(place: str) -> bool:
+    return not _is_pattern(place)
+
+
+def _fits(path: bytes, place: str) -> bool:
+    if _is_plain(place):
+        folder = os.fsencode(_absolute(place))
+        return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
+    pattern = place if "/" not in place else _absolute(place)
+    name = os.fsdecode(path)
+    return (
+        re.match(translate(pattern), name if "/" in place else name.rpartition("/")[2]) is not None
+    )
+
+
+def _any(parts: Sequence[str]) -> str:
+    return f"({' OR '.join(parts)})"
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\%_])", r"\\\1", text)

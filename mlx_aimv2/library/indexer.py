@@ -1,0 +1,296 @@
+"""Bringing a library up to date: what is new is read and embedded, what was moved is recognised."""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..config import LiTConfig
+from ..errors import Aimv2Error
+from ..plan import ImageOptions
+from .reader import Reader, Reading, hash_file
+from .scan import Candidate, Root, Scan
+from .segments import Halves, Segments
+from .store import FileRow, Store, VectorSet
+
+if TYPE_CHECKING:
+    from ..embedder import Item
+    from ..model import Model
+
+# What a kill may cost: so many pictures, or so many seconds of work.
+_COMMIT_FILES, _COMMIT_S = 256, 5.0
+NATIVE_MAX_PATCHES = 1024
+_ESTIMATE_BATCH = 5
+_ROW_BYTES = 1000  # of the database for a photo: measured, paths of 60 bytes
+
+
+@dataclass
+class Report:
+    """What a run found and did; ``left`` files have no vector in the set yet."""
+
+    found: int = 0
+    unchanged: int = 0
+    embedded: int = 0
+    recognised: int = 0
+    missing: int = 0
+    failed: int = 0
+    left: int = 0
+    is_serving: bool = True
+    errors: list[Aimv2Error] = field(default_factory=list)
+    passed_over: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run would take. Units: seconds, bytes of disk."""
+
+    count: int
+    sampled: int
+    seconds: float
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Who wants to know: called with each candidate done, and each picture found while counting."""
+
+    counted: Callable[[], None] = lambda: None
+    started: Callable[[int], None] = lambda total: None
+    done: Callable[[Aimv2Error | None], None] = lambda error: None
+
+
+class Indexer:
+    """One run over some roots, for one set of vectors.
+
+    ``key`` tells this way of making vectors from all others; the model is loaded only when a
+    picture has to be embedded.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        key: str,
+        source: str,
+        options: ImageOptions,
+        load: Callable[[], "Model"],
+        progress: Progress | None = None,
+    ) -> None:
+        self._store = store
+        self._key = key
+        self._source = source
+        self._options = options
+        self._load = load
+        self._progress = progress or Progress()
+        self._report = Report()
+        self._reader = Reader()
+        self._rows: list[Halves] = []
+        self._waiting: deque[tuple[Candidate, bytes | None]] = deque()
+        self._uncommitted, self._committed_s = 0, 0.0
+
+    def run(self, roots: Sequence[Root]) -> Report:
+        """Index what is new or changed in the roots.
+
+        Stopped by Ctrl-C or an error, what was done is kept, and the next run goes on.
+        """
+        store, report = self._store, self._report
+        store.remove_strays()
+        for each in store.sets():
+            store.segments(each).cut()
+        vectors = store.set_with_key(self._key)
+        total = self._count(roots, vectors)
+        scan = Scan(store, roots, vectors.id if vectors else None)
+        if total:
+            model = self._load()
+            vectors = vectors or self._new_set(model)
+            self._set, self._segments = vectors, store.segments(vectors)
+            self._segments.cut()
+            scan = Scan(store, roots, vectors.id)
+            self._progress.started(total)
+            self._embed_all(model, scan)
+        else:
+            deque(scan.candidates(), 0)  # none, but the walk tells what is still there
+        report.missing = scan.mark_missing()
+        with store.transaction():
+            for root in roots:
+                if os.path.lexists(root.path):
+                    store.add_root(root.path, root.is_photos)
+            if vectors is not None:
+                report.left = store.unembedded(vectors.id)
+                if not report.left:
+                    store.serve(vectors.id)
+                report.is_serving = store.set_with_id(vectors.id).is_serving
+        report.found, report.unchanged = scan.found, scan.unchanged
+        report.errors += scan.errors
+        report.passed_over = dict(scan.passed_over)
+        return report
+
+    def estimate(self, roots: Sequence[Root], sample: int) -> Estimate:
+        """What a run over the roots would read, measured on some of it, evenly spread."""
+        vectors = self._store.set_with_key(self._key)
+        count = self._count(roots, vectors)
+        if not count:
+            return Estimate(0, 0, 0.0, 0)
+        scan = Scan(self._store, roots, vectors.id if vectors else None)
+        chosen = {number * count // sample for number in range(sample)}
+        paths = [each.path for at, each in enumerate(scan.candidates()) if at in chosen]
+        model = self._load()
+        options = replace(self._options, fills_batches=False, batch_size=_ESTIMATE_BATCH)
+        deque(model.stream_with(options, paths[:_ESTIMATE_BATCH]), 0)  # the first is slower
+        started_s = time.perf_counter()
+        deque(model.stream_with(replace(options, open=self._reader.open), paths), 0)
+        seconds = (time.perf_counter() - started_s) / len(paths) * count
+        width = model.width(model.plan(options))
+        return Estimate(count, len(paths), seconds, count * (2 * width + _ROW_BYTES))
+
+    def _count(self, roots: Sequence[Root], vectors: VectorSet | None) -> int:
+        count = 0
+        for _ in Scan(self._store, roots, vectors.id if vectors else None).candidates():
+            count += 1
+            self._progress.counted()
+        return count
+
+    def _new_set(self, model: "Model") -> VectorSet:
+        with self._store.transaction():
+            return self._store.add_set(
+                self._key,
+                self._source,
+                model.metadata(self._options),
+                has_text=isinstance(model.config, LiTConfig),
+                logit_scale=model.logit_scale if isinstance(model.config, LiTConfig) else None,
+            )
+
+    def _embed_all(self, model: "Model", scan: Scan) -> None:
+        options = replace(self._options, open=self._reader.open)
+        self._committed_s = time.monotonic()
+        self._store.begin()
+        try:
+            for item in model.stream_with(options, self._to_embed(scan)):
+                self._place_known(scan)
+                candidate, _ = self._waiting.popleft()
+                self._place_item(scan, candidate, item)
+            self._place_known(scan)
+        except KeyboardInterrupt:
+            self._commit()
+            raise
+        except BaseException:
+            self._store.roll_back()
+            raise
+        self._commit()
+
+    def _to_embed(self, scan: Scan) -> Iterator[bytes]:
+        """The paths of pictures whose content is new; the others wait for their turn."""
+        for candidate in scan.candidates():
+            hash = self._known_hash(candidate)
+            self._waiting.append((candidate, hash))
+            if hash is None:
+                yield candidate.path
+            else:
+                self._place_known(scan)
+
+    def _known_hash(self, candidate: Candidate) -> bytes | None:
+        """The content's hash where the set has its vector; None where it must be embedded."""
+        if candidate.is_unchanged and candidate.known is not None:
+            hash = candidate.known.hash
+        elif self._store.has_size(candidate.stamp.size_bytes):
+            try:
+                hash = hash_file(candidate.path)
+            except Aimv2Error:
+                return None  # embedding it will say the same, in its turn
+        else:
+            return None
+        if hash is None or self._store.row_of_hash(self._set.id, hash) is None:
+            return None
+        return hash
+
+    def _place_known(self, scan: Scan) -> None:
+        while self._waiting and self._waiting[0][1] is not None:
+            candidate, hash = self._waiting.popleft()
+            assert hash is not None
+            twins = self._store.files_with_hash(hash)
+            twin = next((each for each in twins if each.facts is not None), None)
+            row = self._store.row_of_hash(self._set.id, hash)
+            if row is None or twin is None or twin.facts is None:
+                continue  # its twin has changed meanwhile: the next run embeds it
+            reading = Reading(hash, twin.facts, twin.signature or b"")
+            self._place(scan, candidate, reading, row)
+            self._report.recognised += 1
+            self._finish_one(None)
+
+    def _place_item(self, scan: Scan, candidate: Candidate, item: "Item") -> None:
+        reading = self._reader.take(candidate.path)
+        if item.embedding is None or reading is None:
+            error = item.error or Aimv2Error("was not read")
+            self._store.add_file(
+                candidate.path,
+                candidate.stamp,
+                uuid=candidate.uuid,
+                error=str(error),
+                error_hint=error.hint,
+            )
+            if candidate.known is not None:
+                self._store.remove_vectors(candidate.known.id)
+            self._report.failed += 1
+            self._report.errors.append(error)
+            self._finish_one(error)
+            return
+        row = self._store.row_of_hash(self._set.id, reading.hash)
+        if row is None:
+            row = self._segments.row_count + len(self._rows)
+            self._rows.append(np.array(item.embedding).astype(np.float16))
+        self._place(scan, candidate, reading, row)
+        self._report.embedded += 1
+        self._finish_one(None)
+
+    def _place(self, scan: Scan, candidate: Candidate, reading: Reading, row: int) -> None:
+        store, known = self._store, candidate.known
+        moved = self._moved_from(candidate, reading.hash)
+        if moved is not None:
+            store.move_file(moved.id, candidate.path, candidate.stamp, candidate.uuid)
+            file_id = moved.id
+        else:
+            if known is not None and known.hash != reading.hash:
+                store.remove_vectors(known.id)
+            file_id = store.add_file(
+                candidate.path,
+                candidate.stamp,
+                hash=reading.hash,
+                facts=reading.facts,
+                uuid=candidate.uuid,
+                signature=reading.signature,
+            )
+        scan.note_seen(file_id)
+        store.set_vector(self._set.id, file_id, row)
+
+    def _moved_from(self, candidate: Candidate, hash: bytes) -> FileRow | None:
+        """The file of this content that is gone from where it was, if this path is new."""
+        if candidate.known is not None:
+            return None
+        gone = [
+            file for file in self._store.files_with_hash(hash) if not os.path.lexists(file.path)
+        ]
+        name = candidate.path.rpartition(b"/")[2]
+        return min(gone, key=lambda file: file.path.rpartition(b"/")[2] != name, default=None)
+
+    def _finish_one(self, error: Aimv2Error | None) -> None:
+        self._progress.done(error)
+        self._uncommitted += 1
+        late = time.monotonic() - self._committed_s > _COMMIT_S
+        if self._uncommitted >= _COMMIT_FILES or late:
+            self._commit()
+            self._store.begin()
+
+    def _commit(self) -> None:
+        """The vectors down to the disk, and only then what says that they are there."""
+        if self._rows:
+            self._segments.append(np.stack(self._rows))
+            self._store.set_row_count(self._set.id, self._segments.row_count)
+            self._rows = []
+        self._store.commit()
+        self._uncommitted, self._committed_s = 0, time.monotonic()
+
+    _set: VectorSet
+    _segments: Segments

@@ -1,0 +1,246 @@
+"""The Python face of a photo library: index, search, and what is in it."""
+
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from ..errors import OutputError, UsageError
+from ..image import MAX_PIXELS
+from ..paths import FilePath
+from ..plan import BATCH_TOKENS, ImageOptions
+from . import photos, query
+from .checkpoint import Dtype, SearchModel, identify, source_of
+from .filters import Filters
+from .indexer import NATIVE_MAX_PATCHES, Estimate, Indexer, Progress, Report
+from .scan import Root
+from .searcher import Answer, Vectors, search
+from .store import Counts, FileRow, Store, VectorSet
+from .textcache import TextCache
+from .upkeep import Pruned, export_vectors, prune
+
+if TYPE_CHECKING:
+    from ..hub import Confirm
+    from ..model import Model
+
+DEFAULT_MODEL = "lit"
+_SAMPLE = 20
+
+
+def default_path() -> Path:
+    """Where a library is unless it is said: ``~/Library/Application Support`` on a Mac."""
+    from platformdirs import user_data_path  # noqa: PLC0415
+
+    return user_data_path("mlx-aimv2") / "library.db"
+
+
+class Library:
+    """Photos that can be searched and tagged; in one file, with a folder of vectors beside it.
+
+    Open it to read; what writes opens it for itself, and one process at a time may.
+    """
+
+    def __init__(self, path: FilePath | None = None, *, cache: TextCache | None = None) -> None:
+        self.path = default_path() if path is None else Path(os.fsdecode(path))
+        self._cache = cache
+        self._store: Store | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    @property
+    def store(self) -> Store:
+        """The library, open for reading. Errors: OutputError where there is none."""
+        if self._store is None:
+            self._store = Store(self.path)
+        return self._store
+
+    def index(
+        self,
+        folders: Iterable[FilePath] = (),
+        *,
+        model: str | None = None,
+        preset: str = "hub",
+        max_patches: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+        batch_size: int | None = None,
+        threads: int | None = None,
+        dtype: Dtype | None = None,
+        confirm: "Confirm | None" = None,
+        progress: Progress | None = None,
+    ) -> Report:
+        """Bring the library up to date with folders, files and Photos libraries.
+
+        Without any, with all that were indexed before. ``model`` is the checkpoint; without it
+        the one that serves searches, or ``lit`` for a new library. Only what is new or changed
+        is read. Another checkpoint's vectors serve searches once every photo has one.
+        Errors: what cannot be read is in the report; OutputError where the library cannot be
+        written, or another process writes it.
+        """
+        options = ImageOptions(
+            preset=preset,
+            max_patches=max_patches,
+            max_pixels=max_pixels,
+            batch_size=batch_size,
+            threads=threads,
+            fills_batches=True,
+        )
+        with Store(self.path, can_write=True) as store:
+            roots = _roots(store, folders)
+            return _indexer(store, model, options, dtype, confirm, progress).run(roots)
+
+    def estimate(
+        self,
+        folders: Iterable[FilePath] = (),
+        *,
+        model: str | None = None,
+        preset: str = "hub",
+        max_patches: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+        threads: int | None = None,
+        dtype: Dtype | None = None,
+        confirm: "Confirm | None" = None,
+        progress: Progress | None = None,
+    ) -> Estimate:
+        """What ``index`` would take, measured on 20 of the photos; nothing is written."""
+        options = ImageOptions(
+            preset=preset, max_patches=max_patches, max_pixels=max_pixels, threads=threads
+        )
+        with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
+            store = self.store if self.path.exists() else None
+            if store is None:
+                new = Store(Path(scratch) / "library.db", can_write=True)
+                store = stack.enter_context(new)
+            roots = _roots(store, folders)
+            indexer = _indexer(store, model, options, dtype, confirm, progress)
+            return indexer.estimate(roots, _SAMPLE)
+
+    def search(
+        self,
+        words: str | Sequence[str] = (),
+        *,
+        like: Sequence[FilePath] = (),
+        count: int = 20,
+        min_score: float | None = None,
+        filters: Filters | None = None,
+        model: str | None = None,
+        dtype: Dtype | None = None,
+        confirm: "Confirm | None" = None,
+    ) -> Answer:
+        """The photos that fit a query, best first; see ``query.parse`` for its syntax.
+
+        ``words`` is one text, or the words of a query with ``+`` and ``-`` between them. A text
+        that no photo fits better than nothing in particular finds nothing, and says the best
+        score. ``like`` are pictures; those in the library need no model.
+        Errors: UsageError for a query or filter that means nothing, OutputError without a library.
+        """
+        given = [words] if isinstance(words, str) else list(words)
+        terms = query.parse(given, [os.fsdecode(path) for path in like])
+        vectors = self.vectors(model)
+        if vectors is None:
+            return Answer((), None, 0)
+        embed = SearchModel(self.store, vectors, cache=self._cache, dtype=dtype, confirm=confirm)
+        return search(
+            self.store,
+            vectors,
+            terms,
+            Vectors(embed.texts, embed.images),
+            count=count,
+            filters=filters,
+            min_score=min_score,
+            exclude=[os.fsencode(os.path.abspath(os.fsdecode(path))) for path in like],  # noqa: PTH100
+        )
+
+    def vectors(self, model: str | None = None) -> VectorSet | None:
+        """The set that searches use, or the latest by a checkpoint; None in an empty library.
+
+        Errors: UsageError for a checkpoint that the library was not indexed with.
+        """
+        if model is None:
+            return self.store.serving()
+        wanted = source_of(model)
+        for each in reversed(self.store.sets()):
+            if wanted in (each.source, each.settings.get("checkpoint")):
+                return each
+        raise UsageError(
+            f"this library was not indexed with {model}",
+            hint=f"aimv2 index --model {model}",
+        )
+
+    def counts(self) -> Counts:
+        """How many files there are, cannot be read, and are missing."""
+        return self.store.counts()
+
+    def prune(self, *, dry_run: bool = False) -> Pruned:
+        """Forget files that are gone and vectors that no longer serve; photos are not touched."""
+        with Store(self.path, can_write=True) as store:
+            return prune(store, dry_run=dry_run)
+
+    def export(self, target: FilePath, *, model: str | None = None, overwrite: bool = False) -> int:
+        """Write vectors and what is known of the photos to a file or folder; says how many.
+
+        ``target``: .npz, .npy, .safetensors, .jsonl or .parquet as ``aimv2 embed`` writes them;
+        a name without an extension is a folder for clip-retrieval.
+        """
+        vectors = self.vectors(model)
+        if vectors is None:
+            raise OutputError("there are no vectors to export", hint="aimv2 index FOLDER")
+        return export_vectors(self.store, vectors, Path(os.fsdecode(target)), overwrite=overwrite)
+
+    def errors(self) -> list[FileRow]:
+        """The files that could not be read, with the reason."""
+        return list(self.store.files("error IS NOT NULL AND missing_since IS NULL"))
+
+
+def _indexer(
+    store: Store,
+    model: str | None,
+    options: ImageOptions,
+    dtype: Dtype | None,
+    confirm: "Confirm | None",
+    progress: Progress | None,
+) -> Indexer:
+    serving = store.serving()
+    source = source_of(model) if model else serving.source if serving else DEFAULT_MODEL
+    max_patches = options.max_patches or NATIVE_MAX_PATCHES
+    identity = identify(source, options.preset, max_patches, confirm)
+    if identity.is_native:
+        options = replace(options, max_patches=max_patches)
+    elif options.batch_size is None:
+        # Half a batch of what embedding many takes: one new photo costs a whole one.
+        options = replace(options, batch_size=max(1, BATCH_TOKENS // 2 // identity.tokens))
+
+    def load() -> "Model":
+        from ..model import load  # noqa: PLC0415  (MLX)
+
+        return load(source, tower="image" if identity.has_text else None, dtype=dtype)
+
+    return Indexer(store, identity.key, source, options, load, progress)
+
+
+def _roots(store: Store, folders: Iterable[FilePath]) -> list[Root]:
+    """What was named, as absolute paths; else what was indexed before."""
+    named = [os.path.abspath(os.fsencode(folder)) for folder in folders]  # noqa: PTH100  (keeps links)
+    roots = [Root(path, photos.is_bundle(path)) for path in named]
+    roots = roots or [Root(*root) for root in store.roots()]
+    if not roots:
+        raise UsageError("there is nothing to index", hint="aimv2 index FOLDER")
+    return roots

@@ -1,0 +1,71 @@
+"""Exact search: the rows of a set whose products with a query are largest.
+
+This is the one place that scans vectors for a query; an approximate index could stand here.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .segments import Halves, Segments
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+_GATHERED = 1 << 16
+
+
+def nearest(
+    segments: Segments, query: Floats, count: int, among: Rows | None = None
+) -> tuple[Rows, Floats]:
+    """Rows and their products with the query, largest first, equal ones by row.
+
+    At least ``count`` of them where there are so many, and all that equal the last one.
+    ``among`` are the only rows to look at, in rising order.
+    Shapes: (width,), (m,) -> (n,), (n,).
+    """
+    wanted = count
+    while True:
+        rows, products = _best(segments, query, wanted, among)
+        is_all = len(rows) < wanted
+        if is_all or (len(rows) > count and products[-1] < products[count - 1]):
+            break
+        wanted = max(2 * wanted, count + 16)
+    kept = len(rows) if is_all else int(np.searchsorted(-products, -products[count - 1], "right"))
+    return rows[:kept], products[:kept]
+
+
+def products_of(segments: Segments, queries: Floats, rows: Rows) -> Floats:
+    """Products of some rows with queries. Shapes: (q, width), (n,) -> (n, q)."""
+    return segments.take(rows).astype(np.float32) @ queries.T
+
+
+def _best(segments: Segments, query: Floats, count: int, among: Rows | None) -> tuple[Rows, Floats]:
+    from usearch.index import MetricKind, search  # type: ignore[attr-defined]  # noqa: PLC0415  (a third of a second)
+
+    found: list[Rows] = [np.zeros(0, np.int64)]
+    for rows, block in _blocks(segments, among):
+        matches = search(
+            block,
+            query.astype(np.float16),
+            min(count, len(block)),
+            MetricKind.IP,
+            exact=True,
+        )
+        found.append(rows[np.asarray(matches.keys, np.int64)])
+    candidates = np.concatenate(found)
+    # Again in float32: the same products whatever the machine's float16 arithmetic.
+    products = products_of(segments, query[None], candidates)[:, 0]
+    order = np.lexsort((candidates, -products))[:count]
+    return candidates[order], products[order]
+
+
+def _blocks(segments: Segments, among: Rows | None) -> Iterator[tuple[Rows, Halves]]:
+    for first, block in segments.blocks():
+        if among is None:
+            yield np.arange(first, first + len(block)), block
+            continue
+        inside = among[(among >= first) & (among < first + len(block))]
+        for start in range(0, len(inside), _GATHERED):
+            rows = inside[start : start + _GATHERED]
+            yield rows, np.ascontiguousarray(block[rows - first])

@@ -1,0 +1,138 @@
+"""What has changed on disk since the library was last brought up to date."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ..errors import Aimv2Error
+from ..walk import find_images
+from . import photos
+from .store import FileRow, Stamp, Store, stamp_of
+
+_NO_STAMP = Stamp(-1, 0)  # reading the file will say what is wrong with it
+
+
+@dataclass(frozen=True)
+class Root:
+    """What to index: a file or folder, or a library of Apple Photos."""
+
+    path: bytes
+    is_photos: bool = False
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A picture to read: new, changed, not readable before, or without a vector in the set.
+
+    ``known`` is what the library has of this path; its content may be the same.
+    """
+
+    path: bytes
+    stamp: Stamp
+    uuid: str | None
+    known: FileRow | None
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the file is as it was when it was read, without an error, before."""
+        return (
+            self.known is not None
+            and self.known.error is None
+            and self.known.hash is not None
+            and self.known.stamp == self.stamp
+        )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    path: bytes
+    uuid: str | None
+    error: Aimv2Error | None
+
+
+class Scan:
+    """A walk over the roots: yields candidates, and knows afterwards what was not there."""
+
+    def __init__(self, store: Store, roots: Iterable[Root], set_id: int | None) -> None:
+        self.errors: list[Aimv2Error] = []
+        self.passed_over: Counter[str] = Counter()
+        self.found = 0
+        self.unchanged = 0
+        self._store = store
+        self._roots = list(roots)
+        self._set_id = set_id
+        self._seen: set[int] = set()
+        self._unseen_folders: list[bytes] = []
+
+    def candidates(self) -> Iterator[Candidate]:
+        """Every picture that has to be looked at, in the order of the walk."""
+        for root in self._roots:
+            for seen in self._walk(root):
+                if seen.error is not None:
+                    self.errors.append(seen.error)
+                    self._unseen_folders.append(seen.path)
+                    continue
+                stamp = stamp_of(seen.path) or _NO_STAMP
+                self.found += 1
+                candidate = self._look(seen, stamp)
+                if candidate:
+                    yield candidate
+
+    def mark_missing(self) -> int:
+        """Mark what is gone from the roots that could be read; returns how many files."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        gone: list[int] = []
+        for root in self._roots:
+            if not os.path.lexists(root.path):
+                continue  # a drive that is not connected says nothing about its files
+            for file in self._store.files(*under(root.path)):
+                if self._is_gone(file, root):
+                    gone.append(file.id)
+        with self._store.transaction():
+            self._store.set_missing(gone, now)
+        return len(gone)
+
+    def note_seen(self, file_id: int) -> None:
+        """This file is there, under whichever path."""
+        self._seen.add(file_id)
+
+    def _look(self, seen: _Seen, stamp: Stamp) -> Candidate | None:
+        known = self._store.file_at(seen.path)
+        candidate = Candidate(seen.path, stamp, seen.uuid, known)
+        if known is not None:
+            self.note_seen(known.id)
+        if known is None or not candidate.is_unchanged:
+            return candidate
+        if known.missing_since is not None:
+            with self._store.transaction():
+                self._store.set_missing([known.id], None)
+        if self._set_id is None or self._store.row_of(self._set_id, known.id) is None:
+            return candidate
+        self.unchanged += 1
+        return None
+
+    def _walk(self, root: Root) -> Iterator[_Seen]:
+        if root.is_photos:
+            for item in photos.find_photos(root.path):
+                yield _Seen(os.fsencode(item.path), item.uuid, item.error)
+            return
+        walk = find_images([root.path])
+        for found in walk:
+            yield _Seen(os.fsencode(found.path), None, found.error)
+        self.passed_over += walk.skipped
+
+    def _is_gone(self, file: FileRow, root: Root) -> bool:
+        if file.missing_since is not None or file.id in self._seen:
+            return False
+        if any(file.path.startswith(each.rstrip(b"/") + b"/") for each in self._unseen_folders):
+            return False
+        # In a Photos library a derivative stays when its original comes.
+        return root.is_photos or not os.path.lexists(file.path)
+
+
+def under(folder: bytes) -> tuple[str, tuple[bytes, ...]]:
+    """SQL for the file at a path and all files in the folder there."""
+    inside = folder.rstrip(b"/") + b"/"
+    return "(path = ? OR (path >= ? AND path < ?))", (folder, inside, inside[:-1] + b"0")

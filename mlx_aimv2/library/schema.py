@@ -1,0 +1,166 @@
+"""The library's database: its tables, how they came to be, and how it is opened."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import OutputError
+from ..paths import printable
+
+APPLICATION_ID = 0x41494D32  # "AIM2", in the file's header
+_BUSY_MS = 10_000
+_FULL_HINT = "make room on the disk and run the command again: what was done before is kept"
+
+# One step per version; a library of an older version is taken through those it lacks.
+# Paths are the bytes that the system gave: names need not be UTF-8.
+MIGRATIONS = (
+    """
+    CREATE TABLE roots (
+        path BLOB PRIMARY KEY,
+        is_photos INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE files (
+        id INTEGER PRIMARY KEY,
+        path BLOB NOT NULL UNIQUE,
+        size_bytes INTEGER NOT NULL,
+        mtime_ns INTEGER NOT NULL,
+        hash BLOB,
+        format TEXT,
+        width_px INTEGER,
+        height_px INTEGER,
+        orientation INTEGER,
+        taken_at TEXT,
+        latitude REAL,
+        longitude REAL,
+        uuid TEXT,
+        signature BLOB,
+        error TEXT,
+        error_hint TEXT,
+        missing_since TEXT
+    ) STRICT;
+    CREATE INDEX files_by_hash ON files (hash);
+    CREATE INDEX files_by_size ON files (size_bytes);
+    CREATE INDEX files_by_uuid ON files (uuid) WHERE uuid IS NOT NULL;
+    CREATE INDEX files_in_error ON files (id) WHERE error IS NOT NULL;
+    CREATE INDEX files_missing ON files (id) WHERE missing_since IS NOT NULL;
+
+    CREATE TABLE sets (
+        id INTEGER PRIMARY KEY,
+        key TEXT NOT NULL UNIQUE,
+        source TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        settings TEXT NOT NULL,
+        width INTEGER NOT NULL,
+        has_text INTEGER NOT NULL,
+        logit_scale REAL,
+        folder TEXT NOT NULL,
+        row_count INTEGER NOT NULL DEFAULT 0,
+        is_serving INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+
+    CREATE TABLE vectors (
+        set_id INTEGER NOT NULL REFERENCES sets ON DELETE CASCADE,
+        file_id INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+        row INTEGER NOT NULL,
+        PRIMARY KEY (set_id, file_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX vectors_by_row ON vectors (set_id, row);
+
+    CREATE TABLE tags (
+        file_id INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+        tag TEXT NOT NULL,
+        origin TEXT NOT NULL,
+        score REAL,
+        PRIMARY KEY (file_id, tag, origin)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX tags_by_tag ON tags (tag);
+
+    CREATE TABLE sidecars (
+        path BLOB PRIMARY KEY,
+        file_id INTEGER REFERENCES files ON DELETE SET NULL,
+        before BLOB,
+        after BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
+)
+
+
+def open_database(path: Path, *, can_write: bool) -> sqlite3.Connection:
+    """Open a library's database; make it, or bring it up to date, where one may write.
+
+    Errors: OutputError for a file that is something else, or of a newer version.
+    """
+    if not can_write and not path.exists():
+        raise OutputError(f"there is no library {printable(path)}", hint="aimv2 index FOLDER")
+    with database_errors(path):
+        mode = "rwc" if can_write else "rw"  # also a reader of a WAL makes its -shm file
+        address = f"{path.absolute().as_uri()}?mode={mode}"
+        connection = sqlite3.connect(
+            address,
+            uri=True,
+            isolation_level=None,
+            timeout=_BUSY_MS / 1000,
+            check_same_thread=False,
+        )
+        try:
+            _check(connection, path)
+            connection.execute("PRAGMA foreign_keys = ON")
+            if can_write:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+                _migrate(connection)
+            else:
+                connection.execute("PRAGMA query_only = ON")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def database_errors(path: Path) -> Iterator[None]:
+    """SQLite's errors, said in plain words with the library's name."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        text = str(error)
+        hint = "look who may read and write there: ls -l"
+        if "full" in text:
+            hint = _FULL_HINT
+        elif "locked" in text:
+            hint = "another program holds it: wait until it has ended"
+        raise OutputError(f"library {printable(path)}: {text}", hint=hint) from error
+    except sqlite3.DatabaseError as error:
+        raise OutputError(
+            f"library {printable(path)}: {error}",
+            hint="is it a library of aimv2? choose another file with --library",
+        ) from error
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    version = _pragma(connection, "user_version")
+    if version > len(MIGRATIONS):
+        raise OutputError(
+            f"library {printable(path)} was made by a newer version",
+            hint="pip install --upgrade mlx-aimv2",
+        )
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if tables and _pragma(connection, "application_id") != APPLICATION_ID:
+        raise OutputError(
+            f"{printable(path)} is a database of another program",
+            hint="choose another file with --library",
+        )
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    for number in range(_pragma(connection, "user_version"), len(MIGRATIONS)):
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {MIGRATIONS[number]}"
+            f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number + 1}; COMMIT;"
+        )
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])

@@ -1,0 +1,163 @@
+"""Finding photos by words and by likeness.
+
+A text is compared with prompts that fit anything: its vector less their mean. The product of a
+photo with that is how much better the text fits than nothing in particular, which can be compared
+over photos and over queries; a raw cosine cannot. The score is the logistic function of it with
+the checkpoint's scale, as in ``classify --independent``: 0.5 where both fit alike.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from ..zeroshot import BACKGROUND
+from .filters import Filters
+from .nearest import nearest
+from .query import Term
+from .store import FileRow, Store, VectorSet
+
+Floats = NDArray[np.float32]
+
+LEAST_TEXT_SCORE = 0.5
+_SAMPLED = 4096
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A photo that was found. ``score``: 0 to 1 for texts; the cosine for pictures alone."""
+
+    file: FileRow
+    score: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Hits, best first; ``best`` is the best score, also where it was too low to be a hit."""
+
+    hits: tuple[Hit, ...]
+    best: float | None
+    searched: int
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Where a query's vectors come from: texts and pictures to unit vectors.
+
+    Shapes: n -> (n, P).
+    """
+
+    texts: Callable[[list[str]], Floats]
+    images: Callable[[list[str]], Floats]
+
+
+def search(
+    store: Store,
+    vectors: VectorSet,
+    terms: Sequence[Term],
+    embed: Vectors,
+    *,
+    count: int = 20,
+    filters: Filters | None = None,
+    min_score: float | None = None,
+    exclude: Sequence[bytes] = (),
+) -> Answer:
+    """The photos that fit the terms best, equal ones by path.
+
+    ``min_score`` is 0.5 for texts, the line above which a text fits better than nothing in
+    particular; pictures alone have none. ``exclude`` are paths not to find.
+    """
+    if count < 1:
+        raise UsageError(f"count is {count}", hint="give a positive number")
+    is_text = any(term.text is not None for term in terms)
+    query = query_vector(store, vectors, terms, embed)
+    least = min_score if min_score is not None else (LEAST_TEXT_SCORE if is_text else -1.0)
+    found = _found(store, vectors, query, count + len(exclude), filters or Filters())
+    scale = vectors.logit_scale or 1.0
+    hits = [
+        Hit(file, logistic(scale * product) if is_text else product)
+        for file, product in found.files
+        if file.path not in exclude
+    ]
+    best = hits[0].score if hits else None
+    return Answer(tuple(hit for hit in hits[:count] if hit.score >= least), best, found.searched)
+
+
+def query_vector(store: Store, vectors: VectorSet, terms: Sequence[Term], embed: Vectors) -> Floats:
+    """The vector whose product with a photo's says how well it fits the terms.
+
+    Texts are centred on the background prompts. Beside texts pictures are centred on the
+    library's mean: texts and pictures lie apart, and a picture's part would drown a text's.
+    """
+    texts = [term.text for term in terms if term.text is not None]
+    images = [str(term.image) for term in terms if term.image is not None]
+    centred_texts, centred_images = np.zeros((2, 0, vectors.width), np.float32)
+    if texts:
+        if not vectors.has_text:
+            raise UsageError(
+                "this library's checkpoint has no text tower: it finds pictures by pictures",
+                hint="aimv2 search --like FILE, or index again with --model lit",
+            )
+        embedded = embed.texts([*texts, *BACKGROUND])
+        centred_texts = embedded[: len(texts)] - embedded[len(texts) :].mean(axis=0)
+    if images:
+        centred_images = embed.images(images)
+        if texts:
+            centred_images = centred_images - _mean(store, vectors)
+    from_texts, from_images = iter(centred_texts), iter(centred_images)
+    parts = [next(from_images if term.text is None else from_texts) for term in terms]
+    weights = np.array([term.weight for term in terms], np.float32)
+    total = (weights / np.abs(weights).sum()) @ np.stack(parts)
+    return np.asarray(total, np.float32)
+
+
+def logistic(logit: float) -> float:
+    """0 to 1, by tanh: it cannot overflow."""
+    return float(0.5 + 0.5 * np.tanh(0.5 * logit))
+
+
+@dataclass(frozen=True)
+class _Found:
+    files: list[tuple[FileRow, float]]
+    searched: int
+
+
+def _found(store: Store, vectors: VectorSet, query: Floats, count: int, filters: Filters) -> _Found:
+    segments = store.segments(vectors)
+    among = None
+    if not filters.is_empty:
+        known = store.rows_and_files(vectors.id, *filters.sql())
+        if filters.has_patterns:
+            known = _matching(store, known, filters)
+        among = np.unique(known[:, 0])
+    searched = vectors.row_count if among is None else len(known)
+    wanted, pairs = count, []
+    while True:
+        rows, products = nearest(segments, query, wanted, among)
+        pairs = store.files_in_rows(vectors.id, rows)
+        if among is not None:
+            allowed = set(known[:, 1].tolist())
+            pairs = [(row, id) for row, id in pairs if id in allowed]
+        if len(pairs) >= count or len(rows) < wanted:
+            break
+        wanted *= 4  # files of some rows are gone
+    product_of = dict(zip(rows.tolist(), products.tolist(), strict=True))
+    files = store.files_of(id for _, id in pairs)
+    ranked = sorted(
+        ((files[id], product_of[row]) for row, id in pairs),
+        key=lambda pair: (-pair[1], pair[0].path),
+    )
+    return _Found(ranked, searched)
+
+
+def _matching(store: Store, known: NDArray[np.int64], filters: Filters) -> NDArray[np.int64]:
+    paths = dict(store.paths())
+    return known[[filters.matches(paths[id]) for id in known[:, 1].tolist()]]
+
+
+def _mean(store: Store, vectors: VectorSet) -> Floats:
+    rows = np.linspace(0, vectors.row_count - 1, min(_SAMPLED, vectors.row_count)).astype(np.int64)
+    taken = store.segments(vectors).take(rows).astype(np.float32)
+    return np.asarray(taken.mean(axis=0) if len(taken) else np.zeros(vectors.width), np.float32)

@@ -1,0 +1,102 @@
+"""Vectors on disk: rows of float16 in files that only grow, read through memory maps.
+
+The database says how many rows there are. What lies behind them was written by a run that was
+killed before it could say so, and is cut off by the next one.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import OutputError
+from ..paths import printable
+
+Halves = NDArray[np.float16]
+ROWS_PER_SEGMENT = 1 << 18
+_ITEM_BYTES = 2
+
+
+class Segments:
+    """The rows of one set, in files of ``ROWS_PER_SEGMENT``. Shapes: (row_count, width)."""
+
+    def __init__(self, folder: Path, width: int, row_count: int) -> None:
+        self.folder = folder
+        self.width = width
+        self.row_count = row_count
+
+    def cut(self) -> None:
+        """Forget what was written but not counted; make the folder where there is none."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for number, rows in enumerate(self._rows_by_segment(), 1):
+            file = self._file(number)
+            have = file.stat().st_size if file.exists() else 0
+            if have < rows * self._row_bytes:
+                raise self._too_short(file)
+            if have > rows * self._row_bytes:
+                os.truncate(file, rows * self._row_bytes)
+        for file in self.folder.glob("*.f16"):
+            if int(file.stem) > len(self._rows_by_segment()):
+                file.unlink()
+
+    def append(self, rows: Halves) -> None:
+        """Write rows behind the last, down to the disk. Shapes: (n, width)."""
+        while len(rows):
+            number, used = divmod(self.row_count, ROWS_PER_SEGMENT)
+            part = rows[: ROWS_PER_SEGMENT - used]
+            with self._file(number + 1).open("ab") as file:
+                file.write(np.ascontiguousarray(part).tobytes())
+                file.flush()
+                os.fsync(file.fileno())
+            self.row_count += len(part)
+            rows = rows[len(part) :]
+
+    def blocks(self) -> Iterator[tuple[int, Halves]]:
+        """First row and rows of each segment, mapped into memory, not read.
+
+        Errors: OutputError where a segment is missing or too short.
+        """
+        for number, rows in enumerate(self._rows_by_segment(), 1):
+            file = self._file(number)
+            try:
+                block = np.memmap(file, np.float16, "r", shape=(rows, self.width))
+            except (OSError, ValueError) as error:
+                raise self._too_short(file) from error
+            yield (number - 1) * ROWS_PER_SEGMENT, block
+
+    def take(self, rows: NDArray[np.int64]) -> Halves:
+        """Copies of some rows. Shapes: (n,) -> (n, width)."""
+        taken = np.empty((len(rows), self.width), np.float16)
+        for first, block in self.blocks():
+            inside = (rows >= first) & (rows < first + len(block))
+            taken[inside] = block[rows[inside] - first]
+        return taken
+
+    def remove(self) -> None:
+        """Delete the files."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def size_bytes(self) -> int:
+        """What the counted rows take on disk."""
+        return self.row_count * self._row_bytes
+
+    @property
+    def _row_bytes(self) -> int:
+        return self.width * _ITEM_BYTES
+
+    def _rows_by_segment(self) -> list[int]:
+        full, rest = divmod(self.row_count, ROWS_PER_SEGMENT)
+        return [ROWS_PER_SEGMENT] * full + [rest] * (rest > 0)
+
+    def _file(self, number: int) -> Path:
+        return self.folder / f"{number:06}.f16"
+
+    def _too_short(self, file: Path) -> OutputError:
+        return OutputError(
+            f"vectors are missing from {printable(file)}",
+            hint="bring the folder back from a backup, or start a new library with --library",
+        )

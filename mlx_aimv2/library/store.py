@@ -1,0 +1,517 @@
+"""What the library knows: typed questions to its database, and the vectors beside it."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import OutputError
+from ..lock import take_lock
+from ..paths import printable
+from .photo import PhotoFacts
+from .schema import database_errors, open_database
+from .segments import Segments
+
+_FACTS = (
+    "format", "width_px", "height_px", "orientation", "taken_at", "latitude", "longitude"
+)  # fmt: skip
+_FILE = "id, path, size_bytes, mtime_ns, hash, uuid, signature, error, error_hint, missing_since"
+_COLUMNS = f"{_FILE}, {', '.join(_FACTS)}"
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """By what a change of a file is seen."""
+
+    size_bytes: int
+    mtime_ns: int
+
+
+def stamp_of(path: bytes) -> Stamp | None:
+    """The stamp of the file at a path; None where there is none to see."""
+    try:
+        status = os.stat(path)  # noqa: PTH116  (pathlib takes no bytes)
+    except (OSError, ValueError):
+        return None
+    return Stamp(status.st_size, status.st_mtime_ns)
+
+
+@dataclass(frozen=True)
+class FileRow:
+    """A file as the library knows it; ``facts`` is None where it could not be read."""
+
+    id: int
+    path: bytes
+    stamp: Stamp
+    hash: bytes | None
+    uuid: str | None
+    signature: bytes | None
+    error: str | None
+    error_hint: str | None
+    missing_since: str | None
+    facts: PhotoFacts | None
+
+
+@dataclass(frozen=True)
+class VectorSet:
+    """Vectors made alike: by one checkpoint, its revision, preprocessing and pooling.
+
+    ``source`` is what the checkpoint was asked for by; ``settings`` is ``Model.metadata``.
+    """
+
+    id: int
+    source: str
+    fingerprint: str
+    settings: Mapping[str, Any]
+    width: int
+    has_text: bool
+    logit_scale: float | None
+    folder: str
+    row_count: int
+    is_serving: bool
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many files there are, and what became of them."""
+
+    files: int
+    in_error: int
+    missing: int
+
+
+class Store:
+    """An open library. One process may write; any number may read meanwhile."""
+
+    def __init__(self, path: Path, *, can_write: bool = False) -> None:
+        self.path = path
+        self.folder = path.with_name(f"{path.name}.vectors")
+        self._lock: IO[str] | None = None
+        if can_write:
+            self._lock = _lock(path, self.folder)
+        try:
+            self._database = open_database(path, can_write=can_write)
+        except BaseException:
+            self._unlock()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database, then let others write."""
+        self._database.close()
+        self._unlock()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of what is written inside, or nothing; part of the one that is open, if any."""
+        if self._database.in_transaction:
+            yield
+            return
+        self.begin()
+        try:
+            yield
+        except BaseException:
+            self.roll_back()
+            raise
+        self.commit()
+
+    def begin(self) -> None:
+        """From here on writes count when ``commit`` is called."""
+        with database_errors(self.path):
+            self._database.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """What was written since ``begin`` counts."""
+        with database_errors(self.path):
+            self._database.execute("COMMIT")
+
+    def roll_back(self) -> None:
+        """Forget what was written since ``begin``."""
+        if self._database.in_transaction:
+            self._database.execute("ROLLBACK")
+
+    # Files
+
+    def file_at(self, path: bytes) -> FileRow | None:
+        """The file at a path."""
+        return self._file("path = ?", path)
+
+    def files(self, where: str = "TRUE", values: Sequence[object] = ()) -> Iterator[FileRow]:
+        """Files by the order of their paths; ``where`` is SQL of this package, never of a user."""
+        query = f"SELECT {_COLUMNS} FROM files WHERE {where} ORDER BY path"
+        with database_errors(self.path):
+            for row in self._database.execute(query, tuple(values)):
+                yield _file_row(row)
+
+    def files_of(self, ids: Iterable[int]) -> dict[int, FileRow]:
+        """Files by their ids."""
+        wanted = json.dumps([int(id) for id in ids])
+        found = self.files("id IN (SELECT value FROM json_each(?))", (wanted,))
+        return {file.id: file for file in found}
+
+    def files_with_hash(self, hash: bytes) -> list[FileRow]:
+        """Files with this content, those without an error only."""
+        return list(self.files("hash = ? AND error IS NULL", (hash,)))
+
+    def has_size(self, size_bytes: int) -> bool:
+        """Whether a known file has this size: only then can a new one be the same."""
+        query = "SELECT 1 FROM files WHERE size_bytes = ? AND hash IS NOT NULL LIMIT 1"
+        return self._one(query, size_bytes) is not None
+
+    def add_file(
+        self,
+        path: bytes,
+        stamp: Stamp,
+        *,
+        hash: bytes | None = None,
+        facts: PhotoFacts | None = None,
+        uuid: str | None = None,
+        signature: bytes | None = None,
+        error: str | None = None,
+        error_hint: str | None = None,
+    ) -> int:
+        """Write what is known of a file, over what was known of this path; returns its id."""
+        values = {
+            "path": path,
+            "size_bytes": stamp.size_bytes,
+            "mtime_ns": stamp.mtime_ns,
+            "hash": hash,
+            "uuid": uuid,
+            "signature": signature,
+            "error": error,
+            "error_hint": error_hint,
+            "missing_since": None,
+            **{name: getattr(facts, name) if facts else None for name in _FACTS},
+        }
+        names = list(values)
+        changes = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
+        row = self._one(
+            f"INSERT INTO files ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) "
+            f"ON CONFLICT (path) DO UPDATE SET {changes} RETURNING id",
+            *values.values(),
+        )
+        return int(row[0])
+
+    def move_file(self, id: int, path: bytes, stamp: Stamp, uuid: str | None) -> None:
+        """The file is at another path now; what is known of it stays."""
+        self._run(
+            "UPDATE files SET path = ?, size_bytes = ?, mtime_ns = ?, uuid = ?, "
+            "missing_since = NULL WHERE id = ?",
+            path, stamp.size_bytes, stamp.mtime_ns, uuid, id,
+        )  # fmt: skip
+
+    def set_missing(self, ids: Iterable[int], since: str | None) -> None:
+        """These files are not there any more; or, with None, there again."""
+        with database_errors(self.path):
+            self._database.executemany(
+                "UPDATE files SET missing_since = ? WHERE id = ?", ((since, id) for id in ids)
+            )
+
+    def remove_files(self, ids: Iterable[int]) -> None:
+        """Forget files, their tags and their vectors' rows."""
+        with database_errors(self.path):
+            self._database.executemany("DELETE FROM files WHERE id = ?", ((id,) for id in ids))
+
+    def counts(self) -> Counts:
+        """Of all files."""
+        row = self._one("SELECT count(*), count(error), count(missing_since) FROM files")
+        return Counts(*row)
+
+    # Roots
+
+    def roots(self) -> list[tuple[bytes, bool]]:
+        """What was indexed: folders and files, and Photos libraries (True)."""
+        query = "SELECT path, is_photos FROM roots ORDER BY path"
+        return [(path, bool(is_photos)) for path, is_photos in self._rows(query)]
+
+    def add_root(self, path: bytes, is_photos: bool) -> None:
+        """Remember what was indexed, so that it can be brought up to date without naming it."""
+        self._run("INSERT OR REPLACE INTO roots VALUES (?, ?)", path, int(is_photos))
+
+    # Sets of vectors
+
+    def sets(self) -> list[VectorSet]:
+        """All sets, the oldest first."""
+        query = (
+            "SELECT id, source, fingerprint, settings, width, has_text, logit_scale, folder, "
+            "row_count, is_serving FROM sets ORDER BY id"
+        )
+        return [
+            VectorSet(
+                id, source, fingerprint, json.loads(settings), width, bool(has_text), scale,
+                folder, row_count, bool(is_serving),
+            )
+            for id, source, fingerprint, settings, width, has_text, scale, folder, row_count,
+            is_serving in self._rows(query)
+        ]  # fmt: skip
+
+    def serving(self) -> VectorSet | None:
+        """The set that searches use."""
+        return next((each for each in self.sets() if each.is_serving), None)
+
+    def set_with_key(self, key: str) -> VectorSet | None:
+        """The set made so."""
+        row = self._one("SELECT id FROM sets WHERE key = ?", key)
+        return None if row is None else self.set_with_id(row[0])
+
+    def set_with_id(self, id: int) -> VectorSet:
+        """The set of this number."""
+        return next(each for each in self.sets() if each.id == id)
+
+    def add_set(
+        self,
+        key: str,
+        source: str,
+        settings: Mapping[str, Any],
+        *,
+        has_text: bool,
+        logit_scale: float | None,
+    ) -> VectorSet:
+        """A new, empty set; the first one of a library serves at once."""
+        row = self._one(
+            "INSERT INTO sets (key, source, fingerprint, settings, width, has_text, logit_scale, "
+            "folder, is_serving) SELECT ?, ?, ?, ?, ?, ?, ?, 'set-' || (1 + coalesce(max(id), 0)), "
+            "count(*) = 0 FROM sets RETURNING id",
+            key, source, settings["fingerprint"], json.dumps(settings), settings["width"],
+            int(has_text), logit_scale,
+        )  # fmt: skip
+        return self.set_with_id(row[0])
+
+    def serve(self, set_id: int) -> None:
+        """From now on searches use this set."""
+        self._run("UPDATE sets SET is_serving = id = ?", set_id)
+
+    def remove_set(self, set_id: int) -> None:
+        """Forget a set; its files are left to ``remove_strays``."""
+        self._run("DELETE FROM sets WHERE id = ?", set_id)
+
+    def segments(self, vectors: VectorSet) -> Segments:
+        """The vectors of a set."""
+        return Segments(self.folder / vectors.folder, vectors.width, vectors.row_count)
+
+    def replace_rows(
+        self, vectors: VectorSet, folder: str, row_count: int, moves: NDArray[np.int64]
+    ) -> None:
+        """The set's rows are in another folder now; row ``moves[i]`` is row i there."""
+        with database_errors(self.path):
+            self._database.execute("CREATE TEMP TABLE moves (was INTEGER PRIMARY KEY, now INTEGER)")
+            self._database.executemany(
+                "INSERT INTO moves VALUES (?, ?)",
+                ((int(was), now) for now, was in enumerate(moves)),
+            )
+            self._database.execute(
+                "UPDATE vectors SET row = (SELECT now FROM moves WHERE was = row) WHERE set_id = ?",
+                (vectors.id,),
+            )
+            self._database.execute("DROP TABLE moves")
+        self._run(
+            "UPDATE sets SET folder = ?, row_count = ? WHERE id = ?",
+            folder, row_count, vectors.id,
+        )  # fmt: skip
+
+    def remove_strays(self) -> None:
+        """Delete folders of vectors that no set owns: left by a run that was killed."""
+        owned = {each.folder for each in self.sets()}
+        for folder in self.folder.glob("set-*"):
+            if folder.name not in owned:
+                Segments(folder, 1, 0).remove()
+
+    # Vectors
+
+    def set_row_count(self, set_id: int, row_count: int) -> None:
+        """So many rows of the set's segments count."""
+        self._run("UPDATE sets SET row_count = ? WHERE id = ?", row_count, set_id)
+
+    def set_vector(self, set_id: int, file_id: int, row: int) -> None:
+        """The file's vector is in this row of the set."""
+        self._run("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", set_id, file_id, row)
+
+    def remove_vectors(self, file_id: int) -> None:
+        """The file's content has changed: no vector of any set fits it."""
+        self._run("DELETE FROM vectors WHERE file_id = ?", file_id)
+
+    def row_of(self, set_id: int, file_id: int) -> int | None:
+        """The row of a file's vector."""
+        query = "SELECT row FROM vectors WHERE set_id = ? AND file_id = ?"
+        row = self._one(query, set_id, file_id)
+        return None if row is None else int(row[0])
+
+    def row_of_hash(self, set_id: int, hash: bytes) -> int | None:
+        """The row of a vector of this content."""
+        row = self._one(
+            "SELECT row FROM vectors JOIN files ON id = file_id WHERE set_id = ? AND hash = ? "
+            "ORDER BY row LIMIT 1",
+            set_id, hash,
+        )  # fmt: skip
+        return None if row is None else int(row[0])
+
+    def files_in_rows(self, set_id: int, rows: Iterable[int]) -> list[tuple[int, int]]:
+        """(row, file id) of the files, not missing, whose vectors are in these rows."""
+        return self._rows(
+            "SELECT row, file_id FROM vectors JOIN files ON id = file_id "
+            "WHERE set_id = ? AND missing_since IS NULL "
+            "AND row IN (SELECT value FROM json_each(?))",
+            (set_id, json.dumps([int(row) for row in rows])),
+        )
+
+    def rows_and_files(
+        self,
+        set_id: int,
+        where: str = "TRUE",
+        values: Sequence[object] = (),
+        *,
+        including_missing: bool = False,
+    ) -> NDArray[np.int64]:
+        """Rows and ids of the files for which ``where`` is true, as a rule of those there only.
+
+        Shapes: (n, 2), sorted by row, then by id.
+        """
+        there = "TRUE" if including_missing else "missing_since IS NULL"
+        found = self._rows(
+            "SELECT row, file_id FROM vectors JOIN files ON id = file_id "
+            f"WHERE set_id = ? AND {there} AND ({where}) ORDER BY row, file_id",
+            (set_id, *values),
+        )
+        return np.array(found, np.int64).reshape(-1, 2)
+
+    def paths(self) -> Iterator[tuple[int, bytes]]:
+        """Ids and paths of all files."""
+        with database_errors(self.path):
+            yield from self._database.execute("SELECT id, path FROM files")
+
+    def unembedded(self, set_id: int) -> int:
+        """Files, readable and not missing, that have no vector in the set."""
+        row = self._one(
+            "SELECT count(*) FROM files WHERE error IS NULL AND missing_since IS NULL "
+            "AND id NOT IN (SELECT file_id FROM vectors WHERE set_id = ?)",
+            set_id,
+        )
+        return int(row[0])
+
+    # Tags and sidecars
+
+    def tags_of(self, file_id: int) -> dict[str, str]:
+        """The tags of a file, each with its origin."""
+        return dict(
+            self._rows("SELECT tag, origin FROM tags WHERE file_id = ? ORDER BY tag", (file_id,))
+        )
+
+    def tags(self, origin: str) -> Iterator[tuple[int, str, float | None]]:
+        """File, tag and score of every tag of this origin, by file and tag."""
+        query = "SELECT file_id, tag, score FROM tags WHERE origin = ? ORDER BY file_id, tag"
+        yield from self._rows(query, (origin,))
+
+    def tag_counts(self) -> list[tuple[str, int]]:
+        """How many files have each tag, the commonest first."""
+        return self._rows(
+            "SELECT tag, count(DISTINCT file_id) AS files FROM tags GROUP BY tag "
+            "ORDER BY files DESC, tag"
+        )
+
+    def add_tags(self, origin: str, rows: Iterable[tuple[int, str, float | None]]) -> None:
+        """Write tags of this origin: (file id, tag, score)."""
+        with database_errors(self.path):
+            self._database.executemany(
+                "INSERT OR REPLACE INTO tags VALUES (?, ?, ?, ?)",
+                ((file_id, tag, origin, score) for file_id, tag, score in rows),
+            )
+
+    def remove_tags(self, origin: str, pairs: Iterable[tuple[int, str]] | None = None) -> None:
+        """Remove tags of this origin: those named as (file id, tag), or all."""
+        if pairs is None:
+            self._run("DELETE FROM tags WHERE origin = ?", origin)
+            return
+        with database_errors(self.path):
+            self._database.executemany(
+                "DELETE FROM tags WHERE file_id = ? AND tag = ? AND origin = ?",
+                ((file_id, tag, origin) for file_id, tag in pairs),
+            )
+
+    def sidecar(self, path: bytes) -> tuple[bytes | None, bytes] | None:
+        """What a sidecar held before this program wrote it first, and what it wrote last."""
+        row: tuple[bytes | None, bytes] | None = self._one(
+            "SELECT before, after FROM sidecars WHERE path = ?", path
+        )
+        return row
+
+    def sidecars(self) -> list[bytes]:
+        """The paths of all sidecars that this program has written."""
+        return [path for (path,) in self._rows("SELECT path FROM sidecars ORDER BY path")]
+
+    def remember_sidecar(
+        self, path: bytes, file_id: int, before: bytes | None, after: bytes
+    ) -> None:
+        """Keep, for undoing, what was there before; the first time counts."""
+        self._run(
+            "INSERT INTO sidecars VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (path) DO UPDATE SET after = excluded.after, file_id = excluded.file_id",
+            path, file_id, before, after,
+        )  # fmt: skip
+
+    def forget_sidecar(self, path: bytes) -> None:
+        """The sidecar is as it was before, or no longer ours."""
+        self._run("DELETE FROM sidecars WHERE path = ?", path)
+
+    def check(self) -> list[str]:
+        """What is wrong with the database; empty if nothing."""
+        return [text for (text,) in self._rows("PRAGMA integrity_check") if text != "ok"]
+
+    def _file(self, where: str, *values: object) -> FileRow | None:
+        return next(self.files(where, values), None)
+
+    def _rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
+        with database_errors(self.path):
+            return self._database.execute(query, tuple(values)).fetchall()
+
+    def _one(self, query: str, *values: object) -> Any:
+        with database_errors(self.path):
+            return self._database.execute(query, values).fetchone()
+
+    def _run(self, query: str, *values: object) -> None:
+        with database_errors(self.path):
+            self._database.execute(query, values)
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+def _lock(path: Path, folder: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return take_lock(folder, f"the library {printable(path)}")
+    except OSError as error:
+        raise OutputError(
+            f"library {printable(path)} cannot be written: {error.strerror}",
+            hint="choose another place with --library",
+        ) from error
+
+
+def _file_row(row: Sequence[Any]) -> FileRow:
+    id, path, size_bytes, mtime_ns, hash, uuid, signature, error, hint, missing, *facts = row
+    known = PhotoFacts(*facts) if facts[0] is not None else None
+    stamp = Stamp(size_bytes, mtime_ns)
+    return FileRow(id, path, stamp, hash, uuid, signature, error, hint, missing, known)
+
+
+# Values of SQLite's own types only: NumPy's integers would be stored as bytes.
+sqlite3.register_adapter(np.int64, int)

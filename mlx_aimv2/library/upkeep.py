@@ -1,0 +1,164 @@
+"""Care of a library: forget what is gone, give disk back, hand vectors to other programs."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import export
+from ..errors import OutputError, UsageError
+from ..names import escape
+from ..paths import printable
+from ..table import Entry, Floats, Table
+from .segments import Segments
+from .store import FileRow, Store, VectorSet
+
+_BLOCK_ROWS = 1 << 15
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What was forgotten. Units: bytes of disk given back."""
+
+    files: int
+    sets: int
+    size_bytes: int
+
+
+def prune(store: Store, *, dry_run: bool = False) -> Pruned:
+    """Forget files that are gone, sets that no longer serve, and the rows of both."""
+    gone = [file.id for file in store.files("missing_since IS NOT NULL")]
+    former = [each for each in store.sets() if not each.is_serving]
+    if any(each.is_serving for each in store.sets()):
+        former = [each for each in former if _is_older(each, store)]
+    before = sum(store.segments(each).size_bytes for each in store.sets())
+    if dry_run:
+        return Pruned(len(gone), len(former), 0)
+    with store.transaction():
+        store.remove_files(gone)
+        for each in former:
+            store.remove_set(each.id)
+    for each in store.sets():
+        _compact(store, each)
+    store.remove_strays()
+    after = sum(store.segments(each).size_bytes for each in store.sets())
+    return Pruned(len(gone), len(former), before - after)
+
+
+def export_vectors(store: Store, vectors: VectorSet, target: Path, *, overwrite: bool) -> int:
+    """Write vectors and what is known of their photos; returns how many.
+
+    A name with an extension is a file as ``aimv2 embed`` writes it, with ``photos`` in its
+    metadata. A folder gets clip-retrieval's ``img_emb/img_emb_0.npy`` and
+    ``metadata/metadata_0.parquet``.
+    Errors: UsageError for an unknown extension, OutputError for a target that exists or cannot
+    be written, or where there is nothing to write.
+    """
+    known = store.rows_and_files(vectors.id)
+    if not len(known):
+        raise OutputError("there are no vectors to export", hint="aimv2 index FOLDER")
+    if not target.suffix:
+        return _export_folder(store, vectors, known, target)
+    export.check_target(target, overwrite=overwrite)
+    files = store.files_of(known[:, 1].tolist())
+    made_by = {**vectors.settings, "photos": [_facts(files[id]) for id in known[:, 1].tolist()]}
+    segments = store.segments(vectors)
+
+    def entries() -> Iterator[Entry]:
+        for start in range(0, len(known), _BLOCK_ROWS):
+            block = known[start : start + _BLOCK_ROWS]
+            taken = segments.take(block[:, 0]).astype(np.float32)
+            for values, id in zip(taken, block[:, 1].tolist(), strict=True):
+                path = files[id].path.decode("utf-8", "surrogateescape")
+                yield Entry(path, values.shape, partial(_same, values))
+
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as staging:
+        export.stage(Table("path", made_by, entries), target, Path(staging))
+        export.place(target, Path(staging))
+    return len(known)
+
+
+def _compact(store: Store, vectors: VectorSet) -> None:
+    """Write the rows that are used to another folder, and let the set be there from then on."""
+    used = np.unique(store.rows_and_files(vectors.id, "TRUE", including_missing=True)[:, 0])
+    if len(used) == vectors.row_count:
+        return
+    number = 1 + int(vectors.folder.partition(".")[2] or 0)
+    folder = f"{vectors.folder.partition('.')[0]}.{number}"
+    source = store.segments(vectors)
+    moved = Segments(store.folder / folder, vectors.width, 0)
+    moved.remove()  # left by a run that was killed
+    moved.cut()
+    for start in range(0, len(used), _BLOCK_ROWS):
+        moved.append(source.take(used[start : start + _BLOCK_ROWS]))
+    with store.transaction():
+        store.replace_rows(vectors, folder, moved.row_count, used)
+
+
+def _is_older(vectors: VectorSet, store: Store) -> bool:
+    serving = store.serving()
+    return serving is not None and vectors.id < serving.id
+
+
+def _export_folder(store: Store, vectors: VectorSet, known: NDArray[np.int64], target: Path) -> int:
+    if find_spec("pyarrow") is None:
+        raise OutputError(
+            "clip-retrieval's folders need pyarrow, which is not installed",
+            hint="pip install 'mlx-aimv2[parquet]'",
+        )
+    import pyarrow  # noqa: PLC0415  (an extra)
+    import pyarrow.parquet  # noqa: PLC0415
+
+    if target.exists():
+        raise OutputError(f"{printable(target)} exists already", hint="choose another name")
+    if not target.parent.is_dir():
+        raise UsageError(f"there is no folder {printable(target.parent)}", hint="make it first")
+    files = store.files_of(known[:, 1].tolist())
+    segments = store.segments(vectors)
+    staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    try:
+        for name in ("img_emb", "metadata"):
+            (staging / name).mkdir()
+        shape = (len(known), vectors.width)
+        matrix = np.lib.format.open_memmap(
+            staging / "img_emb" / "img_emb_0.npy", "w+", np.float16, shape
+        )
+        for start in range(0, len(known), _BLOCK_ROWS):
+            matrix[start : start + _BLOCK_ROWS] = segments.take(
+                known[start : start + _BLOCK_ROWS, 0]
+            )
+        matrix.flush()
+        rows = [_facts(files[id]) for id in known[:, 1].tolist()]
+        columns = {"image_path": [row.pop("path") for row in rows]}
+        columns |= {name: [row[name] for row in rows] for name in rows[0]}
+        with (staging / "metadata" / "metadata_0.parquet").open("wb") as file:
+            pyarrow.parquet.write_table(pyarrow.table(columns), file)
+        staging.chmod(0o755)
+        staging.rename(target)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    return len(known)
+
+
+def _facts(file: FileRow) -> dict[str, object]:
+    facts = asdict(file.facts) if file.facts else {}
+    path = escape(file.path.decode("utf-8", "surrogateescape"))
+    return {"path": path, "size_bytes": file.stamp.size_bytes, "uuid": file.uuid, **facts}
+
+
+def _same(values: Floats) -> Floats:
+    return values
+
+
+def describe_set(vectors: VectorSet) -> str:
+    """A set in words: checkpoint, width, preprocessing."""
+    settings = vectors.settings
+    preset = settings["preprocessing"]["preset"]
+    return f"{settings['checkpoint']}, {vectors.width} wide, preset {preset}"

@@ -1,0 +1,232 @@
+"""Indexing: what is new is read, what is known is not, and nothing is lost."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlx_aimv2 import model as models
+from mlx_aimv2.errors import LockedError, OutputError, UsageError
+from mlx_aimv2.library.indexer import Progress
+from mlx_aimv2.library.library import Library
+from mlx_aimv2.library.store import Store
+from tests.albums import make_album, rows_of, save
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    return Library(tmp_path / "library.db")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which checkpoints were loaded."""
+    seen: list[str] = []
+    load = models.load
+
+    def note(source: str, **options: object) -> models.Model:
+        seen.append(source)
+        return load(source, **options)
+
+    monkeypatch.setattr(models, "load", note)
+    return seen
+
+
+def test_every_picture_gets_its_vector(library: Library, tmp_path: Path) -> None:
+    paths = make_album(tmp_path / "album", 7)
+    report = library.index([tmp_path / "album"], model="demo")
+    assert (report.found, report.embedded, report.failed) == (7, 7, 0)
+    expected = np.array(models.load("demo").embed_images(paths))
+    with library.store as store:
+        vectors = store.serving()
+        assert vectors is not None
+        for path, embedding in zip(paths, expected, strict=True):
+            file = store.file_at(os.fsencode(path))
+            row = store.row_of(vectors.id, file.id)
+            stored = store.segments(vectors).take(np.array([row]))[0].astype(np.float32)
+            assert stored @ embedding > 0.9999
+            assert file.facts.width_px == 64
+            assert file.facts.format == "JPEG"
+
+
+def test_unchanged_files_are_not_read_again(
+    library: Library, tmp_path: Path, loads: list[str]
+) -> None:
+    make_album(tmp_path / "album", 5)
+    library.index([tmp_path / "album"], model="demo")
+    before = rows_of(library.path)
+    loads.clear()
+    for path in (tmp_path / "album").iterdir():
+        os.chmod(path, 0)  # a run as root could read them all the same
+    report = library.index()
+    assert (report.unchanged, report.embedded, report.recognised) == (5, 0, 0)
+    assert loads == []
+    assert rows_of(library.path) == before
+
+
+def test_a_renamed_folder_is_recognised(library: Library, tmp_path: Path, loads: list[str]) -> None:
+    make_album(tmp_path / "photos" / "old", 5)
+    library.index([tmp_path / "photos"], model="demo")
+    before = rows_of(library.path)
+    with Store(library.path, can_write=True) as store, store.transaction():
+        store.add_tags("user", [(1, "kept", None)])
+    (tmp_path / "photos" / "old").rename(tmp_path / "photos" / "new")
+    report = library.index()
+    assert (report.embedded, report.recognised, report.missing) == (0, 5, 0)
+    assert rows_of(library.path) == before
+    with library.store as store:
+        assert store.tags_of(1) == {"kept": "user"}
+
+
+def test_copies_share_a_vector(library: Library, tmp_path: Path) -> None:
+    (path,) = make_album(tmp_path / "album", 1)
+    shutil.copy(path, tmp_path / "album" / "copy.jpg")
+    library.index([tmp_path / "album"], model="demo")
+    first, second = rows_of(library.path)
+    assert first[2] == second[2]
+    assert first[-2] == second[-2] == 0
+
+
+def test_a_changed_file_is_read_again(library: Library, tmp_path: Path) -> None:
+    first, _ = make_album(tmp_path / "album", 2)
+    library.index([tmp_path / "album"], model="demo")
+    (_, *before), _ = rows_of(library.path)
+    save(first, 500)
+    os.utime(first, ns=(1, 1))
+    report = library.index()
+    assert (report.unchanged, report.embedded) == (1, 1)
+    (_, *after), _ = rows_of(library.path)
+    assert before[0] == after[0]
+    assert before[1] != after[1]
+    assert before[-1] != after[-1]
+
+
+def test_what_vanishes_is_marked_and_comes_back(library: Library, tmp_path: Path) -> None:
+    first, _ = make_album(tmp_path / "album", 2)
+    library.index([tmp_path / "album"], model="demo")
+    first.rename(tmp_path / "elsewhere.jpg")
+    assert library.index().missing == 1
+    with Library(library.path) as opened:
+        assert opened.counts().missing == 1
+        assert len(opened.search("a dog", min_score=0).hits) == 1
+    (tmp_path / "elsewhere.jpg").rename(first)
+    report = library.index()
+    assert (report.embedded, report.missing) == (0, 0)
+    assert Library(library.path).counts().missing == 0
+
+
+def test_a_drive_that_is_not_there_loses_nothing(library: Library, tmp_path: Path) -> None:
+    make_album(tmp_path / "drive" / "photos", 3)
+    library.index([tmp_path / "drive"], model="demo")
+    (tmp_path / "drive").rename(tmp_path / "unplugged")
+    report = library.index()
+    assert report.missing == 0
+    assert len(report.errors) == 1
+    assert Library(library.path).counts().missing == 0
+
+
+def test_what_cannot_be_read_is_listed_and_tried_again(library: Library, tmp_path: Path) -> None:
+    make_album(tmp_path / "album", 2)
+    broken = tmp_path / "album" / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    report = library.index([tmp_path / "album"], model="demo")
+    assert (report.embedded, report.failed) == (2, 1)
+    with Library(library.path) as opened:
+        (file,) = opened.errors()
+        assert "broken.jpg" in file.error
+        assert file.error_hint
+    save(broken, 9)
+    os.utime(broken, ns=(2, 2))
+    assert library.index().failed == 0
+    assert Library(library.path).errors() == []
+
+
+def test_names_that_are_not_utf8(library: Library, tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/album/caf\xe9 '\"; DROP TABLE files; --\n<script>.jpg"
+    (path,) = make_album(tmp_path / "album", 1)
+    os.rename(path, name)
+    library.index([tmp_path / "album"], model="demo")
+    with Library(library.path) as opened:
+        (hit,) = opened.search("anything", min_score=0).hits
+        assert hit.file.path == name
+
+
+def test_another_checkpoint_serves_when_it_is_complete(library: Library, tmp_path: Path) -> None:
+    other = shutil.copytree(Path(models.__file__).parent / "demo", tmp_path / "other")
+    weights = other / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-2:] = b"\0\0"
+    weights.write_bytes(data)
+    make_album(tmp_path / "one", 2)
+    make_album(tmp_path / "two", 2, first=10)
+    library.index([tmp_path / "one", tmp_path / "two"], model="demo")
+    report = library.index([tmp_path / "one"], model=str(other))
+    assert (report.embedded, report.left, report.is_serving) == (2, 2, False)
+    assert Library(library.path).vectors().source == "demo"
+    report = library.index(model=str(other))
+    assert (report.embedded, report.left, report.is_serving) == (2, 0, True)
+    assert Library(library.path).vectors().source == str(other)
+
+
+def test_one_writer_at_a_time(library: Library, tmp_path: Path) -> None:
+    make_album(tmp_path / "album", 1)
+    library.index([tmp_path / "album"], model="demo")
+    with Store(library.path, can_write=True):
+        with pytest.raises(LockedError, match=str(os.getpid())):
+            library.index()
+        assert len(Library(library.path).search("a dog", min_score=0).hits) == 1
+
+
+def test_an_interrupted_run_keeps_what_is_done(library: Library, tmp_path: Path) -> None:
+    make_album(tmp_path / "album", 40)
+    done = 0
+
+    def interrupt(_error: object) -> None:
+        nonlocal done
+        done += 1
+        if done == 33:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        library.index([tmp_path / "album"], model="demo", progress=Progress(done=interrupt))
+    assert Library(library.path).counts().files >= 32
+    report = library.index([tmp_path / "album"])
+    assert report.embedded + report.unchanged == 40
+    assert report.unchanged >= 32
+    calm = Library(tmp_path / "calm.db")
+    calm.index([tmp_path / "album"], model="demo")
+    assert rows_of(library.path) == rows_of(calm.path)
+
+
+def test_estimate_writes_nothing(library: Library, tmp_path: Path) -> None:
+    make_album(tmp_path / "album", 30)
+    guess = library.estimate([tmp_path / "album"], model="demo")
+    assert (guess.count, guess.sampled) == (30, 20)
+    assert guess.seconds > 0
+    assert guess.size_bytes >= 30 * 2 * 192
+    assert not library.path.exists()
+
+
+def test_nothing_to_index(library: Library, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nothing to index"):
+        library.index(model="demo")
+    with pytest.raises(OutputError, match="no library"):
+        Library(tmp_path / "absent.db").counts()
+
+
+def test_a_file_of_another_kind_is_left_alone(tmp_path: Path) -> None:
+    other = tmp_path / "notes.db"
+    other.write_text("not a database at all, but long enough to look at: " * 10)
+    before = other.read_bytes()
+    make_album(tmp_path / "album", 1)
+    with pytest.raises(OutputError, match=r"notes\.db"):
+        Library(other).index([tmp_path / "album"], model="demo")
+    assert other.read_bytes() == before
