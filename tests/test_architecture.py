@@ -27,6 +27,7 @@ LAYERS: dict[str, set[str]] = {
         "names",
         "patches",
         "paths",
+        "raw",
         "staging",
         "table",
         "tokenizer",
@@ -41,6 +42,7 @@ LAYERS: dict[str, set[str]] = {
     "embedding": {"plan", "decode", "batches", "embedder"},
     "outputs": {"formats", "export", "journal"},
     "use": {"zeroshot", "model"},
+    "photo library": {"library"},
     "conversion and training": {"modelcard", "conversion", "training"},
     "command": {"cli"},
 }
@@ -67,7 +69,7 @@ def sources() -> dict[str, ast.Module]:
 
 
 SOURCES = sources()
-INITS = {PACKAGE, f"{PACKAGE}.cli", f"{PACKAGE}.training"}
+INITS = {PACKAGE, *(f"{PACKAGE}.{name}" for name in ("cli", "library", "training"))}
 
 
 def imports(module: str) -> Iterator[str]:
