@@ -45,7 +45,8 @@ def load_checkpoint(
     """Load a checkpoint folder of any layout, or one tower of it.
 
     ``dtype`` is one of float32, float16, bfloat16 (default: what suits the device);
-    ``side_px`` resamples the position table for another side than the checkpoint's.
+    ``side_px`` resamples the position table for another side than the checkpoint's, a multiple
+    of its patch.
     Errors: CheckpointError for anything missing, left over or mis-shaped, by name; UsageError
     for a tower or an option that this checkpoint does not have.
     """
@@ -168,6 +169,14 @@ def _resample(network: VisionEncoder | LiT, side_px: int) -> tuple[str, ...]:
         raise UsageError(
             f"a side of {side_px} px is too large: at most {largest_px}",
             hint="tile the images, or load native, which takes large images as they are",
+        )
+    if side_px % encoder.config.patch_size:
+        # The patches of such a side leave out a rim of the picture.
+        below = side_px // encoder.config.patch_size * encoder.config.patch_size
+        sides = [side for side in (below, below + encoder.config.patch_size) if side > 0]
+        raise UsageError(
+            f"a side of {side_px} px is no multiple of the patch, {encoder.config.patch_size} px",
+            hint=f"nearest are {' and '.join(map(str, sides))}",
         )
     encoder.resample_positions(side_px)
     mx.eval(encoder.preprocessor.pos_embed)

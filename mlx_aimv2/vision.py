@@ -100,6 +100,7 @@ class VisionEncoder(nn.Module):
         """
         if not self.config.is_native:
             raise ImageError(f"a {self.config.image_size} px encoder takes no patches of any grid")
+        _check_array(patches)
         _check_floats(patches)
         tokens = [rows * columns for rows, columns in grids]
         if len(grids) != len(patches) or not all(0 < n <= patches.shape[1] for n in tokens):
@@ -181,6 +182,7 @@ class VisionEncoder(nn.Module):
         return tokens + positions.astype(self.dtype)
 
     def _check(self, pixels_nhwc: mx.array) -> None:
+        _check_array(pixels_nhwc)
         shape, config = pixels_nhwc.shape, self.config
         if len(shape) != 4 or shape[-1] != config.num_channels:
             raise ImageError(
@@ -189,6 +191,14 @@ class VisionEncoder(nn.Module):
         if min(shape[1:3]) < config.patch_size:
             raise ImageError(f"{shape[1]} x {shape[2]} px hold no patch of {config.patch_size} px")
         _check_floats(pixels_nhwc)
+
+
+def _check_array(pixels: object) -> None:
+    if not isinstance(pixels, mx.array):
+        raise ImageError(
+            f"pixels must be an mx.array, not of type {type(pixels).__name__}",
+            hint="make one: mlx.core.array(pixels); model.preprocess gives one",
+        )
 
 
 def _check_floats(pixels: mx.array) -> None:
@@ -206,10 +216,13 @@ def _wrong_side(config: VisionConfig, height: int, width: int) -> ImageError:
         if better
         else "let model.preprocess fit the image, or use aimv2-large-patch14-native"
     )
+    side = min(height, width)
+    if side % config.patch_size == 0:
+        hint += f"; load(…, side_px={side}) resamples the position table instead"
     return ImageError(
         f"this checkpoint takes {config.image_size} x {config.image_size} px: "
         f"got {height} x {width}",
-        hint=f"{hint}; load(…, side_px={min(height, width)}) resamples the position table instead",
+        hint=hint,
     )
 
 

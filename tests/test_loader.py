@@ -189,7 +189,7 @@ def test_loading_needs_little_more_than_its_result(large_lit, dtype: str, factor
 # another side
 
 
-@pytest.mark.parametrize("side", [2 * SIDE, 3 * PATCH + 4])
+@pytest.mark.parametrize("side", [2 * SIDE, 3 * PATCH])
 def test_another_side_on_request(vision_folder: Path, side: int) -> None:
     loaded = load_float32(vision_folder, side_px=side)
     expected = vision()
@@ -213,6 +213,20 @@ def test_another_side_for_lit(lit_folder: Path) -> None:
 def test_a_side_beyond_reason_is_refused(vision_folder: Path) -> None:
     with pytest.raises(UsageError, match=f"at most {128 * PATCH}"):
         load_checkpoint(vision_folder, side_px=10**9)
+
+
+@pytest.mark.parametrize(
+    ("side", "nearest"),
+    [
+        (2 * SIDE - 1, f"nearest are {2 * SIDE - PATCH} and {2 * SIDE}"),
+        (2 * SIDE + 1, f"nearest are {2 * SIDE} and {2 * SIDE + PATCH}"),
+        (PATCH - 1, f"nearest are {PATCH}"),
+    ],
+)
+def test_a_side_that_leaves_a_rim_is_refused(vision_folder: Path, side: int, nearest: str) -> None:
+    with pytest.raises(UsageError, match=f"{side} px is no multiple of the patch") as caught:
+        load_checkpoint(vision_folder, side_px=side)
+    assert caught.value.hint == nearest
 
 
 def test_its_own_side_changes_nothing(vision_folder: Path) -> None:
