@@ -17,6 +17,7 @@ from PIL import ExifTags, Image, TiffImagePlugin
 from .errors import CheckpointError, ImageError, UsageError
 from .files import PREPROCESSOR_FILE
 from .paths import open_file, printable, unreadable
+from .raw import is_raw, open_preview
 
 ImageSource = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
 """A path (bytes are a path as ``os.fsencode`` gives it), a PIL image, or an array."""
@@ -134,7 +135,8 @@ def open_rgb(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Imag
     8-bit pictures become exactly what transformers' CLIPImageProcessorPil makes of them, so what
     is transparent is laid on white. 16-bit grey is divided by 257; of 32-bit integers and floats
     the lowest value becomes black and the highest white (NaN is black, a flat picture black).
-    Of files with several pictures the first is taken. Arrays are (H, W), (H, W, 1), (H, W, 3) or
+    Of files with several pictures the first is taken, of RAW files (known by their names) the
+    largest preview in them, with rawpy. Arrays are (H, W), (H, W, 1), (H, W, 3) or
     (H, W, 4): uint8, bool, uint16 (divided by 257), or floats from 0 to 1.
 
     The result may be the very image given: read it, do not change it.
@@ -151,15 +153,21 @@ def open_rgb(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Imag
         raise ImageError(
             f"{name} is not a picture", hint="give a path, a PIL image or a NumPy array (H, W, 3)"
         )
-    with open_file(source) as file:
-        image = _decode(_read_header(file, name), name, max_pixels)
-        if hasattr(image, "fp"):
-            image.fp = None  # the reader's file, or its buffer of decoded pixels
-        return image
+    if is_raw(source):
+        image = _decode(open_preview(source), name, max_pixels)
+    else:
+        with open_file(source) as file:
+            image = _decode(read_header(file, name), name, max_pixels)
+    if hasattr(image, "fp"):
+        image.fp = None  # the reader's file, or its buffer of decoded pixels
+    return image
 
 
-def _read_header(file: IO[bytes], name: str) -> Image.Image:
-    """Find the format by its first bytes; no pixel is decoded yet."""
+def read_header(file: IO[bytes], name: str) -> Image.Image:
+    """Find the format by its first bytes; no pixel is decoded yet.
+
+    Errors: ImageError for what is in no known format.
+    """
     start = file.read(_MAGIC_BYTES)
     failure: ImageError | None = None
     for format in FORMATS:
@@ -277,7 +285,7 @@ def _array_to_image(array: NDArray[Any], name: str) -> Image.Image:
         raise ImageError(f"{name} is not a picture", hint="give (H, W), (H, W, 3) or (H, W, 4)")
     if array.dtype == np.bool_:
         array = array * np.uint8(255)
-    elif array.dtype == np.uint16:
+    elif array.dtype.newbyteorder("=") == np.uint16:
         array = _divide_by_257(array)
     elif np.issubdtype(array.dtype, np.floating):
         if not ((array >= 0) & (array <= 1)).all():  # NaN is neither

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from . import raw
 from .errors import ImageError
 from .image import EXTENSIONS
 from .paths import FilePath, unreadable
@@ -15,9 +16,11 @@ APPLE_DOUBLE = "macOS metadata (._*)"
 HIDDEN = "hidden"
 OTHER_KIND = "not a picture by its name"
 PHOTO_LIBRARY = "a photo library's internals"
+RAW_FILE = f"RAW, to be read after {raw.INSTALL}"
 SEEN_FOLDER = "a folder met before"
 
 _EXTENSIONS = frozenset(extension.encode() for extension in EXTENSIONS)
+_RAW_EXTENSIONS = frozenset(extension.encode() for extension in raw.EXTENSIONS)
 _LIBRARIES = (b".photoslibrary", b".migratedphotolibrary", b".photolibrary", b".aplibrary")
 
 
@@ -36,8 +39,9 @@ def find_images(paths: Iterable[FilePath]) -> "Walk":
     """Walk files and folders, folders with all that is in them, sorted by name.
 
     What is named is always found, whatever its name, and as often as it is named. In folders
-    pictures are known by their extensions, and links are followed, but each folder is walked
-    once, by whichever way comes first. What is hidden in them is passed over.
+    pictures are known by their extensions (those of RAW files where rawpy is installed), and
+    links are followed, but each folder is walked once, by whichever way comes first. What is
+    hidden in them is passed over.
     """
     return Walk(paths)
 
@@ -50,6 +54,7 @@ class Walk:
 
     def __init__(self, paths: Iterable[FilePath]) -> None:
         self.skipped: Counter[str] = Counter()
+        self._reads_raw = raw.is_available()
         self._seen: set[tuple[int, int]] = set()  # folders, by device and inode
         self._found = self._walk(paths)
 
@@ -115,7 +120,10 @@ class Walk:
             return HIDDEN
         if _is_folder(entry):
             return PHOTO_LIBRARY if name.endswith(_LIBRARIES) else ""
-        return "" if name[name.rfind(b".") :] in _EXTENSIONS else OTHER_KIND
+        extension = name[name.rfind(b".") :]
+        if extension in _RAW_EXTENSIONS:
+            return "" if self._reads_raw else RAW_FILE
+        return "" if extension in _EXTENSIONS else OTHER_KIND
 
 
 def _is_folder(entry: os.DirEntry[bytes]) -> bool:

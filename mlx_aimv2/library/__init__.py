@@ -1,0 +1,1 @@
+"""The photo library: index, search, tags, duplicates."""

@@ -1,0 +1,123 @@
+"""What a picture's header says of it: format, size, date, place; no pixel is decoded."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from PIL import ExifTags, Image
+
+from ..image import read_header
+from ..paths import FilePath, open_file, printable
+from ..raw import is_raw, read_raw_header
+
+# When the picture was taken, the most trustworthy tag first. Source: EXIF 2.3, section 4.6.5 F.
+_DATE_TAGS = (
+    (ExifTags.IFD.Exif, ExifTags.Base.DateTimeOriginal),
+    (ExifTags.IFD.Exif, ExifTags.Base.DateTimeDigitized),
+    (None, ExifTags.Base.DateTime),
+)
+_DATE = "%Y:%m:%d %H:%M:%S"
+
+# A coordinate's tag, the tag of its half of the globe, the halves with their signs, the limit.
+_LATITUDE = (ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLatitudeRef, {"N": 1, "S": -1}, 90)
+_LONGITUDE = (ExifTags.GPS.GPSLongitude, ExifTags.GPS.GPSLongitudeRef, {"E": 1, "W": -1}, 180)
+
+_TURNED = range(5, 9)  # orientations that swap width and height
+_TURNED_BY_READER = {"TIFF", "HEIF"}
+
+
+@dataclass(frozen=True)
+class PhotoFacts:
+    """What is known of a picture without its pixels.
+
+    ``format`` is Pillow's name for it, or of a RAW file its extension in capitals. Width and
+    height are as displayed. ``orientation`` is EXIF's (1 to 8), ``taken_at`` local time as ISO
+    8601 without a zone, latitude and longitude are degrees; each is None where not known.
+    """
+
+    format: str
+    width_px: int
+    height_px: int
+    orientation: int | None
+    taken_at: str | None
+    latitude: float | None
+    longitude: float | None
+
+
+def read_facts(path: FilePath) -> PhotoFacts:
+    """Read a picture's facts from its header; what makes no sense in its EXIF counts as absent.
+
+    Errors: ImageError with the path for what cannot be opened or is no picture.
+    """
+    if is_raw(path):
+        raw = read_raw_header(path)
+        return _facts(raw.format, (raw.width_px, raw.height_px), raw.orientation, raw.exif)
+    with open_file(path) as file:
+        image = read_header(file, printable(path))
+        format, size = image.format or "", image.size
+        exif, orientation = _read_exif(image)
+        is_stored_turned = orientation in _TURNED and format not in _TURNED_BY_READER
+        return _facts(format, size[::-1] if is_stored_turned else size, orientation, exif)
+
+
+def _facts(
+    format: str, size: tuple[int, int], orientation: int | None, exif: Image.Exif
+) -> PhotoFacts:
+    latitude, longitude = _place(exif)
+    return PhotoFacts(format, *size, orientation, _taken_at(exif), latitude, longitude)
+
+
+def _read_exif(image: Image.Image) -> tuple[Image.Exif, int | None]:
+    """The EXIF data and the orientation, however damaged they are."""
+    try:
+        exif = Image.Image.getexif(image)  # the PNG reader's own decodes all pixels first
+        stored = image.info.get("original_orientation") or exif.get(ExifTags.Base.Orientation)
+    except Exception:  # parsers of damaged EXIF raise whatever there is
+        return Image.Exif(), None
+    return exif, next((number for number in range(1, 9) if number == stored), None)
+
+
+def _directory(exif: Image.Exif, tag: int | None) -> dict[int, Any]:
+    try:
+        return dict(exif) if tag is None else exif.get_ifd(tag)
+    except Exception:  # as above
+        return {}
+
+
+def _taken_at(exif: Image.Exif) -> str | None:
+    dates = (_date(_directory(exif, directory).get(tag)) for directory, tag in _DATE_TAGS)
+    return next((date for date in dates if date), None)
+
+
+def _date(value: object) -> str | None:
+    try:
+        return datetime.strptime(_text(value), _DATE).isoformat()
+    except ValueError:  # spaces, zeros or the 31st of February, where it is not known
+        return None
+
+
+def _place(exif: Image.Exif) -> tuple[float, float] | tuple[None, None]:
+    gps = _directory(exif, ExifTags.IFD.GPSInfo)
+    latitude, longitude = (_degrees(gps, *row) for row in (_LATITUDE, _LONGITUDE))
+    return (None, None) if latitude is None or longitude is None else (latitude, longitude)
+
+
+def _degrees(
+    gps: dict[int, Any], tag: int, half_tag: int, signs: dict[str, int], limit: int
+) -> float | None:
+    sign = signs.get(_text(gps.get(half_tag)).upper())
+    try:
+        degrees, minutes, seconds = map(float, gps[tag])
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        return None
+    # Without a fix cameras write 0/0, which is NaN here and fails each comparison.
+    if sign is None or not (degrees >= 0 and 0 <= minutes <= 60 and 0 <= seconds <= 60):
+        return None
+    value = degrees + minutes / 60 + seconds / 3600
+    return sign * value if value <= limit else None
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "replace")
+    return value.strip("\0 ") if isinstance(value, str) else ""

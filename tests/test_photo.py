@@ -1,0 +1,269 @@
+"""A photo's facts from its header alone, whatever its EXIF data hold."""
+
+import os
+import struct
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import ExifTags, Image, ImageFile
+
+from mlx_aimv2.errors import ImageError
+from mlx_aimv2.image import open_rgb
+from mlx_aimv2.library.photo import PhotoFacts, read_facts
+from tests import tiffs
+from tests.pictures import ENCODINGS, encoded, photo, png_header, write
+from tests.tiffs import Directory, Value
+
+WITH_EXIF = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF")
+ZERO = "0000:00:00 00:00:00"
+DATES = (
+    (ExifTags.IFD.Exif, ExifTags.Base.DateTimeOriginal),
+    (ExifTags.IFD.Exif, ExifTags.Base.DateTimeDigitized),
+    (None, ExifTags.Base.DateTime),
+)
+
+Tags = dict[int, Any]
+
+
+def exif_of(main: Tags, exif: Tags | None = None, gps: Tags | None = None) -> Image.Exif:
+    made = Image.Exif()
+    made.update(main)
+    made.get_ifd(ExifTags.IFD.Exif).update(exif or {})
+    made.get_ifd(ExifTags.IFD.GPSInfo).update(gps or {})
+    return made
+
+
+def facts_of(folder: Path, exif: Image.Exif | bytes, format: str = "JPEG") -> PhotoFacts:
+    data = exif if isinstance(exif, bytes) else exif.tobytes()
+    file = folder / "picture"
+    file.write_bytes(encoded(photo(46, 34), format, exif=data))
+    return read_facts(file)
+
+
+def position(latitude: Any, north: Any, longitude: Any, east: Any) -> Tags:
+    tags = ExifTags.GPS
+    values = (latitude, north, longitude, east)
+    names = (tags.GPSLatitude, tags.GPSLatitudeRef, tags.GPSLongitude, tags.GPSLongitudeRef)
+    return {tag: value for tag, value in zip(names, values, strict=True) if value is not None}
+
+
+def fails(path: Path | bytes) -> str:
+    with pytest.raises(ImageError) as caught:
+        read_facts(path)
+    assert caught.value.hint
+    return str(caught.value)
+
+
+class TestFiles:
+    @pytest.mark.parametrize("encoding", ENCODINGS)
+    def test_format_and_size(self, encoding: str, tmp_path: Path) -> None:
+        facts = read_facts(write(tmp_path, encoding, 29, 23))
+        format = {"MPO": "JPEG"}.get(ENCODINGS[encoding][0], ENCODINGS[encoding][0])
+        assert facts == PhotoFacts(format, 29, 23, None, None, None, None)
+
+    @pytest.mark.parametrize("name", [b"caf\xe9.jpg", b"nfd-e\xcc\x81.jpg", b"a\nb.jpg"])
+    def test_any_name(self, name: bytes, tmp_path: Path) -> None:
+        path = os.fsencode(tmp_path) + b"/" + name
+        try:
+            os.close(os.open(path, os.O_CREAT))
+        except OSError:
+            pytest.skip("this file system takes only UTF-8")
+        assert "is empty" in fails(path)
+        Path(os.fsdecode(path)).write_bytes(encoded(photo(29, 23), "JPEG"))
+        assert read_facts(path) == read_facts(os.fsdecode(path))
+        assert read_facts(path).width_px == 29
+
+    def test_what_is_no_picture(self, tmp_path: Path) -> None:
+        (tmp_path / "text.jpg").write_text("not a picture\n")
+        (tmp_path / "start.jpg").write_bytes(encoded(photo(46, 34), "JPEG")[:30])
+        (tmp_path / "flat.png").write_bytes(png_header(0, 7))
+        assert "known format" in fails(tmp_path / "text.jpg")
+        assert "start.jpg is " in fails(tmp_path / "start.jpg")
+        assert "flat.png is damaged" in fails(tmp_path / "flat.png")
+        assert "a folder" in fails(tmp_path)
+        assert "does not exist" in fails(tmp_path / "gone.jpg")
+
+    @pytest.mark.parametrize("format", WITH_EXIF)
+    def test_truncated_anywhere(self, format: str, tmp_path: Path) -> None:
+        gps = position((1.0, 2.0, 3.0), "N", (4.0, 5.0, 6.0), "E")
+        exif = exif_of({ExifTags.Base.Orientation: 6}, {}, gps).tobytes()
+        data = encoded(photo(46, 34), format, exif=exif)
+        file = tmp_path / "cut"
+        for length in range(1, len(data), max(1, len(data) // 97)):
+            file.write_bytes(data[:length])
+            try:
+                facts = read_facts(file)
+            except ImageError as error:
+                assert str(file) in str(error)
+            else:
+                assert {facts.width_px, facts.height_px} == {34, 46}
+
+    def test_no_pixel_is_decoded(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        files = [write(tmp_path, encoding, 29, 23) for encoding in ENCODINGS]
+
+        def refuse(self: Image.Image) -> None:
+            raise AssertionError("decoded")
+
+        monkeypatch.setattr(ImageFile.ImageFile, "load", refuse)
+        assert {read_facts(file).width_px for file in files} == {29}
+
+    def test_a_large_jpeg_takes_a_millisecond(self, tmp_path: Path) -> None:
+        file = tmp_path / "12MP.jpg"
+        Image.new("RGB", (4032, 3024), "teal").save(file, exif=exif_of({274: 6}))
+        read_facts(file)
+        times_s = []
+        for _ in range(9):
+            start = time.perf_counter()
+            assert read_facts(file).width_px == 3024
+            times_s.append(time.perf_counter() - start)
+        assert min(times_s) < 0.01  # decoding takes 50 ms and more
+
+    def test_the_file_is_left_alone(self, tmp_path: Path) -> None:
+        file = write(tmp_path, "jpeg", 29, 23)
+        before = file.read_bytes(), file.stat().st_mtime_ns
+        read_facts(file)
+        assert (file.read_bytes(), file.stat().st_mtime_ns) == before
+
+
+class TestOrientation:
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    @pytest.mark.parametrize("format", WITH_EXIF)
+    def test_size_is_as_displayed(self, format: str, orientation: int, tmp_path: Path) -> None:
+        facts = facts_of(tmp_path, exif_of({ExifTags.Base.Orientation: orientation}), format)
+        assert facts.format == format
+        if (format, orientation) != ("AVIF", 1):  # which is stored as nothing at all
+            assert facts.orientation == orientation
+        assert (facts.width_px, facts.height_px) == open_rgb(tmp_path / "picture").size
+        assert (facts.width_px > facts.height_px) == (orientation < 5)
+
+    @pytest.mark.parametrize("value", [0, 9, 65535])
+    def test_out_of_range(self, value: int, tmp_path: Path) -> None:
+        facts = facts_of(tmp_path, exif_of({ExifTags.Base.Orientation: value}))
+        assert (facts.orientation, facts.width_px) == (None, 46)
+
+
+class TestDates:
+    @pytest.mark.parametrize("format", WITH_EXIF)
+    @pytest.mark.parametrize("first", range(3))
+    def test_the_most_trustworthy(self, first: int, format: str, tmp_path: Path) -> None:
+        directories: dict[int | None, Tags] = {None: {}, ExifTags.IFD.Exif: {}}
+        for number, (directory, tag) in enumerate(DATES):
+            date = f"202{number}:05:01 12:34:56" if number >= first else ZERO
+            directories[directory][tag] = date
+        exif = exif_of(directories[None], directories[ExifTags.IFD.Exif])
+        assert facts_of(tmp_path, exif, format).taken_at == f"202{first}-05-01T12:34:56"
+
+    def test_fractions_and_offsets_are_ignored(self, tmp_path: Path) -> None:
+        tags = ExifTags.Base
+        exif = {
+            tags.DateTimeOriginal: "2024:02:29 23:59:59",
+            tags.SubsecTimeOriginal: "999",
+            tags.OffsetTimeOriginal: "+09:00",
+        }
+        assert facts_of(tmp_path, exif_of({}, exif)).taken_at == "2024-02-29T23:59:59"
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            *(ZERO, "    :  :     :  :  ", "2023:02:29 12:00:00", "2024:05:01 24:00:00", "", "\0"),
+            *("2024", "2024:05:01", "yesterday", "2024:05:01 12:00:00 and more", "\xff" * 19, 7),
+        ],
+    )
+    def test_malformed(self, value: Any, tmp_path: Path) -> None:
+        exif = exif_of({ExifTags.Base.DateTime: value}, {ExifTags.Base.DateTimeOriginal: value})
+        assert facts_of(tmp_path, exif).taken_at is None
+
+    def test_padding(self, tmp_path: Path) -> None:
+        exif = exif_of({ExifTags.Base.DateTime: "2024:05:01 12:00:00 \0\0"})
+        assert facts_of(tmp_path, exif).taken_at == "2024-05-01T12:00:00"
+
+
+class TestPlaces:
+    @pytest.mark.parametrize("format", WITH_EXIF)
+    @pytest.mark.parametrize(("north", "sign_north"), [("N", 1), ("S", -1)])
+    @pytest.mark.parametrize(("east", "sign_east"), [("E", 1), ("W", -1)])
+    def test_halves(
+        self, north: str, sign_north: int, east: str, sign_east: int, format: str, tmp_path: Path
+    ) -> None:
+        gps = position((46.0, 57.0, 9.0), north, (7.0, 26.0, 51.0), east)
+        facts = facts_of(tmp_path, exif_of({}, {}, gps), format)
+        assert facts.latitude == pytest.approx(sign_north * 46.9525, abs=1e-9)
+        assert facts.longitude == pytest.approx(sign_east * 7.4475, abs=1e-9)
+
+    @pytest.mark.parametrize(
+        "gps",
+        [
+            position((91.0, 0.0, 0.0), "N", (7.0, 0.0, 0.0), "E"),
+            position((90.0, 0.0, 1.0), "N", (7.0, 0.0, 0.0), "E"),
+            position((46.0, 0.0, 0.0), "N", (180.0, 0.0, 1.0), "E"),
+            position((46.0, 61.0, 0.0), "N", (7.0, 0.0, 0.0), "E"),
+            position((46.0, 0.0, 61.0), "N", (7.0, 0.0, 0.0), "E"),
+            position((46.0, 0.0), "N", (7.0, 0.0, 0.0), "E"),
+            position((46.0, 0.0, 0.0), None, (7.0, 0.0, 0.0), "E"),
+            position((46.0, 0.0, 0.0), "E", (7.0, 0.0, 0.0), "N"),
+            position((46.0, 0.0, 0.0), "N", None, "E"),
+            position((46.0, 0.0, 0.0), "", (7.0, 0.0, 0.0), ""),
+        ],
+    )
+    def test_malformed(self, gps: Tags, tmp_path: Path) -> None:
+        facts = facts_of(tmp_path, exif_of({}, {}, gps))
+        assert (facts.latitude, facts.longitude) == (None, None)
+
+    @pytest.mark.parametrize("fix", [(0, 0), (46, 0)])
+    def test_without_a_fix_denominators_are_zero(
+        self, fix: tuple[int, int], tmp_path: Path
+    ) -> None:
+        right, wrong = tiffs.rationals((46, 1), (57, 1), (9, 1)), tiffs.rationals(fix, fix, fix)
+        halves = {1: tiffs.text("N"), 3: tiffs.text("E")}
+        assert facts_of(tmp_path, tiffs.exif({}, {}, halves | {2: right, 4: right})).latitude
+        for gps in (halves | {2: right, 4: wrong}, halves | {2: wrong, 4: right}):
+            facts = facts_of(tmp_path, tiffs.exif({}, {}, gps))
+            assert (facts.latitude, facts.longitude) == (None, None)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+class TestHostile:
+    """Whatever stands in the EXIF data: no error, and no value that is out of range."""
+
+    numbers = st.lists(st.integers(0, 70), max_size=6).map(lambda values: values + [1] * 6)
+    data = st.one_of(
+        st.binary(max_size=40),
+        numbers.map(lambda values: struct.pack(f"<{len(values)}I", *values)),
+        st.sampled_from((b"N", b"W\0", b"2024:05:01 12:00:00\0")),
+    )
+    value = st.builds(Value, st.integers(0, 14), st.sampled_from((0, 1, 2, 3, 20, 2**31)), data)
+    main = st.dictionaries(st.sampled_from((274, 306, 34665, 34853, 700)), value)
+    inner = st.dictionaries(st.sampled_from((36867, 36868, 37500, 40965)), value)
+    gps = st.dictionaries(st.sampled_from((1, 2, 3, 4)), value)
+
+    @given(main, inner, gps)
+    @settings(max_examples=100, deadline=None)
+    def test_values(self, main: Directory, inner: Directory, gps: Directory) -> None:
+        check_in_range(tiffs.exif(main, inner, gps))
+
+    @given(st.data())
+    @settings(max_examples=100, deadline=None)
+    def test_bytes(self, data: st.DataObject) -> None:
+        gps = position((46.0, 57.0, 9.0), "N", (7.0, 26.0, 51.0), "E")
+        date = {ExifTags.Base.DateTimeOriginal: "2024:05:01 12:00:00"}
+        block = bytearray(exif_of({274: 6}, date, gps).tobytes())
+        for place in data.draw(st.lists(st.integers(6, len(block) - 1), max_size=5)):
+            block[place] = data.draw(st.integers(0, 255))
+        check_in_range(bytes(block[: data.draw(st.integers(6, len(block)))]))
+
+
+def check_in_range(exif: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        facts = facts_of(Path(folder), exif)
+    assert {facts.width_px, facts.height_px} == {46, 34}
+    assert facts.orientation in {None, *range(1, 9)}
+    assert facts.taken_at is None or len(facts.taken_at) == len("2024-05-01T12:00:00")
+    assert (facts.latitude is None) == (facts.longitude is None)
+    if facts.latitude is not None and facts.longitude is not None:
+        assert abs(facts.latitude) <= 90
+        assert abs(facts.longitude) <= 180
