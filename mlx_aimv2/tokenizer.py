@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tokenizers import models, normalizers, pre_tokenizers
 
 from .errors import CheckpointError, TextError
+from .files import TOKENIZER_FILES
 
 # The begin and end strings in use: open_clip's (AIMv2's own files have them), then OpenAI's.
 _SPECIALS = (
@@ -58,8 +59,7 @@ class Tokenizer:
         """
         if max_length < 2:
             raise CheckpointError(f"{max_length} text positions hold no begin and end token")
-        whole = folder / "tokenizer.json"
-        parts = folder / "vocab.json", folder / "merges.txt"
+        (whole,), parts = ([folder / name for name in names] for names in TOKENIZER_FILES)
         if whole.is_file():
             source, pieces = whole, _read_whole(whole)
         else:
@@ -134,7 +134,7 @@ def _read_parts(vocab_file: Path, merges_file: Path) -> tokenizers.Tokenizer:
     if missing:
         raise CheckpointError(
             f"{vocab_file.parent} has no tokenizer: {' and '.join(missing)} missing, "
-            "and no tokenizer.json",
+            f"and no {TOKENIZER_FILES[0][0]}",
             hint="copy them from the checkpoint this one was made from",
         )
     try:
