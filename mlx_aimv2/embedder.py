@@ -19,7 +19,7 @@ from .errors import Aimv2Error, Aimv2Warning, CheckpointError, NumericsError, Us
 from .image import MAX_PIXELS, ImageSource, Preset, describe
 from .lit import LiT, normalize
 from .loader import Loaded, load_checkpoint
-from .plan import ImageOptions, Plan, Pooling, make_plan
+from .plan import ImageOptions, Plan, Pooling, check_count, make_plan
 from .text import TextEncoder
 from .tokenizer import Tokenizer
 from .vision import VisionEncoder
@@ -239,8 +239,7 @@ class Embedder:
         Shapes: n texts -> (n, P) float32.
         Errors: UsageError without a text tower, TextError for what is not a text.
         """
-        if batch_size < 1:
-            raise UsageError(f"batch_size is {batch_size}", hint="give a positive number")
+        check_count("batch_size", batch_size)
         texts = [texts] if isinstance(texts, str) else list(texts)
         rows: list[Floats] = []
         for start in range(0, len(texts), batch_size):

@@ -17,6 +17,8 @@ from .image import MAX_PIXELS, ImageSource, Preset
 Pooling = Literal["head", "mean", "none"]
 Fit = Callable[[ImageSource], tuple[NDArray[np.uint8], str | None]]
 
+_COUNTS = ("tiles", "max_patches", "max_pixels", "batch_size", "threads")
+
 # Tokens in a batch: enough to keep a GPU busy, few enough for 8 GB of memory.
 BATCH_TOKENS = 4096
 
@@ -87,6 +89,13 @@ def make_plan(options: ImageOptions, vision: VisionConfig, folder: Path) -> Plan
     )
 
 
+def check_count(name: str, value: object) -> None:
+    """Errors: UsageError for what is not a whole number above 0."""
+    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_whole or value < 1:  # type: ignore[operator]
+        raise UsageError(f"{name} is {value!r}", hint="give a whole number above 0")
+
+
 def _check(options: ImageOptions, pooling: str, vision: VisionConfig) -> None:
     if pooling not in ("head", "mean", "none"):
         raise UsageError(f"unknown pooling {pooling!r}", hint="one of: head, mean, none")
@@ -94,6 +103,10 @@ def _check(options: ImageOptions, pooling: str, vision: VisionConfig) -> None:
         raise UsageError(
             "this checkpoint has no pooling head", hint="pooling: mean, or none for the patch grid"
         )
+    for name in _COUNTS:
+        value = getattr(options, name)
+        if value is not None:
+            check_count(name, value)
     if options.tiles not in (1, 2, 3):
         raise UsageError(f"cannot tile {options.tiles} times", hint="tiles: 1, 2 or 3")
     if options.tiles > 1 and vision.is_native:
@@ -111,10 +124,6 @@ def _check(options: ImageOptions, pooling: str, vision: VisionConfig) -> None:
             f"max_patches is for native checkpoints; this one takes {vision.image_size} px",
             hint="leave max_patches away, or load: native",
         )
-    for name in ("max_pixels", "batch_size", "threads"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise UsageError(f"{name} is {value}", hint="give a positive number")
 
 
 def _fit(options: ImageOptions, preset: Preset, max_patches: int, vision: VisionConfig) -> Fit:

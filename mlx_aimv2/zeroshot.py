@@ -1,6 +1,6 @@
 """Labels in plain words: prompts, their embeddings, and how well images fit them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,24 +54,36 @@ def templates_of(templates: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def label_embeddings(
-    labels: Sequence[str],
+    labels: Iterable[str],
     templates: str | Sequence[str],
     embed_texts: Callable[[list[str]], Floats],
 ) -> Floats:
     """One unit vector a label: the mean of its prompts' unit vectors, at unit length again.
 
     ``embed_texts`` gives unit vectors. Shapes: n labels -> (n, P).
-    Errors: UsageError for no labels, or an empty one.
+    Errors: UsageError for no labels, or one that is empty or no string.
     """
-    if isinstance(labels, str):
-        raise UsageError("labels must be a list", hint=f"write [{labels!r}]")
-    if not labels or any(not isinstance(label, str) or not label.strip() for label in labels):
-        raise UsageError("a label is missing or empty", hint='give words like "dog", "beach"')
+    words = _checked(labels)
     prompts = templates_of(templates)
-    texts = [prompt.replace("{}", label) for label in labels for prompt in prompts]
-    vectors = embed_texts(texts).reshape(len(labels), len(prompts), -1).mean(axis=1)
+    texts = [prompt.replace("{}", word) for word in words for prompt in prompts]
+    vectors = embed_texts(texts).reshape(len(words), len(prompts), -1).mean(axis=1)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.maximum(norms, np.finfo(np.float32).tiny)
+
+
+def _checked(labels: Iterable[str]) -> list[str]:
+    if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
+        raise UsageError("labels must be a list", hint=f"write [{labels!r}]")
+    words = list(labels)
+    for word in words:
+        if not isinstance(word, str):
+            raise UsageError(
+                f"a label is of type {type(word).__name__}, not a string",
+                hint='give words like "dog", "beach"',
+            )
+    if not words or not all(word.strip() for word in words):
+        raise UsageError("a label is missing or empty", hint='give words like "dog", "beach"')
+    return words
 
 
 def probabilities(images: Floats, labels: Floats, logit_scale: float) -> Floats:

@@ -95,6 +95,7 @@ def test_embeddings_are_unit_float32_unless_told_otherwise(models):
 def test_no_images_and_no_texts_make_empty_tables(models):
     assert models["lit"].embed_images([]).shape == (0, PROJECTION)
     assert models["lit"].embed_images([], pooling="none") == []
+    assert models["fixed"].embed_images([]).shape == (0, VISION["width"])
     assert models["lit"].embed_texts([]).shape == (0, PROJECTION)
     assert list(models["native"].stream([])) == []
 
@@ -263,6 +264,10 @@ def test_skipped_images_are_warned_of_and_raised_by_default(models):
         ("lit", {"preset": "nope"}, "preset"),
         ("lit", {"batch_size": 0}, "batch_size"),
         ("lit", {"threads": 0}, "threads"),
+        ("lit", {"batch_size": 2.5}, "batch_size is 2.5"),
+        ("lit", {"threads": "3"}, "threads is '3'"),
+        ("lit", {"tiles": True}, "tiles is True"),
+        ("lit", {"tiles": 2.0}, "tiles is 2.0"),
         ("lit", {"max_pixels": 0}, "max_pixels"),
     ],
 )
@@ -271,6 +276,12 @@ def test_options_that_do_not_fit_are_refused_before_any_image(models, kind, opti
         models[kind].stream(["never-opened.jpg"], **options)
     with pytest.raises(UsageError, match=says):
         models[kind].embed_images(["never-opened.jpg"], **options)
+
+
+@pytest.mark.parametrize("size", [0, 2.5, "3", True])
+def test_texts_come_in_whole_batches(models, size):
+    with pytest.raises(UsageError, match="batch_size is"):
+        models["lit"].embed_texts(["dog"], batch_size=size)
 
 
 def test_max_pixels_and_presets_reach_the_pixels(models):

@@ -191,6 +191,12 @@ class TestValues:
         assert grey.min() == 0 and grey.max() == 255
         assert abs(grey - values / 257).max() <= 0.5
 
+    @pytest.mark.parametrize("dtype", ["<u2", ">u2"])
+    def test_16_bit_arrays_of_either_byte_order(self, dtype: str) -> None:
+        values = np.arange(65536).reshape(256, 256)
+        grey = np.asarray(image.open_rgb(values.astype(dtype)))[:, :, 1].astype(int)
+        assert abs(grey - values / 257).max() <= 0.5
+
     @pytest.mark.parametrize("name", ["a.png", "a.tiff"])
     def test_16_bit_files(self, name: str, tmp_path: Path) -> None:
         eight = np.asarray(pictures.photo_in("L", 31, 17))

@@ -43,10 +43,20 @@ def test_one_template_of_ones_own_needs_no_list():
     assert zeroshot.templates_of("my {}") == ("my {}",)
 
 
-@pytest.mark.parametrize("labels", [[], [""], ["dog", " "], "dog", [1]])
+@pytest.mark.parametrize(
+    "labels", [[], [""], ["dog", " "], "dog", b"dog", [1], [b"dog"], 7, np.array([]), np.arange(3)]
+)
 def test_labels_that_are_none_are_refused(labels):
     with pytest.raises(UsageError):
         zeroshot.label_embeddings(labels, "plain", fake_embed_texts)
+
+
+def test_labels_come_in_anything_that_can_be_gone_through():
+    words = ["dog", "beach"]
+    expected = zeroshot.label_embeddings(words, "ensemble", fake_embed_texts)
+    for labels in (np.array(words), (word for word in words), dict.fromkeys(words)):
+        actual = zeroshot.label_embeddings(labels, "ensemble", fake_embed_texts)
+        np.testing.assert_array_equal(actual, expected)
 
 
 def test_probabilities_are_a_softmax_and_never_overflow():
