@@ -122,7 +122,7 @@ def fetch(repo_id: str, revision: str, confirm: Confirm | None = None) -> Path:
             return folder
         raise HubError(
             f"{repo_id} at {revision} is not in the cache, and HF_HUB_OFFLINE is set",
-            hint="unset HF_HUB_OFFLINE to download it, or give a local folder",
+            hint="unset HF_HUB_OFFLINE to download it, or give a local folder" + _or_demo(repo_id),
         )
     api = huggingface_hub.HfApi(library_name="mlx-aimv2")
     try:
@@ -253,6 +253,11 @@ def _is_refusal(error: Exception) -> bool:
     return status is not None and 400 <= status < 500 and status not in (408, 429)
 
 
+def _or_demo(repo_id: str) -> str:
+    """For who wants to try things: somebody's own checkpoint has no stand-in."""
+    return "; to try things without a network: --model demo" if find(repo_id) else ""
+
+
 def _explain(error: Exception, repo_id: str, revision: str) -> HubError:
     """What went wrong in fetching, in the terms of whoever asked for it."""
     status, code = _status(error), _error_code(error)
@@ -277,4 +282,5 @@ def _explain(error: Exception, repo_id: str, revision: str) -> HubError:
     else:
         reason = str(error).partition("\n")[0] or type(error).__name__
         message = f"{repo_id} could not be fetched from {constants.ENDPOINT}: {reason}"
+        hint += _or_demo(repo_id)
     return HubError(message, hint=hint)

@@ -339,7 +339,10 @@ def test_nothing_cached_and_no_hub(
     _take_away(hub, how, monkeypatch)
     with pytest.raises(HubError, match="apple/aimv2-large-patch14-224-lit") as caught:
         resolve("lit")
-    assert caught.value.hint
+    assert ("--model demo" in caught.value.hint) == (how in ("offline", "unplugged", "portal"))
+    with pytest.raises(HubError) as of_another:
+        resolve("somebody/model")
+    assert "demo" not in of_another.value.hint
     assert ("HF_HUB_OFFLINE" in str(caught.value)) == (how == "offline")
     assert (hub.url in str(caught.value)) == (how != "offline")
 
