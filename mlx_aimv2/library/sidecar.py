@@ -1,0 +1,169 @@
+"""Sidecars as files: where they lie, and how they are written and put back.
+
+Photos are never opened here, and nothing is written to a name that does not end in .xmp.
+"""
+
+import errno
+import os
+import secrets
+from contextlib import suppress
+from enum import Enum
+from pathlib import Path
+from typing import Literal
+
+from ..errors import OutputError
+from ..paths import FilePath, printable
+from ..staging import sync
+from .packet import MAX_BYTES
+from .xmp import remove_ours
+
+Style = Literal["full", "short"]
+
+_SUFFIXES = (".xmp", ".XMP")
+_ROOM = "make room on its disk, then run the same command again"
+_ALLOW = "allow writing there with chmod u+w, for the folder and for a sidecar that is there"
+_HINTS = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EACCES: _ALLOW,
+    errno.EPERM: _ALLOW,
+    errno.EROFS: "its disk is read-only: copy the photos to another, or take --write json",
+    errno.ENOENT: "its folder is gone: aimv2 index sees where the photos are now",
+}
+
+
+class Undone(Enum):
+    """What undoing did to a sidecar."""
+
+    RESTORED = "as it was before, byte for byte"
+    CLEANED = "changed since by another program: only the keywords of this one were taken out"
+    GONE = "removed since"
+
+
+def sidecar_path(photo: FilePath, style: Style = "full") -> Path:
+    """Where a photo's sidecar lies: IMG_1.jpg.xmp, or the short IMG_1.xmp of Adobe's programs."""
+    path = Path(os.fsdecode(photo))
+    return path.with_name(path.name + ".xmp") if style == "full" else path.with_suffix(".xmp")
+
+
+def existing_or_new(photo: FilePath, style: Style = "full") -> Path:
+    """The sidecar that a photo has, of whichever style, else where a new one goes."""
+    new = sidecar_path(photo, style)
+    other = sidecar_path(photo, "short" if style == "full" else "full")
+    names = [path.with_suffix(suffix) for path in (new, other) for suffix in _SUFFIXES]
+    return next((name for name in names if os.path.lexists(name)), new)
+
+
+def read_sidecar(path: FilePath) -> bytes | None:
+    """A sidecar's bytes, or None where there is no file.
+
+    Errors: OutputError for one that cannot be read, or is larger than sidecars are.
+    """
+    target = _target(path)
+    if not os.path.lexists(target):
+        return None
+    try:
+        if not target.is_file():
+            raise OutputError(f"{printable(path)} is no file", hint="move it away")
+        with target.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise OutputError(
+            f"{printable(path)} cannot be read: {reason}", hint="allow it: chmod u+r FILE"
+        ) from error
+    if len(data) > MAX_BYTES:
+        raise OutputError(
+            f"{printable(path)} is larger than {MAX_BYTES >> 20} MB, as no sidecar is",
+            hint="move it away, and a new one is written",
+        )
+    return data
+
+
+def write_sidecar(path: FilePath, data: bytes) -> None:
+    """Write a sidecar that is there whole, or as before, at any moment.
+
+    One that is there keeps its permissions; a link stays, and what it leads to is written.
+    Errors: OutputError where it cannot be written.
+    """
+    target = _target(path)
+    partial = target.with_name(f".aimv2-{secrets.token_hex(8)}.partial")
+    try:
+        before = target.stat() if os.path.lexists(target) else None
+        if before and not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, "read-only")
+        _create(partial, data, before)
+        partial.replace(target)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+    _sync_folder(target)
+
+
+def restore(path: FilePath, before: bytes | None, after: bytes) -> Undone:
+    """Undo the writing of ``after`` where ``before`` was (None: no file).
+
+    Errors: OutputError where it cannot be written, or was changed to what cannot be read.
+    """
+    now = read_sidecar(path)
+    if now is None:
+        return Undone.GONE
+    if now != after:
+        cleaned = remove_ours(now, name=path)
+        if cleaned != now:
+            write_sidecar(path, cleaned)
+        return Undone.CLEANED
+    if before is None:
+        _remove(path)
+    else:
+        write_sidecar(path, before)
+    return Undone.RESTORED
+
+
+def _target(path: FilePath) -> Path:
+    """The file that a path leads to, which has to be a sidecar too."""
+    target = Path(os.path.realpath(os.fsdecode(path)))
+    if target.is_symlink():
+        raise OutputError(f"{printable(path)} is a link to itself", hint="remove the link")
+    if target.suffix.lower() != ".xmp":
+        raise OutputError(
+            f"{printable(path)} leads to {printable(target)}, which is no sidecar by its name",
+            hint="remove the link; only files that end in .xmp are written",
+        )
+    return target
+
+
+def _create(partial: Path, data: bytes, before: os.stat_result | None) -> None:
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    with os.fdopen(descriptor, "wb") as file:
+        if before:
+            with suppress(OSError):  # only root may give a file away
+                os.fchown(descriptor, before.st_uid, before.st_gid)
+            os.fchmod(descriptor, before.st_mode & 0o7777)
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _remove(path: FilePath) -> None:
+    target = _target(path)
+    try:
+        target.unlink()
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    _sync_folder(target)
+
+
+def _sync_folder(target: Path) -> None:
+    with suppress(OSError):  # some network disks sync no folder
+        sync(target.parent)
+
+
+def _unwritable(path: FilePath, error: OSError) -> OutputError:
+    number = error.errno or 0
+    return OutputError(
+        f"{printable(path)} cannot be written: {os.strerror(number)}",
+        hint=_HINTS.get(number, "look whether its disk is still there"),
+    )
