@@ -222,7 +222,7 @@ def test_other_encodings_are_read_and_written_in_utf8(codec: str) -> None:
     assert data == merge(samples.DIGIKAM, [DOG])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.none() | DATA, first=TAGS, second=TAGS)
 def test_merging(
     data: bytes | None, first: list[tuple[str, ...]], second: list[tuple[str, ...]]
@@ -245,7 +245,7 @@ def fields_of(data: bytes | None, tags: list[tuple[str, ...]]) -> list[tuple[str
     return list(vars(read_keywords(merge(data, tags))).values())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(tags=TAGS)
 def test_an_independent_parser_reads_the_same(tags: list[tuple[str, ...]]) -> None:
     data = merge(samples.LIGHTROOM, tags)
