@@ -235,7 +235,7 @@ header { margin-bottom: 1.5rem; }
 footer { margin-top: 2rem; }
 ol, ul { margin: 0; padding: 0; list-style: none; }
 .grid {
-  display: grid; gap: 1rem; align-items: start;
+  display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 14rem), 1fr));
 }
 .card {
