@@ -72,7 +72,7 @@ def classify(
             show_default=False,
         ),
     ] = None,
-    model: ModelOption = "lit",
+    model: ModelOption = checkpoints.DEFAULT,
     templates: Annotated[
         Literal["photo", "plain", "drawing", "ensemble"] | None,
         typer.Option(

@@ -11,7 +11,7 @@ import typer
 from mlx_aimv2.errors import UsageError
 
 from . import output
-from .options import Dtype, complete_model, confirm_download, path
+from .options import Dtype, complete_model, confirm_download, hide_bars, path
 
 if TYPE_CHECKING:
     from mlx_aimv2.conversion import Converted
@@ -96,7 +96,7 @@ def convert(
     from mlx_aimv2 import conversion  # noqa: PLC0415  (heavy)
 
     if upload_repo and not output.shows_progress():
-        _hide_upload_bars()
+        hide_bars()  # those of downloads know a terminal; these are drawn into log files too
     with _counting() as on_weight:
         converted = conversion.convert(
             source,
@@ -136,13 +136,6 @@ def _confirm_upload(yes: bool) -> "Callable[[Upload], bool]":
         return output.ask(f"Upload {text}, licence {planned.licence}, once it is converted?")
 
     return confirm
-
-
-def _hide_upload_bars() -> None:
-    # Those of downloads know a terminal; these are drawn into log files too.
-    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]  # noqa: PLC0415
-
-    disable_progress_bars()
 
 
 def _summarise(converted: "Converted") -> None:

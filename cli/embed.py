@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mlx_aimv2.checkpoints import DEFAULT
 from mlx_aimv2.errors import UsageError
 
 from .options import (
@@ -18,6 +19,7 @@ from .options import (
     YesOption,
     confirm_download,
     path,
+    path_at_home,
 )
 from .output import STDIN, STDOUT
 
@@ -43,7 +45,7 @@ def embed(
             show_default=False,
         ),
     ] = None,
-    model: ModelOption = "lit",
+    model: ModelOption = DEFAULT,
     out: Annotated[
         str | None,
         typer.Option(
@@ -52,7 +54,7 @@ def embed(
             help="File to write: .npz, .npy, .safetensors, .jsonl or .parquet; "
             "- for JSON lines on stdout.",
             metavar="FILE",
-            parser=path,
+            parser=path_at_home,
             show_default=False,
         ),
     ] = None,

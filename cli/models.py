@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mlx_aimv2.checkpoints import CHECKPOINTS, LICENCE, LICENCE_TERMS, Checkpoint
+from mlx_aimv2.checkpoints import CHECKPOINTS, DEFAULT, LICENCE, LICENCE_TERMS, Checkpoint
 from mlx_aimv2.errors import HubError
 from mlx_aimv2.names import escape
 
@@ -68,7 +68,7 @@ def _demo() -> list[dict[str, Any]]:
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     return (
-        row["alias"],
+        f"{row['alias']} (default)" if row["alias"] == DEFAULT else row["alias"],
         row["name"],
         "any" if row["side_px"] is None else str(row["side_px"]),
         "yes" if row["has_text"] else "",

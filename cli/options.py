@@ -34,6 +34,12 @@ def path(text: str) -> str:
     return os.fspath(text)
 
 
+def path_at_home(text: str) -> str:
+    """A path with its ~ expanded: shells leave it as it is in ``--out=~/photos.npz``."""
+    is_home = text == "~" or text.startswith("~/")
+    return os.path.expanduser(text) if is_home else path(text)  # noqa: PTH111  (bytes as typed)
+
+
 ModelOption = Annotated[
     str,
     typer.Option(
@@ -110,6 +116,13 @@ JsonOption = Annotated[
 ]
 
 
+def hide_bars() -> None:
+    """From here on huggingface_hub draws none."""
+    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]  # noqa: PLC0415
+
+    disable_progress_bars()
+
+
 def confirm_download(yes: bool) -> "Callable[[Download], bool]":
     """What ``load`` and ``resolve`` ask before weights are fetched.
 
@@ -117,6 +130,8 @@ def confirm_download(yes: bool) -> "Callable[[Download], bool]":
     """
 
     def confirm(download: "Download") -> bool:
+        if output.is_quiet():
+            hide_bars()
         licence = f", licence {download.licence}" if download.licence else ""
         if download.licence == LICENCE:
             licence += f" ({LICENCE_TERMS})"

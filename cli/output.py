@@ -51,6 +51,11 @@ def set_quiet() -> None:
     _state.quiet = True
 
 
+def is_quiet() -> bool:
+    """Whether ``--quiet`` was given."""
+    return _state.quiet
+
+
 def set_debug() -> None:
     """From now on show the tracebacks of errors."""
     _state.debug = True

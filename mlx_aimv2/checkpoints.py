@@ -83,6 +83,8 @@ CHECKPOINTS = (
 )
 # fmt: on
 
+DEFAULT = "lit"  # the only one that takes texts too
+
 _BY_NAME = {
     key.casefold(): checkpoint
     for checkpoint in CHECKPOINTS

@@ -11,7 +11,7 @@ import mlx.core as mx
 import numpy as np
 
 from . import hub, worker, zeroshot
-from .checkpoints import LICENCE, LICENCE_TERMS
+from .checkpoints import DEFAULT, LICENCE, LICENCE_TERMS
 from .embedder import Embedder
 from .errors import Aimv2Warning
 from .image import MAX_PIXELS, ImageSource
@@ -50,7 +50,7 @@ class Model(Embedder):
     def classify(
         self,
         images: Iterable[ImageSource] | ImageSource,
-        labels: Sequence[str],
+        labels: Iterable[str],
         *,
         templates: str | Sequence[str] = "photo",
         independent: bool = False,
@@ -74,7 +74,7 @@ class Model(Embedder):
         return self.scores(cast("mx.array", pictures), words, independent=independent)
 
     def label_embeddings(
-        self, labels: Sequence[str], *, templates: str | Sequence[str] = "photo"
+        self, labels: Iterable[str], *, templates: str | Sequence[str] = "photo"
     ) -> mx.array:
         """One unit vector a label, its prompts averaged. Shapes: m labels -> (m, P)."""
         return mx.array(zeroshot.label_embeddings(labels, templates, self._unit_texts))
@@ -148,7 +148,7 @@ class Model(Embedder):
 
 
 def load(
-    source: str = "lit",
+    source: str = DEFAULT,
     *,
     tower: Tower | None = None,
     dtype: Literal["float32", "float16", "bfloat16"] | None = None,

@@ -407,6 +407,14 @@ def test_nothing_to_do_or_nowhere_to_put_it(
     assert Path("there.npz").read_text() == "mine"
 
 
+def test_a_home_after_an_equals_sign_is_found(
+    lit: str, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(photos.parent))
+    assert run("embed", "photos/a.jpg", "-m", lit, "--out=~/home.npz").code == 0
+    assert listed() == ["home.npz", "photos"]
+
+
 def test_an_existing_file_is_replaced_with_force(lit: str, photos: Path) -> None:
     Path("x.npz").write_text("mine")
     assert run("embed", "photos", "-m", lit, "-o", "x.npz", "--force").code == 3

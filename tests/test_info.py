@@ -201,7 +201,7 @@ def test_models_lists_all_sixteen():
     assert [line.split()[0] for line in lines[1:17]] == [row.alias for row in CHECKPOINTS]
     assert "research purposes only" in outcome.err
     assert lines[16].split() == [
-        "lit", "aimv2-large-patch14-224-lit", "224", "yes", "436.7", "M", "1.75", "GB",
+        "lit", "(default)", "aimv2-large-patch14-224-lit", "224", "yes", "436.7", "M", "1.75", "GB",
     ]  # fmt: skip
 
 

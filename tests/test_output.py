@@ -176,6 +176,34 @@ def test_questions(streams, monkeypatch, answer, agreed):
     assert not output.is_interactive()
 
 
+@pytest.mark.parametrize("is_quiet", [True, False])
+def test_quiet_downloads_draw_no_bars(streams, is_quiet):
+    from huggingface_hub import utils  # noqa: PLC0415
+
+    from mlx_aimv2.cli.options import confirm_download  # noqa: PLC0415
+    from mlx_aimv2.hub import Download  # noqa: PLC0415
+
+    streams(Terminal)
+    if is_quiet:
+        output.set_quiet()
+    utils.enable_progress_bars()
+    try:
+        confirm_download(True)(Download("a/b", "0" * 40, ("c",), 7, ""))
+        assert utils.are_progress_bars_disabled() is is_quiet
+    finally:
+        utils.enable_progress_bars()
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("~/x.npz", "/home/me/x.npz"), ("~", "/home/me")])
+def test_a_home_that_the_shell_left_is_found(monkeypatch, typed, meant):
+    from mlx_aimv2.cli.options import path_at_home  # noqa: PLC0415
+
+    monkeypatch.setenv("HOME", "/home/me")
+    assert path_at_home(typed) == meant
+    for other in ("~root/x.npz", "./~/x.npz", "a~/x.npz", "-"):
+        assert path_at_home(other) == other
+
+
 @pytest.mark.parametrize("yes", [True, False])
 def test_downloads_are_asked_for_where_somebody_can_answer(streams, monkeypatch, yes):
     from mlx_aimv2.cli.options import confirm_download  # noqa: PLC0415
