@@ -233,6 +233,16 @@ class TestBundles:
         for name in ("file.photoslibrary", "folder", "gone.photoslibrary"):
             assert not photos.is_bundle(tmp_path / name)
 
+    def test_where_one_may_not_look(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "a.photoslibrary").mkdir()
+        assert photos.is_bundle(tmp_path / "a.photoslibrary")
+
+        def refuse_all(self: Path, **options: bool) -> os.stat_result:
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+        monkeypatch.setattr(Path, "stat", refuse_all)
+        assert not photos.is_bundle(tmp_path / "a.photoslibrary")
+
     def test_default(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HOME", str(tmp_path))
         assert "no Photos library" in self.refusal()

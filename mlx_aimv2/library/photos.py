@@ -51,7 +51,10 @@ class PhotosItem:
 def is_bundle(path: FilePath) -> bool:
     """Whether a path is a Photos library by its name, and a folder."""
     folder = Path(os.fsdecode(path))
-    return folder.suffix.lower() == BUNDLE and folder.is_dir()
+    try:
+        return folder.suffix.lower() == BUNDLE and folder.is_dir()
+    except OSError:  # where one may not look, listing it says why
+        return False
 
 
 def default_bundle() -> Path:
@@ -61,7 +64,7 @@ def default_bundle() -> Path:
     """
     pictures = Path.home() / "Pictures"
     usual = pictures / f"Photos Library{BUNDLE}"
-    if usual.is_dir():
+    if is_bundle(usual):
         return usual
     try:
         bundles = sorted(path for path in pictures.iterdir() if is_bundle(path))
