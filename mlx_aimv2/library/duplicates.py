@@ -1,0 +1,149 @@
+"""Groups of files that show one picture: exact copies, and near ones.
+
+Files of equal content are one. Of the others, in the order of ``best_first``, each joins the
+first file before it that shows the same picture and is not itself a copy, or else stands for a
+picture of its own. So every file of a group is like the group's best, and a chain of small
+changes never joins unlike pictures.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from .leaders import Leaders, Pictures
+from .signature import is_signature, stack
+
+DEFAULT_THRESHOLD = 0.5
+
+# What a format loses of a picture, by Pillow's names; what is not here is lossy.
+_LOSS = {"RAW": 0, "TIFF": 1, "PNG": 1, "BMP": 1, "GIF": 3}
+_LOSSY = 2
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class DuplicateInput:
+    """The files to compare, one entry each. ``rows`` are where ``take`` finds their vectors,
+    -1 for none; a file without vector or signature can only be an exact copy.
+
+    Shapes: n entries; ``take``: (k,) rows -> (k, P) unit vectors.
+    """
+
+    ids: Sequence[int]
+    paths: Sequence[bytes]
+    hashes: Sequence[bytes | None]
+    signatures: Sequence[bytes | None]
+    formats: Sequence[str | None]
+    width_px: NDArray[np.int64]
+    height_px: NDArray[np.int64]
+    size_bytes: NDArray[np.int64]
+    rows: Rows
+    take: Callable[[Rows], NDArray[np.float16]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Files that show one picture, the best first, and how like it each is (1 for itself)."""
+
+    kind: Literal["exact", "near"]
+    files: tuple[int, ...]
+    similarity: tuple[float, ...]
+
+
+def find_groups(files: DuplicateInput, threshold: float = DEFAULT_THRESHOLD) -> list[Group]:
+    """All groups of two files or more, in the order of their best files' paths.
+
+    ``threshold`` is the least similarity of a file to its group's best, from 0 to 1 (see
+    ``signature.similarity``): at 0.5 they differ nowhere by more than copies do; 1 leaves exact
+    copies only.
+    Errors: UsageError for a threshold outside 0 to 1.
+    """
+    if not 0 <= threshold <= 1:
+        raise UsageError(f"the threshold {threshold} is not from 0 to 1", hint="0.5 is usual")
+    order = best_first(files)
+    comparable = _comparable(files)[order]
+    # Of files of one content, one that can be compared speaks for all.
+    speakers = np.concatenate([order[comparable], order[~comparable]])
+    owner, similarity = _exact(files, speakers)
+    numbers = order[comparable & (owner[order] == order)]
+    if threshold < 1 and len(numbers) > 1:
+        _add_near(files, numbers, owner, similarity, threshold)
+    return _groups(files, order, owner, similarity)
+
+
+def best_first(files: DuplicateInput) -> Rows:
+    """Positions of the files, the one to keep first: most pixels, then the least lossy format,
+    most bytes, the shortest path, the first path."""
+    pixels = files.width_px * files.height_px
+
+    def rank(number: int) -> tuple[int, int, int, int, bytes]:
+        loss = _LOSS.get((files.formats[number] or "").upper(), _LOSSY)
+        path = files.paths[number]
+        return -int(pixels[number]), loss, -int(files.size_bytes[number]), len(path), path
+
+    return np.array(sorted(range(len(files.ids)), key=rank), np.int64)
+
+
+def _comparable(files: DuplicateInput) -> NDArray[np.bool_]:
+    signed = [is_signature(signature) for signature in files.signatures]
+    return np.array(signed, np.bool_) & (files.rows >= 0)
+
+
+def _exact(files: DuplicateInput, order: Rows) -> tuple[Rows, NDArray[np.float32]]:
+    """Each file's owner, the first file of its content, which is itself for most."""
+    owner = np.arange(len(files.ids))
+    first: dict[bytes, int] = {}
+    for number in order.tolist():
+        hash = files.hashes[number]
+        if hash:
+            owner[number] = first.setdefault(hash, number)
+    return owner, np.ones(len(owner), np.float32)
+
+
+def _add_near(
+    files: DuplicateInput,
+    numbers: Rows,
+    owner: Rows,
+    similarity: NDArray[np.float32],
+    threshold: float,
+) -> None:
+    """Give these, best first, the owner they are like; exact copies of them go with them."""
+    exact = owner.copy()
+    pictures = Pictures(
+        rows=files.rows[numbers],
+        take=files.take,
+        signatures=stack([files.signatures[number] or b"" for number in numbers]),
+        aspect=files.width_px[numbers] / np.maximum(files.height_px[numbers], 1),
+    )
+    leader, alike = Leaders(pictures, threshold).settle()
+    owner[numbers], similarity[numbers] = numbers[leader], alike
+    owner[:], similarity[:] = owner[exact], similarity[exact]
+
+
+def _kind(hashes: list[bytes | None]) -> Literal["exact", "near"]:
+    return "exact" if hashes[0] and set(hashes) == {hashes[0]} else "near"
+
+
+def _groups(
+    files: DuplicateInput, order: Rows, owner: Rows, similarity: NDArray[np.float32]
+) -> list[Group]:
+    members: dict[int, list[int]] = {}
+    for number in order.tolist():
+        members.setdefault(int(owner[number]), []).append(number)
+    found = sorted(
+        (group for group in members.values() if len(group) > 1),
+        key=lambda group: files.paths[group[0]],
+    )
+    return [
+        Group(
+            kind=_kind([files.hashes[number] for number in group]),
+            files=tuple(int(files.ids[number]) for number in group),
+            similarity=tuple(round(float(similarity[number]), 4) for number in group),
+        )
+        for group in found
+    ]

@@ -1,0 +1,133 @@
+"""All pairs of pictures in blocks, and which picture is a copy of which.
+
+Pictures come best first. Each joins the first leader that it is like, or becomes a leader; only
+leaders are compared with what comes later. Memory is that of a few blocks, whatever is found,
+and a hundred thousand copies of one picture are compared with one leader.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .signature import Bytes, Floats, coarse_vectors, similarity
+
+Rows = NDArray[np.int64]
+
+# Copies are above these two and look-alikes too; the signatures then decide. See benchmarks.
+_LEAST_COSINE = 0.75
+_LEAST_COARSE = 0.88
+_MOST_STRETCHED = 1.13  # a crop of 5% at two sides and none at the others, and rounding
+_TILE = 4096  # leaders that a block is compared with at once
+_BLOCK = 2048
+_SMALL_BLOCK = 64
+_MOST_PER_PICTURE = 64  # candidates in a tile; the nearest are kept where there are more
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What is compared, best first. Shapes: n entries; ``take``: (k,) rows -> (k, P)."""
+
+    rows: Rows
+    take: Callable[[Rows], NDArray[np.float16]]
+    signatures: Bytes
+    aspect: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Some of the pictures, ready to be multiplied. Shapes: (k,), (k, P), (k, C)."""
+
+    numbers: Rows
+    vectors: Floats
+    coarse: Floats
+
+    def __getitem__(self, kept: slice | NDArray[np.bool_]) -> "_Block":
+        return _Block(self.numbers[kept], self.vectors[kept], self.coarse[kept])
+
+
+class Leaders:
+    """Finds each picture's leader: itself, or the first leader that is ``threshold`` like it."""
+
+    def __init__(self, pictures: Pictures, threshold: float) -> None:
+        self._pictures = pictures
+        self._threshold = threshold
+        count = len(pictures.rows)
+        self._leader = np.full(count, -1, np.int64)
+        self._similarity = np.ones(count, np.float32)
+        self._coarse = np.empty((count, coarse_vectors(pictures.signatures[:1]).shape[1]), "f4")
+        for start in range(0, count, _TILE):
+            part = slice(start, start + _TILE)
+            self._coarse[part] = coarse_vectors(pictures.signatures[part])
+
+    def settle(self) -> tuple[Rows, Floats]:
+        """Each picture's leader and its similarity to it. Shapes: (n,), (n,)."""
+        count = len(self._leader)
+        for start in range(0, count, _BLOCK):
+            block = self._load(np.arange(start, min(start + _BLOCK, count)))
+            leaders = np.flatnonzero(self._leader[:start] == np.arange(start))
+            for first in range(0, len(leaders), _TILE):
+                block = self._join(block, self._load(leaders[first : first + _TILE]))
+            self._settle_within(block)
+        return self._leader, self._similarity
+
+    def _settle_within(self, block: _Block) -> None:
+        start = 0
+        while start < len(block.numbers):
+            done, rest = block[:start], block[start:]
+            part = rest[:_SMALL_BLOCK]
+            start += _SMALL_BLOCK
+            part = self._join(part, done[self._leader[done.numbers] == done.numbers])
+            self._settle_in_order(part)
+
+    def _settle_in_order(self, part: _Block) -> None:
+        """Compare few pictures with each other, each with those before it."""
+        likes: dict[int, list[tuple[int, float]]] = {}
+        for later, earlier, alike in zip(*self._alike(part, part), strict=True):
+            likes.setdefault(int(later), []).append((int(earlier), float(alike)))
+        for number in part.numbers.tolist():
+            self._leader[number] = number
+            for earlier_one, alike_one in likes.get(number, []):
+                if self._leader[earlier_one] == earlier_one:
+                    self._leader[number], self._similarity[number] = earlier_one, alike_one
+                    break
+
+    def _join(self, block: _Block, leaders: _Block) -> _Block:
+        """Let pictures join the first leader they are like; returns those that found none."""
+        number, leader, alike = self._alike(block, leaders)
+        # Pairs are in order: written from the last to the first, the first leader stays.
+        self._leader[number[::-1]] = leader[::-1]
+        self._similarity[number[::-1]] = alike[::-1]
+        return block[self._leader[block.numbers] < 0]
+
+    def _alike(self, block: _Block, leaders: _Block) -> tuple[Rows, Rows, Floats]:
+        """Pairs over the threshold, in order: picture, earlier picture, similarity."""
+        pictures = self._pictures
+        number, leader = _candidates(block, leaders)
+        ratio = np.abs(np.log(pictures.aspect[number] / pictures.aspect[leader]))
+        fits = (ratio <= np.log(_MOST_STRETCHED)) & (leader < number)
+        number, leader = number[fits], leader[fits]
+        alike = similarity(pictures.signatures[number], pictures.signatures[leader])
+        over = alike >= self._threshold
+        return number[over], leader[over], alike[over]
+
+    def _load(self, numbers: Rows) -> _Block:
+        vectors = self._pictures.take(self._pictures.rows[numbers]).astype(np.float32)
+        return _Block(numbers, vectors, self._coarse[numbers])
+
+
+def _candidates(block: _Block, leaders: _Block) -> tuple[Rows, Rows]:
+    """Pairs that may be alike, by vector and coarse vector: at most ``_MOST_PER_PICTURE`` for
+    a picture, the nearest. Shapes: (m,), (m,)."""
+    cosines = block.vectors @ leaders.vectors.T
+    found = cosines >= _LEAST_COSINE
+    if found.any():
+        found &= block.coarse @ leaders.coarse.T >= _LEAST_COARSE
+    for place in np.flatnonzero(np.count_nonzero(found, axis=1) > _MOST_PER_PICTURE):
+        columns = np.flatnonzero(found[place])
+        nearest = np.argsort(-cosines[place, columns], kind="stable")[:_MOST_PER_PICTURE]
+        found[place] = False
+        found[place, columns[nearest]] = True
+    places, columns = np.nonzero(found)
+    return block.numbers[places], leaders.numbers[columns]
