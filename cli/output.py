@@ -178,6 +178,8 @@ def warnings_as_notes() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         warnings.simplefilter("always", Aimv2Warning)
+        # Of damaged EXIF, which harms no pixel, Pillow warns several times a picture.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         warnings.showwarning = show
         yield
 

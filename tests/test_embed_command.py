@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -413,6 +414,15 @@ def test_a_home_after_an_equals_sign_is_found(
     monkeypatch.setenv("HOME", str(photos.parent))
     assert run("embed", "photos/a.jpg", "-m", lit, "--out=~/home.npz").code == 0
     assert listed() == ["home.npz", "photos"]
+
+
+def test_damaged_exif_is_nothing_to_speak_of(lit: str, photos: Path) -> None:
+    ifd = (1).to_bytes(2, "little") + struct.pack("<HHII", 0x010F, 2, 400, 5000)  # beyond the end
+    exif = b"Exif\0\0II*\0" + (8).to_bytes(4, "little") + ifd
+    pictures.photo(61, 53).save("photos/a.jpg", exif=exif)
+    outcome = run("embed", "photos/a.jpg", "-m", lit, "-o", "x.npz", "--debug")
+    assert outcome.code == 0
+    assert "Warning" not in outcome.err
 
 
 def test_an_existing_file_is_replaced_with_force(lit: str, photos: Path) -> None:
