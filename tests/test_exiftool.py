@@ -9,10 +9,10 @@ from PIL import Image
 from mlx_aimv2.errors import OutputError, UsageError
 from mlx_aimv2.library.exiftool import arguments
 from mlx_aimv2.library.keywords import Tag
-from mlx_aimv2.library.sidecar import sidecar_path, write_sidecar
+from mlx_aimv2.library.sidecar import Undone, restore, sidecar_path, write_sidecar
 from mlx_aimv2.library.xmp import merge, read_keywords
 from tests.exiftool_runs import exiftool, read_back
-from tests.sidecar_samples import NO_BLOCK, SAMPLES
+from tests.sidecar_samples import LIGHTROOM, NO_BLOCK, SAMPLES
 
 TAGS: list[Tag] = [
     ("Animals", "Dog"),
@@ -40,6 +40,15 @@ def test_sidecars_are_read_back_the_same(tmp_path: Path) -> None:
         assert [
             facts[field] for field in ("Subject", "HierarchicalSubject", "TagsList")
         ] == fields, name
+
+
+def test_undo_after_exiftool_wrote_the_sidecar_anew(tmp_path: Path) -> None:
+    path, after = tmp_path / "a.xmp", merge(LIGHTROOM, TAGS)
+    path.write_bytes(after)
+    exiftool("-q", "-XMP:Rating=2", "-overwrite_original", path)
+    assert restore(path, LIGHTROOM, after) is Undone.CLEANED
+    assert read_keywords(path.read_bytes()) == read_keywords(LIGHTROOM)
+    assert b"<xmp:Rating>2<" in path.read_bytes()
 
 
 def photo(path: Path) -> Path:

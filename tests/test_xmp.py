@@ -209,6 +209,10 @@ def test_what_would_fill_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(packet, "_MAX_KEPT", 20)
     with pytest.raises(OutputError, match="more than 20 keywords"):
         merge(merge(None, [(f"t{number}",) for number in range(20)]), [])
+    history = samples.DARKTABLE.replace(
+        b"<rdf:Seq/>", b"<rdf:Seq>" + b"<rdf:li/>" * 99 + b"</rdf:Seq>"
+    )
+    assert canonical_rest(merge(history, [DOG])) == canonical_rest(history)
     many = b" ".join(b'xmlns:n%d="urn:%d"' % (number, number) for number in range(600))
     with pytest.raises(OutputError, match="namespaces"):
         merge(samples.BARE.replace(b"rdf:about", many + b" rdf:about"), [])

@@ -45,16 +45,17 @@ class Element:
     """An element and where it stands; ``end`` and ``close`` (its end tag) are known at its end."""
 
     name: Name
-    depth: int  # below rdf:RDF, which has 0
     tag: bytes
     label: bytes
     start: int
-    scope: Mapping[str, str]
-    attributes: Mapping[Name, str]
+    last: int  # where its last child ends, or its start tag
+    first: int | None = None  # where its first child starts
     close: int = 0
     end: int = 0
-    first: int | None = None  # where its first child starts
-    last: int = 0  # where its last child ends, or its start tag
+    depth: int = 0  # below rdf:RDF
+    is_kept: bool = False  # else only its place is known
+    scope: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[Name, str] = field(default_factory=dict)
     text: str = ""
     children: list["Element"] = field(default_factory=list)
 
@@ -192,28 +193,31 @@ class Packet:
         parent = self._stack[-1] if self._stack else None
         full = _split(name)
         is_rdf = self._rdf is None and full == (RDF, "RDF")
-        if parent is None and not is_rdf:
+        if not is_rdf and (parent is None or not parent.is_kept):
             self._stack.append(None)
             return
         found = _TAG.match(self._data, offset)
         if found is None:
             raise self.refused("is not read the same twice")
-        depth = parent.depth + 1 if parent else 0
-        named = {_split(name): value for name, value in attributes.items()}
-        last = found.end()
-        element = Element(
-            full, depth, found[0], found[1], offset, dict(self._declared), named, last=last
-        )
-        if is_rdf:
-            self._rdf = element
-        elif parent and self._is_kept(element):
-            parent.children.append(element)
-            self._kept += 1
-            if self._kept > _MAX_KEPT:
-                raise self.refused(f"has more than {_MAX_KEPT} keywords")
+        element = Element(full, found[0], found[1], offset, last=found.end())
+        element.depth = parent.depth + 1 if parent else 0
+        element.is_kept = is_rdf or self._may_hold_keywords(element)
+        if element.is_kept:
+            element.scope = dict(self._declared)
+            element.attributes = {_split(name): value for name, value in attributes.items()}
+            self._keep(element, parent)
         if parent and parent.first is None:
             parent.first = offset
         self._stack.append(element)
+
+    def _keep(self, element: Element, parent: Element | None) -> None:
+        if parent is None:
+            self._rdf = element
+            return
+        parent.children.append(element)
+        self._kept += 1
+        if self._kept > _MAX_KEPT:
+            raise self.refused(f"has more than {_MAX_KEPT} keywords")
 
     def _end(self, offset: int) -> None:
         element = self._stack.pop()
@@ -225,13 +229,13 @@ class Packet:
             parent.last = element.end
 
     def _add_text(self, text: str) -> None:
-        if self._stack and (element := self._stack[-1]):
+        if self._stack and (element := self._stack[-1]) and element.is_kept:
             element.text += text
 
-    def _is_kept(self, element: Element) -> bool:
+    def _may_hold_keywords(self, element: Element) -> bool:
         if element.depth == 1:
             return element.name == (RDF, "Description")
-        return element.depth > 2 or element.name in self._wanted
+        return element.name in self._wanted if element.depth == 2 else element.depth <= 4
 
 
 def prefix_of(scope: Mapping[str, str], uri: str) -> str:
