@@ -23,6 +23,8 @@ COMMANDS = {
     "classify": "Say which labels fit images.",
     "index": "Read new and changed photos into the library.",
     "search": "Find photos in the library by words or by likeness.",
+    "tag": "Give photos tags, in the library and in sidecars.",
+    "duplicates": "Find files that show one picture.",
     "library": "Look after the library: status, errors, prune, export.",
     "convert": "Convert a checkpoint to this project's layout, or quantise it.",
     "info": "Tell what a checkpoint is and what it needs.",

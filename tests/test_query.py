@@ -4,13 +4,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mlx_aimv2.errors import UsageError
-from mlx_aimv2.library.query import Term, combine, parse
+from mlx_aimv2.library.query import Term, parse
 from tests.names import takes_any_bytes
 
 
@@ -171,38 +170,3 @@ def test_any_words_are_a_query_or_a_usage_error(words: Sequence[str]) -> None:
         assert terms
         assert terms[0].weight > 0
         assert all((term.text is None) != (term.image is None) for term in terms)
-
-
-def units(count: int, width: int) -> np.ndarray:
-    vectors = np.random.default_rng(count).normal(size=(count, width)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-def test_combine_is_the_weighted_sum_at_unit_length() -> None:
-    vectors = units(3, 13)
-    terms = [text("a", 1.0), text("b", 0.5), text("c", -2.0)]
-    expected = vectors[0] + 0.5 * vectors[1] - 2 * vectors[2]
-    query = combine(terms, vectors)
-    assert query.dtype == np.float32
-    np.testing.assert_allclose(query, expected / np.linalg.norm(expected), atol=1e-6)
-    np.testing.assert_allclose(np.linalg.norm(query), 1, atol=1e-6)
-
-
-def test_one_term_is_its_own_vector_whatever_its_weight() -> None:
-    vectors = units(1, 13)
-    for weight in (1.0, 7.0, 1e300, 1e-300):
-        np.testing.assert_allclose(combine([text("a", weight)], vectors), vectors[0], atol=1e-6)
-
-
-def test_the_largest_weights_do_not_overflow() -> None:
-    vectors = units(2, 13)
-    large = combine([text("a", 1e308), text("b", -1e308)], vectors)
-    np.testing.assert_allclose(large, combine([text("a", 1), text("b", -1)], vectors), atol=1e-6)
-
-
-@pytest.mark.parametrize("weights", [(1, -1), (2, -2), (1e9, -1e9), (1, 1, -2)])
-def test_terms_that_cancel_out(weights: tuple[float, ...]) -> None:
-    vectors = np.repeat(units(1, 13), len(weights), axis=0)
-    with pytest.raises(UsageError, match="cancel out") as caught:
-        combine([text("a", weight) for weight in weights], vectors)
-    assert caught.value.hint

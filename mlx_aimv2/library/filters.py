@@ -9,6 +9,7 @@ from fnmatch import translate
 from typing import Literal
 
 from ..errors import UsageError
+from ..paths import printable
 from .scan import under
 
 Shape = Literal["landscape", "portrait", "square"]
@@ -57,17 +58,17 @@ class Filters:
             parts.append("taken_at < ?")
             values.append(_day_after(self.until).isoformat())
         for tag in self.tags:
+            # Of Animals|Dog|Poodle, any part or parts that follow one another.
             parts.append(
-                "files.id IN (SELECT file_id FROM tags WHERE lower(tag) = lower(?) "
-                "OR lower(tag) LIKE '%|' || lower(?) ESCAPE '\\' "
-                "OR lower(tag) LIKE lower(?) || '|%' ESCAPE '\\')"
+                "files.id IN (SELECT file_id FROM tags "
+                "WHERE instr('|' || casefold(tag) || '|', '|' || ? || '|'))"
             )
-            values += [tag, _escaped(tag), _escaped(tag)]
+            values.append(_utf8(tag).casefold())
         if self.shape:
             parts.append(_SHAPES[self.shape])
         if self.formats:
             parts.append(_any(["format = ?"] * len(self.formats)))
-            values += [_format(name) for name in self.formats]
+            values += [_format(_utf8(name)) for name in self.formats]
         if self.is_in_photos:
             parts.append("uuid IS NOT NULL")
         return " AND ".join(parts) or "TRUE", values
@@ -148,5 +149,8 @@ def _any(parts: Sequence[str]) -> str:
     return f"({' OR '.join(parts)})"
 
 
-def _escaped(text: str) -> str:
-    return re.sub(r"([\\%_])", r"\\\1", text)
+def _utf8(text: str) -> str:
+    """A text that SQLite takes. Errors: UsageError."""
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise UsageError(f"{printable(text)} is not UTF-8", hint="use a terminal that writes UTF-8")
+    return text

@@ -108,6 +108,7 @@ class Indexer:
             vectors = vectors or self._new_set(model)
             self._set, self._segments = vectors, store.segments(vectors)
             self._segments.cut()
+            self._counted = self._segments.row_count
             scan = Scan(store, roots, vectors.id)
             self._progress.started(total)
             self._embed_all(model, scan)
@@ -174,7 +175,8 @@ class Indexer:
                 self._place_item(scan, candidate, item)
             self._place_known(scan)
         except KeyboardInterrupt:
-            self._commit()
+            if self._store.is_writing:  # else it came just after a commit
+                self._commit()
             raise
         except BaseException:
             self._store.roll_back()
@@ -239,7 +241,7 @@ class Indexer:
             return
         row = self._store.row_of_hash(self._set.id, reading.hash)
         if row is None:
-            row = self._segments.row_count + len(self._rows)
+            row = self._counted + len(self._rows)
             self._rows.append(np.array(item.embedding).astype(np.float16))
         self._place(scan, candidate, reading, row)
         self._report.embedded += 1
@@ -286,11 +288,13 @@ class Indexer:
     def _commit(self) -> None:
         """The vectors down to the disk, and only then what says that they are there."""
         if self._rows:
+            self._segments.row_count = self._counted  # an interrupted commit is done again
             self._segments.append(np.stack(self._rows))
             self._store.set_row_count(self._set.id, self._segments.row_count)
-            self._rows = []
         self._store.commit()
+        self._counted, self._rows = self._segments.row_count, []
         self._uncommitted, self._committed_s = 0, time.monotonic()
 
     _set: VectorSet
     _segments: Segments
+    _counted: int  # rows that are committed

@@ -19,6 +19,7 @@ Rows = NDArray[np.int64]
 _LEAST_COSINE = 0.75
 _LEAST_COARSE = 0.88
 _MOST_STRETCHED = 1.13  # a crop of 5% at two sides and none at the others, and rounding
+_DENSE = 0.002  # so many candidates are sooner multiplied all than picked out
 _TILE = 4096  # leaders that a block is compared with at once
 _BLOCK = 2048
 _SMALL_BLOCK = 64
@@ -122,12 +123,17 @@ def _candidates(block: _Block, leaders: _Block) -> tuple[Rows, Rows]:
     a picture, the nearest. Shapes: (m,), (m,)."""
     cosines = block.vectors @ leaders.vectors.T
     found = cosines >= _LEAST_COSINE
-    if found.any():
-        found &= block.coarse @ leaders.coarse.T >= _LEAST_COARSE
-    for place in np.flatnonzero(np.count_nonzero(found, axis=1) > _MOST_PER_PICTURE):
-        columns = np.flatnonzero(found[place])
-        nearest = np.argsort(-cosines[place, columns], kind="stable")[:_MOST_PER_PICTURE]
-        found[place] = False
-        found[place, columns[nearest]] = True
-    places, columns = np.nonzero(found)
-    return block.numbers[places], leaders.numbers[columns]
+    flat = np.flatnonzero(found)
+    if len(flat) > found.size * _DENSE:
+        flat = np.flatnonzero(found & (block.coarse @ leaders.coarse.T >= _LEAST_COARSE))
+        places, columns = np.divmod(flat, found.shape[1])
+    else:
+        places, columns = np.divmod(flat, found.shape[1])
+        alike = np.einsum("nc,nc->n", block.coarse[places], leaders.coarse[columns])
+        places, columns = places[alike >= _LEAST_COARSE], columns[alike >= _LEAST_COARSE]
+    for place in np.flatnonzero(np.bincount(places) > _MOST_PER_PICTURE):
+        mine = np.flatnonzero(places == place)
+        order = np.argsort(-cosines[place, columns[mine]], kind="stable")
+        columns[mine[order[_MOST_PER_PICTURE:]]] = -1
+    kept = columns >= 0
+    return block.numbers[places[kept]], leaders.numbers[columns[kept]]

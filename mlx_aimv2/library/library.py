@@ -2,26 +2,31 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from ..errors import OutputError, UsageError
+from ..errors import Aimv2Error, OutputError, UsageError
 from ..image import MAX_PIXELS
 from ..paths import FilePath
 from ..plan import BATCH_TOKENS, ImageOptions
 from . import photos, query
+from .calibration import MIN_CONFIDENCE
 from .checkpoint import Dtype, SearchModel, identify, source_of
+from .duplicates import DEFAULT_THRESHOLD, Group, find_groups
 from .filters import Filters
 from .indexer import NATIVE_MAX_PATCHES, Estimate, Indexer, Progress, Report
 from .scan import Root
 from .searcher import Answer, Vectors, search
+from .sidecar import Style, Undone
 from .store import Counts, FileRow, Store, VectorSet
+from .tagger import Tagged, Written, assign, remember, undo, write_sidecar
 from .textcache import TextCache
-from .upkeep import Pruned, export_vectors, prune
+from .upkeep import Pruned, duplicate_input, export_vectors, prune
+from .vocabulary import read_vocabulary
 
 if TYPE_CHECKING:
     from ..hub import Confirm
@@ -189,10 +194,67 @@ class Library:
         """How many files there are, cannot be read, and are missing."""
         return self.store.counts()
 
+    def tag(
+        self,
+        *,
+        vocabulary: Path | None = None,
+        min_confidence: float = MIN_CONFIDENCE,
+        limit: int | None = None,
+        filters: Filters | None = None,
+        dry_run: bool = False,
+        sidecars: Style | None = None,
+        confirm: "Confirm | None" = None,
+        told: Callable[[Tagged, Written | None], None] | None = None,
+    ) -> None:
+        """Give photos tags from a vocabulary, each tag calibrated on the whole library.
+
+        Tags given before are replaced; those of others stay. ``sidecars`` merges them into XMP
+        files beside the photos too, named in this style. ``told`` is called with each photo's
+        tags and what became of its sidecar. ``dry_run`` writes nothing.
+        Errors: UsageError for a checkpoint without texts or a vocabulary that is none; what went
+        wrong with a single sidecar is told.
+        """
+        tags = read_vocabulary(vocabulary)
+        with Store(self.path, can_write=not dry_run) as store:
+            vectors = store.serving()
+            if vectors is None:
+                raise UsageError("there are no photos to tag", hint="aimv2 index FOLDER")
+            embed = SearchModel(store, vectors, cache=self._cache, confirm=confirm)
+            for each in assign(
+                store,
+                vectors,
+                tags,
+                embed.texts,
+                min_confidence=min_confidence,
+                limit=limit,
+                filters=filters,
+            ):
+                written = None
+                if not dry_run:
+                    remember(store, [each])
+                    written = write_sidecar(store, each, sidecars) if sidecars else None
+                if told is not None:
+                    told(each, written)
+
+    def undo_tags(self) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
+        """Take back all tags this program gave, in the library and in sidecars; tells of those."""
+        with Store(self.path, can_write=True) as store:
+            yield from undo(store)
+
+    def duplicates(self, *, threshold: float = DEFAULT_THRESHOLD) -> list[Group]:
+        """Groups of files that show one picture, the best first; see ``duplicates``."""
+        vectors = self.vectors()
+        if vectors is None:
+            return []
+        return find_groups(duplicate_input(self.store, vectors), threshold)
+
     def prune(self, *, dry_run: bool = False) -> Pruned:
         """Forget files that are gone and vectors that no longer serve; photos are not touched."""
+        if dry_run:
+            return prune(self.store, dry_run=True)
+        self.counts()  # where there is no library, none is made
         with Store(self.path, can_write=True) as store:
-            return prune(store, dry_run=dry_run)
+            return prune(store)
 
     def export(self, target: FilePath, *, model: str | None = None, overwrite: bool = False) -> int:
         """Write vectors and what is known of the photos to a file or folder; says how many.

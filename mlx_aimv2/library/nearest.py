@@ -13,25 +13,27 @@ from .segments import Halves, Segments
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 _GATHERED = 1 << 16
+_SLACK = 2.0**-10  # of a product: more than float16 rows lose in any order of sums
 
 
 def nearest(
     segments: Segments, query: Floats, count: int, among: Rows | None = None
 ) -> tuple[Rows, Floats]:
-    """Rows and their products with the query, largest first, equal ones by row.
+    """Rows, of unit length, and their products with the query, largest first, equal ones by row.
 
     At least ``count`` of them where there are so many, and all that equal the last one.
     ``among`` are the only rows to look at, in rising order.
     Shapes: (width,), (m,) -> (n,), (n,).
     """
-    wanted = count
+    wanted = 2 * count + 16
     while True:
-        rows, products = _best(segments, query, wanted, among)
-        is_all = len(rows) < wanted
-        if is_all or (len(rows) > count and products[-1] < products[count - 1]):
+        rows, products, unseen = _best(segments, query, wanted, among)
+        if unseen == -np.inf or (len(rows) >= count and products[count - 1] > unseen):
             break
-        wanted = max(2 * wanted, count + 16)
-    kept = len(rows) if is_all else int(np.searchsorted(-products, -products[count - 1], "right"))
+        wanted *= 4
+    kept = len(rows)
+    if kept > count:
+        kept = int(np.searchsorted(-products, -products[count - 1], "right"))
     return rows[:kept], products[:kept]
 
 
@@ -40,24 +42,27 @@ def products_of(segments: Segments, queries: Floats, rows: Rows) -> Floats:
     return segments.take(rows).astype(np.float32) @ queries.T
 
 
-def _best(segments: Segments, query: Floats, count: int, among: Rows | None) -> tuple[Rows, Floats]:
+def _best(
+    segments: Segments, query: Floats, count: int, among: Rows | None
+) -> tuple[Rows, Floats, float]:
+    """Candidates with their products in order, and what no product of another row exceeds."""
     from usearch.index import MetricKind, search  # type: ignore[attr-defined]  # noqa: PLC0415  (a third of a second)
 
+    rounded = query.astype(np.float16)
+    length = float(np.linalg.norm(query))
+    lost = float(np.linalg.norm(query - rounded.astype(np.float32))) + _SLACK * length
     found: list[Rows] = [np.zeros(0, np.int64)]
+    unseen = -np.inf
     for rows, block in _blocks(segments, among):
-        matches = search(
-            block,
-            query.astype(np.float16),
-            min(count, len(block)),
-            MetricKind.IP,
-            exact=True,
-        )
+        matches = search(block, rounded, min(count, len(block)), MetricKind.IP, exact=True)
         found.append(rows[np.asarray(matches.keys, np.int64)])
+        if count < len(block):
+            unseen = max(unseen, 1 - float(matches.distances[-1]) + lost)
     candidates = np.concatenate(found)
     # Again in float32: the same products whatever the machine's float16 arithmetic.
     products = products_of(segments, query[None], candidates)[:, 0]
-    order = np.lexsort((candidates, -products))[:count]
-    return candidates[order], products[order]
+    order = np.lexsort((candidates, -products))
+    return candidates[order], products[order], unseen
 
 
 def _blocks(segments: Segments, among: Rows | None) -> Iterator[tuple[Rows, Halves]]:

@@ -12,9 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..errors import UsageError
 from ..image import EXTENSIONS
 from ..paths import printable, unreadable
@@ -25,7 +22,6 @@ _WEIGHT = re.compile(
     r"(?P<weight>[+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?|nan|inf|infinity)):(?!\s)",
     re.ASCII | re.IGNORECASE,
 )
-_CANCELLED = 1e-6  # of the weights' sum: what float32 leaves of terms that cancel out
 
 _EXAMPLE_HINT = 'like: red bicycle + snow, ./cat.jpg + night, or "horse" - "2:zebra"'
 _WEIGHT_HINT = "weights are over 0, like 0.5:night or 2:dog; to take away: horse - 2:zebra"
@@ -66,24 +62,6 @@ def parse(words: Sequence[str], like: Sequence[str] = ()) -> tuple[Term, ...]:
         if groups[0][0] == "+":
             raise UsageError("there is nothing before the first +", hint=_EXAMPLE_HINT)
     return liked + tuple(_term(_SIGNS[sign or "+"], group) for sign, group in groups)
-
-
-def combine(terms: Sequence[Term], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The unit vector of a query: the weighted sum of its terms' unit vectors.
-
-    Shapes: n terms, (n, P) -> (P,).
-    Errors: UsageError where the terms cancel out.
-    """
-    weights = np.array([term.weight for term in terms], np.float64)
-    weights /= abs(weights).max()  # else the largest overflow
-    total = weights @ vectors.astype(np.float64)
-    length = np.linalg.norm(total)
-    if length <= _CANCELLED * abs(weights).sum():
-        raise UsageError(
-            "the terms of the query cancel out: nothing is left to search for",
-            hint="leave one out, or give them other weights",
-        )
-    return (total / length).astype(np.float32)
 
 
 def _split(words: Sequence[str]) -> list[tuple[str, list[str]]]:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ..errors import OutputError
 from ..paths import printable
+from .segments import FULL_HINT
 
 APPLICATION_ID = 0x41494D32  # "AIM2", in the file's header
 _BUSY_MS = 10_000
-_FULL_HINT = "make room on the disk and run the command again: what was done before is kept"
 
 # One step per version; a library of an older version is taken through those it lacks.
 # Paths are the bytes that the system gave: names need not be UTF-8.
@@ -105,8 +105,9 @@ def open_database(path: Path, *, can_write: bool) -> sqlite3.Connection:
             check_same_thread=False,
         )
         try:
-            _check(connection, path)
+            _check(connection, path, can_write=can_write)
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.create_function("casefold", 1, str.casefold, deterministic=True)
             if can_write:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = NORMAL")
@@ -127,8 +128,8 @@ def database_errors(path: Path) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         text = str(error)
         hint = "look who may read and write there: ls -l"
-        if "full" in text:
-            hint = _FULL_HINT
+        if "full" in text or "disk I/O" in text:
+            hint = FULL_HINT
         elif "locked" in text:
             hint = "another program holds it: wait until it has ended"
         raise OutputError(f"library {printable(path)}: {text}", hint=hint) from error
@@ -139,7 +140,7 @@ def database_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
+def _check(connection: sqlite3.Connection, path: Path, *, can_write: bool) -> None:
     version = _pragma(connection, "user_version")
     if version > len(MIGRATIONS):
         raise OutputError(
@@ -152,6 +153,9 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             f"{printable(path)} is a database of another program",
             hint="choose another file with --library",
         )
+    if version < len(MIGRATIONS) and not can_write:
+        reason = "was made by an older version" if tables else "is empty"
+        raise OutputError(f"library {printable(path)} {reason}", hint="aimv2 index FOLDER")
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

@@ -72,7 +72,7 @@ def search(
     if count < 1:
         raise UsageError(f"count is {count}", hint="give a positive number")
     is_text = any(term.text is not None for term in terms)
-    query = query_vector(store, vectors, terms, embed)
+    query = make_query(store, vectors, terms, embed)
     least = min_score if min_score is not None else (LEAST_TEXT_SCORE if is_text else -1.0)
     found = _found(store, vectors, query, count + len(exclude), filters or Filters())
     scale = vectors.logit_scale or 1.0
@@ -85,10 +85,28 @@ def search(
     return Answer(tuple(hit for hit in hits[:count] if hit.score >= least), best, found.searched)
 
 
-def query_vector(store: Store, vectors: VectorSet, terms: Sequence[Term], embed: Vectors) -> Floats:
-    """The vector whose product with a photo's says how well it fits the terms.
+@dataclass(frozen=True)
+class Query:
+    """What a photo's product with ``wanted`` adds, and what one with ``unwanted`` takes away.
 
-    Texts are centred on the background prompts. Beside texts pictures are centred on the
+    Shapes: wanted (P,), unwanted (m, P).
+    """
+
+    wanted: Floats
+    unwanted: Floats
+
+    def penalties(self, rows: Floats) -> Floats:
+        """What is taken from each row, never below 0: not to fit what is unwanted is no merit.
+
+        Shapes: (n, P) -> (n,).
+        """
+        return np.asarray(np.maximum(rows @ self.unwanted.T, 0).sum(axis=1), np.float32)
+
+
+def make_query(store: Store, vectors: VectorSet, terms: Sequence[Term], embed: Vectors) -> Query:
+    """The terms as vectors, so that a photo's product says how well it fits them.
+
+    Texts are centred on the background prompts. Beside other terms pictures are centred on the
     library's mean: texts and pictures lie apart, and a picture's part would drown a text's.
     """
     texts = [term.text for term in terms if term.text is not None]
@@ -104,13 +122,13 @@ def query_vector(store: Store, vectors: VectorSet, terms: Sequence[Term], embed:
         centred_texts = embedded[: len(texts)] - embedded[len(texts) :].mean(axis=0)
     if images:
         centred_images = embed.images(images)
-        if texts:
+        if texts or any(term.weight < 0 for term in terms):
             centred_images = centred_images - _mean(store, vectors)
     from_texts, from_images = iter(centred_texts), iter(centred_images)
-    parts = [next(from_images if term.text is None else from_texts) for term in terms]
+    parts = np.stack([next(from_images if term.text is None else from_texts) for term in terms])
     weights = np.array([term.weight for term in terms], np.float32)
-    total = (weights / np.abs(weights).sum()) @ np.stack(parts)
-    return np.asarray(total, np.float32)
+    parts *= (weights / weights[weights > 0].sum())[:, None]
+    return Query(parts[weights > 0].sum(axis=0), -parts[weights < 0])
 
 
 def logistic(logit: float) -> float:
@@ -124,26 +142,28 @@ class _Found:
     searched: int
 
 
-def _found(store: Store, vectors: VectorSet, query: Floats, count: int, filters: Filters) -> _Found:
+def _found(store: Store, vectors: VectorSet, query: Query, count: int, filters: Filters) -> _Found:
     segments = store.segments(vectors)
     among = None
+    allowed: set[int] = set()
     if not filters.is_empty:
         known = store.rows_and_files(vectors.id, *filters.sql())
         if filters.has_patterns:
-            known = _matching(store, known, filters)
-        among = np.unique(known[:, 0])
-    searched = vectors.row_count if among is None else len(known)
-    wanted, pairs = count, []
+            known = matching(store, known, filters)
+        among, allowed = np.unique(known[:, 0]), set(known[:, 1].tolist())
+    searched = store.count_vectors(vectors.id) if among is None else len(known)
+    wanted = count
     while True:
-        rows, products = nearest(segments, query, wanted, among)
+        rows, bounds = nearest(segments, query.wanted, wanted, among)
         pairs = store.files_in_rows(vectors.id, rows)
-        if among is not None:
-            allowed = set(known[:, 1].tolist())
-            pairs = [(row, id) for row, id in pairs if id in allowed]
-        if len(pairs) >= count or len(rows) < wanted:
+        pairs = [(row, id) for row, id in pairs if among is None or id in allowed]
+        products = bounds - query.penalties(segments.take(rows).astype(np.float32))
+        product_of = dict(zip(rows.tolist(), products.tolist(), strict=True))
+        best = sorted((product_of[row] for row, _ in pairs), reverse=True)[:count]
+        # No row that was not looked at can be better than the last that was.
+        if len(rows) < wanted or (len(best) == count and best[-1] >= bounds[-1]):
             break
-        wanted *= 4  # files of some rows are gone
-    product_of = dict(zip(rows.tolist(), products.tolist(), strict=True))
+        wanted *= 4
     files = store.files_of(id for _, id in pairs)
     ranked = sorted(
         ((files[id], product_of[row]) for row, id in pairs),
@@ -152,7 +172,8 @@ def _found(store: Store, vectors: VectorSet, query: Floats, count: int, filters:
     return _Found(ranked, searched)
 
 
-def _matching(store: Store, known: NDArray[np.int64], filters: Filters) -> NDArray[np.int64]:
+def matching(store: Store, known: NDArray[np.int64], filters: Filters) -> NDArray[np.int64]:
+    """Of rows and file ids those whose paths fit the filters' patterns. Shapes: (n, 2), kept."""
     paths = dict(store.paths())
     return known[[filters.matches(paths[id]) for id in known[:, 1].tolist()]]
 

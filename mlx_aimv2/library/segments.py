@@ -7,6 +7,7 @@ killed before it could say so, and is cut off by the next one.
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..paths import printable
 
 Halves = NDArray[np.float16]
 ROWS_PER_SEGMENT = 1 << 18
+FULL_HINT = "make room on the disk and run the command again: what was done before is kept"
 _ITEM_BYTES = 2
 
 
@@ -43,16 +45,26 @@ class Segments:
                 file.unlink()
 
     def append(self, rows: Halves) -> None:
-        """Write rows behind the last, down to the disk. Shapes: (n, width)."""
-        while len(rows):
-            number, used = divmod(self.row_count, ROWS_PER_SEGMENT)
-            part = rows[: ROWS_PER_SEGMENT - used]
-            with self._file(number + 1).open("ab") as file:
-                file.write(np.ascontiguousarray(part).tobytes())
-                file.flush()
-                os.fsync(file.fileno())
-            self.row_count += len(part)
-            rows = rows[len(part) :]
+        """Write rows behind those that count, down to the disk. Shapes: (n, width).
+
+        Errors: OutputError where the disk is full or fails; what was written is then cut off.
+        """
+        before = self.row_count
+        try:
+            while len(rows):
+                number, used = divmod(self.row_count, ROWS_PER_SEGMENT)
+                part = rows[: ROWS_PER_SEGMENT - used]
+                self._write(self._file(number + 1), used * self._row_bytes, part)
+                self.row_count += len(part)
+                rows = rows[len(part) :]
+        except OSError as error:
+            self.row_count = before
+            with suppress(OSError, OutputError):
+                self.cut()
+            raise OutputError(
+                f"vectors cannot be written to {printable(self.folder)}: {error.strerror}",
+                hint=FULL_HINT,
+            ) from error
 
     def blocks(self) -> Iterator[tuple[int, Halves]]:
         """First row and rows of each segment, mapped into memory, not read.
@@ -78,6 +90,16 @@ class Segments:
     def remove(self) -> None:
         """Delete the files."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _write(self, file: Path, start: int, rows: Halves) -> None:
+        """Over whatever a write that was interrupted has left there."""
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o666)
+        with os.fdopen(descriptor, "wb") as opened:
+            os.ftruncate(descriptor, start)
+            opened.seek(start)
+            opened.write(np.ascontiguousarray(rows).tobytes())
+            opened.flush()
+            os.fsync(descriptor)
 
     @property
     def size_bytes(self) -> int:

@@ -132,7 +132,7 @@ def _reduced(size: tuple[int, int]) -> tuple[int, int]:
 
 def _waves(samples: int, order: int) -> Floats:
     """(samples, order): orthonormal cosines, for sums over a grid of ``_GRID``."""
-    places = (np.arange(samples, dtype=np.float32) + 0.5) / samples
+    places = (np.arange(samples) + np.float32(0.5)).astype(np.float32) / np.float32(samples)
     return _cosines(places[None], order)[0][0] * np.float32(_GRID / samples)
 
 

@@ -148,6 +148,11 @@ class Store:
         if self._database.in_transaction:
             self._database.execute("ROLLBACK")
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether there is something to ``commit`` or to ``roll_back``."""
+        return self._database.in_transaction
+
     # Files
 
     def file_at(self, path: bytes) -> FileRow | None:
@@ -397,6 +402,16 @@ class Store:
         with database_errors(self.path):
             yield from self._database.execute("SELECT id, path FROM files")
 
+    def count_vectors(self, set_id: int) -> int:
+        """Files, not missing, that have a vector in the set."""
+        row = self._one(
+            "SELECT (SELECT count(*) FROM vectors WHERE set_id = ?) - "
+            "(SELECT count(*) FROM files JOIN vectors ON file_id = id "
+            "WHERE missing_since IS NOT NULL AND set_id = ?)",
+            set_id, set_id,
+        )  # fmt: skip
+        return int(row[0])
+
     def unembedded(self, set_id: int) -> int:
         """Files, readable and not missing, that have no vector in the set."""
         row = self._one(
@@ -446,7 +461,7 @@ class Store:
             )
 
     def sidecar(self, path: bytes) -> tuple[bytes | None, bytes] | None:
-        """What a sidecar held before this program wrote it first, and what it wrote last."""
+        """What a sidecar held without what this program wrote, and what it wrote last."""
         row: tuple[bytes | None, bytes] | None = self._one(
             "SELECT before, after FROM sidecars WHERE path = ?", path
         )
@@ -459,10 +474,9 @@ class Store:
     def remember_sidecar(
         self, path: bytes, file_id: int, before: bytes | None, after: bytes
     ) -> None:
-        """Keep, for undoing, what was there before; the first time counts."""
+        """Keep, for undoing, what was there before, and what this program wrote."""
         self._run(
-            "INSERT INTO sidecars VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (path) DO UPDATE SET after = excluded.after, file_id = excluded.file_id",
+            "INSERT OR REPLACE INTO sidecars VALUES (?, ?, ?, ?)",
             path, file_id, before, after,
         )  # fmt: skip
 

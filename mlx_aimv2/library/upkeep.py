@@ -16,6 +16,7 @@ from ..errors import OutputError, UsageError
 from ..names import escape
 from ..paths import printable
 from ..table import Entry, Floats, Table
+from .duplicates import DuplicateInput
 from .segments import Segments
 from .store import FileRow, Store, VectorSet
 
@@ -82,6 +83,24 @@ def export_vectors(store: Store, vectors: VectorSet, target: Path, *, overwrite:
         export.stage(Table("path", made_by, entries), target, Path(staging))
         export.place(target, Path(staging))
     return len(known)
+
+
+def duplicate_input(store: Store, vectors: VectorSet) -> DuplicateInput:
+    """What is known of all files that are there, for finding duplicates."""
+    files = list(store.files("missing_since IS NULL AND error IS NULL"))
+    row_of = dict(store.rows_and_files(vectors.id)[:, ::-1].tolist())
+    return DuplicateInput(
+        ids=[file.id for file in files],
+        paths=[file.path for file in files],
+        hashes=[file.hash for file in files],
+        signatures=[file.signature for file in files],
+        formats=[file.facts.format if file.facts else None for file in files],
+        width_px=np.array([file.facts.width_px if file.facts else 0 for file in files], np.int64),
+        height_px=np.array([file.facts.height_px if file.facts else 0 for file in files], np.int64),
+        size_bytes=np.array([file.stamp.size_bytes for file in files], np.int64),
+        rows=np.array([row_of.get(file.id, -1) for file in files], np.int64),
+        take=store.segments(vectors).take,
+    )
 
 
 def _compact(store: Store, vectors: VectorSet) -> None:

@@ -1,0 +1,127 @@
+"""``aimv2 duplicates``: files that show one picture."""
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlx_aimv2.errors import UsageError
+
+from . import output
+from .options import JsonOption, LibraryOption, path
+from .sheets import sheet_row, write
+
+if TYPE_CHECKING:
+    from mlx_aimv2.library.duplicates import Group
+    from mlx_aimv2.library.store import FileRow
+
+EXAMPLES = """
+aimv2 duplicates
+aimv2 duplicates --html duplicates.html --open
+aimv2 duplicates --exact --json | jq -r '.copies[].path'
+"""
+
+
+def duplicates(
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold",
+            "-t",
+            help="How alike, from 0 to 1: lower finds more, and more that are not.",
+            min=0.0,
+            max=1.0,
+            metavar="SHARE",
+            show_default="0.5",
+        ),
+    ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Only files of the same content.")] = False,
+    html: Annotated[
+        str | None,
+        typer.Option(
+            "--html",
+            help="Write a sheet with the groups to look at.",
+            metavar="FILE",
+            parser=path,
+            show_default=False,
+        ),
+    ] = None,
+    is_open: Annotated[bool, typer.Option("--open", help="Open the sheet in the browser.")] = False,
+    library: LibraryOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Find copies in the library: the same file twice, resized, recompressed, lightly cropped.
+
+    The first of each group is the one to keep: most pixels, least lossy, oldest place. Nothing is
+    ever deleted.
+    """
+    if exact and threshold is not None:
+        raise UsageError("--exact and --threshold are both there", hint="leave one of them out")
+    if is_open and not html:
+        raise UsageError("there is no sheet to open", hint="--html duplicates.html --open")
+    from mlx_aimv2.library.duplicates import DEFAULT_THRESHOLD  # noqa: PLC0415  (heavy)
+    from mlx_aimv2.library.library import Library  # noqa: PLC0415
+
+    with Library(library) as opened:
+        least = 1.0 if exact else DEFAULT_THRESHOLD if threshold is None else threshold
+        groups = opened.duplicates(threshold=least)
+        files = opened.store.files_of(id for group in groups for id in group.files)
+    for group in groups:
+        if as_json:
+            _print_json(group, files)
+        elif not html:
+            _print_rows(group, files)
+    if html:
+        _write_sheet(html, groups, files, is_open)
+    spare = [files[id] for group in groups for id in group.files[1:]]
+    size_bytes = sum(file.stamp.size_bytes for file in spare)
+    if groups:
+        output.say(
+            f"{output.counted(len(groups), 'group')}, {len(spare)} of the files are copies "
+            f"({output.size(size_bytes)})"
+        )
+    else:
+        output.say("no duplicates")
+    return 0
+
+
+def _print_json(group: "Group", files: "dict[int, FileRow]") -> None:
+    from mlx_aimv2.names import escape  # noqa: PLC0415
+
+    paths = [escape(os.fsdecode(files[id].path)) for id in group.files]
+    copies = [
+        {"path": name, "similarity": round(similarity, 4)}
+        for name, similarity in zip(paths[1:], group.similarity[1:], strict=True)
+    ]
+    output.record({"kind": group.kind, "best": paths[0], "copies": copies})
+
+
+def _print_rows(group: "Group", files: "dict[int, FileRow]") -> None:
+    rows = [_row(files[id], at) for at, id in zip(group.similarity, group.files, strict=True)]
+    output.table([("keep" if not number else "", *row) for number, row in enumerate(rows)])
+    output.line()
+
+
+def _row(file: "FileRow", similarity: float) -> tuple[str, ...]:
+    facts = file.facts
+    pixels = f"{facts.width_px}×{facts.height_px}" if facts else ""
+    return f"{similarity:.2f}", pixels, output.size(file.stamp.size_bytes), os.fsdecode(file.path)
+
+
+def _write_sheet(
+    target: str, groups: "list[Group]", files: "dict[int, FileRow]", is_open: bool
+) -> None:
+    from mlx_aimv2.library.sheet import SheetGroup  # noqa: PLC0415
+
+    kinds = {"exact": "The same file", "near": "Near copies"}
+    sections = (
+        SheetGroup(
+            f"{number}. {kinds[group.kind]}",
+            (
+                sheet_row(files[id], similarity, is_best=id == group.files[0])
+                for id, similarity in zip(group.files, group.similarity, strict=True)
+            ),
+        )
+        for number, group in enumerate(groups, 1)
+    )
+    write(target, "Duplicates", groups=sections, is_open=is_open)

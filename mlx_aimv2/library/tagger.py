@@ -1,0 +1,185 @@
+"""Giving photos tags: from vectors to changes, and from changes to the library and sidecars."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import Aimv2Error, UsageError
+from ..zeroshot import BACKGROUND
+from . import calibration, sidecar, xmp
+from .filters import Filters
+from .keywords import Tag as TagPath
+from .searcher import matching
+from .sidecar import Style, Undone
+from .store import FileRow, Store, VectorSet
+from .vocabulary import Tag, embed_vocabulary
+
+Floats = NDArray[np.float32]
+
+ORIGIN = "aimv2"  # of the tags that this program gives
+_BLOCK_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """A photo and its tags, the surest first: text form (``Animals|Dog``) and confidence.
+
+    ``added`` and ``removed`` are what differs from the tags it had from this program.
+    """
+
+    file: FileRow
+    tags: tuple[tuple[str, float], ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of a photo's sidecar."""
+
+    file: FileRow
+    path: bytes
+    error: Aimv2Error | None = None
+
+
+def assign(
+    store: Store,
+    vectors: VectorSet,
+    tags: Sequence[Tag],
+    embed_texts: Callable[[list[str]], Floats],
+    *,
+    min_confidence: float = calibration.MIN_CONFIDENCE,
+    limit: int | None = None,
+    filters: Filters | None = None,
+) -> Iterator[Tagged]:
+    """The tags of every photo that fits the filters, in the order of their rows.
+
+    Each tag is calibrated on the whole library (docs/tagging.md), whatever the filters.
+    Errors: UsageError for a checkpoint without texts.
+    """
+    if not vectors.has_text:
+        raise UsageError(
+            "this library's checkpoint has no text tower", hint="aimv2 index --model lit"
+        )
+    words = embed_vocabulary(tags, embed_texts)
+    background = embed_texts(list(BACKGROUND))
+    known = store.rows_and_files(vectors.id)
+    blocks = _Blocks(store, vectors, np.unique(known[:, 0]))
+    if not len(known):
+        return
+    learnt = calibration.fit(blocks, words, background)
+    if filters is not None and not filters.is_empty:
+        known = store.rows_and_files(vectors.id, *filters.sql())
+        known = matching(store, known, filters) if filters.has_patterns else known
+    had = _by_file(store)
+    for start in range(0, len(known), _BLOCK_ROWS):
+        part = known[start : start + _BLOCK_ROWS]
+        rows = store.segments(vectors).take(part[:, 0]).astype(np.float32)
+        sure = learnt.confidence(_unit(rows))
+        chosen = calibration.choose(sure, min_confidence, limit)
+        files = store.files_of(part[:, 1].tolist())
+        for id, confidence, is_chosen in zip(part[:, 1].tolist(), sure, chosen, strict=True):
+            found = np.flatnonzero(is_chosen).tolist()
+            best = sorted(found, key=lambda at: (-confidence[at], at))
+            given = tuple((tags[at].text, float(confidence[at])) for at in best)
+            yield _tagged(files[id], given, had.get(id, set()))
+
+
+def remember(store: Store, tagged: Sequence[Tagged]) -> None:
+    """Write the tags of photos into the library, in place of those given before."""
+    with store.transaction():
+        store.remove_tags(ORIGIN, [(each.file.id, tag) for each in tagged for tag in each.removed])
+        store.add_tags(
+            ORIGIN, [(each.file.id, tag, score) for each in tagged for tag, score in each.tags]
+        )
+
+
+def write_sidecar(store: Store, tagged: Tagged, style: Style) -> Written | None:
+    """Merge a photo's tags into its sidecar; None where there is nothing to change.
+
+    What was there before is kept in the library, so that it can be undone; it is written there
+    before the sidecar is touched.
+    """
+    path = os.fsencode(sidecar.existing_or_new(tagged.file.path, style))
+    try:
+        now = sidecar.read_sidecar(path)
+        if now is None and not tagged.tags:
+            return None
+        after = xmp.merge(
+            now,
+            [_path_of(tag) for tag, _ in tagged.tags],
+            [_path_of(tag) for tag in tagged.removed],
+            name=path,
+        )
+        if after == now:
+            return None
+        before = now
+        if known := store.sidecar(path):
+            # Another program's changes since are not ours to undo.
+            before = known[0] if known[1] == now else now and xmp.remove_ours(now, name=path)
+        with store.transaction():
+            store.remember_sidecar(path, tagged.file.id, before, after)
+        sidecar.write_sidecar(path, after)
+    except Aimv2Error as error:
+        return Written(tagged.file, path, error)
+    return Written(tagged.file, path)
+
+
+def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
+    """Take back everything: sidecars as they were before, and the tags in the library.
+
+    A sidecar that cannot be restored stays known, so that undoing can be tried again.
+    """
+    for path in store.sidecars():
+        known = store.sidecar(path)
+        if known is None:
+            continue
+        try:
+            done = sidecar.restore(path, *known)
+        except Aimv2Error as error:
+            yield path, error
+            continue
+        with store.transaction():
+            store.forget_sidecar(path)
+        yield path, done
+    with store.transaction():
+        store.remove_tags(ORIGIN)
+
+
+class _Blocks:
+    """The vectors of a library, block by block, as often as they are asked for."""
+
+    def __init__(self, store: Store, vectors: VectorSet, rows: NDArray[np.int64]) -> None:
+        self._segments = store.segments(vectors)
+        self._rows = rows
+
+    def __iter__(self) -> Iterator[Floats]:
+        for start in range(0, len(self._rows), _BLOCK_ROWS):
+            taken = self._segments.take(self._rows[start : start + _BLOCK_ROWS])
+            yield _unit(taken.astype(np.float32))
+
+
+def _unit(rows: Floats) -> Floats:
+    # Float16 has moved their lengths by up to a thousandth.
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(norms, np.finfo(np.float32).tiny), np.float32)
+
+
+def _by_file(store: Store) -> dict[int, set[str]]:
+    had: dict[int, set[str]] = {}
+    for file_id, tag, _ in store.tags(ORIGIN):
+        had.setdefault(file_id, set()).add(tag)
+    return had
+
+
+def _tagged(file: FileRow, tags: tuple[tuple[str, float], ...], had: set[str]) -> Tagged:
+    names = {tag for tag, _ in tags}
+    added = tuple(tag for tag, _ in tags if tag not in had)
+    return Tagged(file, tags, added, tuple(sorted(had - names)))
+
+
+def _path_of(tag: str) -> TagPath:
+    return tuple(tag.split("|"))
