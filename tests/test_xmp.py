@@ -99,6 +99,21 @@ def test_each_field_gets_what_the_others_hold() -> None:
     assert digikam.hierarchical == ("Animals|Cat", "People|Zoë & Jim")
 
 
+@pytest.mark.parametrize("flat", ["Places|France|Paris", "Places/France/Paris"])
+def test_a_path_written_flat_is_no_new_keyword(flat: str) -> None:
+    data = samples.LIGHTROOM.replace(b">holiday<", f">{flat}<".encode())
+    assert read_keywords(merge(data, [])).hierarchical == ("Places|France|Paris",)
+
+
+def test_an_attribute_without_a_namespace_is_another_one() -> None:
+    default = samples.DC.replace("xmlns:dc", "xmlns").encode()
+    data = samples.ATTRIBUTE.replace(b"dc:format", default + b" subject='kept' dc:format")
+    after = merge(data, [DOG])
+    assert read_keywords(after).flat == ("one", "Dog")
+    assert b" subject='kept'" in after
+    assert b'dc:subject="' not in after
+
+
 def test_foreign_parts_stay_byte_for_byte() -> None:
     after = merge(samples.ADOBE_PACKET, [DOG])
     head = samples.ADOBE_PACKET.partition(b"<d:subject>")[0]
