@@ -157,7 +157,7 @@ def _additions(
     paths.pop((), None)
     # Lightroom writes the names above a keyword flat too: they are no keywords of their own.
     said = {fold(name) for path in paths.values() for name in path}
-    said & {separator.join(key) for key in paths for separator in "|/"}
+    said |= {separator.join(key) for key in paths for separator in "|/"}
     for other in base[SUBJECT]:
         flat = " ".join(other.text.split())
         if flat and fold(flat) not in said:
