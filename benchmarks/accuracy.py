@@ -57,6 +57,7 @@ def live_rows(folder: Path) -> Iterator[Row]:
     """transformers' modules at the published widths, random weights that matter."""
     import torch  # noqa: PLC0415
 
+    import tests.parity.torchvision  # noqa: F401, PLC0415
     from tests.parity import lively  # noqa: PLC0415
 
     reference = f"transformers {version('transformers')}"

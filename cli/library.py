@@ -26,8 +26,8 @@ def library(
     action: Annotated[
         Literal["status", "errors", "prune", "export"],
         typer.Argument(
-            help="status: what is in it; errors: what could not be read; prune: forget what is "
-            "gone; export: write the vectors.",
+            help="One of status (what is in it), errors (what could not be read), prune (forget "
+            "what is gone), export (write the vectors).",
             metavar="ACTION",
             show_default=False,
         ),

@@ -11,7 +11,7 @@ from mlx_aimv2.errors import Aimv2Error, UsageError
 
 from . import output
 from .explain import exit_code
-from .options import JsonOption, LibraryOption, YesOption, confirm_download, path
+from .options import LibraryOption, YesOption, confirm_download, path
 
 if TYPE_CHECKING:
     from mlx_aimv2.library.library import Library
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 aimv2 tag --dry-run
 aimv2 tag --in ~/Pictures/2024 --write sidecar
-aimv2 tag --write exiftool > keywords.args && exiftool -@ keywords.args
+aimv2 tag --write exiftool > keywords.args
 aimv2 tag --vocabulary my-tags.txt --min-confidence 0.5
 aimv2 tag undo
 """
@@ -31,7 +31,7 @@ def tag(
     action: Annotated[
         Literal["undo"] | None,
         typer.Argument(
-            help="undo: take back all tags that this program has given, in sidecars too.",
+            help="Or undo: take back all tags that this program has given, in sidecars too.",
             metavar="[undo]",
             show_default=False,
         ),
@@ -40,8 +40,8 @@ def tag(
         Write | None,
         typer.Option(
             "--write",
-            help="sidecar: XMP files beside the photos; exiftool: its argument file, on stdout; "
-            "json: lines on stdout.",
+            help="Write XMP files beside the photos (sidecar), or on stdout ExifTool's argument "
+            "file (exiftool) or lines (json).",
             show_default="the library only",
         ),
     ] = None,
