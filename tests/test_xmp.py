@@ -239,6 +239,8 @@ def test_other_encodings_are_read_and_written_in_utf8(codec: str) -> None:
     data = merge(declared.decode().encode(codec), [DOG])
     assert b'encoding="UTF-8"' in data
     assert data == merge(samples.DIGIKAM, [DOG])
+    unchanged = declared.decode().encode(codec)
+    assert remove_ours(unchanged) == unchanged
 
 
 @settings(max_examples=60, deadline=None)

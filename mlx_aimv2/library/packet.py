@@ -79,6 +79,7 @@ class Packet:
         if len(data) > MAX_BYTES:
             size = f"{len(data) / (1 << 20):.0f} MB, more than the {MAX_BYTES >> 20} MB"
             raise self.refused(f"has {size} that are read")
+        self._read = data
         self._data = self._in_utf8(data)
         self._edits: list[tuple[int, int, bytes]] = []
         self._appended: dict[Element, list[Render]] = {}
@@ -118,6 +119,8 @@ class Packet:
     def to_bytes(self) -> bytes:
         """The packet with all changes made; the bytes it was read from where there are none."""
         edits = sorted([*self._edits, *map(self._addition, self._appended)])
+        if not edits:
+            return self._read
         parts, done = [], 0
         for start, end, new in edits:
             parts += [self._data[done:start], new]
