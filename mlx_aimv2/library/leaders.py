@@ -22,7 +22,7 @@ _MOST_STRETCHED = 1.13  # a crop of 5% at two sides and none at the others, and 
 _DENSE = 0.002  # so many candidates are sooner multiplied all than picked out
 _TILE = 4096  # leaders that a block is compared with at once
 _BLOCK = 2048
-_SMALL_BLOCK = 64
+_FEW, _SMALL_BLOCK = 4, 64
 _MOST_PER_PICTURE = 64  # candidates in a tile; the nearest are kept where there are more
 
 
@@ -74,38 +74,40 @@ class Leaders:
         return self._leader, self._similarity
 
     def _settle_within(self, block: _Block) -> None:
-        start = 0
-        while start < len(block.numbers):
-            done, rest = block[:start], block[start:]
-            part = rest[:_SMALL_BLOCK]
-            start += _SMALL_BLOCK
+        """Few candidates are compared at once; many by small blocks, as most will be settled
+        by the first leaders. The result is the same."""
+        pairs = _candidates(block, block, len(block.numbers))
+        if len(pairs[0]) <= _FEW * len(block.numbers):
+            self._settle_in_order(block, *self._alike(*pairs))
+            return
+        for start in range(0, len(block.numbers), _SMALL_BLOCK):
+            done, part = block[:start], block[start : start + _SMALL_BLOCK]
             part = self._join(part, done[self._leader[done.numbers] == done.numbers])
-            self._settle_in_order(part)
+            self._settle_in_order(part, *self._alike(*_candidates(part, part, _SMALL_BLOCK)))
 
-    def _settle_in_order(self, part: _Block) -> None:
-        """Compare few pictures with each other, each with those before it."""
+    def _settle_in_order(self, part: _Block, number: Rows, leader: Rows, alike: Floats) -> None:
+        """Each of the part joins the first before it that it is like and that is a leader."""
         likes: dict[int, list[tuple[int, float]]] = {}
-        for later, earlier, alike in zip(*self._alike(part, part), strict=True):
-            likes.setdefault(int(later), []).append((int(earlier), float(alike)))
-        for number in part.numbers.tolist():
-            self._leader[number] = number
-            for earlier_one, alike_one in likes.get(number, []):
-                if self._leader[earlier_one] == earlier_one:
-                    self._leader[number], self._similarity[number] = earlier_one, alike_one
+        for later, earlier, alike_one in zip(number, leader, alike, strict=True):
+            likes.setdefault(int(later), []).append((int(earlier), float(alike_one)))
+        for own in part.numbers.tolist():
+            self._leader[own] = own
+            for earlier, alike_one in likes.get(own, []):
+                if self._leader[earlier] == earlier:
+                    self._leader[own], self._similarity[own] = earlier, alike_one
                     break
 
     def _join(self, block: _Block, leaders: _Block) -> _Block:
         """Let pictures join the first leader they are like; returns those that found none."""
-        number, leader, alike = self._alike(block, leaders)
+        number, leader, alike = self._alike(*_candidates(block, leaders, _MOST_PER_PICTURE))
         # Pairs are in order: written from the last to the first, the first leader stays.
         self._leader[number[::-1]] = leader[::-1]
         self._similarity[number[::-1]] = alike[::-1]
         return block[self._leader[block.numbers] < 0]
 
-    def _alike(self, block: _Block, leaders: _Block) -> tuple[Rows, Rows, Floats]:
-        """Pairs over the threshold, in order: picture, earlier picture, similarity."""
+    def _alike(self, number: Rows, leader: Rows) -> tuple[Rows, Rows, Floats]:
+        """The pairs over the threshold, in order: picture, earlier picture, similarity."""
         pictures = self._pictures
-        number, leader = _candidates(block, leaders)
         ratio = np.abs(np.log(pictures.aspect[number] / pictures.aspect[leader]))
         fits = (ratio <= np.log(_MOST_STRETCHED)) & (leader < number)
         number, leader = number[fits], leader[fits]
@@ -118,9 +120,9 @@ class Leaders:
         return _Block(numbers, vectors, self._coarse[numbers])
 
 
-def _candidates(block: _Block, leaders: _Block) -> tuple[Rows, Rows]:
-    """Pairs that may be alike, by vector and coarse vector: at most ``_MOST_PER_PICTURE`` for
-    a picture, the nearest. Shapes: (m,), (m,)."""
+def _candidates(block: _Block, leaders: _Block, most: int) -> tuple[Rows, Rows]:
+    """Pairs that may be alike, by vector and coarse vector, in order: at most so many for a
+    picture, the nearest. Shapes: (m,), (m,)."""
     cosines = block.vectors @ leaders.vectors.T
     found = cosines >= _LEAST_COSINE
     flat = np.flatnonzero(found)
@@ -131,9 +133,10 @@ def _candidates(block: _Block, leaders: _Block) -> tuple[Rows, Rows]:
         places, columns = np.divmod(flat, found.shape[1])
         alike = np.einsum("nc,nc->n", block.coarse[places], leaders.coarse[columns])
         places, columns = places[alike >= _LEAST_COARSE], columns[alike >= _LEAST_COARSE]
-    for place in np.flatnonzero(np.bincount(places) > _MOST_PER_PICTURE):
-        mine = np.flatnonzero(places == place)
-        order = np.argsort(-cosines[place, columns[mine]], kind="stable")
-        columns[mine[order[_MOST_PER_PICTURE:]]] = -1
+    counts = np.bincount(places, minlength=len(block.numbers))
+    ends = np.cumsum(counts)
+    for place in np.flatnonzero(counts > most):
+        mine = columns[ends[place] - counts[place] : ends[place]]  # a view
+        mine[np.argsort(-cosines[place, mine], kind="stable")[most:]] = -1
     kept = columns >= 0
     return block.numbers[places[kept]], leaders.numbers[columns[kept]]

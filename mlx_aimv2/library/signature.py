@@ -36,16 +36,16 @@ SIGNATURE_BYTES = _HEADER_BYTES + int(_SPLITS[-1]) + len(_CHROMA_KEPT[0])
 
 # The comparison's own numbers, chosen on drawings (benchmarks/duplicates.py).
 _FITTING = (6.0, 3.0, 1.5)  # each step of the search sees finer detail than the one before
-_TAPER, _CHROMA_TAPER = 1.5, 2.0
+_TAPER, _CHROMA_TAPER = 2.5, 2.0
 _MOST_CROPPED = 0.06
 _BRIGHTER_LEVELS = 30.0
 _CONTRAST = (0.8, 1.25)
-_NOISE = 0.03  # of the picture's contrast
+_NOISE = 0.02  # of the picture's contrast
 _LEAST_CONTRAST = 8.0  # levels of 255
 _EDGE_NOISE = 0.3  # of the change that the crop makes
-_CHROMA_NOISE = 2.0  # levels of 255
+_CHROMA_NOISE = 3.0  # levels of 255
 _HALF = 4.5  # so many times what copies differ by is a similarity of one half
-_MARGIN, _CHROMA_MARGIN, _WINDOW = 2, 4, 3  # grid cells; at its edges a crop is not known well
+_MARGIN, _CHROMA_MARGIN, _WINDOW = 2, 6, 3  # grid cells; at its edges a crop is not known well
 _PAIRS_AT_ONCE = 1024
 
 _COARSE_LUMA, _COARSE_CHROMA = 5, 3
