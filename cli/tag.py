@@ -91,7 +91,10 @@ def tag(
     ] = None,
     sidecar_names: Annotated[
         Literal["full", "short"],
-        typer.Option("--sidecar-names", help="full: IMG_1.jpg.xmp; short: IMG_1.xmp, as Adobe's."),
+        typer.Option(
+            "--sidecar-names",
+            help="Name them IMG_1.jpg.xmp (full), or IMG_1.xmp as Adobe does (short).",
+        ),
     ] = "full",
     library: LibraryOption = None,
     yes: YesOption = False,
