@@ -17,7 +17,7 @@ Rows = NDArray[np.int64]
 
 # Copies are above these two and look-alikes too; the signatures then decide. See benchmarks.
 _LEAST_COSINE = 0.75
-_LEAST_COARSE = 0.88
+_LEAST_COARSE = 0.9
 _MOST_STRETCHED = 1.13  # a crop of 5% at two sides and none at the others, and rounding
 _DENSE = 0.002  # so many candidates are sooner multiplied all than picked out
 _TILE = 4096  # leaders that a block is compared with at once

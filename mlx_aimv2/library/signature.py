@@ -46,7 +46,7 @@ _EDGE_NOISE = 0.3  # of the change that the crop makes
 _CHROMA_NOISE = 3.0  # levels of 255
 _HALF = 4.5  # so many times what copies differ by is a similarity of one half
 _MARGIN, _CHROMA_MARGIN, _WINDOW = 2, 6, 3  # grid cells; at its edges a crop is not known well
-_PAIRS_AT_ONCE = 1024
+_PAIRS_AT_ONCE = 128  # few enough for a processor cache
 
 _COARSE_LUMA, _COARSE_CHROMA = 5, 3
 _COARSE_CONTRAST = 40.0
@@ -160,15 +160,16 @@ def _cosines(places: Floats, order: int) -> tuple[Floats, Floats]:
     Shapes: (n, G) -> (n, G, K).
     """
     cosine, sine = np.cos(np.pi * places), np.sin(np.pi * places)
-    waves, slopes = np.empty((2, *places.shape, order), np.float32)
-    waves[..., 0], slopes[..., 0] = 1, 0
-    waves[..., 1], slopes[..., 1] = cosine, sine
+    waves, slopes = np.empty((2, order, *places.shape), np.float32)
+    waves[0], slopes[0] = 1, 0
+    waves[1], slopes[1] = cosine, sine
     for wave in (waves, slopes):  # cos kx and sin kx from the two before
         for number in range(2, order):
-            wave[..., number] = 2 * cosine * wave[..., number - 1] - wave[..., number - 2]
+            wave[number] = 2 * cosine * wave[number - 1] - wave[number - 2]
     scale = np.full(order, np.sqrt(2 / _GRID), np.float32)
     scale[0] = np.sqrt(1 / _GRID)
-    return waves * scale, slopes * (-np.pi * scale * np.arange(order, dtype=np.float32))
+    slope_scale = -np.pi * scale * np.arange(order, dtype=np.float32)
+    return waves.transpose(1, 2, 0) * scale, slopes.transpose(1, 2, 0) * slope_scale
 
 
 _INNER = slice(_MARGIN, _GRID - _MARGIN)
