@@ -7,6 +7,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 OUT := demo-output
+LIBRARY := $(OUT)/library.db
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
 	&& echo $$python && break; done)
@@ -17,7 +18,7 @@ MKL ?= $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),$(if $(sh
 .PHONY: help demo test lint types parity accuracy demo-checkpoint clean
 
 help:
-	@echo 'make demo      an album of drawings, embedded and classified; then real photographs'
+	@echo 'make demo      an album embedded, labelled, indexed, searched, tagged'
 	@echo 'make test      the tests'
 	@echo 'make lint      ruff; make types: mypy; make parity: the tests against transformers and timm'
 	@echo 'make accuracy  how exact the port is: the figures in the README'
@@ -49,8 +50,26 @@ demo: $(VENV)/.installed-demo
 	cd "$$($(BIN)/python -c 'import pathlib, skimage; print(pathlib.Path(skimage.__file__).parent / "data")')" && \
 		"$(CURDIR)/$(BIN)/aimv2" embed astronaut.png chelsea.png coffee.png motorcycle_left.png retina.jpg \
 		rocket.jpg --model demo --out "$(CURDIR)/$(OUT)/photographs.npz"
-	@echo; echo "The vectors are in $(OUT)/. With Apple's LiT checkpoint (1.7 GB, research licence) it is one line:"
-	@echo; echo '    aimv2 classify ~/Pictures --model lit --labels "dog, cat, beach, birthday cake"'; echo
+	@echo; echo '==> aimv2 index: a photo library, here of 200 drawings and small copies of 8'
+	$(BIN)/python -m mlx_aimv2.training.album $(OUT)/photos --count 200 --copies 8
+	$(BIN)/aimv2 index $(OUT)/photos --model demo --library $(LIBRARY)
+	@echo; echo '==> aimv2 search: by words, by likeness, and what is not there'
+	$(BIN)/aimv2 search a red car --library $(LIBRARY) -n 5
+	$(BIN)/aimv2 search house + night --library $(LIBRARY) -n 3
+	$(BIN)/aimv2 search --like "$$(ls $(OUT)/photos/*bicycle*.jpg | head -n 1)" --library $(LIBRARY) -n 3
+	$(BIN)/aimv2 search a shopping list --library $(LIBRARY)
+	@echo; echo '==> aimv2 tag: several tags a picture'
+	$(BIN)/aimv2 tag --dry-run --in '$(OUT)/photos/000*' --vocabulary $(OUT)/photos/labels.txt \
+		--library $(LIBRARY)
+	$(BIN)/aimv2 tag --vocabulary $(OUT)/photos/labels.txt --library $(LIBRARY)
+	@echo; echo '==> aimv2 duplicates'
+	$(BIN)/aimv2 duplicates --library $(LIBRARY)
+	@echo; echo '==> sheets to look at'
+	$(BIN)/aimv2 search bicycle --library $(LIBRARY) --html $(OUT)/bicycles.html
+	$(BIN)/aimv2 duplicates --library $(LIBRARY) --html $(OUT)/duplicates.html
+	@echo; echo "All of it is in $(OUT)/. With Apple's LiT checkpoint (1.7 GB, research licence), on your photos:"
+	@echo; echo '    aimv2 classify ~/Pictures --model lit --labels "dog, cat, beach, birthday cake"'
+	@echo '    aimv2 search "red bicycle in snow" --in ~/Pictures'; echo
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest tests --ignore=tests/parity

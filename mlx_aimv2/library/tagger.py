@@ -105,9 +105,9 @@ def write_sidecar(store: Store, tagged: Tagged, style: Style) -> Written | None:
     """
     path = os.fsencode(sidecar.existing_or_new(tagged.file.path, style))
     try:
-        now = sidecar.read_sidecar(path)
-        if now is None and not tagged.tags:
+        if not tagged.tags and not tagged.removed:
             return None
+        now = sidecar.read_sidecar(path)
         after = xmp.merge(
             now,
             [_path_of(tag) for tag, _ in tagged.tags],

@@ -1,6 +1,6 @@
 """Write an album of held-out drawings: picture files, and what is in each.
 
-python -m mlx_aimv2.training.album FOLDER [--count N] [--first N] [--side-px N]
+python -m mlx_aimv2.training.album FOLDER [--count N] [--first N] [--side-px N] [--copies N]
 """
 
 import argparse
@@ -8,13 +8,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from .drawings import HELD_OUT, Drawing, draw
 from .glyphs import NOUNS
 
 CAPTIONS_FILE = "captions.json"
 LABELS_FILE = "labels.txt"
 _PNG_EVERY = 4  # the others are JPEG, as in a real album
-_JPEG_QUALITY = 90
+_JPEG_QUALITY, _COPY_QUALITY = 90, 75
 
 
 def write_album(
@@ -44,6 +46,15 @@ def write_album(
     return files
 
 
+def write_copies(files: list[Path], folder: Path) -> None:
+    """Half-size JPEGs of pictures in a new folder: duplicates to be found."""
+    folder.mkdir()
+    for file in files:
+        with Image.open(file) as image:
+            half = image.convert("RGB").resize((image.width // 2, image.height // 2))
+        half.save(folder / f"{file.stem}-small.jpg", quality=_COPY_QUALITY)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Write an album and say what it holds."""
     parser = argparse.ArgumentParser(prog="python -m mlx_aimv2.training.album", description=__doc__)
@@ -51,10 +62,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=24)
     parser.add_argument("--first", type=int, default=0, help="number of the first held-out drawing")
     parser.add_argument("--side-px", type=int, default=224)
+    parser.add_argument("--copies", type=int, default=0, help="small copies of the first ones")
     options = parser.parse_args(arguments)
     if options.folder.exists():
         parser.error(f"{options.folder} exists: choose another folder")
     files = write_album(options.folder, options.count, first=options.first, side_px=options.side_px)
+    if options.copies:
+        write_copies(files[: options.copies], options.folder / "copies")
     print(f"{len(files)} drawings in {options.folder}, what they show in {CAPTIONS_FILE}")
 
 
