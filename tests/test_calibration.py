@@ -123,7 +123,7 @@ def test_what_cannot_be_calibrated():
     images, tags, background, _ = library(5, 3)
     with pytest.raises(UsageError, match="no tags"):
         fit([images], tags[:0], background)
-    with pytest.raises(UsageError, match="twice"):
+    with pytest.raises(UsageError, match="more than once"):
         fit(iter([images]), tags, background)
     images[3, 2] = np.nan
     with pytest.raises(NumericsError, match="not finite"):
