@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-import mlx.data as dx
 import numpy as np
 from numpy.typing import NDArray
 
@@ -93,6 +92,8 @@ class _Prefetch:
                     remarks[number] = (None, note)
                 return np.require(pixels, requirements=["C", "W"])
             return _NOTHING.copy()
+
+        import mlx.data as dx  # noqa: PLC0415  (a tenth of a second, and texts need none of it)
 
         buffer = dx.buffer_from_vector([{"offset": offset} for offset in range(len(chunk))])
         self._stream = buffer.key_transform("offset", transform, "pixels").ordered_prefetch(
