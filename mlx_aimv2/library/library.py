@@ -159,20 +159,32 @@ class Library:
         """
         given = [words] if isinstance(words, str) else list(words)
         terms = query.parse(given, [os.fsdecode(path) for path in like])
-        vectors = self.vectors(model)
-        if vectors is None:
-            return Answer((), None, 0)
-        embed = SearchModel(self.store, vectors, cache=self._cache, dtype=dtype, confirm=confirm)
-        return search(
-            self.store,
-            vectors,
-            terms,
-            Vectors(embed.texts, embed.images),
-            count=count,
-            filters=filters,
-            min_score=min_score,
-            exclude=[os.fsencode(os.path.abspath(os.fsdecode(path))) for path in like],  # noqa: PTH100
-        )
+        exclude = [os.fsencode(os.path.abspath(os.fsdecode(path))) for path in like]  # noqa: PTH100
+
+        def look() -> Answer:
+            vectors = self.vectors(model)
+            if vectors is None:
+                return Answer((), None, 0)
+            model_of = SearchModel(
+                self.store, vectors, cache=self._cache, dtype=dtype, confirm=confirm
+            )
+            return search(
+                self.store,
+                vectors,
+                terms,
+                Vectors(model_of.texts, model_of.images),
+                count=count,
+                filters=filters,
+                min_score=min_score,
+                exclude=exclude,
+            )
+
+        try:
+            with self.store.snapshot():
+                return look()
+        except OutputError:  # another process has pruned the vectors away: look where they are now
+            with self.store.snapshot():
+                return look()
 
     def vectors(self, model: str | None = None) -> VectorSet | None:
         """The set that searches use, or the latest by a checkpoint; None in an empty library.

@@ -64,6 +64,7 @@ class Scan:
         self._roots = list(roots)
         self._set_id = set_id
         self._seen: set[int] = set()
+        self._back: list[int] = []
         self._unseen_folders: list[bytes] = []
 
     def candidates(self) -> Iterator[Candidate]:
@@ -81,17 +82,20 @@ class Scan:
                     yield candidate
 
     def mark_missing(self) -> int:
-        """Mark what is gone from the roots that could be read; returns how many files."""
+        """Mark what is gone from the roots that could be read, and what is back.
+
+        Returns how many files are gone.
+        """
         now = datetime.now(UTC).isoformat(timespec="seconds")
         gone: list[int] = []
         for root in self._roots:
             if not os.path.lexists(root.path):
                 continue  # a drive that is not connected says nothing about its files
-            for file in self._store.files(*under(root.path)):
-                if self._is_gone(file, root):
-                    gone.append(file.id)
+            known = self._store.files(*under(root.path))
+            gone += [file.id for file in known if self._is_gone(file, root)]
         with self._store.transaction():
             self._store.set_missing(gone, now)
+            self._store.set_missing(self._back, None)
         return len(gone)
 
     def note_seen(self, file_id: int) -> None:
@@ -106,8 +110,7 @@ class Scan:
         if known is None or not candidate.is_unchanged:
             return candidate
         if known.missing_since is not None:
-            with self._store.transaction():
-                self._store.set_missing([known.id], None)
+            self._back.append(known.id)
         if self._set_id is None or self._store.row_of(self._set_id, known.id) is None:
             return candidate
         self.unchanged += 1

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -95,11 +96,14 @@ class Store:
         self.path = path
         self.folder = path.with_name(f"{path.name}.vectors")
         self._lock: IO[str] | None = None
+        is_new = not self.folder.exists()
         if can_write:
             self._lock = _lock(path, self.folder)
         try:
             self._database = open_database(path, can_write=can_write)
         except BaseException:
+            if can_write and is_new:
+                shutil.rmtree(self.folder, ignore_errors=True)
             self._unlock()
             raise
 
@@ -132,6 +136,16 @@ class Store:
             self.roll_back()
             raise
         self.commit()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """What is read inside is of one moment, whatever another process writes meanwhile."""
+        with database_errors(self.path):
+            self._database.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.roll_back()
 
     def begin(self) -> None:
         """From here on writes count when ``commit`` is called."""
@@ -406,7 +420,8 @@ class Store:
         """Files, not missing, that have a vector in the set."""
         row = self._one(
             "SELECT (SELECT count(*) FROM vectors WHERE set_id = ?) - "
-            "(SELECT count(*) FROM files JOIN vectors ON file_id = id "
+            # CROSS: SQLite would begin with all vectors, not with the few files that are gone.
+            "(SELECT count(*) FROM files CROSS JOIN vectors ON file_id = id "
             "WHERE missing_since IS NOT NULL AND set_id = ?)",
             set_id, set_id,
         )  # fmt: skip
