@@ -21,16 +21,15 @@ from .filters import Filters
 from .indexer import NATIVE_MAX_PATCHES, Estimate, Indexer, Progress, Report
 from .scan import Root
 from .searcher import Answer, Vectors, search
-from .sidecar import Style, Undone
 from .store import Counts, FileRow, Store, VectorSet
-from .tagger import Tagged, Written, assign, remember, undo, write_sidecar
 from .textcache import TextCache
-from .upkeep import Pruned, duplicate_input, export_vectors, prune
-from .vocabulary import read_vocabulary
 
 if TYPE_CHECKING:
     from ..hub import Confirm
     from ..model import Model
+    from .sidecar import Style, Undone
+    from .tagger import Tagged, Written
+    from .upkeep import Pruned
 
 DEFAULT_MODEL = "lit"
 _SAMPLE = 20
@@ -214,9 +213,9 @@ class Library:
         limit: int | None = None,
         filters: Filters | None = None,
         dry_run: bool = False,
-        sidecars: Style | None = None,
+        sidecars: "Style | None" = None,
         confirm: "Confirm | None" = None,
-        told: Callable[[Tagged, Written | None], None] | None = None,
+        told: "Callable[[Tagged, Written | None], None] | None" = None,
     ) -> None:
         """Give photos tags from a vocabulary, each tag calibrated on the whole library.
 
@@ -226,13 +225,16 @@ class Library:
         Errors: UsageError for a checkpoint without texts or a vocabulary that is none; what went
         wrong with a single sidecar is told.
         """
+        from . import tagger  # noqa: PLC0415  (XML: a search starts sooner without it)
+        from .vocabulary import read_vocabulary  # noqa: PLC0415
+
         tags = read_vocabulary(vocabulary)
         with Store(self.path, can_write=not dry_run) as store:
             vectors = store.serving()
             if vectors is None:
                 raise UsageError("there are no photos to tag", hint="aimv2 index FOLDER")
             embed = SearchModel(store, vectors, cache=self._cache, confirm=confirm)
-            for each in assign(
+            for each in tagger.assign(
                 store,
                 vectors,
                 tags,
@@ -243,25 +245,31 @@ class Library:
             ):
                 written = None
                 if not dry_run:
-                    remember(store, [each])
-                    written = write_sidecar(store, each, sidecars) if sidecars else None
+                    tagger.remember(store, [each])
+                    written = tagger.write_sidecar(store, each, sidecars) if sidecars else None
                 if told is not None:
                     told(each, written)
 
-    def undo_tags(self) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
+    def undo_tags(self) -> "Iterator[tuple[bytes, Undone | Aimv2Error]]":
         """Take back all tags this program gave, in the library and in sidecars; tells of those."""
+        from . import tagger  # noqa: PLC0415
+
         with Store(self.path, can_write=True) as store:
-            yield from undo(store)
+            yield from tagger.undo(store)
 
     def duplicates(self, *, threshold: float = DEFAULT_THRESHOLD) -> list[Group]:
         """Groups of files that show one picture, the best first; see ``duplicates``."""
+        from .upkeep import duplicate_input  # noqa: PLC0415  (output formats)
+
         vectors = self.vectors()
         if vectors is None:
             return []
         return find_groups(duplicate_input(self.store, vectors), threshold)
 
-    def prune(self, *, dry_run: bool = False) -> Pruned:
+    def prune(self, *, dry_run: bool = False) -> "Pruned":
         """Forget files that are gone and vectors that no longer serve; photos are not touched."""
+        from .upkeep import prune  # noqa: PLC0415
+
         if dry_run:
             return prune(self.store, dry_run=True)
         self.counts()  # where there is no library, none is made
@@ -274,6 +282,8 @@ class Library:
         ``target``: .npz, .npy, .safetensors, .jsonl or .parquet as ``aimv2 embed`` writes them;
         a name without an extension is a folder for clip-retrieval.
         """
+        from .upkeep import export_vectors  # noqa: PLC0415
+
         vectors = self.vectors(model)
         if vectors is None:
             raise OutputError("there are no vectors to export", hint="aimv2 index FOLDER")
