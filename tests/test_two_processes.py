@@ -1,0 +1,73 @@
+"""Two processes and one library: one writes, any number searches meanwhile."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mlx_aimv2.library.library import Library
+from tests.commands import run
+from tests.kills import ROOT, make_photos
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = make_photos(tmp_path / "photos")
+    library = Library(tmp_path / "library.db")
+    library.index([folder / f"{number:02}.png" for number in range(4)], model="demo")
+    return folder
+
+
+@pytest.fixture
+def writer(tmp_path: Path, photos: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Another process that has begun to index the rest."""
+    arguments = ["index", str(photos), "--library", str(tmp_path / "library.db"), "-m", "demo"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.slow_index", "never", *arguments, "--quiet"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        yield process
+        process.kill()
+
+
+def test_searches_go_on_while_another_process_indexes(
+    tmp_path: Path, photos: Path, writer: "subprocess.Popen[bytes]"
+) -> None:
+    library = tmp_path / "library.db"
+    seen = []
+    while writer.poll() is None:
+        with Library(library) as opened:
+            answer = opened.search(like=[photos / "00.png"], count=99)
+            assert len(answer.hits) == answer.searched - 1
+            seen.append(answer.searched)
+    assert writer.returncode == 3
+    assert seen == sorted(seen)
+    assert len(seen) > 3
+    assert seen[0] < 25
+    with Library(library) as opened:
+        assert opened.search(like=[photos / "00.png"]).searched == 25
+
+
+def test_a_second_index_is_refused_by_the_first_ones_number(
+    tmp_path: Path, photos: Path, writer: "subprocess.Popen[bytes]"
+) -> None:
+    library = str(tmp_path / "library.db")
+    for arguments in (["index", str(photos), "-m", "demo"], ["library", "prune"]):
+        outcome = run(*arguments, "--library", library)
+        assert outcome.code == 1
+        assert f"process {writer.pid} is writing the library" in outcome.err
+        assert "hint: wait until it ends" in outcome.err
+    assert writer.poll() is None
+    found = run(
+        "search", "--like", str(photos / "00.png"), "--in", str(photos), "--library", library, "-f"
+    )
+    assert found.code == 0
+    assert "searched as it is" in found.err
+    assert found.out
