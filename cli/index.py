@@ -2,7 +2,7 @@
 
 import os
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,7 +17,6 @@ from .options import (
     JsonOption,
     LibraryOption,
     MaxPixelsOption,
-    PresetOption,
     ThreadsOption,
     YesOption,
     complete_model,
@@ -66,7 +65,14 @@ def index(
         bool,
         typer.Option("--estimate", help="Only say how many, how long and how much disk."),
     ] = False,
-    preset: PresetOption = "hub",
+    preset: Annotated[
+        Literal["hub", "ml-aim"] | None,
+        typer.Option(
+            "--preset",
+            help="How pixels are made: as on the Hub, or as in Apple's evaluation code.",
+            show_default="the library's; hub for a new one",
+        ),
+    ] = None,
     max_patches: Annotated[
         int | None,
         typer.Option(
@@ -74,7 +80,7 @@ def index(
             help="Shrink larger images to this many patches (native checkpoints).",
             min=1,
             metavar="COUNT",
-            show_default="1024",
+            show_default="the library's; 1024 for a new one",
         ),
     ] = None,
     max_pixels: MaxPixelsOption = MAX_PIXELS,

@@ -1,5 +1,6 @@
 """``aimv2 search``: photos that fit words, or look like a picture."""
 
+import math
 import sys
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,7 +18,7 @@ from .options import (
     confirm_download,
     path,
 )
-from .sheets import sheet_row, write
+from .sheets import check, sheet_row, write
 
 if TYPE_CHECKING:
     from mlx_aimv2.library.library import Library
@@ -146,8 +147,9 @@ def search(
     Words between + and - belong together; 2:dog counts twice; a term after - is taken away. Where
     nothing fits it says so, with the best score that there was.
     """
-    _check(paths_only, null, uuid, as_json, html, is_open)
-    from mlx_aimv2.library.filters import Filters  # noqa: PLC0415  (heavy)
+    _check(paths_only, null, uuid, as_json, html, is_open, min_score)
+    from mlx_aimv2.library import query  # noqa: PLC0415  (heavy)
+    from mlx_aimv2.library.filters import Filters  # noqa: PLC0415
     from mlx_aimv2.library.library import Library  # noqa: PLC0415
 
     filters = Filters(
@@ -159,6 +161,8 @@ def search(
         tuple(format or ()),
         photos or uuid,
     )
+    query.parse(words or [], like or [])  # what is wrong is said before anything is indexed
+    filters.sql()
     with Library(library) as opened:
         _index_new(opened, places or [], model, dtype, yes)
         answer = opened.search(
@@ -188,7 +192,13 @@ def search(
 
 
 def _check(
-    paths_only: bool, null: bool, uuid: bool, as_json: bool, html: str | None, is_open: bool
+    paths_only: bool,
+    null: bool,
+    uuid: bool,
+    as_json: bool,
+    html: str | None,
+    is_open: bool,
+    min_score: float | None,
 ) -> None:
     chosen = {"--paths": paths_only, "--null": null, "--uuid": uuid, "--json": as_json}
     names = [name for name, is_chosen in chosen.items() if is_chosen]
@@ -196,6 +206,10 @@ def _check(
         raise UsageError(f"{' and '.join(names)} exclude each other", hint="leave one of them out")
     if is_open and not html:
         raise UsageError("there is no sheet to open", hint="--html results.html --open")
+    if html:
+        check(html)
+    if min_score is not None and not math.isfinite(min_score):
+        raise UsageError(f"{min_score} is no score", hint="give a number, like 0.5")
 
 
 def _index_new(

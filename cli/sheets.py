@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlx_aimv2.errors import UsageError
+
 from . import output
 
 if TYPE_CHECKING:
@@ -27,6 +29,18 @@ def sheet_row(file: "FileRow", score: float | None = None, *, is_best: bool = Fa
     )
 
 
+def check(target: str) -> None:
+    """Refuse a target that is no sheet: a photo would be written over.
+
+    Errors: UsageError for a name that does not end in .html; OutputError.
+    """
+    from mlx_aimv2.library.sheet import check_sheet  # noqa: PLC0415
+
+    if not target.lower().endswith((".html", ".htm")):
+        raise UsageError(f"{target} is no name of a sheet", hint=f"add .html: {target}.html")
+    check_sheet(Path(target), overwrite=True)
+
+
 def write(
     target: str,
     title: str,
@@ -38,6 +52,7 @@ def write(
     """Write a sheet, over one that is there, say so, and open it in the browser if asked to."""
     from mlx_aimv2.library.sheet import write_sheet  # noqa: PLC0415
 
+    check(target)
     path = Path(target)
     count = write_sheet(path, title, rows, groups=groups, overwrite=True)
     output.say(f"{output.counted(count, 'photo')} → {target}")

@@ -82,7 +82,7 @@ class Library:
         folders: Iterable[FilePath] = (),
         *,
         model: str | None = None,
-        preset: str = "hub",
+        preset: str | None = None,
         max_patches: int | None = None,
         max_pixels: int = MAX_PIXELS,
         batch_size: int | None = None,
@@ -94,13 +94,13 @@ class Library:
         """Bring the library up to date with folders, files and Photos libraries.
 
         Without any, with all that were indexed before. ``model`` is the checkpoint; without it
-        the one that serves searches, or ``lit`` for a new library. Only what is new or changed
-        is read. Another checkpoint's vectors serve searches once every photo has one.
+        the one that serves searches, with its preset and limit of patches, or ``lit`` for a new
+        library. Only what is new or changed is read. Another checkpoint's vectors serve searches
+        once every photo has one.
         Errors: what cannot be read is in the report; OutputError where the library cannot be
         written, or another process writes it.
         """
         options = ImageOptions(
-            preset=preset,
             max_patches=max_patches,
             max_pixels=max_pixels,
             batch_size=batch_size,
@@ -109,14 +109,14 @@ class Library:
         )
         with Store(self.path, can_write=True) as store:
             roots = _roots(store, folders)
-            return _indexer(store, model, options, dtype, confirm, progress).run(roots)
+            return _indexer(store, model, preset, options, dtype, confirm, progress).run(roots)
 
     def estimate(
         self,
         folders: Iterable[FilePath] = (),
         *,
         model: str | None = None,
-        preset: str = "hub",
+        preset: str | None = None,
         max_patches: int | None = None,
         max_pixels: int = MAX_PIXELS,
         threads: int | None = None,
@@ -125,16 +125,14 @@ class Library:
         progress: Progress | None = None,
     ) -> Estimate:
         """What ``index`` would take, measured on 20 of the photos; nothing is written."""
-        options = ImageOptions(
-            preset=preset, max_patches=max_patches, max_pixels=max_pixels, threads=threads
-        )
+        options = ImageOptions(max_patches=max_patches, max_pixels=max_pixels, threads=threads)
         with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
             store = self.store if self.path.exists() else None
             if store is None:
                 new = Store(Path(scratch) / "library.db", can_write=True)
                 store = stack.enter_context(new)
             roots = _roots(store, folders)
-            indexer = _indexer(store, model, options, dtype, confirm, progress)
+            indexer = _indexer(store, model, preset, options, dtype, confirm, progress)
             return indexer.estimate(roots, _SAMPLE)
 
     def search(
@@ -297,6 +295,7 @@ class Library:
 def _indexer(
     store: Store,
     model: str | None,
+    preset: str | None,
     options: ImageOptions,
     dtype: Dtype | None,
     confirm: "Confirm | None",
@@ -304,7 +303,9 @@ def _indexer(
 ) -> Indexer:
     serving = store.serving()
     source = source_of(model) if model else serving.source if serving else DEFAULT_MODEL
-    max_patches = options.max_patches or NATIVE_MAX_PATCHES
+    before = serving.settings["preprocessing"] if serving and serving.source == source else {}
+    options = replace(options, preset=preset or before.get("preset", "hub"))
+    max_patches = options.max_patches or before.get("max_patches", NATIVE_MAX_PATCHES)
     identity = identify(source, options.preset, max_patches, confirm)
     if identity.is_native:
         options = replace(options, max_patches=max_patches)
