@@ -3,9 +3,10 @@
 This is the one place that scans vectors for a query; an approximate index could stand here.
 """
 
-import os
+import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +15,8 @@ from .segments import Halves, Segments
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
-
 _GATHERED = 1 << 16
-_WIDENED = 256  # rows at once: they stay in the processor's cache
-# NumPy widens float16 slowly. Shifted into the places of a float32, the bits of a finite one are
-# the same number times 2**-112, which the query makes up for.
-_SHIFT, _KEPT, _SCALE = 13, np.array(0x8FFFE000, np.uint32).view(np.int32), np.float32(2.0**112)
+_SLACK = 2.0**-10  # of a product: more than float16 rows lose in any order of sums
 
 
 def nearest(
@@ -31,18 +28,16 @@ def nearest(
     ``among`` are the only rows to look at, in rising order.
     Shapes: (width,), (m,) -> (n,), (n,).
     """
-    rows, products = _scan(segments, query, among)
-    if len(rows) > count:
-        lost = segments.width * np.finfo(np.float32).eps * float(np.linalg.norm(query))
-        least = np.partition(products, -count)[-count] - 2 * lost
-        rows = rows[products >= least]
-    products = _products_alike(segments, query, rows)
-    order = np.lexsort((rows, -products))
-    rows, products = rows[order], products[order]
-    if len(rows) > count:
-        kept = np.searchsorted(-products, -products[count - 1], "right")
-        rows, products = rows[:kept], products[:kept]
-    return rows, products
+    wanted = 2 * count + 16
+    while True:
+        rows, products, unseen = _best(segments, query, wanted, among)
+        if unseen == -np.inf or (len(rows) >= count and products[count - 1] > unseen):
+            break
+        wanted *= 4
+    kept = len(rows)
+    if kept > count:
+        kept = int(np.searchsorted(-products, -products[count - 1], "right"))
+    return rows[:kept], products[:kept]
 
 
 def products_of(segments: Segments, queries: Floats, rows: Rows) -> Floats:
@@ -50,39 +45,26 @@ def products_of(segments: Segments, queries: Floats, rows: Rows) -> Floats:
     return segments.take(rows).astype(np.float32) @ queries.T
 
 
-def _scan(segments: Segments, query: Floats, among: Rows | None) -> tuple[Rows, Floats]:
-    """All rows to look at, and about their products: sums differ with a row's place."""
-    scaled = query.astype(np.float32) * _SCALE
+def _best(
+    segments: Segments, query: Floats, count: int, among: Rows | None
+) -> tuple[Rows, Floats, float]:
+    """Candidates with their products in order, and what no product of another row exceeds."""
+    search, product = _usearch()
+    rounded = query.astype(np.float16)
+    length = float(np.linalg.norm(query))
+    lost = float(np.linalg.norm(query - rounded.astype(np.float32))) + _SLACK * length
     found: list[Rows] = [np.zeros(0, np.int64)]
-    products: list[Floats] = [np.zeros(0, np.float32)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for rows, block in _blocks(segments, among):
-            starts = range(0, len(block), _GATHERED)
-            parts = [block[start : start + _GATHERED] for start in starts]
-            products += pool.map(lambda part: _multiply(part, scaled), parts)
-            found.append(rows)
-    return np.concatenate(found), np.concatenate(products)
-
-
-def _multiply(block: Halves, scaled: Floats) -> Floats:
-    products = np.empty(len(block), np.float32)
-    buffer = np.empty((_WIDENED, block.shape[1]), np.int32)
-    for start in range(0, len(block), _WIDENED):
-        bits = block[start : start + _WIDENED].view(np.int16)
-        widened = buffer[: len(bits)]
-        np.left_shift(bits, _SHIFT, out=widened, dtype=np.int32)
-        np.bitwise_and(widened, _KEPT, out=widened)
-        np.matmul(widened.view(np.float32), scaled, out=products[start : start + len(bits)])
-    return products
-
-
-def _products_alike(segments: Segments, query: Floats, rows: Rows) -> Floats:
-    """Products whose sums are taken in one order, so that equal rows have equal ones."""
-    parts: list[Floats] = [np.zeros(0, np.float32)]
-    for start in range(0, len(rows), _GATHERED):
-        taken = segments.take(rows[start : start + _GATHERED]).astype(np.float32)
-        parts.append((taken * query).sum(axis=1))
-    return np.concatenate(parts)
+    unseen = -np.inf
+    for rows, block in _blocks(segments, among):
+        matches = search(block, rounded, min(count, len(block)), product, exact=True)
+        found.append(rows[np.asarray(matches.keys, np.int64)])
+        if count < len(block):
+            unseen = max(unseen, 1 - float(matches.distances[-1]) + lost)
+    candidates = np.concatenate(found)
+    # Again in float32: the same products whatever the machine's float16 arithmetic.
+    products = products_of(segments, query[None], candidates)[:, 0]
+    order = np.lexsort((candidates, -products))
+    return candidates[order], products[order], unseen
 
 
 def _blocks(segments: Segments, among: Rows | None) -> Iterator[tuple[Rows, Halves]]:
@@ -94,3 +76,19 @@ def _blocks(segments: Segments, among: Rows | None) -> Iterator[tuple[Rows, Halv
         for start in range(0, len(inside), _GATHERED):
             rows = inside[start : start + _GATHERED]
             yield rows, np.ascontiguousarray(block[rows - first])
+
+
+@cache
+def _usearch() -> tuple[Any, Any]:
+    """usearch's exact search and its metric, imported when they are first needed."""
+    if sys.platform.startswith("linux"):
+        # usearch's wheel holds copies of libstdc++ and libgomp. Where they come before MLX and
+        # the threads of its BLAS, kernels cannot be compiled and products vary from run to run.
+        import mlx.core as mx  # noqa: PLC0415
+
+        from .. import worker  # noqa: PLC0415
+
+        worker.run(lambda: mx.eval(mx.ones((64, 64)) @ mx.ones((64, 64))))
+    from usearch.index import MetricKind, search  # type: ignore[attr-defined]  # noqa: PLC0415
+
+    return search, MetricKind.IP
