@@ -59,7 +59,7 @@ def fill(store: Store, vectors: VectorSet, rows: object, files: Sequence[int]) -
 def make_library(path: Path, names: Sequence[str], rows: object, **facts_of: object) -> None:
     """A library of one set: each file has its row."""
     rows = np.asarray(rows)
-    with Store(path, can_write=True) as store:
+    with Store(path, can_write=True) as store, store.transaction():
         vectors = add_set(store, rows.shape[1])
         fill(store, vectors, rows, [add_photo(store, name, **facts_of) for name in names])
 

@@ -13,7 +13,7 @@ from ..config import LiTConfig
 from ..errors import Aimv2Error
 from ..plan import ImageOptions
 from .reader import Reader, Reading, hash_file
-from .scan import Candidate, Root, Scan
+from .scan import Candidate, Root, Scan, covers
 from .segments import Halves, Segments
 from .store import FileRow, Store, VectorSet
 
@@ -116,9 +116,7 @@ class Indexer:
             deque(scan.candidates(), 0)  # none, but the walk tells what is still there
         report.missing = scan.mark_missing()
         with store.transaction():
-            for root in roots:
-                if os.path.lexists(root.path):
-                    store.add_root(root.path, root.is_photos)
+            self._remember(roots)
             if vectors is not None:
                 report.left = store.unembedded(vectors.id)
                 if not report.left:
@@ -153,6 +151,14 @@ class Indexer:
             count += 1
             self._progress.counted()
         return count
+
+    def _remember(self, roots: Sequence[Root]) -> None:
+        """Add roots that are there, but none that another one leads to."""
+        known = [path for path, is_photos in self._store.roots() if not is_photos]
+        for root in roots:
+            is_led_to = not root.is_photos and any(covers(each, root.path) for each in known)
+            if os.path.lexists(root.path) and not is_led_to:
+                self._store.add_root(root.path, root.is_photos)
 
     def _new_set(self, model: "Model") -> VectorSet:
         with self._store.transaction():

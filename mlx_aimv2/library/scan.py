@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ..errors import Aimv2Error
+from ..image import EXTENSIONS
 from ..walk import find_images
 from . import photos
 from .store import FileRow, Stamp, Store, stamp_of
 
+_EXTENSIONS = tuple(extension.encode() for extension in EXTENSIONS)
 _NO_STAMP = Stamp(-1, 0)  # reading the file will say what is wrong with it
 
 
@@ -65,6 +67,7 @@ class Scan:
         self._set_id = set_id
         self._seen: set[int] = set()
         self._back: list[int] = []
+        self._met: set[bytes] = set()
         self._unseen_folders: list[bytes] = []
 
     def candidates(self) -> Iterator[Candidate]:
@@ -75,6 +78,10 @@ class Scan:
                     self.errors.append(seen.error)
                     self._unseen_folders.append(seen.path)
                     continue
+                if len(self._roots) > 1:
+                    if seen.path in self._met:
+                        continue
+                    self._met.add(seen.path)
                 stamp = stamp_of(seen.path) or _NO_STAMP
                 self.found += 1
                 candidate = self._look(seen, stamp)
@@ -139,3 +146,12 @@ def under(folder: bytes) -> tuple[str, tuple[bytes, ...]]:
     """SQL for the file at a path and all files in the folder there."""
     inside = folder.rstrip(b"/") + b"/"
     return "(path = ? OR (path >= ? AND path < ?))", (folder, inside, inside[:-1] + b"0")
+
+
+def covers(folder: bytes, path: bytes) -> bool:
+    """Whether a walk of the folder comes to a path in it."""
+    inside = folder.rstrip(b"/") + b"/"
+    rest = path[len(inside) :].lower()
+    if not path.startswith(inside) or any(part.startswith(b".") for part in rest.split(b"/")):
+        return False
+    return os.path.isdir(path) or rest.endswith(_EXTENSIONS)  # noqa: PTH112  (pathlib takes no bytes)

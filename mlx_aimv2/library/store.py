@@ -1,5 +1,6 @@
 """What the library knows: typed questions to its database, and the vectors beside it."""
 
+import errno
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ from ..lock import take_lock
 from ..paths import printable
 from .photo import PhotoFacts
 from .schema import database_errors, open_database
-from .segments import Segments
+from .segments import FULL_HINT, Segments
 
 _FACTS = (
     "format", "width_px", "height_px", "orientation", "taken_at", "latitude", "longitude"
@@ -529,9 +530,10 @@ def _lock(path: Path, folder: Path) -> IO[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         return take_lock(folder, f"the library {printable(path)}")
     except OSError as error:
+        is_full = error.errno == errno.ENOSPC
         raise OutputError(
             f"library {printable(path)} cannot be written: {error.strerror}",
-            hint="choose another place with --library",
+            hint=FULL_HINT if is_full else "choose another place with --library",
         ) from error
 
 

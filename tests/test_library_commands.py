@@ -1,0 +1,511 @@
+"""``aimv2 index``, ``search`` and ``library`` as a user meets them."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mlx_aimv2.library.library import Library
+from mlx_aimv2.library.store import Store
+from mlx_aimv2.names import unescape
+from tests.albums import make_album, rows_of, save
+from tests.commands import Outcome, run
+from tests.names import takes_any_bytes
+
+HOSTILE = [
+    b'it\'s "quoted".jpg',
+    b"new\nline.jpg",
+    b"<script>alert(1)<script>.jpg",
+    b"'; DROP TABLE files; --.jpg",
+    b"-rf.jpg",
+    b"%s {x} \\n.jpg",
+    b"\xe2\x80\xaegpj.exe.jpg",
+]
+
+
+@pytest.fixture(autouse=True)
+def _at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home, a cache and a library of the test's own."""
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five photos with dates, a copy, and what is no picture; indexed."""
+    folder = tmp_path_factory.mktemp("made")
+    for number, path in enumerate(make_album(folder / "album", 5)):
+        exif = Image.Exif()
+        exif.get_ifd(0x8769)[0x9003] = f"202{number}:05:01 12:00:00"
+        save(path, number, quality=90, exif=exif)
+    (folder / "album" / "copy.jpg").write_bytes((folder / "album" / "001.jpg").read_bytes())
+    (folder / "album" / "broken.jpg").write_bytes(b"no picture")
+    Library(folder / "library.db").index([folder / "album"], model="demo")
+    return folder
+
+
+def said(outcome: Outcome) -> str:
+    return f"exit {outcome.code}: {outcome.out}{outcome.err}"
+
+
+def on(folder: Path, command: str, *arguments: str) -> Outcome:
+    return run(command, *arguments, "--library", str(folder / "library.db"))
+
+
+def search(folder: Path, *arguments: str) -> Outcome:
+    return on(folder, "search", "a circle", "-t", "0", *arguments)
+
+
+def paths(records: list[dict[str, object]]) -> list[str]:
+    return [Path(str(record["path"])).name for record in records]
+
+
+# index
+
+
+def test_index_from_nothing_to_unchanged(tmp_path: Path) -> None:
+    make_album(tmp_path / "album", 3)
+    (tmp_path / "album" / "broken.jpg").write_bytes(b"no picture")
+    outcome = on(tmp_path, "index", "album", "-m", "demo")
+    assert outcome.code == 3, said(outcome)
+    assert not outcome.out
+    assert "skipped: " in outcome.err
+    assert "4 photos: 3 embedded" in outcome.err
+    assert "1 not readable" in outcome.err
+    (tmp_path / "album" / "broken.jpg").unlink()
+    outcome = on(tmp_path, "index")
+    assert outcome.code == 0, said(outcome)
+    assert "3 photos: 0 embedded, 3 unchanged, 1 gone" in outcome.err
+    record = on(tmp_path, "index", "--json").records[0]
+    assert record["schema"] == 1
+    wanted = {"found": 3, "unchanged": 3, "embedded": 0, "missing": 0, "failed": 0}
+    assert wanted.items() <= record.items()
+    assert record["is_serving"] is True
+
+
+def test_index_where_it_is_by_default(tmp_path: Path) -> None:
+    make_album(tmp_path / "album", 1)
+    assert run("index", "album", "-m", "demo").code == 0
+    outcome = run("library", "status", "--json")
+    assert outcome.records[0]["files"] == 1
+    assert (tmp_path / "home") in Path(outcome.records[0]["library"]).parents
+
+
+def test_an_estimate_writes_nothing(tmp_path: Path, made: Path) -> None:
+    make_album(tmp_path / "album", 2)
+    before = sorted(tmp_path.rglob("*"))
+    outcome = on(tmp_path, "index", "album", "-m", "demo", "--estimate", "--json")
+    assert outcome.code == 0, said(outcome)
+    (record,) = outcome.records
+    assert (record["schema"], record["count"], record["sampled"]) == (1, 2, 2)
+    assert "2 photos to read" in on(tmp_path, "index", "album", "-m", "demo", "--estimate").out
+    assert sorted(tmp_path.rglob("*")) == before
+    rows = rows_of(made / "library.db")
+    moved = made / "album" / "000.jpg"
+    with Store(made / "library.db", can_write=True) as store, store.transaction():
+        store.set_missing([1], "2026")  # it is there again
+    on(made, "index", "--estimate")
+    assert Library(made / "library.db").counts().missing == 1
+    assert on(made, "index").code == 3
+    assert moved.exists()
+    assert rows_of(made / "library.db") == rows
+
+
+def test_the_librarys_preset_is_gone_on_with(tmp_path: Path) -> None:
+    make_album(tmp_path / "album", 2)
+    assert on(tmp_path, "index", "album", "-m", "demo", "--preset", "ml-aim").code == 0
+    save(tmp_path / "album" / "new.jpg", 9)
+    assert on(tmp_path, "index").code == 0
+    save(tmp_path / "album" / "newer.jpg", 10)
+    assert search(tmp_path, "--in", "album").code == 0
+    (vectors,) = on(tmp_path, "library", "status", "--json").records[0]["sets"]
+    assert vectors["rows"] == 4
+
+
+def test_folders_within_folders_are_met_once(tmp_path: Path) -> None:
+    make_album(tmp_path / "album" / "inside", 2)
+    make_album(tmp_path / "album", 1, first=5)
+    make_album(tmp_path / "album" / ".hidden", 1, first=7)
+    for folder in ("album/inside", "album", "album/inside", "album/005.jpg", "album/.hidden"):
+        on(tmp_path, "index", folder, "-m", "demo")
+    (record,) = on(tmp_path, "library", "status", "--json").records
+    roots = [f"{tmp_path}/album{rest}" for rest in ("", "/.hidden", "/inside")]
+    assert record["folders"] == roots
+    (record,) = on(tmp_path, "index", "--json").records
+    assert (record["found"], record["unchanged"]) == (4, 4)
+
+
+# search
+
+
+def test_search_prints_a_table(made: Path) -> None:
+    outcome = search(made)
+    assert outcome.code == 0, said(outcome)
+    heading, *lines = outcome.out.splitlines()
+    assert heading.split() == ["score", "date", "path"]
+    assert len(lines) == 6
+    assert all(re.match(r"0\.\d{3}  202\d-05-01  /", line) for line in lines)
+    assert lines == sorted(lines, key=lambda line: -float(line[:5]))
+    assert not outcome.err
+
+
+def test_search_prints_lines(made: Path) -> None:
+    records = search(made, "--json").records
+    assert len(records) == 6
+    assert {record["schema"] for record in records} == {1}
+    first = records[0]
+    assert (first["width_px"], first["height_px"], first["format"]) == (64, 64, "JPEG")
+    assert first["uuid"] is None
+    assert first["tags"] == []
+    scores = [record["score"] for record in records]
+    assert scores == sorted(scores, reverse=True)
+    copies = [record for record in records if Path(record["path"]).name in ("001.jpg", "copy.jpg")]
+    assert paths(copies) == ["001.jpg", "copy.jpg"]
+    assert len({record["score"] for record in copies}) == 1
+
+
+def test_search_prints_paths(made: Path) -> None:
+    expected = [os.fsencode(record["path"]) for record in search(made, "--json").records]
+    assert search(made, "-f").stdout == b"".join(path + b"\n" for path in expected)
+    assert search(made, "-0").stdout == b"".join(path + b"\0" for path in expected)
+    assert search(made, "-f", "-n", "2").stdout.splitlines() == expected[:2]
+
+
+def test_filters_reach_the_search(made: Path) -> None:
+    def names(*options: str) -> set[str]:
+        return set(paths(search(made, "--json", *options).records))
+
+    assert names("--since", "2021", "--until", "2022-05") == {"001.jpg", "copy.jpg", "002.jpg"}
+    assert names("--in", "*py.jp*") == {"copy.jpg"}
+    assert names("--in", str(made / "album" / "003.jpg")) == {"003.jpg"}
+    assert len(names("--orientation", "square", "--format", "jpg")) == 6
+    assert names("--orientation", "portrait") == set()
+    assert names("--photos") == set()
+    assert names("--tag", "dog") == set()
+
+
+def test_uuids_are_lines(made: Path) -> None:
+    uuid = "8F1E-1"
+    with Store(made / "library.db", can_write=True) as store, store.transaction():
+        path = os.fsencode(made / "album" / "002.jpg")
+        store._run("UPDATE files SET uuid = ? WHERE path = ?", uuid, path)
+    try:
+        assert search(made, "--uuid").out == f"{uuid}\n"
+        assert paths(search(made, "--photos", "--json").records) == ["002.jpg"]
+    finally:
+        with Store(made / "library.db", can_write=True) as store, store.transaction():
+            store._run("UPDATE files SET uuid = NULL")
+
+
+def test_where_nothing_fits_it_says_so(made: Path) -> None:
+    outcome = on(made, "search", "a circle", "-t", "1")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert "nothing fits; the best score of 6 photos is 0." in outcome.err
+    outcome = search(made, "--since", "2040")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert "there are no photos to search" in outcome.err
+    assert on(made, "search", "a circle", "-t", "1", "--quiet").err == ""
+
+
+def test_like_words_and_both(made: Path) -> None:
+    first = str(made / "album" / "000.jpg")
+    like = on(made, "search", "--like", first, "--json").records
+    assert len(like) == 5
+    assert "000.jpg" not in paths(like)
+    both = on(made, "search", "a circle", "--like", first, "-t", "0", "--json")
+    assert both.code == 0, said(both)
+    words = on(made, "search", "a", "circle", "-", "2:red", "-t", "0", "--json")
+    assert words.code == 0, said(words)
+
+
+def test_in_indexes_what_is_new(tmp_path: Path) -> None:
+    make_album(tmp_path / "album", 1)
+    on(tmp_path, "index", "album", "-m", "demo")
+    save(tmp_path / "more" / "new.jpg", 9)
+    outcome = search(tmp_path, "--in", "more", "--json")
+    assert outcome.code == 0, said(outcome)
+    assert paths(outcome.records) == ["new.jpg"]
+    assert "indexed 1 new photo" in outcome.err
+    assert "indexed" not in search(tmp_path, "--in", "more").err
+    save(tmp_path / "more" / "newer.jpg", 10)
+    before = rows_of(tmp_path / "library.db")
+    for wrong in (["--since", "soon"], ["-"], ["--html", "photo.jpg"], ["-t", "nan"]):
+        assert search(tmp_path, "--in", "more", *wrong).code == 2
+    assert rows_of(tmp_path / "library.db") == before
+
+
+def test_a_sheet_is_written_over_sheets_only(made: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        outcome = search(made, "--html", "sheet.html")
+        assert outcome.code == 0, said(outcome)
+        assert not outcome.out
+        assert "6 photos → sheet.html" in outcome.err
+    assert (tmp_path / "sheet.html").read_text().count("<img ") == 6
+    photo = save(tmp_path / "photo.jpg", 1)
+    before = photo.read_bytes()
+    assert search(made, "--html", "photo.jpg").code == 2
+    assert photo.read_bytes() == before
+
+
+# library
+
+
+def test_status(made: Path) -> None:
+    outcome = on(made, "library", "status")
+    assert outcome.code == 0, said(outcome)
+    lines = outcome.out.splitlines()
+    assert lines[0].split() == ["library", str(made / "library.db")]
+    assert lines[1].split() == ["photos", "6"]
+    assert lines[2].startswith("not readable  1")
+    assert "5 by demo, 192 wide, preset hub" in outcome.out
+    (record,) = on(made, "library", "status", "--json").records
+    wanted = {"schema": 1, "files": 7, "errors": 1, "missing": 0, "problems": []}
+    assert wanted.items() <= record.items()
+    assert record["folders"] == [str(made / "album")]
+    assert (record["sets"][0]["rows"], record["sets"][0]["left"]) == (5, 0)
+
+
+def test_errors(made: Path) -> None:
+    outcome = on(made, "library", "errors")
+    assert outcome.code == 0
+    assert "broken.jpg" in outcome.out
+    assert "1 photo could not be read" in outcome.err
+    (record,) = on(made, "library", "errors", "--json").records
+    assert (record["schema"], paths([record])) == (1, ["broken.jpg"])
+    assert "broken.jpg" in record["error"]
+    assert record["hint"]
+
+
+def test_prune(tmp_path: Path) -> None:
+    album = make_album(tmp_path / "album", 3)
+    on(tmp_path, "index", "album", "-m", "demo")
+    album[1].unlink()
+    on(tmp_path, "index")
+    before = (tmp_path / "library.db").read_bytes()
+    outcome = on(tmp_path, "library", "prune", "--dry-run")
+    assert "to forget: 1 photo that" in outcome.err
+    assert (tmp_path / "library.db").read_bytes() == before
+    (record,) = on(tmp_path, "library", "prune", "--json").records
+    assert (record["files"], record["sets"], record["size_bytes"]) == (1, 0, 384)
+    assert len(search(tmp_path, "--json").records) == 2
+
+
+EXPORTS = ["x.npz", "x.npy", "x.safetensors", "x.jsonl", "x.parquet", "folder"]
+
+
+@pytest.mark.parametrize("target", EXPORTS)
+def test_exports_hold_the_librarys_vectors(made: Path, tmp_path: Path, target: str) -> None:
+    if target in ("x.parquet", "folder"):
+        pytest.importorskip("pyarrow")
+    outcome = on(made, "library", "export", target, "--json")
+    assert outcome.code == 0, said(outcome)
+    assert outcome.records[0] == {"schema": 1, "count": 6, "target": target}
+    assert f"6 vectors → {target}" in outcome.err
+    found = read_export(tmp_path / target)
+    expected = {
+        Path(os.fsdecode(hit.file.path)).name: hit.file for hit in everything(made / "library.db")
+    }
+    assert {Path(path).name for path in found} == set(expected)
+    with Store(made / "library.db") as store:
+        vectors = store.serving()
+        assert vectors is not None
+        for path, vector in found.items():
+            row = store.row_of(vectors.id, expected[Path(path).name].id)
+            assert row is not None
+            own = store.segments(vectors).take(np.array([row]))[0]
+            np.testing.assert_array_equal(np.asarray(vector, np.float16), own)
+    again = on(made, "library", "export", target)
+    assert again.code == 1
+    assert "exists already" in again.err
+    if target != "folder":
+        assert on(made, "library", "export", target, "--force").code == 0
+
+
+def everything(library: Path) -> tuple[object, ...]:
+    with Library(library) as opened:
+        return opened.search("a", min_score=0, count=99).hits
+
+
+def read_export(target: Path) -> dict[str, object]:
+    """Paths and vectors of any format."""
+    match target.suffix:
+        case ".npz":
+            with np.load(target) as arrays:
+                facts = json.loads(arrays["metadata"].item())["photos"]
+                assert facts[0]["taken_at"].endswith("-05-01T12:00:00")
+                return dict(zip(arrays["paths"].tolist(), arrays["embeddings"], strict=True))
+        case ".npy":
+            (names,) = (
+                file for file in target.parent.glob("x*") if file.suffix in (".json", ".txt")
+            )
+            known = json.loads(names.read_text())
+            return dict(zip(known["paths"], np.load(target), strict=True))
+        case ".safetensors":
+            from safetensors import safe_open  # noqa: PLC0415
+
+            with safe_open(target, "numpy") as file:
+                known = json.loads(file.metadata()["paths"])
+                return dict(zip(known, file.get_tensor("embeddings"), strict=True))
+        case ".jsonl":
+            _, *lines = [json.loads(line) for line in target.read_text().splitlines()]
+            return {line["path"]: line["embedding"] for line in lines}
+    import pyarrow.parquet  # noqa: PLC0415
+
+    if target.is_dir():
+        table = pyarrow.parquet.read_table(target / "metadata" / "metadata_0.parquet")
+        matrix = np.load(target / "img_emb" / "img_emb_0.npy")
+        return dict(zip(table["image_path"].to_pylist(), matrix, strict=True))
+    table = pyarrow.parquet.read_table(target)
+    return dict(zip(table["path"].to_pylist(), table["embedding"].to_pylist(), strict=True))
+
+
+# Hostile names
+
+
+def test_no_name_breaks_an_output(tmp_path: Path) -> None:
+    names = HOSTILE + [b"caf\xe9 \xff.jpg"] * takes_any_bytes(tmp_path)
+    folder = os.fsencode(tmp_path / "album")
+    data = save(tmp_path / "one.jpg", 1).read_bytes()
+    Path(os.fsdecode(folder)).mkdir()
+    expected = {folder + b"/" + name for name in names}
+    for number, path in enumerate(sorted(expected)):
+        Path(os.fsdecode(path)).write_bytes(data + bytes(number))
+    Path(os.fsdecode(folder + b"/bad <b>\n.jpg")).write_bytes(b"x")
+    outcome = on(tmp_path, "index", "album", "-m", "demo")
+    assert outcome.code == 3, said(outcome)
+    assert search(tmp_path, "-0").stdout.split(b"\0")[:-1] == sorted(expected)
+    assert search(tmp_path, "-f").stdout == b"".join(path + b"\n" for path in sorted(expected))
+    found = {os.fsencode(unescape(each["path"])) for each in search(tmp_path, "--json").records}
+    assert found == expected
+    assert len(search(tmp_path).out.splitlines()) == 1 + len(expected)
+    assert search(tmp_path, "--html", "sheet.html").code == 0
+    page = (tmp_path / "sheet.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in page
+    assert len(on(tmp_path, "library", "errors").out.splitlines()) == 1
+    (record,) = on(tmp_path, "library", "errors", "--json").records
+    assert unescape(record["path"]).endswith("/bad <b>\n.jpg")
+    for target in ("x.npz", "x.jsonl", "x.safetensors"):
+        outcome = on(tmp_path, "library", "export", target)
+        assert outcome.code == 0, said(outcome)
+        exported = {os.fsencode(unescape(path)) for path in read_names(tmp_path / target)}
+        assert exported == expected
+    ascii_only = run(
+        "search", "a", "-t", "0", "--json", "--library", "library.db", encoding="ascii"
+    )
+    assert {os.fsencode(unescape(each["path"])) for each in ascii_only.records} == expected
+
+
+def read_names(target: Path) -> list[str]:
+    if target.suffix == ".npz":
+        with np.load(target) as arrays:
+            return arrays["paths"].tolist()
+    if target.suffix == ".jsonl":
+        return [json.loads(line)["path"] for line in target.read_text().splitlines()[1:]]
+    from safetensors import safe_open  # noqa: PLC0415
+
+    with safe_open(target, "numpy") as file:
+        return json.loads(file.metadata()["paths"])
+
+
+# What is refused
+
+WRONG = [
+    ("search", 2, "there is nothing to search for"),
+    ("search - dog", 2, "begins with what to take away"),
+    ("search dog +", 2, "nothing after the last +"),
+    ("search dog -f -0", 2, "exclude each other"),
+    ("search dog --json --uuid", 2, "exclude each other"),
+    ("search dog --open", 2, "no sheet to open"),
+    ("search dog --html sheet.pdf", 2, "no name of a sheet"),
+    ("search dog --html nowhere/sheet.html", 1, "there is no folder nowhere"),
+    ("search dog --since 2024-13", 2, "is no date"),
+    ("search dog --until soon", 2, "is no date"),
+    ("search dog -t nan", 2, "is no score"),
+    ("search dog -t high", 2, "--min-score"),
+    ("search dog -n 0", 2, "--count"),
+    ("search dog --orientation round", 2, "--orientation"),
+    ("search dog --tag \udcff", 2, "is not UTF-8"),
+    ("search \udcff", 2, "is not UTF-8"),
+    ("search --like nowhere.jpg", 2, "nowhere.jpg does not exist"),
+    ("search --like album", 2, "is a folder"),
+    ("search ./nowhere.jpg", 2, "nowhere.jpg does not exist"),
+    ("search dog -m large", 2, "was not indexed with large"),
+    ("index nowhere", 1, "nothing could be indexed"),
+    ("index empty", 2, "there are no pictures"),
+    ("index album --preset odd", 2, "--preset"),
+    ("index album --batch-size 0", 2, "--batch-size"),
+    ("index album -m nonsense", 1, "nonsense"),
+    ("library", 2, "ACTION"),
+    ("library vanish", 2, "ACTION"),
+    ("library status x", 2, "not for status: TARGET"),
+    ("library errors --dry-run", 2, "not for errors: --dry-run"),
+    ("library prune --force", 2, "not for prune: --force"),
+    ("library status -m demo", 2, "not for status: --model"),
+    ("library export", 2, "nowhere to go"),
+    ("library export x.csv", 2, "no known extension"),
+    ("library export x.npz -m large", 2, "was not indexed with large"),
+    ("library export nowhere/x.npz", 1, "there is no folder nowhere"),
+    ("library export nowhere/folder", 2, "there is no folder nowhere"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "message"), WRONG, ids=[each[0] for each in WRONG])
+def test_what_is_wrong_is_said(
+    made: Path, tmp_path: Path, arguments: str, code: int, message: str
+) -> None:
+    if "folder" in arguments:
+        pytest.importorskip("pyarrow")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "album").mkdir()
+    before = rows_of(made / "library.db")
+    outcome = on(made, *arguments.split())
+    assert outcome.code == code, said(outcome)
+    assert message in outcome.err
+    assert "hint: " in outcome.err
+    assert "Traceback" not in outcome.err
+    assert not outcome.out
+    assert rows_of(made / "library.db") == before
+    assert sorted(each.name for each in tmp_path.iterdir() if each.name != "home") == [
+        "album",
+        "empty",
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments", ["search dog", "library status", "library errors", "library prune",
+                  "library prune --dry-run", "library export x.npz"]
+)  # fmt: skip
+def test_without_a_library_none_is_made(tmp_path: Path, arguments: str) -> None:
+    outcome = on(tmp_path, *arguments.split())
+    assert outcome.code == 1
+    assert "there is no library" in outcome.err
+    assert "hint: aimv2 index FOLDER" in outcome.err
+    assert not list(tmp_path.glob("library*"))
+
+
+def test_a_library_that_is_something_else(tmp_path: Path) -> None:
+    (tmp_path / "library.db").write_text("mine " * 100)
+    for arguments in ("search dog", "index .", "library status", "library prune"):
+        outcome = on(tmp_path, *arguments.split())
+        assert outcome.code == 1
+        assert "library.db" in outcome.err
+        assert "Traceback" not in outcome.err
+    assert (tmp_path / "library.db").read_text() == "mine " * 100
+
+
+def test_only_broken_pictures(tmp_path: Path) -> None:
+    (tmp_path / "album").mkdir()
+    (tmp_path / "album" / "a.jpg").write_bytes(b"x")
+    outcome = on(tmp_path, "index", "album", "-m", "demo")
+    assert outcome.code == 1
+    assert "none of 1 photo could be read" in outcome.err
+    outcome = search(tmp_path)
+    assert outcome.code == 0, said(outcome)
+    assert "there are no photos to search" in outcome.err
+    assert on(tmp_path, "library", "export", "x.npz").code == 1
