@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from ..zeroshot import BACKGROUND
 from .filters import Filters
-from .nearest import nearest
+from .nearest import nearest, products_of
 from .query import Term
 from .store import FileRow, Store, VectorSet
 
@@ -100,7 +100,10 @@ class Query:
 
         Shapes: (n, P) -> (n,).
         """
-        return np.asarray(np.maximum(rows @ self.unwanted.T, 0).sum(axis=1), np.float32)
+        taken = np.zeros(len(rows), np.float32)
+        for each in self.unwanted:
+            taken += np.maximum(products_of(rows, each), 0)
+        return taken
 
 
 def make_query(store: Store, vectors: VectorSet, terms: Sequence[Term], embed: Vectors) -> Query:
