@@ -2,7 +2,9 @@
 
 import atexit
 import os
+import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -18,6 +20,9 @@ from .image import ImageSource
 # first image need not wait for many names.
 _FIRST_CHUNK, _LAST_CHUNK = 8, 512
 _NOTHING = np.zeros(0, np.uint8)
+# mlx-data's pool wakes its threads to end them without holding its lock: one that is just going
+# to sleep misses that, and is waited for without end. So pools go when all have long been asleep.
+_REST_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -49,13 +54,14 @@ def decode(
     iterator = iter(sources)
     start, size = 0, _FIRST_CHUNK
     while chunk := list(islice(iterator, size)):
+        count = len(chunk)
         prefetch = _Prefetch(chunk, fit, threads, ahead)
         try:
             for offset, source in enumerate(chunk):
                 yield prefetch.take(start + offset, offset, source)
         finally:
             prefetch.close()
-        start, size = start + len(chunk), min(2 * size, _LAST_CHUNK)
+        start, size = start + count, min(2 * size, _LAST_CHUNK)
 
 
 def available_threads() -> int:
@@ -76,16 +82,20 @@ class _Prefetch:
 
     def __init__(self, chunk: list[ImageSource], fit: Fit, threads: int, ahead: int) -> None:
         self._remarks: dict[int, tuple[Aimv2Error | None, str | None]] = {}
+        self._chunk = chunk
         remarks = self._remarks  # not self: the stream must not keep its own closer alive
 
         def transform(offset: NDArray[np.int64]) -> NDArray[np.uint8]:
             number = int(offset)
+            if number >= len(chunk):  # closed: nobody waits for it
+                return _NOTHING.copy()
+            source = chunk[number]
             try:
-                pixels, note = fit(chunk[number])
+                pixels, note = fit(source)
             except Aimv2Error as error:
                 remarks[number] = (_without_frames(error), None)
             except Exception as error:  # in a C++ thread it would end the process
-                name = image.describe(chunk[number])
+                name = image.describe(source)
                 remarks[number] = (ImageError(f"{name}: {type(error).__name__}: {error}"), None)
             else:
                 if note:
@@ -107,14 +117,28 @@ class _Prefetch:
         return Decoded(index, source, sample["pixels"], error, note)
 
     def close(self) -> None:
-        self._stream = None
+        """Let go of the sources now, and of the threads once they rest."""
+        if self._stream is not None:
+            self._chunk.clear()
+            _resting.append((time.monotonic(), self._stream))
+            self._stream = None
+        _end_rested()
 
 
 # A prefetching stream that is alive when the interpreter goes crashes it: close them all before.
 _live: "weakref.WeakSet[_Prefetch]" = weakref.WeakSet()
+_resting: deque[tuple[float, object]] = deque()
+
+
+def _end_rested() -> None:
+    while _resting and time.monotonic() - _resting[0][0] > _REST_S:
+        _resting.popleft()
 
 
 @atexit.register
 def _close_all() -> None:
     for prefetch in list(_live):
         prefetch.close()
+    if _resting:
+        time.sleep(_REST_S)
+    _resting.clear()

@@ -1,7 +1,10 @@
 """Decoding ahead, in order, on threads."""
 
+import gc
 import threading
 import time
+import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,3 +81,26 @@ def test_sources_are_taken_a_buffer_at_a_time_small_ones_first():
         next(stream)
     stream.close()
     assert len(taken) <= 2001 + 512
+
+
+def test_a_closed_stream_holds_no_source() -> None:
+    class Source:
+        pass
+
+    sources = [Source() for _ in range(40)]
+    alive = weakref.WeakSet(sources)
+    stream = decode((sources.pop() for _ in range(40)), lambda source: fit(1), threads=2)
+    next(stream)
+    stream.close()
+    gc.collect()
+    assert len(alive) <= len(sources) + 2  # not taken yet, and in the threads' hands
+
+
+def test_threads_are_let_go_once_they_rest() -> None:
+    before = len(list(Path("/proc/self/task").iterdir())) if Path("/proc/self").exists() else 0
+    for _ in range(30):
+        assert len(list(decode(range(3), fit, threads=2))) == 3
+    time.sleep(0.1)
+    assert len(list(decode(range(3), fit, threads=2))) == 3
+    if before:
+        assert len(list(Path("/proc/self/task").iterdir())) <= before + 4
