@@ -3,10 +3,9 @@
 This is the one place that scans vectors for a query; an approximate index could stand here.
 """
 
-import sys
+import os
 from collections.abc import Iterator
-from functools import cache
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,8 @@ from .segments import Halves, Segments
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
-_GATHERED = 1 << 16
+
+_TOGETHER = 1 << 14  # rows for a thread at once
 _SLACK = 2.0**-10  # of a product: more than float16 rows lose in any order of sums
 
 
@@ -28,16 +28,21 @@ def nearest(
     ``among`` are the only rows to look at, in rising order.
     Shapes: (width,), (m,) -> (n,), (n,).
     """
-    wanted = 2 * count + 16
-    while True:
-        rows, products, unseen = _best(segments, query, wanted, among)
-        if unseen == -np.inf or (len(rows) >= count and products[count - 1] > unseen):
-            break
-        wanted *= 4
-    kept = len(rows)
-    if kept > count:
-        kept = int(np.searchsorted(-products, -products[count - 1], "right"))
-    return rows[:kept], products[:kept]
+    rounded = query.astype(np.float16)
+    length = float(np.linalg.norm(query))
+    lost = float(np.linalg.norm(query - rounded.astype(np.float32))) + _SLACK * length
+    rows, products = _scan(segments, rounded, among)
+    if len(rows) > count:
+        least = np.partition(products, -count)[-count] - 2 * lost
+        kept = products >= least
+        rows = np.flatnonzero(kept) if among is None else rows[kept]
+    products = _products(segments, query, rows)
+    order = np.lexsort((rows, -products))
+    rows, products = rows[order], products[order]
+    if len(rows) > count:
+        end = np.searchsorted(-products, -products[count - 1], "right")
+        rows, products = rows[:end], products[:end]
+    return rows, products
 
 
 def products_of(rows: Floats, query: Floats) -> Floats:
@@ -48,26 +53,30 @@ def products_of(rows: Floats, query: Floats) -> Floats:
     return np.asarray((rows * query).sum(axis=1), np.float32)
 
 
-def _best(
-    segments: Segments, query: Floats, count: int, among: Rows | None
-) -> tuple[Rows, Floats, float]:
-    """Candidates with their products in order, and what no product of another row exceeds."""
-    search, product = _usearch()
-    rounded = query.astype(np.float16)
-    length = float(np.linalg.norm(query))
-    lost = float(np.linalg.norm(query - rounded.astype(np.float32))) + _SLACK * length
+def _scan(segments: Segments, rounded: Halves, among: Rows | None) -> tuple[Rows, Floats]:
+    """All rows to look at, and about their products with a query."""
+    import numkong  # noqa: PLC0415  (products of float16, which NumPy has none of)
+
+    def multiply(block: Halves) -> Floats:
+        return np.asarray(numkong.cdist(block, rounded[None], "dot", out_dtype="float32"))[:, 0]
+
     found: list[Rows] = [np.zeros(0, np.int64)]
-    unseen = -np.inf
-    for rows, block in _blocks(segments, among):
-        matches = search(block, rounded, min(count, len(block)), product, exact=True)
-        found.append(rows[np.asarray(matches.keys, np.int64)])
-        if count < len(block):
-            unseen = max(unseen, 1 - float(matches.distances[-1]) + lost)
-    candidates = np.concatenate(found)
-    # Again in float32: the same products whatever the machine's float16 arithmetic.
-    products = products_of(segments.take(candidates).astype(np.float32), query)
-    order = np.lexsort((candidates, -products))
-    return candidates[order], products[order], unseen
+    products: list[Floats] = [np.zeros(0, np.float32)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for rows, block in _blocks(segments, among):
+            parts = (block[at : at + _TOGETHER] for at in range(0, len(block), _TOGETHER))
+            products += pool.map(multiply, parts)
+            found.append(rows)
+    return np.concatenate(found), np.concatenate(products)
+
+
+def _products(segments: Segments, query: Floats, rows: Rows) -> Floats:
+    """Products in float32, whatever the machine's float16 arithmetic."""
+    parts: list[Floats] = [np.zeros(0, np.float32)]
+    for start in range(0, len(rows), _TOGETHER):
+        taken = segments.take(rows[start : start + _TOGETHER])
+        parts.append(products_of(taken.astype(np.float32), query))
+    return np.concatenate(parts)
 
 
 def _blocks(segments: Segments, among: Rows | None) -> Iterator[tuple[Rows, Halves]]:
@@ -76,22 +85,6 @@ def _blocks(segments: Segments, among: Rows | None) -> Iterator[tuple[Rows, Halv
             yield np.arange(first, first + len(block)), block
             continue
         inside = among[(among >= first) & (among < first + len(block))]
-        for start in range(0, len(inside), _GATHERED):
-            rows = inside[start : start + _GATHERED]
+        for start in range(0, len(inside), _TOGETHER):
+            rows = inside[start : start + _TOGETHER]
             yield rows, np.ascontiguousarray(block[rows - first])
-
-
-@cache
-def _usearch() -> tuple[Any, Any]:
-    """usearch's exact search and its metric, imported when they are first needed."""
-    if sys.platform.startswith("linux"):
-        # usearch's wheel holds copies of libstdc++ and libgomp. Where they come before MLX and
-        # the threads of its BLAS, kernels cannot be compiled and products vary from run to run.
-        import mlx.core as mx  # noqa: PLC0415
-
-        from .. import worker  # noqa: PLC0415
-
-        worker.run(lambda: mx.eval(mx.ones((64, 64)) @ mx.ones((64, 64))))
-    from usearch.index import MetricKind, search  # type: ignore[attr-defined]  # noqa: PLC0415
-
-    return search, MetricKind.IP

@@ -17,18 +17,23 @@ from ..errors import OutputError
 from ..paths import printable
 
 Halves = NDArray[np.float16]
+Maps = dict[Path, tuple[int, Halves]]  # a file's inode, and what of it is mapped
 ROWS_PER_SEGMENT = 1 << 18
 FULL_HINT = "make room on the disk and run the command again: what was done before is kept"
 _ITEM_BYTES = 2
 
 
 class Segments:
-    """The rows of one set, in files of ``ROWS_PER_SEGMENT``. Shapes: (row_count, width)."""
+    """The rows of one set, in files of ``ROWS_PER_SEGMENT``. Shapes: (row_count, width).
 
-    def __init__(self, folder: Path, width: int, row_count: int) -> None:
+    ``maps`` keeps files mapped for the next ones who read them.
+    """
+
+    def __init__(self, folder: Path, width: int, row_count: int, maps: Maps | None = None) -> None:
         self.folder = folder
         self.width = width
         self.row_count = row_count
+        self._maps = {} if maps is None else maps
 
     def cut(self) -> None:
         """Forget what was written but not counted; make the folder where there is none."""
@@ -72,12 +77,7 @@ class Segments:
         Errors: OutputError where a segment is missing or too short.
         """
         for number, rows in enumerate(self._rows_by_segment(), 1):
-            file = self._file(number)
-            try:
-                block = np.memmap(file, np.float16, "r", shape=(rows, self.width))
-            except (OSError, ValueError) as error:
-                raise self._too_short(file) from error
-            yield (number - 1) * ROWS_PER_SEGMENT, block
+            yield (number - 1) * ROWS_PER_SEGMENT, self._mapped(self._file(number), rows)
 
     def take(self, rows: NDArray[np.int64]) -> Halves:
         """Copies of some rows. Shapes: (n,) -> (n, width)."""
@@ -90,6 +90,18 @@ class Segments:
     def remove(self) -> None:
         """Delete the files."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _mapped(self, file: Path, rows: int) -> Halves:
+        """Mapped once: the system fills a new map page by page, as long as a search takes."""
+        try:
+            inode = file.stat().st_ino  # another's only when no map holds the file any more
+            known = self._maps.get(file)
+            if known is None or known[0] != inode or len(known[1]) < rows:
+                known = inode, np.memmap(file, np.float16, "r", shape=(rows, self.width))
+                self._maps[file] = known
+        except (OSError, ValueError) as error:
+            raise self._too_short(file) from error
+        return known[1][:rows]
 
     def _write(self, file: Path, start: int, rows: Halves) -> None:
         """Over whatever a write that was interrupted has left there."""

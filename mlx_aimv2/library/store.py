@@ -20,7 +20,7 @@ from ..lock import take_lock
 from ..paths import printable
 from .photo import PhotoFacts
 from .schema import database_errors, open_database
-from .segments import FULL_HINT, Segments
+from .segments import FULL_HINT, Maps, Segments
 
 _FACTS = (
     "format", "width_px", "height_px", "orientation", "taken_at", "latitude", "longitude"
@@ -96,6 +96,7 @@ class Store:
     def __init__(self, path: Path, *, can_write: bool = False) -> None:
         self.path = path
         self.folder = path.with_name(f"{path.name}.vectors")
+        self._maps: Maps = {}
         self._lock: IO[str] | None = None
         is_new = not self.folder.exists()
         if can_write:
@@ -325,7 +326,8 @@ class Store:
 
     def segments(self, vectors: VectorSet) -> Segments:
         """The vectors of a set."""
-        return Segments(self.folder / vectors.folder, vectors.width, vectors.row_count)
+        folder = self.folder / vectors.folder
+        return Segments(folder, vectors.width, vectors.row_count, self._maps)
 
     def replace_rows(
         self, vectors: VectorSet, folder: str, row_count: int, moves: NDArray[np.int64]

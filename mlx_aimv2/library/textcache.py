@@ -113,6 +113,8 @@ class TextCache:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 with closing(sqlite3.connect(self.path, timeout=_WAIT_S)) as database, database:
+                    # What a power cut damages is made anew; to wait for the disk takes longer.
+                    database.execute("PRAGMA synchronous = OFF")
                     database.execute(_SCHEMA)
                     return work(database)
             except sqlite3.Error as error:
