@@ -4,6 +4,7 @@ import contextlib
 import io
 import re
 import shlex
+import shutil
 import webbrowser
 from collections.abc import Iterator
 from itertools import pairwise
@@ -43,7 +44,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Out
     home = tmp_path_factory.mktemp("you")
     files = write_album(home / "Pictures", 60)
     write_copies(files[:3], home / "Pictures" / "copies")
-    write_album(home / "drawings", 2)
+    shutil.copytree(home / "Pictures", home / "drawings")
     originals = home / "Pictures" / "Photos Library.photoslibrary" / "originals" / "0"
     originals.mkdir(parents=True)
     draw(HELD_OUT + 100, 64).image.save(originals / f"{UUID}.jpeg")
