@@ -1,0 +1,242 @@
+"""`aimv2 tag` and `aimv2 tag undo`: what is in the library, in sidecars, and what is left alone."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mlx_aimv2.library.store import Store
+from mlx_aimv2.library.xmp import merge, read_keywords
+from mlx_aimv2.training.glyphs import NOUNS
+from tests import sidecar_samples
+from tests.albums import make_album
+from tests.commands import run
+from tests.exiftool_runs import exiftool, read_back
+
+COUNT = 24
+
+
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("indexed")
+    make_album(folder / "album", COUNT, side_px=112)
+    (folder / "tags.txt").write_text("".join(f"Things|{noun}\n" for noun in NOUNS))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.setenv("HOME", str(folder))
+        outcome = run("index", f"{folder}/album", "--model=demo", f"--library={folder}/library.db")
+    assert outcome.code == 0
+    return folder
+
+
+@pytest.fixture
+def folder(indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the indexed album at its old place's paths, and the working folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(indexed / "cache"))
+    monkeypatch.setenv("HOME", str(indexed))
+    for name in ("library.db", "library.db.vectors"):
+        source = indexed / name
+        if source.is_dir():
+            shutil.copytree(source, tmp_path / name)
+        else:
+            shutil.copy(source, tmp_path / name)
+    for sidecar in (indexed / "album").glob("*.xmp"):
+        sidecar.unlink()
+    monkeypatch.chdir(tmp_path)
+    return indexed
+
+
+def tag(folder: Path, *options: str) -> tuple[int, str, str]:
+    vocabulary = [] if "undo" in options else [f"--vocabulary={folder}/tags.txt"]
+    outcome = run("tag", *options, *vocabulary, "--library=library.db")
+    return outcome.code, outcome.out, outcome.err
+
+
+def photos(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Bytes and mtime of every photo."""
+    found = sorted((folder / "album").glob("*.jpg"))
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in found}
+
+
+def sidecars(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((folder / "album").glob("*.xmp"))}
+
+
+def tags_in_library() -> dict[str, set[str]]:
+    with Store(Path("library.db")) as store:
+        files = {file.id: os.fsdecode(file.path) for file in store.files()}
+        found: dict[str, set[str]] = {Path(path).name: set() for path in files.values()}
+        for id, name, score in store.tags("aimv2"):
+            assert score is not None
+            assert 0 <= score <= 1
+            found[Path(files[id]).name].add(name)
+        return found
+
+
+def test_a_dry_run_shows_and_changes_nothing(folder: Path) -> None:
+    code, out, err = tag(folder, "--dry-run")
+    assert code == 0
+    assert "+Things|" in out
+    assert "would change" in err
+    assert not any(tags_in_library().values())
+    assert tag(folder, "--dry-run", "--write=sidecar")[0] == 0
+    assert sidecars(folder) == {}
+
+
+def test_tags_are_those_of_the_sidecars(folder: Path) -> None:
+    before = photos(folder)
+    code, _, err = tag(folder, "--write=sidecar")
+    assert code == 0
+    known = tags_in_library()
+    tagged = {name for name, tags in known.items() if tags}
+    assert f"{len(tagged)} sidecars written" in err
+    assert len(tagged) > COUNT // 2
+    assert set(sidecars(folder)) == {f"{name}.xmp" for name in tagged}
+    for name in tagged:
+        keywords = read_keywords(sidecars(folder)[f"{name}.xmp"])
+        assert set(keywords.hierarchical) == known[name]
+        assert {text.replace("/", "|") for text in keywords.tags_list} == known[name]
+        assert set(keywords.flat) == {text.partition("|")[2] for text in known[name]}
+    assert photos(folder) == before
+
+
+def test_exiftool_reads_the_same_in_all_fields(folder: Path) -> None:
+    tag(folder, "--write=sidecar")
+    paths = sorted((folder / "album").glob("*.xmp"))
+    known = tags_in_library()
+    for path, found in zip(paths, read_back(paths), strict=True):
+        tags = known[path.name.removesuffix(".xmp")]
+        assert set(found["HierarchicalSubject"]) == tags
+        assert set(found["TagsList"]) == {text.replace("|", "/") for text in tags}
+        assert set(found["Subject"]) == {text.partition("|")[2] for text in tags}
+
+
+def test_undo_leaves_everything_as_it_was(folder: Path) -> None:
+    name = next(name for name, tags in _tagged_once(folder).items() if tags)
+    tag(folder, "undo")
+    for sample, data in (("full", sidecar_samples.LIGHTROOM), ("other", merge(None, [("Mine",)]))):
+        target = folder / "album" / f"{name}.xmp"
+        target.write_bytes(data)
+        before, others = photos(folder), sidecars(folder)
+        assert tag(folder, "--write=sidecar")[0] == 0, sample
+        assert sidecars(folder) != others
+        assert tag(folder, "--write=sidecar", "--limit=1")[0] == 0
+        code, _, err = tag(folder, "undo")
+        assert code == 0, err
+        assert sidecars(folder) == others
+        assert photos(folder) == before
+        assert not any(tags_in_library().values())
+
+
+def test_another_programs_sidecar_keeps_its_fields(folder: Path) -> None:
+    name = next(name for name, tags in _tagged_once(folder).items() if tags)
+    target = folder / "album" / f"{name}.xmp"
+    target.write_bytes(sidecar_samples.LIGHTROOM)
+    assert tag(folder, "--write=sidecar")[0] == 0
+    data = target.read_bytes()
+    assert b'crs:Exposure2012="+0.35"' in data
+    assert b"255, 255" in data
+    keywords = read_keywords(data)
+    assert {"holiday", "Paris"} <= set(keywords.flat)
+    assert "Places|France|Paris" in keywords.hierarchical
+
+
+def test_what_another_program_changed_since_stays(folder: Path) -> None:
+    tag(folder, "--write=sidecar")
+    target = next(iter((folder / "album").glob("*.xmp")))
+    target.write_bytes(merge(target.read_bytes(), []).replace(b"</rdf:RDF>", b"</rdf:RDF><!--x-->"))
+    code, _, err = tag(folder, "undo")
+    assert code == 0
+    assert "changed since by another program" in err
+    assert b"<!--x-->" in target.read_bytes()
+    assert read_keywords(target.read_bytes()).flat == ()
+
+
+def test_writing_again_writes_nothing(folder: Path) -> None:
+    tag(folder, "--write=sidecar")
+    first = sidecars(folder)
+    stamps = {path: path.stat().st_mtime_ns for path in (folder / "album").glob("*.xmp")}
+    _, _, err = tag(folder, "--write=sidecar")
+    assert "0 sidecars written" in err
+    assert sidecars(folder) == first
+    assert {path: path.stat().st_mtime_ns for path in (folder / "album").glob("*.xmp")} == stamps
+
+
+def test_json_and_exiftool_go_to_stdout(folder: Path) -> None:
+    outcome = run("tag", "--write=json", f"--vocabulary={folder}/tags.txt", "--library=library.db")
+    assert len(outcome.records) == COUNT
+    assert all(set(record["added"]) == set(record["tags"]) for record in outcome.records)
+    code, out, _ = tag(folder, "--write=exiftool")
+    assert code == 0
+    assert out.count("-execute\n") == sum(bool(tags) for tags in tags_in_library().values())
+
+
+def test_exiftool_takes_the_argument_file(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "album", tmp_path / "copy")
+    _, out, _ = tag(folder, "--write=exiftool")
+    arguments = tmp_path / "keywords.args"
+    arguments.write_text(out.replace(f"{folder}/album", f"{tmp_path}/copy"))
+    exiftool("-q", "-@", arguments)
+    name, tags = next((name, tags) for name, tags in tags_in_library().items() if tags)
+    (found,) = read_back([tmp_path / "copy" / name])
+    assert set(found["HierarchicalSubject"]) == tags
+
+
+def test_a_sidecar_that_cannot_be_written_harms_no_other(folder: Path) -> None:
+    name = next(name for name, tags in _tagged_once(folder).items() if tags)
+    bad = folder / "album" / f"{name}.xmp"
+    bad.write_bytes(b'<!DOCTYPE x [<!ENTITY a "b">]><x/>')
+    code, _, err = tag(folder, "--write=sidecar")
+    assert code == 3
+    assert bad.name in err
+    assert bad.read_bytes().startswith(b"<!DOCTYPE")
+    assert len(sidecars(folder)) > 1
+
+
+def test_tags_of_others_stay(folder: Path) -> None:
+    with Store(Path("library.db"), can_write=True) as store, store.transaction():
+        store.add_tags("user", [(1, "kept", None)])
+    tag(folder)
+    tag(folder, "undo")
+    with Store(Path("library.db")) as store:
+        assert store.tags_of(1) == {"kept": "user"}
+
+
+def test_found_by_their_tags(folder: Path) -> None:
+    tag(folder)
+    name, tags = next((name, tags) for name, tags in tags_in_library().items() if tags)
+    (text, *_) = tags
+    outcome = run("search", "x", f"--tag={text}", "-t0", "-f", "--library=library.db", "-n99")
+    assert name in outcome.out
+    everything = {name for name, given in tags_in_library().items() if text in given}
+    assert {Path(line).name for line in outcome.out.splitlines()} == everything
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["undo", "--dry-run"], "not for undo"),
+        (["--min-confidence=1.5"], "min-confidence"),
+        (["--limit=0"], "limit"),
+        (["--vocabulary=missing.txt"], "missing.txt"),
+        (["redo"], "redo"),
+    ],
+)
+def test_wrong_use(folder: Path, options: list[str], text: str) -> None:
+    outcome = run("tag", *options, "--library=library.db")
+    assert outcome.code == 2
+    assert text in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_nothing_to_tag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = run("tag", "--library=missing.db")
+    assert outcome.code in (1, 2)
+    assert "aimv2 index" in outcome.err
+
+
+def _tagged_once(folder: Path) -> dict[str, set[str]]:
+    tag(folder)
+    return tags_in_library()
