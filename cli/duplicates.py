@@ -9,7 +9,7 @@ from mlx_aimv2.errors import UsageError
 
 from . import output
 from .options import JsonOption, LibraryOption, path
-from .sheets import sheet_row, write
+from .sheets import check, sheet_row, write
 
 if TYPE_CHECKING:
     from mlx_aimv2.library.duplicates import Group
@@ -59,6 +59,8 @@ def duplicates(
         raise UsageError("--exact and --threshold are both there", hint="leave one of them out")
     if is_open and not html:
         raise UsageError("there is no sheet to open", hint="--html duplicates.html --open")
+    if html:
+        check(html)
     from mlx_aimv2.library.duplicates import DEFAULT_THRESHOLD  # noqa: PLC0415  (heavy)
     from mlx_aimv2.library.library import Library  # noqa: PLC0415
 

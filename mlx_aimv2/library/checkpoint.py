@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checkpoints import find
 from ..errors import CheckpointError
 from .store import Store, VectorSet, stamp_of
 from .textcache import TextCache
@@ -23,8 +24,9 @@ Dtype = Literal["float32", "float16", "bfloat16"]
 
 def source_of(source: str) -> str:
     """A source that means the same from every folder."""
-    is_folder = os.path.isdir(source) and (source.startswith((".", "~", "/")) or "/" in source)
-    return str(Path(source).expanduser().absolute()) if is_folder else source
+    if source == "demo" or find(source.partition("@")[0]) or not Path(source).is_dir():
+        return source
+    return str(Path(source).absolute())
 
 
 @dataclass(frozen=True)
