@@ -1,0 +1,201 @@
+"""What the photo library finds of what drawings are known to show, each figure with its limit.
+
+    python -m benchmarks.library_quality [--number 2000] [--duplicates 500] [--json]
+
+So many held-out drawings of mixed kinds are written as files, indexed with the demo checkpoint
+and searched by ``aimv2.Library``, a noun at a time. Tags: ``benchmarks.tagging``. Duplicates:
+``benchmarks.duplicates``. Exits with 1 where a limit is missed.
+"""
+
+import mlx_aimv2 as aimv2  # isort: skip  (before MLX, so that its BLAS is the one MLX finds)
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import duplicates, tagging
+from mlx_aimv2.library import calibration
+from mlx_aimv2.library.duplicates import DEFAULT_THRESHOLD
+from mlx_aimv2.library.library import Library
+from mlx_aimv2.library.textcache import TextCache
+from mlx_aimv2.library.vocabulary import embed_vocabulary
+from mlx_aimv2.training.drawings import HELD_OUT, draw
+from mlx_aimv2.training.evaluate import encoders_of
+from mlx_aimv2.training.glyphs import NOUNS
+from mlx_aimv2.zeroshot import BACKGROUND
+
+Floats = NDArray[np.float32]
+Truth = NDArray[np.bool_]
+
+FIRST = 950_000  # of the held-out seeds
+BEST = 10
+LINE = 0.5  # the score from which a search shows a photo
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A share of 1, and the least it may be."""
+
+    name: str
+    value: float
+    least: float | None = None
+
+    @property
+    def is_within(self) -> bool:
+        return self.least is None or self.value >= self.least
+
+
+def drawings(folder: Path, number: int) -> Truth:
+    """Files ``0000.png`` and on, and which noun is in which. Shapes: (number, nouns)."""
+    truth = np.zeros((number, len(NOUNS)), np.bool_)
+    for at in range(number):
+        drawing = draw(HELD_OUT + FIRST + at)
+        drawing.image.save(folder / f"{at:04}.png")
+        truth[at] = [noun in {name for name, _ in drawing.kinds} for noun in NOUNS]
+    return truth
+
+
+def scores_of(library: Library, number: int) -> Floats:
+    """The search's score of every drawing for every noun. Shapes: (number, nouns)."""
+    scores = np.full((number, len(NOUNS)), np.nan, np.float32)
+    for column, noun in enumerate(NOUNS):
+        for hit in library.search(noun, count=number, min_score=0).hits:
+            scores[int(Path(os.fsdecode(hit.file.path)).stem), column] = hit.score
+    assert np.isfinite(scores).all()
+    return scores
+
+
+def cosines_of(library: Library, model: aimv2.Model, number: int) -> Floats:
+    """The cosine of the same vectors and the same words. Shapes: (number, nouns)."""
+    vectors = library.vectors()
+    assert vectors is not None
+    rows = np.empty((number, vectors.width), np.float32)
+    segments = library.store.segments(vectors)
+    for file in library.store.files():
+        row = library.store.row_of(vectors.id, file.id)
+        rows[int(Path(os.fsdecode(file.path)).stem)] = segments.take(np.array([row]))[0]
+    return rows @ np.array(model.embed_texts(list(NOUNS))).T
+
+
+def precision_at_best(scores: Floats, truth: Truth) -> float:
+    """Mean over the nouns that are in as many drawings as are looked at."""
+    best = np.argsort(-scores, axis=0, kind="stable")[:BEST]
+    shares = np.take_along_axis(truth, best, axis=0).mean(axis=0)
+    return float(shares[truth.sum(axis=0) >= BEST].mean())
+
+
+def auc(scores: Floats, truth: Truth) -> float:
+    """How often a pair that is true has a higher score than one that is not; half for equals."""
+    _, places, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[places.reshape(scores.shape)]
+    there = int(truth.sum())
+    above = ranks[truth].sum() - there * (there + 1) / 2
+    return float(above / (there * (truth.size - there)))
+
+
+def search_figures(model: aimv2.Model, number: int) -> list[Figure]:
+    """Text search through a library of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        album = Path(folder) / "album"
+        album.mkdir()
+        truth = drawings(album, number)
+        cache = TextCache(Path(folder) / "texts.db")
+        with Library(Path(folder) / "library.db", cache=cache) as library:
+            library.index([album], model=model.source)
+            scores = scores_of(library, number)
+            cosines = cosines_of(library, model, number)
+    shown = scores >= LINE
+    raw = auc(cosines, truth)
+    return [
+        Figure(f"search, precision of the first {BEST}", precision_at_best(scores, truth), 0.9),
+        Figure(f"raw cosine, precision of the first {BEST}", precision_at_best(cosines, truth)),
+        Figure("search, AUC of centred scores", auc(scores, truth), raw),
+        Figure("search, AUC of raw cosines", raw),
+        Figure(f"search, precision from {LINE}", float(truth[shown].mean())),
+        Figure(f"search, recall from {LINE}", float(shown[truth].mean())),
+    ]
+
+
+def tag_figures(model: aimv2.Model, number: int) -> list[Figure]:
+    """Calibrated tags against the best of all thresholds that are one for all tags."""
+    _, embed_texts = encoders_of(model)
+    tags = embed_vocabulary(tagging.TAGS, embed_texts)
+    background = embed_texts(list(BACKGROUND))
+    vectors, truth = tagging.pictures(model, number, tagging.REPORT)
+    raw = vectors @ tags.T
+    one = tagging.figures(raw >= tagging.best_threshold(raw, truth), truth)
+    fitted = calibration.fit([vectors], tags, background)
+    ours = tagging.figures(calibration.choose(fitted.confidence(vectors)), truth)
+    baseline = float(one.f1.mean())
+    return [
+        Figure("tags, macro F1", float(ours.f1.mean()), baseline + 0.05),
+        Figure("tags, macro F1 of one threshold for all", baseline),
+        Figure("tags, macro precision", float(ours.precision.mean())),
+        Figure("tags, macro recall", float(ours.recall.mean())),
+    ]
+
+
+def duplicate_figures(model: aimv2.Model, number: int) -> list[Figure]:
+    """Copies among look-alikes, by pairs."""
+    threshold = DEFAULT_THRESHOLD
+    report = duplicates.measure_quality(model.source, duplicates.REPORTED, number, [threshold])
+    found = report[f"threshold {threshold}"]
+    return [
+        Figure(f"duplicates, {name} of pairs", found[name], 0.95)
+        for name in ("precision", "recall")
+    ]
+
+
+def line(each: Figure) -> str:
+    """A figure as a row of a table."""
+    least = "" if each.least is None else f"{each.least:.4f}"
+    return f"| {each.name} | {each.value:.4f} | {least}{'' if each.is_within else ' (missed)'} |"
+
+
+def show(figures: Sequence[Figure], known: dict[str, object], *, as_json: bool) -> None:
+    """Everything, as one line or as a table."""
+    if as_json:
+        rows = [asdict(each) | {"is_within": each.is_within} for each in figures]
+        print(json.dumps(known | {"figures": rows}))
+        return
+    print(", ".join(f"{name} {value}" for name, value in known.items()) + "\n")
+    print("| figure | value | at least |\n|---|---|---|")
+    print("\n".join(map(line, figures)))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--source", default="demo", help="a checkpoint that knows the drawings")
+    parser.add_argument("--number", type=int, default=2000, help="drawings to search and to tag")
+    parser.add_argument("--duplicates", type=int, default=500, help="drawings to make copies of")
+    parser.add_argument("--json", action="store_true", help="one line instead of a table")
+    options = parser.parse_args()
+    model = aimv2.load(options.source)
+    figures = [
+        *search_figures(model, options.number),
+        *tag_figures(model, options.number),
+        *duplicate_figures(model, options.duplicates),
+    ]
+    known: dict[str, object] = {
+        "checkpoint": f"{model.name} {model.fingerprint}",
+        "mlx_aimv2": version("mlx-aimv2"),
+        "system": platform.platform(),
+        "drawings": options.number,
+        "drawings_copied": options.duplicates,
+        "first_seed": FIRST,
+    }
+    show(figures, known, as_json=options.json)
+    return 0 if all(each.is_within for each in figures) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
