@@ -162,8 +162,9 @@ def _adapted(blocks: Iterable[Floats], atoms: Floats, penalty: float) -> Floats:
     """
     together = _TEXT_WEIGHT * np.eye(len(atoms))
     explained = _TEXT_WEIGHT * atoms.astype(np.float64)
+    gram = atoms @ atoms.T
     for rows in _rows(blocks):
-        amount, _ = _pursue(rows @ atoms.T, atoms @ atoms.T, penalty)
+        amount, _ = _pursue(rows @ atoms.T, gram, penalty)
         amount[amount < penalty] = 0
         together += amount.T @ amount
         explained += amount.T @ rows
@@ -190,17 +191,24 @@ def _pursue(left: Floats, gram: Floats, penalty: float) -> tuple[Floats, Floats]
     Shapes: (n, A) -> (n, A) each.
     """
     amount = np.zeros_like(left)
-    rows = np.arange(len(left))
+    rest = np.empty_like(left)
+    rows = np.arange(len(left))  # of the pictures that are not explained yet
+    share = np.empty_like(left)
     for _ in range(_STEPS):
-        best = left[rows].argmax(axis=1)
-        step = left[rows, best] - penalty
+        best = left.argmax(axis=1)
+        step = left[np.arange(len(left)), best] - penalty
         going = step > _SMALLEST_STEP
-        rows, best, step = rows[going], best[going], step[going]
+        if not going.all():
+            rest[rows[~going]] = left[~going]
+            rows, best, step, left = rows[going], best[going], step[going], left[going]
         if not len(rows):
             break
         amount[rows, best] += step
-        left[rows] -= step[:, None] * gram[best]
-    return amount, left
+        removed = np.take(gram, best, axis=0, out=share[: len(rows)], mode="clip")
+        removed *= step[:, None]
+        left -= removed
+    rest[rows] = left
+    return amount, rest
 
 
 def _histograms(scores: Floats) -> Doubles:

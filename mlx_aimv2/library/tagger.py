@@ -20,7 +20,7 @@ from .vocabulary import Tag, embed_vocabulary
 Floats = NDArray[np.float32]
 
 ORIGIN = "aimv2"  # of the tags that this program gives
-_BLOCK_ROWS = 4096
+_BLOCK_ROWS, _LEARNT_ROWS = 4096, 32_768
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def assign(
     words = embed_vocabulary(tags, embed_texts)
     background = embed_texts(list(BACKGROUND))
     known = store.rows_and_files(vectors.id)
-    blocks = _Blocks(store, vectors, np.unique(known[:, 0]))
+    blocks = _Blocks(store, vectors, _spread(np.unique(known[:, 0])))
     if not len(known):
         return
     learnt = calibration.fit(blocks, words, background)
@@ -149,8 +149,13 @@ def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
         store.remove_tags(ORIGIN)
 
 
+def _spread(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """At most so many rows that learning from more changes nothing, from all over the library."""
+    return rows[np.linspace(0, len(rows) - 1, min(len(rows), _LEARNT_ROWS)).astype(np.int64)]
+
+
 class _Blocks:
-    """The vectors of a library, block by block, as often as they are asked for."""
+    """Vectors of a library, block by block, as often as they are asked for."""
 
     def __init__(self, store: Store, vectors: VectorSet, rows: NDArray[np.int64]) -> None:
         self._segments = store.segments(vectors)
