@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,11 +82,9 @@ def assign(
         sure = learnt.confidence(_unit(rows))
         chosen = calibration.choose(sure, min_confidence, limit)
         files = store.files_of(part[:, 1].tolist())
-        for id, confidence, is_chosen in zip(part[:, 1].tolist(), sure, chosen, strict=True):
-            found = np.flatnonzero(is_chosen).tolist()
-            best = sorted(found, key=lambda at: (-confidence[at], at))
-            given = tuple((tags[at].text, float(confidence[at])) for at in best)
-            yield _tagged(files[id], given, had.get(id, set()))
+        for id, given in zip(part[:, 1].tolist(), _best_first(sure, chosen), strict=True):
+            named = tuple((tags[at].text, confidence) for at, confidence in given)
+            yield _tagged(files[id], named, had.get(id, set()))
 
 
 def remember(store: Store, tagged: Sequence[Tagged]) -> None:
@@ -171,6 +170,16 @@ def _unit(rows: Floats) -> Floats:
     # Float16 has moved their lengths by up to a thousandth.
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.maximum(norms, np.finfo(np.float32).tiny), np.float32)
+
+
+def _best_first(sure: Floats, chosen: NDArray[np.bool_]) -> Iterator[list[tuple[int, float]]]:
+    """Each photo's tags, by number, with their confidence. Shapes: (n, T), (n, T) -> n."""
+    photos, numbers = np.nonzero(chosen)
+    confidence = sure[photos, numbers]
+    order = np.lexsort((numbers, -confidence, photos))
+    found = list(zip(numbers[order].tolist(), confidence[order].tolist(), strict=True))
+    ends = np.cumsum(np.bincount(photos, minlength=len(chosen))).tolist()
+    return (found[start:end] for start, end in pairwise([0, *ends]))
 
 
 def _by_file(store: Store) -> dict[int, set[str]]:
