@@ -1,6 +1,7 @@
 """How long the photo library takes at 100,000 and at 1,000,000 photos, each figure with its limit.
 
-    python -m benchmarks.library_scale [--rows 100000 1000000] [--runs 5] [--files 10000] [--json]
+    python -m benchmarks.library_scale [--rows 100000 1000000] [--runs 5] [--files 10000]
+                                       [--keep FOLDER] [--json]
 
 Libraries without pictures (``made_library``) in a temporary folder. A cold search is a new
 process of the command, from its start to its end, with its files in the page cache and its
@@ -36,6 +37,7 @@ from PIL import Image
 from benchmarks.made_library import (
     TAGS,
     WIDE,
+    Checkpoint,
     Floats,
     demo_checkpoint,
     embed_words,
@@ -198,10 +200,10 @@ class _Once(dict[tuple[str, ...], Floats]):
 def duplicates(library: Path, rows: int, runs: int) -> list[Figure]:
     """All near-duplicates; those that were planted must be found."""
     with Library(library) as opened:
-        groups = opened.duplicates()
-        elapsed = times_s(opened.duplicates, runs)
+        found: list[int] = []
+        elapsed = times_s(lambda: found.append(len(opened.duplicates())), runs)
     planted = rows // 100
-    assert len(groups) >= 0.95 * planted, f"{len(groups)} groups of {planted}"
+    assert min(found) >= 0.95 * planted, f"{min(found)} groups of {planted}"
     return [
         figure(f"near-duplicates over {rows:,} rows", elapsed, "s", DUPLICATES_S),
         figure(f"peak memory of it, {rows:,} rows", [peak_mb()], "MB"),
@@ -271,6 +273,7 @@ def plain_numpy(library: Path, rows: int, runs: int) -> list[Figure]:
 
 def unchanged_files(folder: Path, number: int, runs: int) -> list[Figure]:
     """An index of real files again, unchanged; then of a folder with another name."""
+    folder = Path(tempfile.mkdtemp(dir=folder))
     pictures, library = folder / "pictures", folder / "files.db"
     pixels = np.random.default_rng(0).integers(0, 256, (number, 8, 8, 3), np.uint8)
     for part in range(0, number, 100):
@@ -313,6 +316,16 @@ def conditions(runs: int) -> dict[str, object]:
     }
 
 
+def made(library: Path, rows: int, checkpoint: Checkpoint) -> Path:
+    """The library, from an earlier run in the same folder where there was one."""
+    if not library.exists():
+        half = library.with_name(f"half-{library.name}")
+        make_library(half, rows, checkpoint)
+        half.with_name(f"{half.name}.vectors").rename(library.with_name(f"{library.name}.vectors"))
+        half.rename(library)
+    return library
+
+
 def measure(folder: Path, rows: Sequence[int], files: int, runs: int) -> list[Figure]:
     """All figures, in the order in which they are printed."""
     found: list[Figure] = []
@@ -324,11 +337,9 @@ def measure(folder: Path, rows: Sequence[int], files: int, runs: int) -> list[Fi
 
     demo, wide = demo_checkpoint(), wide_checkpoint()
     for number in rows:
-        library = folder / f"demo{number}.db"
-        make_library(library, number, demo)
+        library = made(folder / f"demo{number}.db", number, demo)
         add(cold_searches(library, number, runs))
-        library = folder / f"wide{number}.db"
-        make_library(library, number, wide)
+        library = made(folder / f"wide{number}.db", number, wide)
         ours = alone(warm_searches, library, number, runs)
         add(ours)
         for peer in (blob_loop, plain_numpy):
@@ -357,10 +368,12 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--files", type=int, default=10_000, help="0 for none")
     parser.add_argument("--json", action="store_true", help="one line instead of a table")
+    parser.add_argument("--keep", type=Path, help="keep the libraries here for another run")
     options = parser.parse_args()
     known = conditions(options.runs)
-    with tempfile.TemporaryDirectory() as folder:
-        figures = measure(Path(folder), options.rows, options.files, options.runs)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.keep or Path(scratch)
+        figures = measure(folder, options.rows, options.files, options.runs)
     if options.json:
         rows = [asdict(each) | {"is_within": each.is_within} for each in figures]
         print(json.dumps(known | {"figures": rows}))

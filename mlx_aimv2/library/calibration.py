@@ -8,6 +8,7 @@ without it and with it, shrunk towards what all tags have in common where the li
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -270,16 +271,25 @@ def _moments(
     return mean, np.maximum(np.sqrt((squares + weight * scale**2) / total), _NARROWEST)
 
 
-def _posterior(groups: Groups, scores: Doubles | Floats) -> Doubles:
+def _posterior(groups: Groups, scores: Doubles | Floats) -> NDArray[Any]:
     """The chance that pictures of these scores have the tag; it never falls as scores rise.
 
     Beyond the middle of either group it stays what it is there. Shapes: (T or 1, k) -> (T, k).
     """
-    low = groups.location[:, None]
-    high = np.maximum(groups.found_location[:, None], low)
-    within = np.clip(np.asarray(scores, np.float64), low, high)
-    absent = ((within - low) / groups.scale[:, None]) ** 2
-    found = ((within - high) / groups.found_scale[:, None]) ** 2
+
+    def column(values: Doubles) -> NDArray[Any]:
+        return values[:, None].astype(scores.dtype)  # of float32 there are too many to widen
+
+    low = column(groups.location)
+    high = np.maximum(column(groups.found_location), low)
+    within = np.clip(scores, low, high)
+    absent = (within - low) * column(0.5 / groups.scale)
+    found = (within - high) * column(0.5 / groups.found_scale)
+    log_odds = (absent - found) * (absent + found)
     even = groups.share / (1 - groups.share) * groups.scale / groups.found_scale
-    # The logistic function of the log odds, by tanh: it cannot overflow.
-    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * np.log(even)[:, None] + 0.25 * (absent - found)))
+    log_odds += column(0.5 * np.log(even))
+    # The logistic function of twice that, by tanh: it cannot overflow.
+    chance = np.tanh(log_odds, out=log_odds)
+    chance *= 0.5
+    chance += 0.5
+    return np.asarray(chance)
