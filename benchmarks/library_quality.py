@@ -126,19 +126,24 @@ def search_figures(model: aimv2.Model, number: int) -> list[Figure]:
 
 
 def tag_figures(model: aimv2.Model, number: int) -> list[Figure]:
-    """Calibrated tags against the best of all thresholds that are one for all tags."""
+    """Calibrated tags against one threshold for all: as shipped, and the best in hindsight."""
     _, embed_texts = encoders_of(model)
     tags = embed_vocabulary(tagging.TAGS, embed_texts)
     background = embed_texts(list(BACKGROUND))
     vectors, truth = tagging.pictures(model, number, tagging.REPORT)
     raw = vectors @ tags.T
-    one = tagging.figures(raw >= tagging.best_threshold(raw, truth), truth)
+    others, others_truth = tagging.pictures(model, number, tagging.HALF, rarity=1.0)
+    shipped = tagging.best_threshold(others @ tags.T, others_truth)
+    one, hindsight = (
+        float(tagging.figures(raw >= threshold, truth).f1.mean())
+        for threshold in (shipped, tagging.best_threshold(raw, truth))
+    )
     fitted = calibration.fit([vectors], tags, background)
     ours = tagging.figures(calibration.choose(fitted.confidence(vectors)), truth)
-    baseline = float(one.f1.mean())
     return [
-        Figure("tags, macro F1", float(ours.f1.mean()), baseline + 0.05),
-        Figure("tags, macro F1 of one threshold for all", baseline),
+        Figure("tags, macro F1", float(ours.f1.mean()), one + 0.05),
+        Figure("tags, macro F1 of one threshold, chosen on other drawings", one),
+        Figure("tags, macro F1 of the best one threshold in hindsight", hindsight),
         Figure("tags, macro precision", float(ours.precision.mean())),
         Figure("tags, macro recall", float(ours.recall.mean())),
     ]
