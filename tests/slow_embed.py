@@ -9,10 +9,13 @@ from mlx_aimv2.journal import Journal
 
 if __name__ == "__main__":
     add, journal._COMMIT_S = Journal.add, 0.02
+    added = 0
 
     def add_slowly(*arguments: object) -> None:
+        global added
         add(*arguments)
-        time.sleep(0.2)  # long enough for what a busy machine does meanwhile
+        added += 1
+        time.sleep(0.05 if added < 20 else 60)  # then it waits to be stopped
 
     Journal.add = add_slowly
     sys.exit(main())

@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import pytest
 from mlx_aimv2.cli import output
 from mlx_aimv2.loader import load_checkpoint
 from tests import makers
-from tests.commands import AIMV2, run, start
+from tests.commands import run, start
 from tests.writable_hub import writable_hub
 
 ROOT = Path(__file__).parent.parent
@@ -178,19 +177,17 @@ def wide(tmp_path, monkeypatch):
 
 def stop_while_writing(signal_number, folder, size_bytes):
     """Send a signal once so many bytes of the hidden folder are written; returns the exit."""
-    command = [AIMV2, "convert", "--hf-path", "source", "--mlx-path", "target"]
-    for _ in range(25):
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-            while process.poll() is None:
-                parts = folder.glob(".target.partial-*/*.safetensors")
-                if sum(part.stat().st_size for part in parts) >= size_bytes:
-                    process.send_signal(signal_number)
-                    break
-                time.sleep(0.001)
-            _, err = process.communicate(timeout=20)
-        if process.returncode != 0:
-            break
-        shutil.rmtree(folder / "target")  # on a busy machine it can be done before it is seen
+    arguments = ["convert", "--hf-path", "source", "--mlx-path", "target"]
+    command = [sys.executable, "-m", "tests.slow_convert", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        while process.poll() is None:
+            parts = folder.glob(".target.partial-*/*.safetensors")
+            if sum(part.stat().st_size for part in parts) >= size_bytes:
+                break
+            time.sleep(0.01)
+        process.send_signal(signal_number)
+        _, err = process.communicate()
     return process.returncode, err
 
 

@@ -1,0 +1,17 @@
+"""``aimv2 …`` that pauses after each tensor it writes, so that it can be stopped in between."""
+
+import sys
+import time
+
+from mlx_aimv2 import weights
+from mlx_aimv2.cli.app import main
+
+if __name__ == "__main__":
+    to_bits = weights.to_bits
+
+    def to_bits_slowly(array: object) -> object:
+        time.sleep(0.2)  # long enough for a busy machine to look
+        return to_bits(array)
+
+    weights.to_bits = to_bits_slowly
+    sys.exit(main())
