@@ -366,3 +366,19 @@ def test_strays_are_removed_and_nothing_else(path: Path) -> None:
         kept = {each.name for each in store.folder.iterdir()}
         assert kept == {"set-1", "mine.txt", "lock"}
         assert len(found(store)) == 11
+
+
+def test_vectors_are_counted_again_after_changes_by_oneself_and_by_others(tmp_path: Path) -> None:
+    with Store(tmp_path / "library.db", can_write=True) as store:
+        vectors = add_set(store, 3)
+        files = [add_photo(store, f"/{name}.jpg") for name in "abc"]
+        fill(store, vectors, np.eye(3)[:2], files[:2])
+        assert store.count_vectors(vectors.id) == 2
+        with Store(tmp_path / "library.db") as reader:
+            assert reader.count_vectors(vectors.id) == 2
+            store.set_vector(vectors.id, files[2], 0)
+            assert store.count_vectors(vectors.id) == reader.count_vectors(vectors.id) == 3
+            store.set_missing(files[:1], "2024-01-01")
+            assert store.count_vectors(vectors.id) == reader.count_vectors(vectors.id) == 2
+            store.remove_files(files[1:2])
+            assert store.count_vectors(vectors.id) == reader.count_vectors(vectors.id) == 1

@@ -97,6 +97,7 @@ class Store:
         self.path = path
         self.folder = path.with_name(f"{path.name}.vectors")
         self._maps: Maps = {}
+        self._counted: dict[int, tuple[tuple[int, int], int]] = {}  # by set: version, files
         self._lock: IO[str] | None = None
         is_new = not self.folder.exists()
         if can_write:
@@ -420,7 +421,15 @@ class Store:
             yield from self._database.execute("SELECT id, path FROM files")
 
     def count_vectors(self, set_id: int) -> int:
-        """Files, not missing, that have a vector in the set."""
+        """Files, not missing, that have a vector in the set; counted again only after changes."""
+        # What others have committed, and what this connection has changed.
+        version = (int(self._one("PRAGMA data_version")[0]), self._database.total_changes)
+        known = self._counted.get(set_id)
+        if known is None or known[0] != version:
+            known = self._counted[set_id] = version, self._count_vectors(set_id)
+        return known[1]
+
+    def _count_vectors(self, set_id: int) -> int:
         row = self._one(
             "SELECT (SELECT count(*) FROM vectors WHERE set_id = ?) - "
             # CROSS: SQLite would begin with all vectors, not with the few files that are gone.
