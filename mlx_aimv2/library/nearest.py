@@ -16,6 +16,7 @@ Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
 _TOGETHER = 1 << 14  # rows for a thread at once
+_GATHERED = 1 << 16
 _SLACK = 2.0**-10  # of a product: more than float16 rows lose in any order of sums
 
 
@@ -31,11 +32,12 @@ def nearest(
     rounded = query.astype(np.float16)
     length = float(np.linalg.norm(query))
     lost = float(np.linalg.norm(query - rounded.astype(np.float32))) + _SLACK * length
-    rows, products = _scan(segments, rounded, among)
-    if len(rows) > count:
+    products = _scan(segments, rounded, among)
+    kept = np.arange(len(products))
+    if len(products) > count:
         least = np.partition(products, -count)[-count] - 2 * lost
-        kept = products >= least
-        rows = np.flatnonzero(kept) if among is None else rows[kept]
+        kept = np.flatnonzero(products >= least)
+    rows = kept if among is None else among[kept]
     products = _products(segments, query, rows)
     order = np.lexsort((rows, -products))
     rows, products = rows[order], products[order]
@@ -53,21 +55,19 @@ def products_of(rows: Floats, query: Floats) -> Floats:
     return np.asarray((rows * query).sum(axis=1), np.float32)
 
 
-def _scan(segments: Segments, rounded: Halves, among: Rows | None) -> tuple[Rows, Floats]:
-    """All rows to look at, and about their products with a query."""
+def _scan(segments: Segments, rounded: Halves, among: Rows | None) -> Floats:
+    """About the products of all rows to look at with a query, in their order."""
     import numkong  # noqa: PLC0415  (products of float16, which NumPy has none of)
 
     def multiply(block: Halves) -> Floats:
         return np.asarray(numkong.cdist(block, rounded[None], "dot", out_dtype="float32"))[:, 0]
 
-    found: list[Rows] = [np.zeros(0, np.int64)]
     products: list[Floats] = [np.zeros(0, np.float32)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for rows, block in _blocks(segments, among):
+        for block in _blocks(segments, among):
             parts = (block[at : at + _TOGETHER] for at in range(0, len(block), _TOGETHER))
             products += pool.map(multiply, parts)
-            found.append(rows)
-    return np.concatenate(found), np.concatenate(products)
+    return np.concatenate(products)
 
 
 def _products(segments: Segments, query: Floats, rows: Rows) -> Floats:
@@ -79,12 +79,11 @@ def _products(segments: Segments, query: Floats, rows: Rows) -> Floats:
     return np.concatenate(parts)
 
 
-def _blocks(segments: Segments, among: Rows | None) -> Iterator[tuple[Rows, Halves]]:
+def _blocks(segments: Segments, among: Rows | None) -> Iterator[Halves]:
     for first, block in segments.blocks():
         if among is None:
-            yield np.arange(first, first + len(block)), block
+            yield block
             continue
-        inside = among[(among >= first) & (among < first + len(block))]
-        for start in range(0, len(inside), _TOGETHER):
-            rows = inside[start : start + _TOGETHER]
-            yield rows, np.ascontiguousarray(block[rows - first])
+        inside = among[(among >= first) & (among < first + len(block))] - first
+        for start in range(0, len(inside), _GATHERED):
+            yield np.ascontiguousarray(block[inside[start : start + _GATHERED]])
