@@ -73,17 +73,17 @@ def duplicates(
             _print_json(group, files)
         elif not html:
             _print_rows(group, files)
-    if html:
+    if html and groups:
         _write_sheet(html, groups, files, is_open)
     spare = [files[id] for group in groups for id in group.files[1:]]
     size_bytes = sum(file.stamp.size_bytes for file in spare)
     if groups:
-        output.say(
-            f"{output.counted(len(groups), 'group')}, {len(spare)} of the files are copies "
-            f"({output.size(size_bytes)})"
-        )
+        copies = "1 of the files is a copy"
+        if len(spare) > 1:
+            copies = f"{len(spare)} of the files are copies"
+        output.say(f"{output.counted(len(groups), 'group')}, {copies} ({output.size(size_bytes)})")
     else:
-        output.say("no duplicates")
+        output.say("no duplicates: no sheet was written" if html else "no duplicates")
     return 0
 
 

@@ -27,6 +27,10 @@ _SYSTEM_HINTS = {
     errno.EMFILE: "allow more open files: ulimit -n 4096",
 }
 
+# A word like -boat is read as options of one letter, and the rest as their value.
+_SHORT_OPTION = re.compile(r"(?<![\w-])-\w\b")
+_MINUS_HINT = 'put a space after "-" to take something away: owl - boat; options: '
+
 Explanation = tuple[str, str, int]
 
 
@@ -65,7 +69,9 @@ def _explain_usage(error: typer.TyperException) -> Explanation:
     context: Any = getattr(error, "ctx", None)
     command = context.command_path if context else "aimv2"
     message = error.format_message().replace(": Value error, ", ": ")  # pydantic's words
-    return message, f"{command} --help", error.exit_code
+    message = message.replace(":\n\t", ": ").replace(",\n\t", ", ")  # choices, each on its line
+    is_term = command == "aimv2 search" and _SHORT_OPTION.search(message)
+    return message, f"{_MINUS_HINT if is_term else ''}{command} --help", error.exit_code
 
 
 def _hint(error: Aimv2Error) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .errors import Aimv2Error as Aimv2Error
     from .errors import Aimv2Warning as Aimv2Warning
     from .layers import EncoderOutput as EncoderOutput
+    from .library.filters import Filters as Filters
     from .library.library import Library as Library
     from .model import Model as Model
     from .model import ModelOutput as ModelOutput
@@ -28,6 +29,7 @@ _PUBLIC = {
     "Aimv2Error": "errors",
     "Aimv2Warning": "errors",
     "EncoderOutput": "layers",
+    "Filters": "library.filters",
     "Item": "embedder",
     "Library": "library.library",
     "Model": "model",

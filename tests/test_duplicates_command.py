@@ -63,6 +63,20 @@ def test_a_sheet(library: Path, tmp_path: Path) -> None:
     assert "&lt;script&gt;small" in page
 
 
+def test_without_duplicates_there_is_no_sheet(library: Path, tmp_path: Path) -> None:
+    (tmp_path / "album").mkdir()
+    shutil.copy(library / "album" / "000.jpg", tmp_path / "album")
+    shutil.copy(library / "album" / "003.jpg", tmp_path / "album")
+    own = f"--library={tmp_path}/library.db"
+    assert run("index", f"{tmp_path}/album", "--model=demo", own).code == 0
+    outcome = run("duplicates", f"--html={tmp_path}/sheet.html", "--open", own)
+    assert (outcome.code, outcome.err) == (0, "no duplicates: no sheet was written\n")
+    assert not (tmp_path / "sheet.html").exists()
+    shutil.copy(library / "album" / "000.jpg", tmp_path / "album" / "same.jpg")
+    assert run("index", "--model=demo", own).code == 0
+    assert "1 group, 1 of the files is a copy (" in run("duplicates", own).err
+
+
 def test_nothing_is_ever_deleted(library: Path) -> None:
     before = sorted((library / "album").rglob("*"))
     run("duplicates", f"--library={library}/library.db")

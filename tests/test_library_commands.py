@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -326,6 +328,14 @@ def test_exports_hold_the_librarys_vectors(made: Path, tmp_path: Path, target: s
         assert on(made, "library", "export", target, "--force").code == 0
 
 
+def test_filters_are_public_and_light() -> None:
+    code = (
+        "import sys, mlx_aimv2; heavy = 'mlx.core' in sys.modules; mlx_aimv2.Filters(tags=['Dog'])"
+    )
+    code += "; assert not heavy and 'mlx.core' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def everything(library: Path) -> tuple[object, ...]:
     with Library(library) as opened:
         return opened.search("a", min_score=0, count=99).hits
@@ -441,7 +451,10 @@ WRONG = [
     ("index album --preset odd", 2, "--preset"),
     ("index album --batch-size 0", 2, "--batch-size"),
     ("index album -m nonsense", 1, "nonsense"),
-    ("library", 2, "ACTION"),
+    ("search owl -boat", 2, 'a space after "-"'),
+    ("search owl -night", 2, 'a space after "-"'),
+    ("search owl --lke x", 2, "hint: aimv2 search --help"),
+    ("library", 2, "'ACTION'. Choose from: status, errors, prune, export\n"),
     ("library vanish", 2, "ACTION"),
     ("library status x", 2, "not for status: TARGET"),
     ("library errors --dry-run", 2, "not for errors: --dry-run"),

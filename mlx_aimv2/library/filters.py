@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from fnmatch import translate
+from functools import lru_cache
 from typing import Literal
 
 from ..errors import UsageError
@@ -28,7 +29,8 @@ _DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?")
 class Filters:
     """What must be true of a photo to be found; all of it.
 
-    ``places`` are files, folders, or patterns with ``*``, ``?`` and ``[]``; any of them will do.
+    ``places`` are files, folders, or patterns with ``*``, ``?`` and ``[]``, of capitals or not;
+    any of them will do.
     ``since`` and ``until`` are years, months or days, both included; photos without a date do
     not fit them.
     """
@@ -138,11 +140,13 @@ def _fits(path: bytes, place: str) -> bool:
     if _is_plain(place):
         folder = os.fsencode(_absolute(place))
         return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
-    pattern = place if "/" not in place else _absolute(place)
-    name = os.fsdecode(path)
-    return (
-        re.match(translate(pattern), name if "/" in place else name.rpartition("/")[2]) is not None
-    )
+    name = os.fsdecode(path if "/" in place else path.rpartition(b"/")[2])
+    return _pattern(place).match(name) is not None
+
+
+@lru_cache
+def _pattern(place: str) -> re.Pattern[str]:
+    return re.compile(translate(_absolute(place) if "/" in place else place), re.IGNORECASE)
 
 
 def _any(parts: Sequence[str]) -> str:
