@@ -1,6 +1,7 @@
 """``aimv2 library``: what is in the library, and how it is looked after."""
 
 import os
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -107,6 +108,7 @@ def _status(library: "Library", as_json: bool) -> None:
             "rows": each.row_count,
             "size_bytes": store.segments(each).size_bytes,
             "is_serving": each.is_serving,
+            "is_former": each.is_former,
             "left": store.unembedded(each.id),
         }
         for each in store.sets()
@@ -127,14 +129,16 @@ def _status(library: "Library", as_json: bool) -> None:
             }
         )
         return
-    rows = [("library", str(library.path)), ("photos", str(counts.files - counts.in_error))]
+    there = counts.files - counts.in_error - counts.missing
+    rows = [("library", str(library.path)), ("photos", str(there))]
     if counts.in_error:
         rows.append(("not readable", f"{counts.in_error} (aimv2 library errors)"))
     if counts.missing:
         rows.append(("gone", f"{counts.missing} (aimv2 library prune forgets them)"))
     rows += [("folder", root) for root in roots]
     for each, facts in zip(store.sets(), sets, strict=True):
-        note = "searched" if each.is_serving else f"not complete, {facts['left']} left"
+        note = "complete" if not facts["left"] else f"not complete, {facts['left']} left"
+        note = "searched" if each.is_serving else f"{note}, not searched"
         disk = output.size(store.segments(each).size_bytes)
         rows.append(("vectors", f"{each.row_count} by {describe_set(each)}, {disk} ({note})"))
     if tags:
@@ -159,10 +163,13 @@ def _errors(library: "Library", as_json: bool) -> None:
 def _prune(library: "Library", dry_run: bool, as_json: bool) -> None:
     pruned = library.prune(dry_run=dry_run)
     if as_json:
-        output.record({"files": pruned.files, "sets": pruned.sets, "size_bytes": pruned.size_bytes})
+        output.record(asdict(pruned))
     verb = "to forget" if dry_run else "forgotten"
     given = "" if dry_run else f", {output.size(pruned.size_bytes)} of disk given back"
     photos = output.counted(pruned.files, "photo")
-    output.say(
-        f"{verb}: {photos} that are gone, {output.counted(pruned.sets, 'former set')}{given}"
-    )
+    photos += " that is gone" if pruned.files == 1 else " that are gone"
+    folders = output.counted(pruned.folders, "folder")
+    folders += " that is not there" if pruned.folders == 1 else " that are not there"
+    parts = [photos, *([folders] * (pruned.folders > 0))]
+    sets = output.counted(pruned.sets, "former set")
+    output.say(f"{verb}: {', '.join(parts)}, {sets}{given}")

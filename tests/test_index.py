@@ -206,6 +206,22 @@ def test_an_interrupted_run_keeps_what_is_done(library: Library, tmp_path: Path)
     assert rows_of(library.path) == rows_of(calm.path)
 
 
+def test_a_run_that_is_stopped_at_once_knows_its_folders(library: Library, tmp_path: Path) -> None:
+    make_album(tmp_path / "album", 2)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        library.index(
+            [tmp_path / "album", tmp_path / "nowhere"],
+            model="demo",
+            progress=Progress(counted=interrupt),
+        )
+    report = library.index(model="demo")
+    assert (report.embedded, report.errors) == (2, [])
+
+
 def test_estimate_writes_nothing(library: Library, tmp_path: Path) -> None:
     make_album(tmp_path / "album", 30)
     guess = library.estimate([tmp_path / "album"], model="demo")

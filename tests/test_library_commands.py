@@ -290,11 +290,48 @@ def test_prune(tmp_path: Path) -> None:
     on(tmp_path, "index")
     before = (tmp_path / "library.db").read_bytes()
     outcome = on(tmp_path, "library", "prune", "--dry-run")
-    assert "to forget: 1 photo that" in outcome.err
+    assert outcome.err == "to forget: 1 photo that is gone, 0 former sets\n"
     assert (tmp_path / "library.db").read_bytes() == before
     (record,) = on(tmp_path, "library", "prune", "--json").records
     assert (record["files"], record["sets"], record["size_bytes"]) == (1, 0, 384)
     assert len(search(tmp_path, "--json").records) == 2
+
+
+def test_a_set_that_does_not_serve_is_pruned(tmp_path: Path) -> None:
+    make_album(tmp_path / "album", 1)
+    for options in (["album", "-m", "demo"], ["--preset", "ml-aim"], ["--preset", "hub"]):
+        assert on(tmp_path, "index", *options).code == 0
+    status = on(tmp_path, "library", "status").out
+    assert "preset hub, 384 B (searched)" in status
+    assert "preset ml-aim, 384 B (complete, not searched)" in status
+    assert "0 photos that are gone, 1 former set," in on(tmp_path, "library", "prune").err
+    assert "ml-aim" not in on(tmp_path, "library", "status").out
+
+
+def test_a_renamed_folder_is_forgotten(tmp_path: Path) -> None:
+    make_album(tmp_path / "Pictures", 2)
+    assert on(tmp_path, "index", "Pictures", "-m", "demo").code == 0
+    (tmp_path / "Pictures" / "broken.jpg").write_bytes(b"no picture")
+    assert on(tmp_path, "index").code == 3
+    (tmp_path / "Pictures" / "broken.jpg").unlink()
+    (tmp_path / "Pictures").rename(tmp_path / "Bilder")
+    assert on(tmp_path, "library", "prune", "--json").records[0]["folders"] == 0
+    assert on(tmp_path, "index", "Bilder").code == 0
+    outcome = on(tmp_path, "library", "prune")
+    assert "1 photo that is gone, 1 folder that is not there, 0 former sets," in outcome.err
+    assert on(tmp_path, "index").code == 0
+
+
+def test_what_is_gone_is_not_unreadable_too(tmp_path: Path) -> None:
+    make_album(tmp_path / "album", 2)
+    broken = tmp_path / "album" / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    on(tmp_path, "index", "album", "-m", "demo")
+    broken.unlink()
+    on(tmp_path, "index")
+    lines = on(tmp_path, "library", "status").out.splitlines()
+    assert lines[1].split() == ["photos", "2"]
+    assert lines[2].startswith("gone")
 
 
 EXPORTS = ["x.npz", "x.npy", "x.safetensors", "x.jsonl", "x.parquet", "folder"]

@@ -346,14 +346,61 @@ def test_a_killed_prune_is_done_again(pruned: Store, monkeypatch: pytest.MonkeyP
 def test_former_sets_are_forgotten_and_newer_ones_kept(path: Path) -> None:
     make_library(path, NAMES, ROWS)
     with Store(path, can_write=True) as store:
-        for key in ("second", "third"):
-            fill(store, add_set(store, 7, key), np.eye(7), [1])
+        fill(store, add_set(store, 7, "second"), np.eye(7), [1])
         store.serve(2)
+        fill(store, add_set(store, 7, "third"), np.eye(7), [1])
+        store.serve(2)  # as every run does
         report = prune(store)
         assert report.sets == 1
         assert report.size_bytes == 11 * WIDTH * 2 + 6 * 7 * 2 * 2
         assert [each.source for each in store.sets()] == ["second", "third"]
         assert len(list(store.folder.glob("set-*"))) == 2
+
+
+def test_a_newer_set_that_another_took_over_from_is_forgotten(path: Path) -> None:
+    make_library(path, NAMES, ROWS)
+    with Store(path, can_write=True) as store:
+        fill(store, add_set(store, 7, "second"), np.eye(7), [1])
+        store.serve(2)
+        store.serve(1)
+        store.build(2)  # a run of it that is not complete
+        assert prune(store, dry_run=True).sets == 0
+        store.serve(2)
+        store.serve(1)
+        assert prune(store).sets == 1
+        assert [each.id for each in store.sets()] == [1]
+
+
+@pytest.mark.parametrize(
+    ("serving", "embedded", "left"), [(1, 11, [1]), (1, 3, [1, 2]), (2, 3, [2])]
+)
+def test_former_sets_of_the_first_version_are_known(
+    path: Path, monkeypatch: pytest.MonkeyPatch, serving: int, embedded: int, left: list[int]
+) -> None:
+    make_library(path, NAMES, ROWS)
+    with Store(path, can_write=True) as store:
+        ids = range(1, 1 + embedded)
+        fill(store, add_set(store, WIDTH, "second"), ROWS[:embedded], ids)
+        store.serve(serving)
+    with sqlite3.connect(path) as database:
+        database.execute("ALTER TABLE sets DROP COLUMN is_former")
+        database.execute("PRAGMA user_version = 1")
+    database.close()
+    with Store(path, can_write=True) as store:
+        prune(store)
+        assert [each.id for each in store.sets()] == left
+
+
+def test_a_folder_is_forgotten_when_nothing_of_it_is_left(path: Path, tmp_path: Path) -> None:
+    make_library(path, ["/nowhere/drive/a.jpg", "/nowhere/old/b.jpg"], ROWS[:2])
+    with Store(path, can_write=True) as store:
+        for root in (b"/nowhere/drive", b"/nowhere/old", bytes(tmp_path)):
+            store.add_root(root, False)
+        store.set_missing([2], "2026")
+        assert prune(store, dry_run=True).folders == 1
+        assert len(store.roots()) == 3
+        assert prune(store).folders == 1
+        assert [root for root, _ in store.roots()] == [b"/nowhere/drive", bytes(tmp_path)]
 
 
 def test_strays_are_removed_and_nothing_else(path: Path) -> None:

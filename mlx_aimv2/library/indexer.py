@@ -97,6 +97,8 @@ class Indexer:
         Stopped by Ctrl-C or an error, what was done is kept, and the next run goes on.
         """
         store, report = self._store, self._report
+        with store.transaction():
+            self._remember(roots)  # now: a run that is stopped is gone on with without naming them
         store.remove_strays()
         for each in store.sets():
             store.segments(each).cut()
@@ -116,10 +118,11 @@ class Indexer:
             deque(scan.candidates(), 0)  # none, but the walk tells what is still there
         report.missing = scan.mark_missing()
         with store.transaction():
-            self._remember(roots)
             if vectors is not None:
                 report.left = store.unembedded(vectors.id)
-                if not report.left:
+                if report.left:
+                    store.build(vectors.id)
+                else:
                     store.serve(vectors.id)
                 report.is_serving = store.set_with_id(vectors.id).is_serving
         report.found, report.unchanged = scan.found, scan.unchanged

@@ -84,6 +84,16 @@ MIGRATIONS = (
         after BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
+    # Of sets that do not serve, those that are not being built: another one took over.
+    """
+    ALTER TABLE sets ADD COLUMN is_former INTEGER NOT NULL DEFAULT 0;
+    UPDATE sets SET is_former = 1 WHERE NOT is_serving AND (
+        id < (SELECT max(id) FROM sets WHERE is_serving) OR NOT EXISTS (
+            SELECT 1 FROM files WHERE error IS NULL AND missing_since IS NULL
+            AND id NOT IN (SELECT file_id FROM vectors WHERE set_id = sets.id)
+        )
+    );
+    """,
 )
 
 

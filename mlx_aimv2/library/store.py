@@ -67,6 +67,7 @@ class VectorSet:
     """Vectors made alike: by one checkpoint, its revision, preprocessing and pooling.
 
     ``source`` is what the checkpoint was asked for by; ``settings`` is ``Model.metadata``.
+    ``is_former``: searches use another one now, and this one is not being built.
     """
 
     id: int
@@ -79,11 +80,12 @@ class VectorSet:
     folder: str
     row_count: int
     is_serving: bool
+    is_former: bool
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How many files there are, and what became of them."""
+    """How many files are known, and of those not missing how many cannot be read."""
 
     files: int
     in_error: int
@@ -254,7 +256,10 @@ class Store:
 
     def counts(self) -> Counts:
         """Of all files."""
-        row = self._one("SELECT count(*), count(error), count(missing_since) FROM files")
+        row = self._one(
+            "SELECT count(*), count(error) FILTER (WHERE missing_since IS NULL), "
+            "count(missing_since) FROM files"
+        )
         return Counts(*row)
 
     # Roots
@@ -268,21 +273,25 @@ class Store:
         """Remember what was indexed, so that it can be brought up to date without naming it."""
         self._run("INSERT OR REPLACE INTO roots VALUES (?, ?)", path, int(is_photos))
 
+    def remove_root(self, path: bytes) -> None:
+        """Bring it up to date no more, unless it is named."""
+        self._run("DELETE FROM roots WHERE path = ?", path)
+
     # Sets of vectors
 
     def sets(self) -> list[VectorSet]:
         """All sets, the oldest first."""
         query = (
             "SELECT id, source, fingerprint, settings, width, has_text, logit_scale, folder, "
-            "row_count, is_serving FROM sets ORDER BY id"
+            "row_count, is_serving, is_former FROM sets ORDER BY id"
         )
         return [
             VectorSet(
                 id, source, fingerprint, json.loads(settings), width, bool(has_text), scale,
-                folder, row_count, bool(is_serving),
+                folder, row_count, bool(is_serving), bool(is_former),
             )
             for id, source, fingerprint, settings, width, has_text, scale, folder, row_count,
-            is_serving in self._rows(query)
+            is_serving, is_former in self._rows(query)
         ]  # fmt: skip
 
     def serving(self) -> VectorSet | None:
@@ -318,8 +327,13 @@ class Store:
         return self.set_with_id(row[0])
 
     def serve(self, set_id: int) -> None:
-        """From now on searches use this set."""
-        self._run("UPDATE sets SET is_serving = id = ?", set_id)
+        """From now on searches use this set; if another one did, all others are former."""
+        if not self.set_with_id(set_id).is_serving:
+            self._run("UPDATE sets SET is_serving = id = ?1, is_former = id <> ?1", set_id)
+
+    def build(self, set_id: int) -> None:
+        """The set is on its way to serve: it is not former, or no longer."""
+        self._run("UPDATE sets SET is_former = 0 WHERE id = ?", set_id)
 
     def remove_set(self, set_id: int) -> None:
         """Forget a set; its files are left to ``remove_strays``."""

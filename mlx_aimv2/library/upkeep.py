@@ -1,5 +1,6 @@
 """Care of a library: forget what is gone, give disk back, hand vectors to other programs."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from ..names import escape
 from ..paths import printable
 from ..table import Entry, Floats, Table
 from .duplicates import DuplicateInput
+from .scan import under
 from .segments import Segments
 from .store import FileRow, Store, VectorSet
 
@@ -28,28 +30,37 @@ class Pruned:
     """What was forgotten. Units: bytes of disk given back."""
 
     files: int
+    folders: int
     sets: int
     size_bytes: int
 
 
 def prune(store: Store, *, dry_run: bool = False) -> Pruned:
-    """Forget files that are gone, sets that no longer serve, and the rows of both."""
-    gone = [file.id for file in store.files("missing_since IS NOT NULL")]
-    former = [each for each in store.sets() if not each.is_serving]
-    if any(each.is_serving for each in store.sets()):
-        former = [each for each in former if _is_older(each, store)]
+    """Forget files that are gone, sets that no longer serve, and the rows of both.
+
+    A folder that is not there is forgotten if no readable photo of it is known any more: all were
+    moved or are gone. Otherwise it may be a drive that is not connected.
+    """
+    gone = {file.id for file in store.files("missing_since IS NOT NULL")}
+    folders = [path for path, _ in store.roots() if not os.path.lexists(path)]
+    folders = [path for path in folders if not _holds_photos(store, path)]
+    for path in folders:  # what could not be read there cannot be recognised elsewhere
+        gone |= {file.id for file in store.files(*under(path))}
+    former = [each for each in store.sets() if each.is_former]
     before = sum(store.segments(each).size_bytes for each in store.sets())
     if dry_run:
-        return Pruned(len(gone), len(former), 0)
+        return Pruned(len(gone), len(folders), len(former), 0)
     with store.transaction():
         store.remove_files(gone)
+        for path in folders:
+            store.remove_root(path)
         for each in former:
             store.remove_set(each.id)
     for each in store.sets():
         _compact(store, each)
     store.remove_strays()
     after = sum(store.segments(each).size_bytes for each in store.sets())
-    return Pruned(len(gone), len(former), before - after)
+    return Pruned(len(gone), len(folders), len(former), before - after)
 
 
 def export_vectors(store: Store, vectors: VectorSet, target: Path, *, overwrite: bool) -> int:
@@ -120,9 +131,10 @@ def _compact(store: Store, vectors: VectorSet) -> None:
         store.replace_rows(vectors, folder, moved.row_count, used)
 
 
-def _is_older(vectors: VectorSet, store: Store) -> bool:
-    serving = store.serving()
-    return serving is not None and vectors.id < serving.id
+def _holds_photos(store: Store, root: bytes) -> bool:
+    inside, values = under(root)
+    there = store.files(f"{inside} AND missing_since IS NULL AND error IS NULL", values)
+    return next(there, None) is not None
 
 
 def _export_folder(store: Store, vectors: VectorSet, known: NDArray[np.int64], target: Path) -> int:
