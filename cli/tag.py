@@ -2,12 +2,13 @@
 
 import os
 import sys
-from pathlib import Path
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mlx_aimv2.errors import Aimv2Error, UsageError
+from mlx_aimv2.paths import printable
 
 from . import output
 from .explain import exit_code
@@ -25,14 +26,17 @@ aimv2 tag --vocabulary my-tags.txt --min-confidence 0.5
 aimv2 tag undo
 """
 Write = Literal["sidecar", "exiftool", "json"]
+MIN_CONFIDENCE = 0.75  # calibration.MIN_CONFIDENCE; importing that would make help slow
+_NOT_IN_PHOTOS = {"sidecar": "no sidecars", "exiftool": "not listed for ExifTool"}
 
 
 def tag(
     action: Annotated[
-        Literal["undo"] | None,
+        str | None,
         typer.Argument(
-            help="Or undo: take back all tags that this program has given, in sidecars too.",
-            metavar="[undo]",
+            help="Instead, take back all tags that this program has given, in sidecars too.",
+            metavar="undo",
+            parser=path,
             show_default=False,
         ),
     ] = None,
@@ -66,7 +70,7 @@ def tag(
             min=0.0,
             max=1.0,
             metavar="SHARE",
-            show_default="0.2",
+            show_default=f"{MIN_CONFIDENCE}",
         ),
     ] = None,
     limit: Annotated[
@@ -90,12 +94,13 @@ def tag(
         ),
     ] = None,
     sidecar_names: Annotated[
-        Literal["full", "short"],
+        Literal["full", "short"] | None,
         typer.Option(
             "--sidecar-names",
             help="Name them IMG_1.jpg.xmp (full), or IMG_1.xmp as Adobe does (short).",
+            show_default="full",
         ),
-    ] = "full",
+    ] = None,
     library: LibraryOption = None,
     yes: YesOption = False,
 ) -> int:
@@ -104,43 +109,82 @@ def tag(
     Each tag is calibrated on your library. Photos themselves are never changed; a sidecar keeps
     what other programs wrote, and undo puts it back as it was.
     """
-    from mlx_aimv2.library.library import Library  # noqa: PLC0415  (heavy)
-
     given = {
         "--write": write,
         "--dry-run": dry_run,
         "--vocabulary": vocabulary,
-        "--min-confidence": min_confidence,
+        "--min-confidence": min_confidence is not None,
         "--limit": limit,
         "--in": places,
+        "--sidecar-names": sidecar_names,
     }
-    names = [name for name, value in given.items() if value]
+    _check(action, [name for name, value in given.items() if value], write)
+    from mlx_aimv2.library.library import Library  # noqa: PLC0415  (heavy)
+
     if action == "undo":
-        if names:
-            raise UsageError(f"not for undo: {', '.join(names)}", hint="leave it out")
-        return _undo(Library(library))
-    from mlx_aimv2.library.calibration import MIN_CONFIDENCE  # noqa: PLC0415
+        with Library(library) as opened:
+            return _undo(opened)
     from mlx_aimv2.library.filters import Filters  # noqa: PLC0415
 
-    teller = Teller(None if dry_run and write == "sidecar" else write, is_dry=dry_run)
-    with output.Progress("tagged") as progress:
+    teller = Teller(write, is_dry=dry_run)
+    with Library(library) as opened, ExitStack() as lines:
+        counter = Counter(lines)
 
         def told(tagged: "Tagged", written: "Written | None") -> None:
             teller.add(tagged, written)
-            progress.advance()
+            counter.photo()
 
-        Library(library).tag(
-            vocabulary=Path(vocabulary) if vocabulary else None,
+        opened.tag(
+            vocabulary=vocabulary,
             min_confidence=MIN_CONFIDENCE if min_confidence is None else min_confidence,
             limit=limit,
             filters=Filters(tuple(places or ())),
-            # Lines for other programs are no tags of the library's until they are written there.
             dry_run=dry_run,
-            sidecars=sidecar_names if write == "sidecar" else None,
+            sidecars=(sidecar_names or "full") if write == "sidecar" else None,
             confirm=confirm_download(yes),
             told=told,
+            texts_told=counter.texts,
         )
     return teller.report()
+
+
+def _check(action: str | None, given: list[str], write: Write | None) -> None:
+    if action == "undo" and given:
+        raise UsageError(f"not for undo: {', '.join(given)}", hint="leave it out")
+    if action not in (None, "undo"):
+        raise UsageError(
+            f"tag does not know {printable(action)!r}, only undo",
+            hint="aimv2 tag undo; to tag some of the photos: aimv2 tag --in PLACE",
+        )
+    if "--sidecar-names" in given and write != "sidecar":
+        raise UsageError(
+            "--sidecar-names is for sidecars only",
+            hint="aimv2 tag --write sidecar --sidecar-names …",
+        )
+
+
+class Counter:
+    """Lines on the terminal, one after the other: of texts embedded, then of photos tagged."""
+
+    def __init__(self, lines: ExitStack) -> None:
+        self._lines = lines
+        self._texts: output.Progress | None = None
+        self._photos: output.Progress | None = None
+        self._texts_done = 0
+
+    def texts(self, done: int, total: int) -> None:
+        """So many of the texts are embedded; 0 begins a line."""
+        if self._texts is None or not done:
+            self._texts = self._lines.enter_context(output.Progress("texts embedded", total))
+            self._texts_done = 0
+        self._texts.advance(done - self._texts_done)
+        self._texts_done = done
+
+    def photo(self) -> None:
+        """One more is tagged."""
+        if self._photos is None:
+            self._photos = self._lines.enter_context(output.Progress("tagged"))
+        self._photos.advance()
 
 
 class Teller:
@@ -149,9 +193,9 @@ class Teller:
     def __init__(self, write: Write | None, *, is_dry: bool) -> None:
         self._write = write
         self._is_dry = is_dry
-        self._photos = self._tagged = self._changed = self._tags = self._sidecars = 0
+        self._photos = self._tagged = self._changed = self._tags = self._in_photos = 0
+        self._written = self._new = 0  # sidecars, or entries for ExifTool
         self._failures: list[Aimv2Error] = []
-        self._entries: list[tuple[bytes, list[tuple[str, ...]]]] = []
 
     def add(self, tagged: "Tagged", written: "Written | None") -> None:
         """One photo."""
@@ -159,29 +203,52 @@ class Teller:
         self._tagged += bool(tagged.tags)
         self._tags += len(tagged.tags)
         self._changed += bool(tagged.added or tagged.removed)
-        if written is not None:
-            self._sidecars += written.error is None
-            if written.error is not None:
-                self._failures.append(written.error)
-                output.skipped(written.error)
+        self._in_photos += tagged.is_in_photos
         if self._write == "json":
             self._print_json(tagged)
         elif self._write == "exiftool":
             self._print_arguments(tagged)
         elif self._is_dry and (tagged.added or tagged.removed):
             self._print_change(tagged)
+        if written is not None:
+            self._add_sidecar(written)
 
     def report(self) -> int:
         """Say how it went, and return the exit code."""
         verb = "would change" if self._is_dry else "changed"
-        output.say(
-            f"{output.counted(self._photos, 'photo')}: {self._tags} tags on {self._tagged} of "
-            f"them, {self._changed} {verb}"
-            + (f", {self._sidecars} sidecars written" if self._write == "sidecar" else "")
+        text = (
+            f"{output.counted(self._photos, 'photo')}: {output.counted(self._tags, 'tag')} on "
+            f"{self._tagged} of them, {self._changed} {verb}"
         )
-        if self._failures and not self._sidecars:
-            raise Aimv2Error("no sidecar could be written", hint="the reasons are above")
+        if self._write == "sidecar":
+            verb = "would be written" if self._is_dry else "written"
+            text += f", {output.counted(self._written, 'sidecar')} {verb}"
+            text += f" ({self._new} new)" if self._is_dry else ""
+        output.say(text)
+        if self._in_photos and self._write in _NOT_IN_PHOTOS:
+            photos = output.counted(self._in_photos, "photo")
+            output.note(
+                f"{photos} of Apple's Photos: {_NOT_IN_PHOTOS[self._write]}; "
+                "see docs/photo-library.md, Apple Photos"
+            )
+        if self._failures and not self._written:
+            what = "sidecar could be written" if self._write == "sidecar" else "photo can be listed"
+            raise Aimv2Error(f"no {what}", hint="the reasons are above")
         return exit_code(self._photos - len(self._failures), len(self._failures))
+
+    def _add_sidecar(self, written: "Written") -> None:
+        if written.error is not None:
+            self._fail(written.error)
+            return
+        self._written += 1
+        self._new += written.is_new
+        if self._is_dry:
+            change = "new sidecar" if written.is_new else "changed sidecar"
+            output.table([(os.fsdecode(written.path), change)])
+
+    def _fail(self, error: Aimv2Error) -> None:
+        self._failures.append(error)
+        output.skipped(error)
 
     def _print_json(self, tagged: "Tagged") -> None:
         from mlx_aimv2.names import escape  # noqa: PLC0415
@@ -204,17 +271,17 @@ class Teller:
     def _print_arguments(self, tagged: "Tagged") -> None:
         from mlx_aimv2.library.exiftool import arguments  # noqa: PLC0415
 
-        tags = [tuple(tag.split("|")) for tag, _ in tagged.tags]
-        is_first = self._photos == 1
-        try:
-            lines = list(arguments([(tagged.file.path, tags)]))
-        except Aimv2Error as error:
-            self._failures.append(error)
-            output.skipped(error)
+        if tagged.is_in_photos or not tagged.tags:
             return
-        for line in lines[0 if is_first else 1 :]:
-            sys.stdout.buffer.write(line)
+        tags = [tuple(tag.split("|")) for tag, _ in tagged.tags]
+        try:
+            head, *lines = arguments([(tagged.file.path, tags)])
+        except Aimv2Error as error:
+            self._fail(error)
+            return
+        sys.stdout.buffer.writelines(lines if self._written else [head, *lines])
         sys.stdout.buffer.flush()
+        self._written += 1
 
 
 def _undo(library: "Library") -> int:

@@ -2,11 +2,17 @@
 
 import os
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
 
-from mlx_aimv2.library.store import Store
+from mlx_aimv2.cli import output
+from mlx_aimv2.cli import tag as tag_command
+from mlx_aimv2.library import calibration
+from mlx_aimv2.library.library import Library
+from mlx_aimv2.library.store import FileRow, Store
+from mlx_aimv2.library.textcache import TextCache
 from mlx_aimv2.library.xmp import merge, read_keywords
 from mlx_aimv2.training.glyphs import NOUNS
 from tests import sidecar_samples
@@ -80,8 +86,19 @@ def test_a_dry_run_shows_and_changes_nothing(folder: Path) -> None:
     assert "+Things|" in out
     assert "would change" in err
     assert not any(tags_in_library().values())
-    assert tag(folder, "--dry-run", "--write=sidecar")[0] == 0
-    assert sidecars(folder) == {}
+
+
+def test_a_dry_run_tells_of_sidecars(folder: Path) -> None:
+    changed = next(name for name, tags in _tagged_once(folder).items() if tags)
+    (folder / "album" / f"{changed}.xmp").write_bytes(sidecar_samples.LIGHTROOM)
+    before = sidecars(folder)
+    _, out, err = tag(folder, "--dry-run", "--write=sidecar")
+    assert sidecars(folder) == before
+    count = out.count("  new sidecar\n")
+    assert f"{changed}.xmp  changed sidecar\n" in out
+    assert f", {count + 1} sidecars would be written ({count} new)" in err
+    tag(folder, "--write=sidecar")
+    assert len(sidecars(folder)) == count + 1
 
 
 def test_tags_are_those_of_the_sidecars(folder: Path) -> None:
@@ -220,7 +237,14 @@ def test_found_by_their_tags(folder: Path) -> None:
         (["--min-confidence=1.5"], "min-confidence"),
         (["--limit=0"], "limit"),
         (["--vocabulary=missing.txt"], "missing.txt"),
-        (["redo"], "redo"),
+        (["redo"], "tag does not know 'redo', only undo"),
+        (["--sidecar-names=short"], "--sidecar-names is for sidecars only"),
+        (["--sidecar-names=full", "--write=json"], "--sidecar-names is for sidecars only"),
+        (["undo", "--sidecar-names=short"], "not for undo: --sidecar-names"),
+        (["undo", "--min-confidence=0"], "not for undo: --min-confidence"),
+        (["--in=~/nofolder"], "the library has no photos in ~/nofolder"),
+        (["--in=*.jpg", "--in=missing"], "the library has no photos in missing"),
+        (["--in=*.nef"], "no photo in the library fits *.nef"),
     ],
 )
 def test_wrong_use(folder: Path, options: list[str], text: str) -> None:
@@ -230,11 +254,102 @@ def test_wrong_use(folder: Path, options: list[str], text: str) -> None:
     assert "Traceback" not in outcome.err
 
 
-def test_nothing_to_tag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("options", [[], ["undo"], ["--dry-run"]])
+def test_no_library(options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    outcome = run("tag", "--library=missing.db")
-    assert outcome.code in (1, 2)
+    outcome = run("tag", *options, "--library=missing.db")
+    assert outcome.code == 1
+    assert "there is no library" in outcome.err
     assert "aimv2 index" in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_shows_what_is_so() -> None:
+    shown = run("tag", "--help").out
+    assert tag_command.MIN_CONFIDENCE == calibration.MIN_CONFIDENCE
+    assert f"[default: ({calibration.MIN_CONFIDENCE})" in " ".join(shown.split())
+    assert "aimv2 tag [OPTIONS] [undo]\n" in shown
+    assert "[[" not in shown
+
+
+def test_of_several_patterns_one_has_to_fit(folder: Path) -> None:
+    code, _, err = tag(folder, "--dry-run", "--in=*.jpg", "--in=*.png")
+    assert code == 0
+    assert f"{COUNT} photos: " in err
+
+
+def test_one_is_no_plural(folder: Path) -> None:
+    name = next(name for name, tags in _tagged_once(folder).items() if tags)
+    _, _, err = tag(folder, f"--in={folder}/album/{name}", "--limit=1", "--write=sidecar")
+    assert "1 photo: 1 tag on 1 of them, " in err
+    assert ", 1 sidecar written\n" in err
+
+
+@pytest.mark.parametrize("write", ["sidecar", "exiftool"])
+def test_nothing_is_written_in_apples_photos(folder: Path, write: str) -> None:
+    name = next(name for name, tags in _tagged_once(folder).items() if tags)
+    tag(folder, "undo")
+    _move(name, uuid="0A1B2C3D-0000-4000-8000-000000000001")
+    code, out, err = tag(folder, f"--write={write}")
+    assert code == 0
+    assert tags_in_library()[name]
+    assert name not in out
+    assert f"{name}.xmp" not in sidecars(folder)
+    assert err.count("note: 1 photo of Apple's Photos: ") == 1
+    assert "docs/photo-library.md" in err
+    outcome = run("tag", "--write=json", f"--vocabulary={folder}/tags.txt", "--library=library.db")
+    assert any(record["path"].endswith(name) and record["tags"] for record in outcome.records)
+    assert "Apple's" not in outcome.err
+
+
+def test_the_argument_file_has_its_head_once(folder: Path) -> None:
+    name = next(name for name, tags in _tagged_once(folder).items() if tags)
+    _move(name, to=b"/first\n@.jpg")
+    code, out, err = tag(folder, "--write=exiftool")
+    assert code == 3
+    assert "cannot be written in an argument file" in err
+    assert out.startswith("# Keywords for photos")
+    assert out.count("# Keywords for photos") == 1
+    assert out.count("-execute\n") > 1
+
+
+def test_embedding_texts_shows_on_a_terminal(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(output, "_REDRAW_S", 0)
+    monkeypatch.setenv("TERM", "xterm")
+    (tmp_path / "few.txt").write_text("".join(f"{noun}\n" for noun in NOUNS[:30]))
+    outcome = run("tag", "--vocabulary=few.txt", "--library=library.db", terminal="stderr")
+    assert outcome.code == 0
+    assert "texts embedded 256/" in outcome.err
+    assert "tagged 1, " in outcome.err
+
+
+def test_a_stop_keeps_the_texts_that_are_embedded(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "few.txt").write_text("".join(f"{noun}\n" for noun in NOUNS[:30]))
+
+    def stop(done: int, total: int) -> None:
+        assert total > 256
+        if done:
+            raise KeyboardInterrupt
+
+    cache = TextCache(tmp_path / "texts.db")
+    with Library("library.db", cache=cache) as library, pytest.raises(KeyboardInterrupt):
+        library.tag(vocabulary=b"few.txt", texts_told=stop)
+    with sqlite3.connect(cache.path) as database:
+        assert database.execute("SELECT count(*) FROM texts_1").fetchone() == (256,)
+
+
+def _move(name: str, *, to: bytes | None = None, uuid: str | None = None) -> None:
+    """In the library only: another path for a photo, or a name in Apple's Photos."""
+    with Store(Path("library.db"), can_write=True) as store:
+        file = next(file for file in store.files() if _name(file) == name)
+        store.move_file(file.id, to or file.path, file.stamp, uuid)
+
+
+def _name(file: FileRow) -> str:
+    return Path(os.fsdecode(file.path)).name
 
 
 def _tagged_once(folder: Path) -> dict[str, set[str]]:

@@ -206,7 +206,7 @@ class Library:
     def tag(
         self,
         *,
-        vocabulary: Path | None = None,
+        vocabulary: FilePath | None = None,
         min_confidence: float = MIN_CONFIDENCE,
         limit: int | None = None,
         filters: Filters | None = None,
@@ -214,19 +214,24 @@ class Library:
         sidecars: "Style | None" = None,
         confirm: "Confirm | None" = None,
         told: "Callable[[Tagged, Written | None], None] | None" = None,
+        texts_told: Callable[[int, int], None] | None = None,
     ) -> None:
         """Give photos tags from a vocabulary, each tag calibrated on the whole library.
 
         Tags given before are replaced; those of others stay. ``sidecars`` merges them into XMP
-        files beside the photos too, named in this style. ``told`` is called with each photo's
-        tags and what became of its sidecar. ``dry_run`` writes nothing.
-        Errors: UsageError for a checkpoint without texts or a vocabulary that is none; what went
-        wrong with a single sidecar is told.
+        files beside the photos too, named in this style; those of Apple's Photos get none.
+        ``told`` is called with each photo's tags and what became of its sidecar; ``texts_told``,
+        before that, with how many of the vocabulary's texts are embedded, and of how many.
+        ``dry_run`` writes nothing, and tells what it would do.
+        Errors: UsageError for a checkpoint without texts, a vocabulary that is none or a place
+        without photos, OutputError without a library; what went wrong with a single sidecar is
+        told.
         """
         from . import tagger  # noqa: PLC0415  (XML: a search starts sooner without it)
         from .vocabulary import read_vocabulary  # noqa: PLC0415
 
-        tags = read_vocabulary(vocabulary)
+        tags = read_vocabulary(None if vocabulary is None else Path(os.fsdecode(vocabulary)))
+        self.counts()  # where there is no library, none is made
         with Store(self.path, can_write=not dry_run) as store:
             vectors = store.serving()
             if vectors is None:
@@ -236,7 +241,7 @@ class Library:
                 store,
                 vectors,
                 tags,
-                embed.texts,
+                tagger.in_chunks(embed.texts, texts_told),
                 min_confidence=min_confidence,
                 limit=limit,
                 filters=filters,
@@ -244,14 +249,19 @@ class Library:
                 written = None
                 if not dry_run:
                     tagger.remember(store, [each])
-                    written = tagger.write_sidecar(store, each, sidecars) if sidecars else None
+                if sidecars:
+                    written = tagger.write_sidecar(store, each, sidecars, dry_run=dry_run)
                 if told is not None:
                     told(each, written)
 
     def undo_tags(self) -> "Iterator[tuple[bytes, Undone | Aimv2Error]]":
-        """Take back all tags this program gave, in the library and in sidecars; tells of those."""
+        """Take back all tags this program gave, in the library and in sidecars; tells of those.
+
+        Errors: OutputError without a library.
+        """
         from . import tagger  # noqa: PLC0415
 
+        self.counts()  # where there is no library, none is made
         with Store(self.path, can_write=True) as store:
             yield from tagger.undo(store)
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import Aimv2Error, UsageError
+from ..paths import printable
 from ..zeroshot import BACKGROUND
 from . import calibration, sidecar, xmp
 from .filters import Filters
@@ -22,6 +23,7 @@ Floats = NDArray[np.float32]
 
 ORIGIN = "aimv2"  # of the tags that this program gives
 _BLOCK_ROWS, _LEARNT_ROWS = 4096, 32_768
+_CHUNK_TEXTS = 256
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,20 @@ class Tagged:
     added: tuple[str, ...]
     removed: tuple[str, ...]
 
+    @property
+    def is_in_photos(self) -> bool:
+        """Whether it lies inside Apple's Photos library, where nothing is written."""
+        return self.file.uuid is not None
+
 
 @dataclass(frozen=True)
 class Written:
-    """What became of a photo's sidecar."""
+    """What became of a photo's sidecar; ``is_new`` where there was none before."""
 
     file: FileRow
     path: bytes
     error: Aimv2Error | None = None
+    is_new: bool = False
 
 
 def assign(
@@ -59,22 +67,23 @@ def assign(
     """The tags of every photo that fits the filters, in the order of their rows.
 
     Each tag is calibrated on the whole library (docs/tagging.md), whatever the filters.
-    Errors: UsageError for a checkpoint without texts.
+    Errors: UsageError for a checkpoint without texts, and for a place without photos; of several
+    patterns one at least must fit.
     """
     if not vectors.has_text:
         raise UsageError(
             "this library's checkpoint has no text tower", hint="aimv2 index --model lit"
         )
-    words = embed_vocabulary(tags, embed_texts)
-    background = embed_texts(list(BACKGROUND))
+    _check_places(store, vectors, filters.places if filters else ())
     known = store.rows_and_files(vectors.id)
-    blocks = _Blocks(store, vectors, _spread(np.unique(known[:, 0])))
     if not len(known):
         return
+    words = embed_vocabulary(tags, embed_texts)
+    background = embed_texts(list(BACKGROUND))
+    blocks = _Blocks(store, vectors, _spread(np.unique(known[:, 0])))
     learnt = calibration.fit(blocks, words, background)
     if filters is not None and not filters.is_empty:
-        known = store.rows_and_files(vectors.id, *filters.sql())
-        known = matching(store, known, filters) if filters.has_patterns else known
+        known = _fitting(store, vectors, filters)
     had = _by_file(store)
     for start in range(0, len(known), _BLOCK_ROWS):
         part = known[start : start + _BLOCK_ROWS]
@@ -87,6 +96,27 @@ def assign(
             yield _tagged(files[id], named, had.get(id, set()))
 
 
+def in_chunks(
+    embed_texts: Callable[[list[str]], Floats], told: Callable[[int, int], None] | None = None
+) -> Callable[[list[str]], Floats]:
+    """The same, by few texts at a time: a cache keeps those that were done before a stop.
+
+    ``told`` is called with how many are done, from 0 on, and of how many.
+    """
+
+    def embed(texts: list[str]) -> Floats:
+        parts: list[Floats] = []
+        for start in range(0, len(texts), _CHUNK_TEXTS):
+            if told is not None:
+                told(start, len(texts))
+            parts.append(embed_texts(texts[start : start + _CHUNK_TEXTS]))
+        if told is not None:
+            told(len(texts), len(texts))
+        return np.concatenate(parts)
+
+    return embed
+
+
 def remember(store: Store, tagged: Sequence[Tagged]) -> None:
     """Write the tags of photos into the library, in place of those given before."""
     with store.transaction():
@@ -96,16 +126,18 @@ def remember(store: Store, tagged: Sequence[Tagged]) -> None:
         )
 
 
-def write_sidecar(store: Store, tagged: Tagged, style: Style) -> Written | None:
+def write_sidecar(
+    store: Store, tagged: Tagged, style: Style, *, dry_run: bool = False
+) -> Written | None:
     """Merge a photo's tags into its sidecar; None where there is nothing to change.
 
     What was there before is kept in the library, so that it can be undone; it is written there
-    before the sidecar is touched.
+    before the sidecar is touched. Photos of Apple's Photos get none. ``dry_run`` writes nothing.
     """
+    if tagged.is_in_photos or not (tagged.tags or tagged.removed):
+        return None
     path = os.fsencode(sidecar.existing_or_new(tagged.file.path, style))
     try:
-        if not tagged.tags and not tagged.removed:
-            return None
         now = sidecar.read_sidecar(path)
         after = xmp.merge(
             now,
@@ -115,16 +147,11 @@ def write_sidecar(store: Store, tagged: Tagged, style: Style) -> Written | None:
         )
         if after == now:
             return None
-        before = now
-        if known := store.sidecar(path):
-            # Another program's changes since are not ours to undo.
-            before = known[0] if known[1] == now else now and xmp.remove_ours(now, name=path)
-        with store.transaction():
-            store.remember_sidecar(path, tagged.file.id, before, after)
-        sidecar.write_sidecar(path, after)
+        if not dry_run:
+            _replace(store, tagged.file, path, now, after)
     except Aimv2Error as error:
         return Written(tagged.file, path, error)
-    return Written(tagged.file, path)
+    return Written(tagged.file, path, is_new=now is None)
 
 
 def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
@@ -146,6 +173,40 @@ def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
         yield path, done
     with store.transaction():
         store.remove_tags(ORIGIN)
+
+
+def _replace(store: Store, file: FileRow, path: bytes, now: bytes | None, after: bytes) -> None:
+    before = now
+    if known := store.sidecar(path):
+        # Another program's changes since are not ours to undo.
+        before = known[0] if known[1] == now else now and xmp.remove_ours(now, name=path)
+    with store.transaction():
+        store.remember_sidecar(path, file.id, before, after)
+    sidecar.write_sidecar(path, after)
+
+
+def _fitting(store: Store, vectors: VectorSet, filters: Filters) -> NDArray[np.int64]:
+    """Rows and file ids of the photos that fit. Shapes: (n, 2)."""
+    known = store.rows_and_files(vectors.id, *filters.sql())
+    return matching(store, known, filters) if filters.has_patterns else known
+
+
+def _check_places(store: Store, vectors: VectorSet, places: Sequence[str]) -> None:
+    alone = [Filters((place,)) for place in places]
+    empty = [each for each in alone if not len(_fitting(store, vectors, each))]
+    # "*.nef" beside "*.cr3" is for whichever there are.
+    some_fit = any(each.has_patterns and each not in empty for each in alone)
+    for each in empty:
+        name = printable(each.places[0])
+        if not each.has_patterns:
+            raise UsageError(
+                f"the library has no photos in {name}", hint="check the path, or: aimv2 index PATH"
+            )
+        if not some_fit:
+            raise UsageError(
+                f"no photo in the library fits {name}",
+                hint="check the pattern, or: aimv2 index FOLDER",
+            )
 
 
 def _spread(rows: NDArray[np.int64]) -> NDArray[np.int64]:
