@@ -428,16 +428,19 @@ def test_half_is_where_a_text_fits_no_better_than_any(geometry: Store) -> None:
     assert names(ask(geometry, text("y"), min_score=0.6)) == ["y", "xy"]
 
 
-def test_a_background_is_taken_off_texts(geometry: Store) -> None:
-    def shifted(texts: list[str]) -> Rows:
-        return along(texts) + np.array([0, 5, 0], np.float32)
+def test_the_line_is_the_librarys_product_with_the_background(geometry: Store) -> None:
+    anything = np.array([0.1, 0.4, 0.2], np.float32)
 
-    plain = ask(geometry, text("x"), min_score=0)
-    moved = search(geometry, serving(geometry), [text("x")], Vectors(shifted, along), min_score=0)
-    assert names(moved) == names(plain)
-    np.testing.assert_allclose(
-        [hit.score for hit in moved.hits], [hit.score for hit in plain.hits], atol=1e-5
-    )
+    def texts(texts: list[str]) -> Rows:
+        return np.stack([anything if text in BACKGROUND else along([text])[0] for text in texts])
+
+    hits = search(geometry, serving(geometry), [text("x")], Vectors(texts, along), min_score=0).hits
+    rows = unit([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1]])
+    products = dict(zip(("x", "y", "z", "xy", "xz"), rows[:, 0], strict=True))
+    line = float((rows @ anything).mean())
+    for hit in hits:
+        expected = 1 / (1 + np.exp(-10 * (products[stem(hit.file.path)] - line)))
+        assert hit.score == pytest.approx(expected, abs=2e-3)
 
 
 def test_pictures_score_as_cosines_without_a_least(geometry: Store) -> None:

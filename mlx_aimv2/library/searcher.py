@@ -1,9 +1,10 @@
 """Finding photos by words and by likeness.
 
-A text is compared with prompts that fit anything: its vector less their mean. The product of a
-photo with that is how much better the text fits than nothing in particular, which can be compared
-over photos and over queries; a raw cosine cannot. The score is the logistic function of it with
-the checkpoint's scale, as in ``classify --independent``: 0.5 where both fit alike.
+A text is compared with prompts that fit anything ("something", "a scene"). A photo's product with
+the text, less the library's mean product with those prompts, is how much better it fits than
+nothing in particular; the score is the logistic function of that with the checkpoint's scale, as
+in ``classify --independent``: 0.5 where both fit alike. Less each photo's own product with the
+prompts it was worse: docs/decisions/0007-photo-library.md has the figures.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ from .store import FileRow, Store, VectorSet
 Floats = NDArray[np.float32]
 
 LEAST_TEXT_SCORE = 0.5
-_SAMPLED = 4096
+_SAMPLED = 1024
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def search(
     found = _found(store, vectors, query, count + len(exclude), filters or Filters())
     scale = vectors.logit_scale or 1.0
     hits = [
-        Hit(file, logistic(scale * product) if is_text else product)
+        Hit(file, logistic(scale * (product - query.line)) if is_text else product)
         for file, product in found.files
         if file.path not in exclude
     ]
@@ -89,11 +90,14 @@ def search(
 class Query:
     """What a photo's product with ``wanted`` adds, and what one with ``unwanted`` takes away.
 
-    Shapes: wanted (P,), unwanted (m, P).
+    ``line`` and ``lines`` are the products from which on a photo fits better than nothing in
+    particular. Shapes: wanted (P,), unwanted (m, P), lines (m,).
     """
 
     wanted: Floats
+    line: float
     unwanted: Floats
+    lines: Floats
 
     def penalties(self, rows: Floats) -> Floats:
         """What is taken from each row, never below 0: not to fit what is unwanted is no merit.
@@ -101,21 +105,22 @@ class Query:
         Shapes: (n, P) -> (n,).
         """
         taken = np.zeros(len(rows), np.float32)
-        for each in self.unwanted:
+        for each, line in zip(self.unwanted, self.lines, strict=True):
             # Not by BLAS: its product would depend on where in a matrix a row stands.
-            taken += np.maximum((rows * each).sum(axis=1), 0)
+            taken += np.maximum((rows * each).sum(axis=1) - line, 0)
         return taken
 
 
 def make_query(store: Store, vectors: VectorSet, terms: Sequence[Term], embed: Vectors) -> Query:
     """The terms as vectors, so that a photo's product says how well it fits them.
 
-    Texts are centred on the background prompts. Beside other terms pictures are centred on the
-    library's mean: texts and pictures lie apart, and a picture's part would drown a text's.
+    Beside other terms pictures are centred on the library's mean: texts and pictures lie apart,
+    and a picture's part would drown a text's.
     """
     texts = [term.text for term in terms if term.text is not None]
     images = [str(term.image) for term in terms if term.image is not None]
-    centred_texts, centred_images = np.zeros((2, 0, vectors.width), np.float32)
+    embedded, pictures = np.zeros((2, 0, vectors.width), np.float32)
+    line = 0.0
     if texts:
         if not vectors.has_text:
             raise UsageError(
@@ -123,16 +128,21 @@ def make_query(store: Store, vectors: VectorSet, terms: Sequence[Term], embed: V
                 hint="aimv2 search --like FILE, or index again with --model lit",
             )
         embedded = embed.texts([*texts, *BACKGROUND])
-        centred_texts = embedded[: len(texts)] - embedded[len(texts) :].mean(axis=0)
+        line = float(_mean(store, vectors) @ embedded[len(texts) :].mean(axis=0))
     if images:
-        centred_images = embed.images(images)
+        pictures = embed.images(images)
         if texts or any(term.weight < 0 for term in terms):
-            centred_images = centred_images - _mean(store, vectors)
-    from_texts, from_images = iter(centred_texts), iter(centred_images)
+            pictures = pictures - _mean(store, vectors)
+    from_texts, from_images = iter(embedded), iter(pictures)
     parts = np.stack([next(from_images if term.text is None else from_texts) for term in terms])
+    lines = np.array([0.0 if term.text is None else line for term in terms], np.float32)
     weights = np.array([term.weight for term in terms], np.float32)
-    parts *= (weights / weights[weights > 0].sum())[:, None]
-    return Query(parts[weights > 0].sum(axis=0), -parts[weights < 0])
+    weights /= weights[weights > 0].sum()
+    parts, lines = parts * weights[:, None], lines * weights
+    wanted = weights > 0
+    return Query(
+        parts[wanted].sum(axis=0), float(lines[wanted].sum()), -parts[~wanted], -lines[~wanted]
+    )
 
 
 def logistic(logit: float) -> float:

@@ -1,5 +1,6 @@
 """Agreement with timm's AIMv2, live: the names of its tensors, and its features."""
 
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -70,6 +71,9 @@ def _no_gradients():
 
 def saved(model: torch.nn.Module, folder: Path) -> Path:
     save_file(model.state_dict(), folder / "model.safetensors")
+    # timm's own config.json names its architecture; ours are of widths that no published one has.
+    heads = {"num_attention_heads": model.blocks[0].attn.num_heads}
+    (folder / "config.json").write_text(json.dumps(heads))
     return folder
 
 
