@@ -21,6 +21,7 @@ from .options import (
 from .sheets import check, sheet_row, write
 
 if TYPE_CHECKING:
+    from mlx_aimv2.library.filters import Filters
     from mlx_aimv2.library.library import Library
     from mlx_aimv2.library.searcher import Answer, Hit
 
@@ -28,6 +29,7 @@ EXAMPLES = """
 aimv2 search red bicycle in snow
 aimv2 search horse + stripes - 2:zebra --in ~/Pictures
 aimv2 search --like cat.jpg --since 2023 -n 50
+aimv2 search --tag Dog --since 2024
 aimv2 search birthday cake --html cakes.html --open
 aimv2 search receipts --photos --uuid | osxphotos batch-edit --uuid-from-file - --keyword receipt
 """
@@ -145,7 +147,8 @@ def search(
     """Find photos in the library: by words, by likeness, or by both.
 
     Words between + and - belong together; 2:dog counts twice; a term after - is taken away. Where
-    nothing fits it says so, with the best score that there was.
+    nothing fits it says so, with the best score that there was. Options like --tag without words
+    list photos, the newest first.
     """
     _check(paths_only, null, uuid, as_json, html, is_open, min_score)
     from mlx_aimv2.library import query  # noqa: PLC0415  (heavy)
@@ -161,8 +164,14 @@ def search(
         tuple(format or ()),
         photos or uuid,
     )
-    query.parse(words or [], like or [])  # what is wrong is said before anything is indexed
-    filters.sql()
+    filters.sql()  # what is wrong is said before anything is indexed
+    if words or like or filters.is_empty:
+        for name in query.misnamed(query.parse(words or [], like or [])):
+            output.note(f"{name} is no file here: searched as words")
+    elif min_score is not None:
+        raise UsageError(
+            "without words or pictures there are no scores", hint="leave --min-score out"
+        )
     with Library(library) as opened:
         _index_new(opened, places or [], model, dtype, yes)
         answer = opened.search(
@@ -184,10 +193,12 @@ def search(
                 output.line(str(hit.file.uuid))
         elif not html:
             _print_table(answer)
-        if html:
+        if html and answer.hits:
             rows = (sheet_row(hit.file, hit.score) for hit in answer.hits)
-            write(html, " ".join(words or like or []), rows=rows, is_open=is_open)
-    _tell(answer)
+            write(html, " ".join(words or like or ["Photos"]), rows=rows, is_open=is_open)
+        _tell(opened, answer, filters)
+    if html and not answer.hits:
+        output.say("no sheet was written")
     return 0
 
 
@@ -247,9 +258,11 @@ def _index_new(
 
 
 def _print_table(answer: "Answer") -> None:
-    rows = [(f"{hit.score:.3f}", _day(hit), _path(hit)) for hit in answer.hits]
+    rows = [(_score(hit), _day(hit), _path(hit)) for hit in answer.hits]
+    columns = ("score", "date", "path")
+    first = 1 if answer.best is None else 0  # a list by filters has no scores
     if rows:
-        output.table(rows, ("score", "date", "path"))
+        output.table([row[first:] for row in rows], columns[first:])
 
 
 def _print_json(library: "Library", answer: "Answer") -> None:
@@ -260,7 +273,7 @@ def _print_json(library: "Library", answer: "Answer") -> None:
         output.record(
             {
                 "path": escape(_path(hit)),
-                "score": round(hit.score, 6),
+                "score": None if hit.score is None else round(hit.score, 6),
                 "taken_at": facts.taken_at if facts else None,
                 "width_px": facts.width_px if facts else None,
                 "height_px": facts.height_px if facts else None,
@@ -279,16 +292,29 @@ def _print_paths(answer: "Answer", separator: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def _tell(answer: "Answer") -> None:
+def _tell(library: "Library", answer: "Answer", filters: "Filters") -> None:
     if answer.hits:
-        return
-    if not answer.searched:
-        output.say("there are no photos to search: aimv2 index FOLDER, or fewer filters")
+        if answer.best is None and len(answer.hits) < answer.searched:
+            output.say(
+                f"{len(answer.hits)} of {output.counted(answer.searched, 'photo')}: -n shows more"
+            )
+    elif not answer.searched:
+        counts = library.counts()
+        is_there = counts.files > counts.in_error + counts.missing
+        output.say(
+            "no photo fits the filters"
+            if is_there and not filters.is_empty
+            else "there are no photos to search: aimv2 index FOLDER"
+        )
     elif answer.best is not None:
         output.say(
             f"nothing fits; the best score of {output.counted(answer.searched, 'photo')} is "
             f"{answer.best:.3f} (see it with: -t {max(0.0, answer.best - 0.001):.3f})"
         )
+
+
+def _score(hit: "Hit") -> str:
+    return "" if hit.score is None else f"{hit.score:.3f}"
 
 
 def _day(hit: "Hit") -> str:

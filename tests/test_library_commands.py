@@ -210,8 +210,48 @@ def test_where_nothing_fits_it_says_so(made: Path) -> None:
     assert "nothing fits; the best score of 6 photos is 0." in outcome.err
     outcome = search(made, "--since", "2040")
     assert (outcome.code, outcome.out) == (0, "")
-    assert "there are no photos to search" in outcome.err
+    assert outcome.err == "no photo fits the filters\n"
+    assert on(made, "search", "a circle", "--tag", "Nonsense").err == outcome.err
+    assert on(made, "search", "--tag", "Nonsense").err == outcome.err
     assert on(made, "search", "a circle", "-t", "1", "--quiet").err == ""
+    outcome = on(made, "search", "a circle", "-t", "1", "--html", "sheet.html", "--open")
+    assert outcome.code == 0, said(outcome)
+    assert outcome.err.endswith("no sheet was written\n")
+    assert not Path("sheet.html").exists()
+
+
+def test_filters_alone_list_photos_by_date(made: Path, tmp_path: Path) -> None:
+    outcome = on(made, "search", "--format", "jpg")
+    assert outcome.code == 0, said(outcome)
+    heading, *lines = outcome.out.splitlines()
+    assert heading.split() == ["date", "path"]
+    assert [line.split()[0] for line in lines] == [
+        f"202{year}-05-01" for year in (4, 3, 2, 1, 1, 0)
+    ]
+    assert [line.rpartition("/")[2] for line in lines[3:5]] == ["001.jpg", "copy.jpg"]
+    assert not outcome.err
+    outcome = on(made, "search", "--until", "2022", "-n", "2", "--json")
+    assert paths(outcome.records) == ["002.jpg", "001.jpg"]
+    assert [record["score"] for record in outcome.records] == [None, None]
+    assert outcome.err == "2 of 4 photos: -n shows more\n"
+    assert paths(on(made, "search", "--in", "COPY*", "--json").records) == ["copy.jpg"]
+    assert on(made, "search", "--format", "jpg", "--html", "sheet.html").code == 0
+    assert (tmp_path / "sheet.html").read_text().count("<img ") == 6
+
+
+def test_a_name_without_a_file_is_searched_as_words(made: Path) -> None:
+    outcome = on(made, "search", "a", "circle", "+", "cat.jpg", "-t", "0")
+    assert outcome.code == 0, said(outcome)
+    assert outcome.err == "note: cat.jpg is no file here: searched as words\n"
+    assert len(outcome.out.splitlines()) == 7
+
+
+def test_a_place_that_is_gone_can_be_searched(tmp_path: Path) -> None:
+    make_album(tmp_path / "drive", 1)
+    on(tmp_path, "index", "drive", "-m", "demo")
+    (tmp_path / "drive").rename(tmp_path / "unplugged")
+    assert paths(search(tmp_path, "--in", "drive", "--json").records) == ["000.jpg"]
+    assert search(tmp_path, "--in", "*.heic", "--in", "*.jpg").code == 0
 
 
 def test_like_words_and_both(made: Path) -> None:
@@ -464,6 +504,11 @@ def read_names(target: Path) -> list[str]:
 
 WRONG = [
     ("search", 2, "there is nothing to search for"),
+    ("search dog --in nofolder", 2, "nofolder does not exist"),
+    ("search --in nofolder", 2, "nofolder does not exist"),
+    ("search dog --in empty --in nofolder", 2, "nofolder does not exist"),
+    ("search dog --in *.heic", 2, "no photo in the library fits *.heic"),
+    ("search --tag Dog -t 0.3", 2, "there are no scores"),
     ("search - dog", 2, "begins with what to take away"),
     ("search dog +", 2, "nothing after the last +"),
     ("search dog -f -0", 2, "exclude each other"),

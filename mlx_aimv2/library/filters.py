@@ -12,6 +12,7 @@ from typing import Literal
 from ..errors import UsageError
 from ..paths import printable
 from .scan import under
+from .store import Store
 
 Shape = Literal["landscape", "portrait", "square"]
 
@@ -90,6 +91,28 @@ class Filters:
     def is_empty(self) -> bool:
         """Whether every photo fits."""
         return self == Filters()
+
+
+def check_places(store: Store, places: Sequence[str]) -> None:
+    """Refuse places that can only be a slip: not there, and nothing in the library is of them.
+
+    Of several patterns one that fits will do.
+    Errors: UsageError.
+    """
+    for place in filter(_is_plain, places):
+        folder = os.fsencode(_absolute(place))
+        if not os.path.lexists(folder) and next(store.files(*under(folder)), None) is None:
+            raise UsageError(
+                f"{printable(place)} does not exist, and no photo in the library is of there",
+                hint="check the name, or leave it out to search all",
+            )
+    patterns = [place for place in places if _is_pattern(place)]
+    known = [path for _, path in store.paths()] if patterns else []
+    if known and not any(_fits(path, place) for path in known for place in patterns):
+        raise UsageError(
+            f"no photo in the library fits {printable(' or '.join(patterns))}",
+            hint="a pattern is of a file's name, like '*.heic', or with a / of its whole path",
+        )
 
 
 def first_day(text: str) -> date:

@@ -17,10 +17,10 @@ from . import photos, query
 from .calibration import MIN_CONFIDENCE
 from .checkpoint import Dtype, SearchModel, identify, source_of
 from .duplicates import DEFAULT_THRESHOLD, Group, find_groups
-from .filters import Filters
+from .filters import Filters, check_places
 from .indexer import NATIVE_MAX_PATCHES, Estimate, Indexer, Progress, Report
 from .scan import Root
-from .searcher import Answer, Vectors, search
+from .searcher import Answer, Vectors, newest, search
 from .store import Counts, FileRow, Store, VectorSet
 from .textcache import TextCache
 
@@ -151,12 +151,19 @@ class Library:
 
         ``words`` is one text, or the words of a query with ``+`` and ``-`` between them. A text
         that no photo fits better than nothing in particular finds nothing, and says the best
-        score. ``like`` are pictures; those in the library need no model.
+        score. ``like`` are pictures; those in the library need no model. With ``filters`` alone
+        the photos that fit come without scores, the newest first.
         Errors: UsageError for a query or filter that means nothing, OutputError without a library.
         """
         given = [words] if isinstance(words, str) else list(words)
+        filters = filters or Filters()
+        if not given and not like and not filters.is_empty:
+            check_places(self.store, filters.places)
+            return newest(self.store, filters, count)
         terms = query.parse(given, [os.fsdecode(path) for path in like])
         exclude = [os.fsencode(os.path.abspath(os.fsdecode(path))) for path in like]  # noqa: PTH100
+
+        check_places(self.store, filters.places)
 
         def look() -> Answer:
             vectors = self.vectors(model)

@@ -64,6 +64,12 @@ def parse(words: Sequence[str], like: Sequence[str] = ()) -> tuple[Term, ...]:
     return liked + tuple(_term(_SIGNS[sign or "+"], group) for sign, group in groups)
 
 
+def misnamed(terms: Sequence[Term]) -> list[str]:
+    """Texts that end like a picture's name: its file is not here, or they would be pictures."""
+    texts = [term.text for term in terms if term.text]
+    return [text for text in texts if text[text.rfind(".") :].lower() in EXTENSIONS]
+
+
 def _split(words: Sequence[str]) -> list[tuple[str, list[str]]]:
     """The words of each term after its sign, which may be missing (empty) before the first."""
     groups: list[tuple[str, list[str]]] = []

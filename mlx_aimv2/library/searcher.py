@@ -28,10 +28,13 @@ _SAMPLED = 1024
 
 @dataclass(frozen=True)
 class Hit:
-    """A photo that was found. ``score``: 0 to 1 for texts; the cosine for pictures alone."""
+    """A photo that was found.
+
+    ``score``: 0 to 1 for texts; the cosine for pictures alone; None where only filters chose.
+    """
 
     file: FileRow
-    score: float
+    score: float | None
 
 
 @dataclass(frozen=True)
@@ -77,13 +80,27 @@ def search(
     least = min_score if min_score is not None else (LEAST_TEXT_SCORE if is_text else -1.0)
     found = _found(store, vectors, query, count + len(exclude), filters or Filters())
     scale = vectors.logit_scale or 1.0
-    hits = [
-        Hit(file, logistic(scale * (product - query.line)) if is_text else product)
+    scored = [
+        (file, logistic(scale * (product - query.line)) if is_text else product)
         for file, product in found.files
         if file.path not in exclude
     ]
-    best = hits[0].score if hits else None
-    return Answer(tuple(hit for hit in hits[:count] if hit.score >= least), best, found.searched)
+    best = scored[0][1] if scored else None
+    hits = tuple(Hit(file, score) for file, score in scored[:count] if score >= least)
+    return Answer(hits, best, found.searched)
+
+
+def newest(store: Store, filters: Filters, count: int = 20) -> Answer:
+    """The photos that fit the filters, the newest first, those without a date last, then by path.
+
+    They are not ranked: there are no scores.
+    """
+    if count < 1:
+        raise UsageError(f"count is {count}", hint="give a positive number")
+    known = store.readable_by_date(*filters.sql())
+    ids = [id for id, path in known if filters.matches(path)]
+    files = store.files_of(ids[:count])
+    return Answer(tuple(Hit(files[id], None) for id in ids[:count]), None, len(ids))
 
 
 @dataclass(frozen=True)

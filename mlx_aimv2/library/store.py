@@ -185,6 +185,19 @@ class Store:
             for row in self._database.execute(query, tuple(values)):
                 yield _file_row(row)
 
+    def readable_by_date(
+        self, where: str = "TRUE", values: Sequence[object] = ()
+    ) -> list[tuple[int, bytes]]:
+        """Ids and paths of the files, there and readable, for which ``where`` is true.
+
+        The newest first, those without a date last, then by path.
+        """
+        return self._rows(
+            f"SELECT id, path FROM files WHERE error IS NULL AND missing_since IS NULL "
+            f"AND ({where}) ORDER BY taken_at DESC, path",
+            values,
+        )
+
     def files_of(self, ids: Iterable[int]) -> dict[int, FileRow]:
         """Files by their ids."""
         wanted = json.dumps([int(id) for id in ids])
