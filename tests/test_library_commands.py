@@ -240,9 +240,9 @@ def test_filters_alone_list_photos_by_date(made: Path, tmp_path: Path) -> None:
 
 
 def test_a_name_without_a_file_is_searched_as_words(made: Path) -> None:
-    outcome = on(made, "search", "a", "circle", "+", "cat.jpg", "-t", "0")
+    outcome = on(made, "search", "a", "circle", "+", "no", "cat.JPG", "-t", "0")
     assert outcome.code == 0, said(outcome)
-    assert outcome.err == "note: cat.jpg is no file here: searched as words\n"
+    assert outcome.err == "note: cat.JPG is no file here: searched as words\n"
     assert len(outcome.out.splitlines()) == 7
 
 

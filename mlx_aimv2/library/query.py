@@ -65,9 +65,9 @@ def parse(words: Sequence[str], like: Sequence[str] = ()) -> tuple[Term, ...]:
 
 
 def misnamed(terms: Sequence[Term]) -> list[str]:
-    """Texts that end like a picture's name: its file is not here, or they would be pictures."""
-    texts = [term.text for term in terms if term.text]
-    return [text for text in texts if text[text.rfind(".") :].lower() in EXTENSIONS]
+    """Words of texts that end like a picture's name: no such file is here, or it would be one."""
+    words = [word for term in terms for word in (term.text or "").split()]
+    return [word for word in words if word[word.rfind(".") :].lower() in EXTENSIONS]
 
 
 def _split(words: Sequence[str]) -> list[tuple[str, list[str]]]:
