@@ -19,7 +19,7 @@ Rows = NDArray[np.int64]
 _LEAST_COSINE = 0.75
 _LEAST_COARSE = 0.9
 _MOST_STRETCHED = 1.13  # a crop of 5% at two sides and none at the others, and rounding
-_DENSE = 0.002  # so many candidates are sooner multiplied all than picked out
+_DENSE = 0.005  # so many candidates are sooner multiplied all than picked out
 _TILE = 4096  # leaders that a block is compared with at once
 _BLOCK = 2048
 _FEW, _SMALL_BLOCK = 4, 64
@@ -38,14 +38,13 @@ class Pictures:
 
 @dataclass(frozen=True)
 class _Block:
-    """Some of the pictures, ready to be multiplied. Shapes: (k,), (k, P), (k, C)."""
+    """Some of the pictures, ready to be multiplied. Shapes: (k,), (k, C)."""
 
     numbers: Rows
-    vectors: Floats
     coarse: Floats
 
     def __getitem__(self, kept: slice | NDArray[np.bool_]) -> "_Block":
-        return _Block(self.numbers[kept], self.vectors[kept], self.coarse[kept])
+        return _Block(self.numbers[kept], self.coarse[kept])
 
 
 class Leaders:
@@ -76,14 +75,15 @@ class Leaders:
     def _settle_within(self, block: _Block) -> None:
         """Few candidates are compared at once; many by small blocks, as most will be settled
         by the first leaders. The result is the same."""
-        pairs = _candidates(block, block, len(block.numbers))
+        pairs = self._candidates(block, block, len(block.numbers))
         if len(pairs[0]) <= _FEW * len(block.numbers):
             self._settle_in_order(block, *self._alike(*pairs))
             return
         for start in range(0, len(block.numbers), _SMALL_BLOCK):
             done, part = block[:start], block[start : start + _SMALL_BLOCK]
             part = self._join(part, done[self._leader[done.numbers] == done.numbers])
-            self._settle_in_order(part, *self._alike(*_candidates(part, part, _SMALL_BLOCK)))
+            pairs = self._candidates(part, part, _SMALL_BLOCK)
+            self._settle_in_order(part, *self._alike(*pairs))
 
     def _settle_in_order(self, part: _Block, number: Rows, leader: Rows, alike: Floats) -> None:
         """Each of the part joins the first before it that it is like and that is a leader."""
@@ -99,7 +99,8 @@ class Leaders:
 
     def _join(self, block: _Block, leaders: _Block) -> _Block:
         """Let pictures join the first leader they are like; returns those that found none."""
-        number, leader, alike = self._alike(*_candidates(block, leaders, _MOST_PER_PICTURE))
+        candidates = self._candidates(block, leaders, _MOST_PER_PICTURE)
+        number, leader, alike = self._alike(*candidates)
         # Pairs are in order: written from the last to the first, the first leader stays.
         self._leader[number[::-1]] = leader[::-1]
         self._similarity[number[::-1]] = alike[::-1]
@@ -115,28 +116,40 @@ class Leaders:
         over = alike >= self._threshold
         return number[over], leader[over], alike[over]
 
+    def _candidates(self, block: _Block, leaders: _Block, most: int) -> tuple[Rows, Rows]:
+        """Pairs that may be alike, by coarse vector, then by vector, in order: at most so many
+        for a picture, the nearest. Shapes: (m,), (m,)."""
+        found = block.coarse @ leaders.coarse.T >= _LEAST_COARSE
+        flat = np.flatnonzero(found)
+        if len(flat) > found.size * _DENSE:
+            cosines = self._vectors(block.numbers) @ self._vectors(leaders.numbers).T
+            flat = np.flatnonzero(found & (cosines >= _LEAST_COSINE))
+            alike = cosines.ravel()[flat]
+            places, columns = np.divmod(flat, found.shape[1])
+        else:
+            places, columns = np.divmod(flat, found.shape[1])
+            alike = self._cosines(block.numbers[places], leaders.numbers[columns])
+            near = alike >= _LEAST_COSINE
+            places, columns, alike = places[near], columns[near], alike[near]
+        counts = np.bincount(places, minlength=len(block.numbers))
+        ends = np.cumsum(counts)
+        for place in np.flatnonzero(counts > most):
+            mine = slice(ends[place] - counts[place], ends[place])
+            columns[mine][np.argsort(-alike[mine], kind="stable")[most:]] = -1
+        kept = columns >= 0
+        return block.numbers[places[kept]], leaders.numbers[columns[kept]]
+
+    def _cosines(self, first: Rows, second: Rows) -> Floats:
+        """Of pairs. Shapes: (m,), (m,) -> (m,)."""
+        cosines = np.empty(len(first), np.float32)
+        for start in range(0, len(first), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            pairs = self._vectors(first[part]), self._vectors(second[part])
+            cosines[part] = np.einsum("np,np->n", *pairs)
+        return cosines
+
+    def _vectors(self, numbers: Rows) -> Floats:
+        return self._pictures.take(self._pictures.rows[numbers]).astype(np.float32)
+
     def _load(self, numbers: Rows) -> _Block:
-        vectors = self._pictures.take(self._pictures.rows[numbers]).astype(np.float32)
-        return _Block(numbers, vectors, self._coarse[numbers])
-
-
-def _candidates(block: _Block, leaders: _Block, most: int) -> tuple[Rows, Rows]:
-    """Pairs that may be alike, by vector and coarse vector, in order: at most so many for a
-    picture, the nearest. Shapes: (m,), (m,)."""
-    cosines = block.vectors @ leaders.vectors.T
-    found = cosines >= _LEAST_COSINE
-    flat = np.flatnonzero(found)
-    if len(flat) > found.size * _DENSE:
-        flat = np.flatnonzero(found & (block.coarse @ leaders.coarse.T >= _LEAST_COARSE))
-        places, columns = np.divmod(flat, found.shape[1])
-    else:
-        places, columns = np.divmod(flat, found.shape[1])
-        alike = np.einsum("nc,nc->n", block.coarse[places], leaders.coarse[columns])
-        places, columns = places[alike >= _LEAST_COARSE], columns[alike >= _LEAST_COARSE]
-    counts = np.bincount(places, minlength=len(block.numbers))
-    ends = np.cumsum(counts)
-    for place in np.flatnonzero(counts > most):
-        mine = columns[ends[place] - counts[place] : ends[place]]  # a view
-        mine[np.argsort(-cosines[place, mine], kind="stable")[most:]] = -1
-    kept = columns >= 0
-    return block.numbers[places[kept]], leaders.numbers[columns[kept]]
+        return _Block(numbers, self._coarse[numbers])
