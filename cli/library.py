@@ -38,7 +38,7 @@ def library(
         typer.Argument(
             help="For export: a file (.npz, .npy, .safetensors, .jsonl, .parquet), or a folder in "
             "clip-retrieval's form.",
-            metavar="[TARGET]",
+            metavar="TARGET",
             parser=path,
             show_default=False,
         ),
