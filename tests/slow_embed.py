@@ -1,5 +1,6 @@
 """``aimv2 …`` at a pace at which it can be stopped in the middle."""
 
+import signal
 import sys
 import time
 
@@ -8,6 +9,8 @@ from mlx_aimv2.cli.app import main
 from mlx_aimv2.journal import Journal
 
 if __name__ == "__main__":
+    # Whoever runs the tests in the background has Ctrl-C ignored, and so would this.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     add, journal._COMMIT_S = Journal.add, 0.02
     added = 0
 
