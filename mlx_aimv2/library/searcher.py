@@ -210,6 +210,11 @@ def matching(store: Store, known: NDArray[np.int64], filters: Filters) -> NDArra
 
 
 def _mean(store: Store, vectors: VectorSet) -> Floats:
-    rows = np.linspace(0, vectors.row_count - 1, min(_SAMPLED, vectors.row_count)).astype(np.int64)
-    taken = store.segments(vectors).take(rows).astype(np.float32)
-    return np.asarray(taken.mean(axis=0) if len(taken) else np.zeros(vectors.width), np.float32)
+    """The mean of the set's rows, from a sample of them; kept as long as the store is open."""
+    key = (vectors.folder, vectors.row_count)
+    if key not in store.means:
+        count = min(_SAMPLED, vectors.row_count)
+        rows = np.linspace(0, vectors.row_count - 1, count).astype(np.int64)
+        taken = store.segments(vectors).take(rows).astype(np.float32)
+        store.means[key] = taken.sum(axis=0) / max(1, count)
+    return store.means[key]

@@ -98,6 +98,7 @@ class Store:
     def __init__(self, path: Path, *, can_write: bool = False) -> None:
         self.path = path
         self.folder = path.with_name(f"{path.name}.vectors")
+        self.means: dict[tuple[str, int], NDArray[np.float32]] = {}  # by folder of vectors, rows
         self._maps: Maps = {}
         self._counted: dict[int, tuple[tuple[int, int], int]] = {}  # by set: version, files
         self._lock: IO[str] | None = None
