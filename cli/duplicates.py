@@ -8,7 +8,7 @@ import typer
 from mlx_aimv2.errors import UsageError
 
 from . import output
-from .options import JsonOption, LibraryOption, path
+from .options import HtmlOption, JsonOption, LibraryOption, OpenOption
 from .sheets import check, sheet_row, write
 
 if TYPE_CHECKING:
@@ -36,17 +36,8 @@ def duplicates(
         ),
     ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Only files of the same content.")] = False,
-    html: Annotated[
-        str | None,
-        typer.Option(
-            "--html",
-            help="Write a sheet with the groups to look at.",
-            metavar="FILE",
-            parser=path,
-            show_default=False,
-        ),
-    ] = None,
-    is_open: Annotated[bool, typer.Option("--open", help="Open the sheet in the browser.")] = False,
+    html: HtmlOption = None,
+    is_open: OpenOption = False,
     library: LibraryOption = None,
     as_json: JsonOption = False,
 ) -> int:

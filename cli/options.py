@@ -108,6 +108,17 @@ LibraryOption = Annotated[
         show_default="library.db where the system keeps data",
     ),
 ]
+HtmlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--html",
+        help="Write a sheet of pictures to look at.",
+        metavar="FILE",
+        parser=path,
+        show_default=False,
+    ),
+]
+OpenOption = Annotated[bool, typer.Option("--open", help="Open the sheet in the browser.")]
 YesOption = Annotated[
     bool, typer.Option("--yes", "-y", help="Download weights without being asked first.")
 ]

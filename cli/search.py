@@ -12,8 +12,10 @@ from . import output
 from .options import (
     Dtype,
     DtypeOption,
+    HtmlOption,
     JsonOption,
     LibraryOption,
+    OpenOption,
     YesOption,
     confirm_download,
     path,
@@ -117,17 +119,8 @@ def search(
     uuid: Annotated[
         bool, typer.Option("--uuid", help="Print the UUIDs that Photos knows them by.")
     ] = False,
-    html: Annotated[
-        str | None,
-        typer.Option(
-            "--html",
-            help="Write a sheet with the pictures to look at.",
-            metavar="FILE",
-            parser=path,
-            show_default=False,
-        ),
-    ] = None,
-    is_open: Annotated[bool, typer.Option("--open", help="Open the sheet in the browser.")] = False,
+    html: HtmlOption = None,
+    is_open: OpenOption = False,
     library: LibraryOption = None,
     model: Annotated[
         str | None,
