@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "lit"
 _SAMPLE = 20
+_TAGGED_TOGETHER = 256  # photos in a transaction
 
 
 def default_path() -> Path:
@@ -244,7 +246,7 @@ class Library:
             if vectors is None:
                 raise UsageError("there are no photos to tag", hint="aimv2 index FOLDER")
             embed = SearchModel(store, vectors, cache=self._cache, confirm=confirm)
-            for each in tagger.assign(
+            found = tagger.assign(
                 store,
                 vectors,
                 tags,
@@ -252,14 +254,18 @@ class Library:
                 min_confidence=min_confidence,
                 limit=limit,
                 filters=filters,
-            ):
-                written = None
+            )
+            # A photo's tags are in the library before its sidecar is touched.
+            together = 1 if sidecars else _TAGGED_TOGETHER
+            while some := list(islice(found, together)):
                 if not dry_run:
-                    tagger.remember(store, [each])
-                if sidecars:
-                    written = tagger.write_sidecar(store, each, sidecars, dry_run=dry_run)
-                if told is not None:
-                    told(each, written)
+                    tagger.remember(store, some)
+                for each in some:
+                    written = None
+                    if sidecars:
+                        written = tagger.write_sidecar(store, each, sidecars, dry_run=dry_run)
+                    if told is not None:
+                        told(each, written)
 
     def undo_tags(self) -> "Iterator[tuple[bytes, Undone | Aimv2Error]]":
         """Take back all tags this program gave, in the library and in sidecars; tells of those.
