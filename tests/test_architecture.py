@@ -44,6 +44,7 @@ LAYERS: dict[str, set[str]] = {
     "use": {"zeroshot", "model"},
     "photo library": {"library"},
     "conversion and training": {"modelcard", "conversion", "training"},
+    "proof": {"harness", "verification"},
     "command": {"cli"},
 }
 RANK = {module: rank for rank, modules in enumerate(LAYERS.values()) for module in modules}
@@ -58,9 +59,14 @@ NEVER = {"click", "cli", "pickle", "dill", "joblib", "torch", "transformers", "t
 
 
 def sources() -> dict[str, ast.Module]:
-    """Every module of the package by its dotted name; ``cli/`` is installed as mlx_aimv2.cli."""
+    """Every module of the package by its dotted name, as it is installed."""
     modules = {}
-    for folder, prefix in ((ROOT / PACKAGE, PACKAGE), (ROOT / "cli", f"{PACKAGE}.cli")):
+    folders = (
+        (ROOT / PACKAGE, PACKAGE),
+        (ROOT / "cli", f"{PACKAGE}.cli"),
+        (ROOT / "benchmarks" / "harness", f"{PACKAGE}.harness"),
+    )
+    for folder, prefix in folders:
         for path in sorted(folder.rglob("*.py")):
             parts = [prefix, *path.relative_to(folder).with_suffix("").parts]
             name = ".".join(part for part in parts if part != "__init__")
@@ -69,7 +75,8 @@ def sources() -> dict[str, ast.Module]:
 
 
 SOURCES = sources()
-INITS = {PACKAGE, *(f"{PACKAGE}.{name}" for name in ("cli", "library", "training"))}
+INNER = ("cli", "harness", "library", "training", "verification")
+INITS = {PACKAGE, *(f"{PACKAGE}.{name}" for name in INNER)}
 
 
 def imports(module: str) -> Iterator[str]:
