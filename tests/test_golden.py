@@ -1,4 +1,4 @@
-"""Agreement with tensors that Apple's own modules made (see tests/golden/README.md)."""
+"""Agreement with tensors that Apple's own modules made: mlx_aimv2/verification/golden."""
 
 import mlx.core as mx
 import numpy as np

@@ -1,0 +1,114 @@
+"""The golden files, made by Apple's own torch modules (see ``golden/README.md``), and what this
+port makes of their inputs."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import mlx.core as mx
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+from ..errors import CheckpointError
+from ..files import CONFIG_FILE, SINGLE_FILE
+from ..layers import EncoderOutput
+from ..lit import LiT
+from ..loader import load_checkpoint
+from ..vision import VisionEncoder
+
+FOLDER = Path(__file__).parent / "golden"
+# Told by these from a file that was damaged on its way here.
+SHA256 = {
+    "vision-fixed": "5872fdb2b6f09cf032f116e56312c47cabb9b8d56a801542c05add6e71c8c530",
+    "vision-native": "3a9f3fa451ccfe377683735b545c57cc874a6c0ff3093f0449ca3ba8d028df41",
+    "lit": "4f920b7b2d9f1f172fee277335420cfe7448fe4ab81e28b57b1f5da6dd4d1f3e",
+}
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far one result is from the golden one, at most."""
+
+    what: str
+    difference: float
+
+
+def load_golden(name: str, folder: Path) -> tuple[VisionEncoder | LiT, Arrays]:
+    """A golden file's network in float32, loaded by way of a folder, and its inputs and outputs.
+
+    Errors: CheckpointError where the file is not the one that was made.
+    """
+    path = FOLDER / f"{name}.safetensors"
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != SHA256[name]:
+        raise CheckpointError(
+            f"{path} is missing or damaged",
+            hint="install the package again: pip install --force-reinstall mlx-aimv2",
+        )
+    tensors = load_file(path)
+    io = {key[3:]: array for key, array in tensors.items() if key.startswith("io.")}
+    source = folder / name
+    source.mkdir()
+    weights = {key: array for key, array in tensors.items() if not key.startswith("io.")}
+    save_file(weights, source / SINGLE_FILE)
+    (source / CONFIG_FILE).write_text(json.dumps(_config(path)), encoding="utf-8")
+    return load_checkpoint(source, dtype="float32").network, io
+
+
+def agreements(name: str, folder: Path) -> Iterator[Agreement]:
+    """Every output of a golden file against this port's, block by block where it has them."""
+    network, io = load_golden(name, folder)
+    results = _lit(network, io) if isinstance(network, LiT) else _vision(network, io)
+    for what, actual, expected in results:
+        yield Agreement(what, float(np.abs(np.array(actual) - io[expected]).max()))
+
+
+def nhwc(pixels_nchw: NDArray[Any]) -> mx.array:
+    """Pixels as MLX takes them. Shapes: (B, 3, H, W) -> (B, H, W, 3)."""
+    return mx.array(pixels_nchw.transpose(0, 2, 3, 1))
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """What the tensors do not tell, from the file's metadata (Apple's argument names)."""
+    with safe_open(path, framework="np") as file:
+        sizes = json.loads(file.metadata()["config"])
+    if "num_heads" in sizes:
+        return {"num_attention_heads": sizes["num_heads"]}
+    return {
+        "vision_config": {"num_attention_heads": sizes["vision_num_heads"]},
+        "text_config": {
+            "num_attention_heads": sizes["text_num_heads"],
+            "eos_token_id": sizes["eos_token_id"],
+        },
+    }
+
+
+Result = tuple[str, mx.array, str]
+
+
+def _vision(network: VisionEncoder, io: Arrays) -> Iterator[Result]:
+    for key in sorted(key for key in io if key.endswith("pixels_nchw")):
+        shape = key.removesuffix("pixels_nchw")
+        output = cast("EncoderOutput", network(nhwc(io[key]), hidden_states=True))
+        for block, state in output.hidden_states.items():
+            if f"{shape}hidden.{block}" in io:
+                yield f"block {block}", state, f"{shape}hidden.{block}"
+        yield f"{shape}features", output.last_hidden_state, f"{shape}features"
+
+
+def _lit(network: LiT, io: Arrays) -> Iterator[Result]:
+    pixels, ids = nhwc(io["pixels_nchw"]), mx.array(io["input_ids"])
+    image, text = network.image_encoder, network.text_encoder
+    yield "image pooled", image.pool(image.features(pixels)), "image_pooled"
+    yield "text pooled", text.pooled(ids), "text_pooled"
+    yield "image embeddings", network.encode_image(pixels), "image_embeds"
+    yield "text embeddings", network.encode_text(ids), "text_embeds"
+    per_image, per_text = network(pixels, ids)
+    yield "logits per image", per_image, "logits_per_image"
+    yield "logits per text", per_text, "logits_per_text"

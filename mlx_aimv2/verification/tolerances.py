@@ -1,0 +1,13 @@
+"""How far apart numbers may be that should be equal, with the reason; the tests share these."""
+
+GOLDEN = 2e-5  # float32 against Apple's own modules on a CPU; another order of summation
+PUBLISHED = 1e-3  # float32 against four decimals that another decoder and machine produced
+
+# Of the largest value of a block's output, in float32: another order of summation.
+BLOCK = 1e-5
+# Of the length of a token: float32 through all blocks, on whatever machine.
+FEATURES = 3e-4
+# TF32 keeps 10 bits of each factor, float32 23: products of 256 terms, against float64.
+FULL_PRODUCT = 1e-5
+# Attention with values of unit size against float64, by precision: a rounding of the result or two.
+ATTENTION = {"float32": 1e-5, "float16": 4e-3, "bfloat16": 3e-2}
