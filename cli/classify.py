@@ -19,6 +19,7 @@ from .explain import exit_code
 from .options import (
     MAX_PIXELS,
     BatchSizeOption,
+    DecodeOption,
     DtypeOption,
     JsonOption,
     MaxPixelsOption,
@@ -101,6 +102,7 @@ def classify(
     max_pixels: MaxPixelsOption = MAX_PIXELS,
     batch_size: BatchSizeOption = None,
     threads: ThreadsOption = None,
+    decode: DecodeOption = "exact",
     yes: YesOption = False,
 ) -> int:
     """Say which labels fit images, the best first.
@@ -120,7 +122,11 @@ def classify(
 
     prompts = templates_of(template or templates or "photo")
     options = ImageOptions(
-        preset=preset, max_pixels=max_pixels, batch_size=batch_size, threads=threads
+        preset=preset,
+        max_pixels=max_pixels,
+        batch_size=batch_size,
+        threads=threads,
+        decode=decode,
     )
     source = Images(paths, False, options)
     inputs = _require_any(source)

@@ -11,6 +11,7 @@ from mlx_aimv2.errors import UsageError
 from .options import (
     MAX_PIXELS,
     BatchSizeOption,
+    DecodeOption,
     DtypeOption,
     MaxPixelsOption,
     ModelOption,
@@ -128,6 +129,7 @@ def embed(
     ] = False,
     batch_size: BatchSizeOption = None,
     threads: ThreadsOption = None,
+    decode: DecodeOption = "exact",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was stopped.")
     ] = False,
@@ -152,6 +154,7 @@ def embed(
         "--max-pixels": max_pixels != MAX_PIXELS,
         "--side": side,
         "--threads": threads,
+        "--decode": decode != "exact",
     }
     _check_inputs(paths or [], is_text, [name for name, value in for_images.items() if value])
     _check_output(out, pooling, resume)
@@ -161,7 +164,15 @@ def embed(
     from .sources import Images, Texts  # noqa: PLC0415
 
     options = ImageOptions(
-        not no_normalize, pooling, preset, tiles, max_patches, max_pixels, batch_size, threads
+        not no_normalize,
+        pooling,
+        preset,
+        tiles,
+        max_patches,
+        max_pixels,
+        batch_size,
+        threads,
+        decode=decode,
     )
     source: Images | Texts = Images(paths or [], null, options)
     if is_text:

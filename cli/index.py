@@ -11,8 +11,10 @@ from mlx_aimv2.errors import Aimv2Error, UsageError
 from . import output
 from .explain import exit_code
 from .options import (
+    DECODE_HELP,
     MAX_PIXELS,
     BatchSizeOption,
+    Decoding,
     DtypeOption,
     JsonOption,
     LibraryOption,
@@ -86,6 +88,12 @@ def index(
     max_pixels: MaxPixelsOption = MAX_PIXELS,
     batch_size: BatchSizeOption = None,
     threads: ThreadsOption = None,
+    decode: Annotated[
+        Decoding | None,
+        typer.Option(
+            "--decode", help=DECODE_HELP, show_default="the library's; exact for a new one"
+        ),
+    ] = None,
     dtype: DtypeOption = None,
     as_json: JsonOption = False,
     yes: YesOption = False,
@@ -113,6 +121,7 @@ def index(
                 max_patches=max_patches,
                 max_pixels=max_pixels,
                 threads=threads,
+                decode=decode,
                 dtype=dtype,
                 confirm=confirm_download(yes),
                 progress=counter.progress(),
@@ -127,6 +136,7 @@ def index(
             max_pixels=max_pixels,
             batch_size=batch_size,
             threads=threads,
+            decode=decode,
             dtype=dtype,
             confirm=confirm_download(yes),
             progress=counter.progress(),

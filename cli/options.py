@@ -74,6 +74,9 @@ PresetOption = Annotated[
         "--preset", help="How pixels are made: as on the Hub, or as in Apple's evaluation code."
     ),
 ]
+Decoding = Literal["exact", "fast"]
+DECODE_HELP = "Decode large JPEGs exactly, or fast: four times so, without their finest detail."
+DecodeOption = Annotated[Decoding, typer.Option("--decode", help=DECODE_HELP)]
 MaxPixelsOption = Annotated[
     int,
     typer.Option("--max-pixels", help="Refuse larger images.", min=1, metavar="COUNT"),

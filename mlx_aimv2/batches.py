@@ -1,12 +1,13 @@
 """Decoded images into batches of few shapes, and their results back into order."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import patches
+from .buckets import batched
 from .decode import Decoded, decode
 from .errors import Aimv2Error, NumericsError
 from .image import ImageSource, describe
@@ -14,12 +15,13 @@ from .plan import Plan
 
 Floats = NDArray[np.float32]
 Pixels = list[NDArray[np.uint8]]
-# Pixels of a batch and the number of images (fixed) or tokens (native) it is padded to, to one
-# row an image: None where it is not finite.
-Encode = Callable[[Pixels, int], list[Floats | None]]
+Rows = Callable[[], list[Floats | None]]  # waits for one row an image: None if it is not finite
+# Begins to compute pixels padded to a number of images (fixed) or of tokens (native).
+Start = Callable[[Pixels, int], Rows]
 
-# Images that may overtake one of a rare size before its bucket is sent off as it is.
-_NATIVE_WINDOW = 64
+# Of a native stream, images decoded and not asked for yet: the largest are 2.4 MB.
+_NATIVE_AHEAD = 32
+_MOST_BEGUN = 64  # groups of bad images alone, behind a batch that is being computed
 
 
 @dataclass(frozen=True)
@@ -33,29 +35,55 @@ class Row:
     note: str | None
 
 
-def stream_fixed(images: Iterable[ImageSource], plan: Plan, encode: Encode) -> Iterator[Row]:
+def stream_fixed(images: Iterable[ImageSource], plan: Plan, start: Start) -> Iterator[Row]:
     """Batches of one shape: all padded to the first, which is full unless it is the only one."""
     size = plan.images_per_batch((plan.vision.grid_side * plan.tiles) ** 2)
     decoded = decode(images, plan.fit, threads=plan.threads, ahead=2 * size)
-    shape = None
-    for group, is_last in _groups(decoded, size):
-        good = [sample for sample in group if sample.error is None]
-        if shape is None:
-            shape = len(good) if is_last and not plan.fills_batches else size
-        values = encode([sample.pixels for sample in good], shape) if good else []
-        yield from _rows(group, values)
+
+    def begin() -> Iterator[_Begun]:
+        shape = None
+        for group, is_last in _groups(decoded, size):
+            good = [sample.pixels for sample in group if sample.error is None]
+            if shape is None:
+                shape = len(good) if is_last and not plan.fills_batches else size
+            yield group, start(good, shape) if good else list
+
+    yield from _one_ahead(begin())
 
 
-def stream_native(images: Iterable[ImageSource], plan: Plan, encode: Encode) -> Iterator[Row]:
-    """Buckets of images padded to one number of tokens; rows come back in the images' order."""
+def stream_native(images: Iterable[ImageSource], plan: Plan, start: Start) -> Iterator[Row]:
+    """Images padded to nearly their own length; rows come back in the images' order."""
+    decoded = decode(images, plan.fit, threads=plan.threads, ahead=_NATIVE_AHEAD)
+    sizes = ((sample, _tokens(sample, plan)) for sample in decoded)
+
+    def begin() -> Iterator[_Begun]:
+        for length, group in batched(sizes, plan.images_per_batch):
+            yield group, start([sample.pixels for sample in group], length) if length else list
+
     done: dict[int, Row] = {}
     position = 0
-    for length, group in _bucketed(decode(images, plan.fit, threads=plan.threads), plan):
-        values = encode([sample.pixels for sample in group], length) if length else []
-        done |= {row.index: row for row in _rows(group, values)}
+    for row in _one_ahead(begin()):
+        done[row.index] = row
         while position in done:
             yield done.pop(position)
             position += 1
+
+
+_Begun = tuple[list[Decoded], Rows]
+
+
+def _one_ahead(batches: Iterator[_Begun]) -> Iterator[Row]:
+    """The rows of each batch, waited for when the next has begun: while a device computes one,
+    the images of the other are taken and handed to it."""
+    begun: deque[_Begun] = deque()
+    for batch in batches:
+        begun.append(batch)
+        computes = any(sample.error is None for sample in batch[0])
+        if computes or len(begun) > _MOST_BEGUN:
+            while len(begun) > 1:
+                yield from _rows(*begun.popleft())
+    while begun:
+        yield from _rows(*begun.popleft())
 
 
 def _groups(decoded: Iterator[Decoded], size: int) -> Iterator[tuple[list[Decoded], bool]]:
@@ -72,31 +100,16 @@ def _groups(decoded: Iterator[Decoded], size: int) -> Iterator[tuple[list[Decode
         yield group, True
 
 
-def _bucketed(decoded: Iterator[Decoded], plan: Plan) -> Iterator[tuple[int, list[Decoded]]]:
-    """Groups of images of about the same number of tokens, and that number; 0 for a bad image."""
-    buckets: dict[int, list[Decoded]] = {}
-    for sample in decoded:
-        if sample.error is not None:
-            yield 0, [sample]
-        else:
-            length = patches.bucket(_tokens(sample, plan))
-            bucket = buckets.setdefault(length, [])
-            bucket.append(sample)
-            if len(bucket) == plan.images_per_batch(length):
-                yield length, buckets.pop(length)
-        oldest = min(buckets, key=lambda key: buckets[key][0].index, default=0)
-        if oldest and sample.index - buckets[oldest][0].index >= _NATIVE_WINDOW:
-            yield oldest, buckets.pop(oldest)
-    yield from buckets.items()
-
-
 def _tokens(sample: Decoded, plan: Plan) -> int:
+    """An image's patches; 0 for a bad one."""
+    if sample.error is not None:
+        return 0
     height, width, _ = sample.pixels.shape
     return (height // plan.vision.patch_size) * (width // plan.vision.patch_size)
 
 
-def _rows(group: list[Decoded], values: list[Floats | None]) -> Iterator[Row]:
-    results = iter(values)
+def _rows(group: list[Decoded], values: Rows) -> Iterator[Row]:
+    results = iter(values())
     for sample in group:
         value = next(results) if sample.error is None else None
         error = sample.error

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from . import batches, patches, worker
-from .batches import Floats, Pixels
+from .batches import Floats, Pixels, Rows
 from .config import LiTConfig, VisionConfig
 from .errors import Aimv2Error, Aimv2Warning, CheckpointError, NumericsError, UsageError
 from .image import MAX_PIXELS, ImageSource, Preset, describe
 from .lit import LiT, normalize
 from .loader import Loaded, load_checkpoint
-from .plan import ImageOptions, Plan, Pooling, check_count, make_plan
+from .plan import Decoding, ImageOptions, Plan, Pooling, check_count, make_plan
 from .text import TextEncoder
 from .tokenizer import Tokenizer
 from .vision import VisionEncoder
@@ -163,21 +163,31 @@ class Embedder:
         max_pixels: int = MAX_PIXELS,
         batch_size: int | None = None,
         threads: int | None = None,
+        decode: Decoding = "exact",
         on_error: Literal["raise", "skip"] = "raise",
     ) -> mx.array | list[mx.array]:
         """Embeddings of images: by the head and projection, or the mean over patches.
 
         ``pooling``: "head" is a LiT checkpoint's default, "mean" every other's; "none" returns
         a list of patch grids, not normalised. ``tiles`` encodes an image at 2 x 2 or 3 x 3 times
-        the side. ``on_error="skip"`` leaves out, with a warning, what cannot be read: where it
-        matters which images those were, use :meth:`stream`.
+        the side. ``decode="fast"`` lets the decoder of a large JPEG leave out detail that is finer
+        than what is seen. ``on_error="skip"`` leaves out, with a warning, what cannot be read:
+        where it matters which images those were, use :meth:`stream`.
         Shapes: (n, P) with the head, (n, D) with the mean; "none": n of (rows, columns, D).
         Errors: the first image's error, unless skipped; UsageError for options that do not fit.
         """
         if on_error not in ("raise", "skip"):
             raise UsageError(f"on_error is {on_error!r}", hint="'raise' or 'skip'")
         options = ImageOptions(
-            normalize, pooling, preset, tiles, max_patches, max_pixels, batch_size, threads
+            normalize=normalize,
+            pooling=pooling,
+            preset=preset,
+            tiles=tiles,
+            max_patches=max_patches,
+            max_pixels=max_pixels,
+            batch_size=batch_size,
+            threads=threads,
+            decode=decode,
         )
         plan = self.plan(options)
         embeddings = []
@@ -205,6 +215,7 @@ class Embedder:
         max_pixels: int = MAX_PIXELS,
         batch_size: int | None = None,
         threads: int | None = None,
+        decode: Decoding = "exact",
     ) -> Iterator[Item]:
         """Items in the order of the images, as they are done; memory stays flat over any number.
 
@@ -212,7 +223,15 @@ class Embedder:
         Options as for :meth:`embed_images`. Errors: UsageError for options that do not fit.
         """
         options = ImageOptions(
-            normalize, pooling, preset, tiles, max_patches, max_pixels, batch_size, threads
+            normalize=normalize,
+            pooling=pooling,
+            preset=preset,
+            tiles=tiles,
+            max_patches=max_patches,
+            max_pixels=max_pixels,
+            batch_size=batch_size,
+            threads=threads,
+            decode=decode,
         )
         return self.stream_with(options, images)
 
@@ -257,17 +276,22 @@ class Embedder:
         )
 
     def _rows(self, images: Iterable[ImageSource], plan: Plan) -> Iterator[batches.Row]:
-        def encode(pixels: Pixels, shape: int) -> list[Floats | None]:
-            if plan.vision.is_native:
-                return worker.run(self._encode_native, pixels, shape, plan)
-            return worker.run(self._encode_fixed, pixels, shape, plan)
+        encode = self._encode_native if plan.vision.is_native else self._encode_fixed
+
+        def start(pixels: Pixels, shape: int) -> Rows:
+            begun = worker.submit(encode, pixels, shape, plan)
+
+            def rows() -> list[Floats | None]:
+                return begun.result()()
+
+            return rows
 
         stream = batches.stream_native if plan.vision.is_native else batches.stream_fixed
-        return stream(images, plan, encode)
+        return stream(images, plan, start)
 
     # What follows runs on the MLX thread.
 
-    def _encode_fixed(self, pixels: Pixels, shape: int, plan: Plan) -> list[Floats | None]:
+    def _encode_fixed(self, pixels: Pixels, shape: int, plan: Plan) -> Rows:
         batch = np.zeros((shape, *pixels[0].shape), np.uint8)
         batch[: len(pixels)] = pixels
 
@@ -284,19 +308,14 @@ class Embedder:
 
         return self._finite_rows(compute, len(pixels))
 
-    def _encode_native(self, pixels: Pixels, tokens: int, plan: Plan) -> list[Floats | None]:
+    def _encode_native(self, pixels: Pixels, tokens: int, plan: Plan) -> Rows:
         config = self.vision.config
         side = config.patch_size
-        # A power of two of images: few shapes, and never more than twice the work.
-        full = plan.images_per_batch(tokens)
-        shape = full if len(pixels) > full // 2 else 1 << (len(pixels) - 1).bit_length()
-        nothing = np.zeros((side, side, config.num_channels), np.uint8)
-        padded = [*pixels, *[nothing] * (shape - len(pixels))]
-        batch = patches.pad_batch([patches.patchify(image, side) for image in padded], tokens)
-        grids = [(image.shape[0] // side, image.shape[1] // side) for image in padded]
+        batch = patches.pad_batch(pixels, side, tokens)
+        grids = [(image.shape[0] // side, image.shape[1] // side) for image in pixels]
 
         def compute() -> mx.array:
-            cells = mx.array(batch).reshape(shape, tokens, side * side, config.num_channels)
+            cells = mx.array(batch).reshape(len(pixels), tokens, -1, config.num_channels)
             inputs = _normalized(cells, plan.preset).reshape(batch.shape)
             features, mask = self.vision.encode_patches(inputs, grids)
             if plan.pooling == "none":
@@ -306,9 +325,9 @@ class Embedder:
         values = self._finite_rows(compute, len(pixels))
         if plan.pooling != "none":
             return values
-        return [
+        return lambda: [
             None if value is None else value[: rows * columns].reshape(rows, columns, -1)
-            for value, (rows, columns) in zip(values, grids, strict=False)
+            for value, (rows, columns) in zip(values(), grids, strict=False)
         ]
 
     def _pooled(self, features: mx.array, plan: Plan, mask: mx.array | None = None) -> mx.array:
@@ -325,18 +344,31 @@ class Embedder:
             vectors = vectors.astype(mx.float32)
             return normalize(vectors) if normalized else vectors
 
-        rows = [row for row in self._finite_rows(compute, len(ids)) if row is not None]
+        rows = [row for row in self._finite_rows(compute, len(ids))() if row is not None]
         if len(rows) < len(ids):
             raise NumericsError("a text's embedding is not finite, in float32 too")
         return rows
 
-    def _finite_rows(self, compute: Callable[[], mx.array], count: int) -> list[Floats | None]:
-        """The first rows of a result; None for one that is not finite in float32 either."""
-        rows = np.array(compute())[:count]
-        if not np.isfinite(rows).all() and self.dtype != "float32":
-            self._widen()
-            rows = np.array(compute())[:count]
-        return [row if np.isfinite(row).all() else None for row in rows]
+    def _finite_rows(self, compute: Callable[[], mx.array], count: int) -> Rows:
+        """Begin to compute; its first rows when they are asked for, from any thread.
+
+        A row that is not finite in float32 either is None.
+        """
+        result, dtype = compute(), self.dtype
+        mx.async_eval(result)
+
+        def finish() -> list[Floats | None]:
+            rows = np.array(result)[:count]
+            if not np.isfinite(rows).all() and dtype != "float32":
+                if self.dtype == dtype:  # else the batch before has done it
+                    self._widen()
+                rows = np.array(compute())[:count]
+            return [row if np.isfinite(row).all() else None for row in rows]
+
+        if _runs_ahead():
+            return lambda: worker.run(finish)
+        done = finish()
+        return lambda: done
 
     def _widen(self) -> None:
         warnings.warn(
@@ -357,6 +389,14 @@ def _as_list(images: Iterable[ImageSource] | ImageSource) -> Iterable[ImageSourc
     if single or (isinstance(images, np.ndarray) and images.ndim < 4):
         return [cast(ImageSource, images)]
     return cast("Iterable[ImageSource]", images)
+
+
+def _runs_ahead() -> bool:
+    """Whether a device computes one batch while the next is handed to it: a GPU.
+
+    A CPU takes ten operations ahead, so its batches are done when the next can begin.
+    """
+    return bool(mx.default_device().type == mx.DeviceType.gpu)
 
 
 def _normalized(pixels: mx.array, preset: Preset) -> mx.array:

@@ -5,6 +5,7 @@ import math
 import os
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -100,6 +101,9 @@ FORMATS = (
 EXTENSIONS = frozenset(extension for format in FORMATS for extension in format.extensions)
 _MAGIC_BYTES = 16
 
+_DRAFTS = (8, 4, 2)  # by what a JPEG decoder divides both sides, if it is asked to
+_SPARE = 2  # times the size it is resized to, at least, is what a decoder must leave of a picture
+
 _PIXELS_HINT = "leave it out"
 _ARRAY_HINT = "give uint8 from 0 to 255 (array.astype('uint8')), or floats from 0 to 1"
 
@@ -113,8 +117,42 @@ _TRANSPOSES = {  # by EXIF orientation
     8: Image.Transpose.ROTATE_90,
 }
 
+# EXIF orientations whose stored pixels start at the right, at the bottom, and have sides swapped.
+_FROM_RIGHT, _FROM_BELOW, _TURNED = {2, 3, 6, 7}, {3, 4, 7, 8}, {5, 6, 7, 8}
+
 # One PIL image may be given twice, and be loaded by two threads at once.
 _LOAD_LOCKS = tuple(threading.Lock() for _ in range(61))
+
+
+Shrink = Callable[[int, int], float]
+"""How many times smaller a picture of that width and height will be made."""
+
+_Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An upright RGB picture of ``size``, held in an image that may be smaller.
+
+    The image has one pixel for ``reduction`` x ``reduction`` of the picture, which starts at
+    ``origin`` in it: a picture that is no multiple of that leaves a part of a pixel over.
+    Units: size in pixels, origin in pixels of the image; x, y.
+    """
+
+    image: Image.Image
+    size: tuple[int, int]
+    reduction: int = 1
+    origin: tuple[float, float] = (0.0, 0.0)
+
+    @classmethod
+    def of(cls, image: "Image.Image | Picture") -> "Picture":
+        """A picture held at its own size, if it is not one already."""
+        return image if isinstance(image, Picture) else cls(image, image.size)
+
+    def resize(self, size: tuple[int, int], box: tuple[int, int, int, int]) -> Image.Image:
+        """What is in a box (left, top, right, bottom) of the picture, resized (bicubic)."""
+        held = (self.origin[k % 2] + edge / self.reduction for k, edge in enumerate(box))
+        return self.image.resize(size, Image.Resampling.BICUBIC, cast(_Box, tuple(held)))
 
 
 def describe(source: object) -> str:
@@ -127,6 +165,34 @@ def describe(source: object) -> str:
     if isinstance(source, str | bytes | os.PathLike):
         return printable(source)
     return f"<{type(source).__name__}>"
+
+
+def open_picture(
+    source: ImageSource, *, max_pixels: int = MAX_PIXELS, shrink: Shrink | None = None
+) -> Picture:
+    """``open_rgb``, or sooner where the picture will be made smaller than it is: see ``shrink``.
+
+    The decoder of a JPEG file then leaves out what is finer than half a pixel of the result: it
+    divides the sides by 2, 4 or 8, as long as at least twice the size remains that the picture is
+    resized to. Anything else, a PIL image too, is decoded exactly.
+    """
+    name = describe(source)
+    if isinstance(source, Image.Image):
+        return _decode(source, name, max_pixels)
+    if isinstance(source, np.ndarray):
+        return _decode(_array_to_image(source, name), name, max_pixels)
+    if not isinstance(source, str | bytes | os.PathLike):
+        raise ImageError(
+            f"{name} is not a picture", hint="give a path, a PIL image or a NumPy array (H, W, 3)"
+        )
+    if is_raw(source):
+        picture = _decode(open_preview(source), name, max_pixels, shrink)
+    else:
+        with open_file(source) as file:
+            picture = _decode(read_header(file, name), name, max_pixels, shrink)
+    if hasattr(picture.image, "fp"):
+        picture.image.fp = None  # the reader's file, or its buffer of decoded pixels
+    return picture
 
 
 def open_rgb(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -144,23 +210,7 @@ def open_rgb(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Imag
     Errors: ImageError with the source's name for everything that keeps it from being read,
     among them more than ``max_pixels`` pixels, which is known before they are decoded.
     """
-    name = describe(source)
-    if isinstance(source, Image.Image):
-        return _decode(source, name, max_pixels)
-    if isinstance(source, np.ndarray):
-        return _decode(_array_to_image(source, name), name, max_pixels)
-    if not isinstance(source, str | bytes | os.PathLike):
-        raise ImageError(
-            f"{name} is not a picture", hint="give a path, a PIL image or a NumPy array (H, W, 3)"
-        )
-    if is_raw(source):
-        image = _decode(open_preview(source), name, max_pixels)
-    else:
-        with open_file(source) as file:
-            image = _decode(read_header(file, name), name, max_pixels)
-    if hasattr(image, "fp"):
-        image.fp = None  # the reader's file, or its buffer of decoded pixels
-    return image
+    return open_picture(source, max_pixels=max_pixels).image
 
 
 def read_header(file: IO[bytes], name: str) -> Image.Image:
@@ -185,7 +235,9 @@ def read_header(file: IO[bytes], name: str) -> Image.Image:
     raise ImageError(f"{name} is not a picture in a known format", hint=f"known are {known}")
 
 
-def _decode(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
+def _decode(
+    image: Image.Image, name: str, max_pixels: int, shrink: Shrink | None = None
+) -> Picture:
     width, height = image.size
     if not width * height:
         raise ImageError(f"{name} has no pixels ({width}×{height})", hint=_PIXELS_HINT)
@@ -195,11 +247,32 @@ def _decode(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
             hint="shrink it, or raise the limit: --max-pixels, or max_pixels= in Python",
         )
     try:
-        return _to_rgb(_upright(image), name)
+        reduction = _draft(image, shrink) if shrink is not None else 1
+        upright, orientation = _upright(image)
+        rgb = _to_rgb(upright, name)
     except ImageError:
         raise
     except Exception as error:  # decoders of damaged files raise whatever there is
         raise _undecodable(name, image.format or image.mode, error) from error
+    if reduction == 1:
+        return Picture(rgb, rgb.size)
+    size = (height, width) if orientation in _TURNED else (width, height)
+    over = [held - exact / reduction for held, exact in zip(rgb.size, size, strict=True)]
+    left = over[0] if orientation in _FROM_RIGHT else 0.0
+    top = over[1] if orientation in _FROM_BELOW else 0.0
+    return Picture(rgb, size, reduction, (left, top))
+
+
+def _draft(image: Image.Image, shrink: Shrink) -> int:
+    """Ask a JPEG's decoder for a smaller picture; by what it will divide the sides."""
+    if image.format != "JPEG":
+        return 1
+    width, height = image.size
+    most = shrink(width, height) / _SPARE
+    reduction = next((each for each in _DRAFTS if each <= most), 1)
+    if reduction == 1 or image.draft(None, (width // reduction, height // reduction)) is None:
+        return 1
+    return reduction
 
 
 def _undecodable(name: str, format: str, error: Exception) -> ImageError:
@@ -218,7 +291,7 @@ def _undecodable(name: str, format: str, error: Exception) -> ImageError:
     return ImageError(f"{name} is damaged ({format}: {reason})", hint="does a viewer open it?")
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _upright(image: Image.Image) -> tuple[Image.Image, int]:
     """Decode and apply the EXIF orientation; the TIFF and HEIF readers do that themselves."""
     with _LOAD_LOCKS[id(image) % len(_LOAD_LOCKS)]:
         if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tile:
@@ -228,8 +301,9 @@ def _upright(image: Image.Image) -> Image.Image:
             orientation = image.getexif().get(ExifTags.Base.Orientation)
         except Exception:  # damaged EXIF is no reason to refuse the picture
             orientation = None
-    transpose = _TRANSPOSES.get(cast(int, orientation))
-    return image if transpose is None else image.transpose(transpose)
+    if orientation not in _TRANSPOSES:
+        return image, 1
+    return image.transpose(_TRANSPOSES[orientation]), orientation
 
 
 def _give_memory(tiff: TiffImagePlugin.TiffImageFile) -> None:
@@ -308,7 +382,28 @@ def middle_box(width_px: int, height_px: int, max_aspect: int) -> tuple[int, int
     return left, top, left + width, top + height
 
 
-def fit(image: Image.Image, side_px: int, preset: Preset) -> NDArray[np.uint8]:
+def shrink(width_px: int, height_px: int, side_px: int, preset: Preset) -> float:
+    """How many times smaller ``fit`` makes a picture."""
+    return shrinking(*_resizing(width_px, height_px, side_px, preset))
+
+
+def _resizing(
+    width_px: int, height_px: int, side_px: int, preset: Preset
+) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
+    """The box of a picture that ``fit`` sees, and the size it resizes that to before it crops."""
+    box = middle_box(width_px, height_px, MAX_ASPECT)
+    width, height = box[2] - box[0], box[3] - box[1]
+    short = math.ceil(side_px / preset.crop_fraction)
+    long = int(short * max(width, height) / min(width, height))
+    return box, ((short, long) if width <= height else (long, short))
+
+
+def shrinking(box: tuple[int, int, int, int], size: tuple[int, int]) -> float:
+    """How many times smaller a box becomes that is resized to this size."""
+    return min((box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1])
+
+
+def fit(image: Image.Image | Picture, side_px: int, preset: Preset) -> NDArray[np.uint8]:
     """Resize the shortest side (bicubic), then crop the centre.
 
     A picture more than 32 times as long as wide is cropped to that first (see ``crops_strip``).
@@ -317,12 +412,9 @@ def fit(image: Image.Image, side_px: int, preset: Preset) -> NDArray[np.uint8]:
     Source: transformers' CLIPImageProcessorPil, byte for byte up to an aspect of 32: the long
     side is truncated to whole pixels.
     """
-    box = middle_box(*image.size, MAX_ASPECT)
-    width, height = box[2] - box[0], box[3] - box[1]
-    short = math.ceil(side_px / preset.crop_fraction)
-    long = int(short * max(width, height) / min(width, height))
-    size = (short, long) if width <= height else (long, short)
-    resized = image.resize(size, Image.Resampling.BICUBIC, box)
+    picture = Picture.of(image)
+    box, size = _resizing(*picture.size, side_px, preset)
+    resized = picture.resize(size, box)
     left, top = (_margin(length - side_px, preset) for length in size)
     return np.array(resized.crop((left, top, left + side_px, top + side_px)))
 

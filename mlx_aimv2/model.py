@@ -17,7 +17,7 @@ from .errors import Aimv2Warning
 from .image import MAX_PIXELS, ImageSource
 from .lit import Tower
 from .loader import Loaded, load_checkpoint
-from .plan import ImageOptions
+from .plan import Decoding, ImageOptions
 
 _CACHE_LIMIT_BYTES = 1 << 30  # MLX's buffer cache grows with each new shape (mlx issue 3350)
 
@@ -58,6 +58,7 @@ class Model(Embedder):
         max_pixels: int = MAX_PIXELS,
         batch_size: int | None = None,
         threads: int | None = None,
+        decode: Decoding = "exact",
     ) -> mx.array:
         """How well each label fits each image, zero-shot.
 
@@ -69,7 +70,12 @@ class Model(Embedder):
         """
         words = self.label_embeddings(labels, templates=templates)
         pictures = self.embed_images(
-            images, preset=preset, max_pixels=max_pixels, batch_size=batch_size, threads=threads
+            images,
+            preset=preset,
+            max_pixels=max_pixels,
+            batch_size=batch_size,
+            threads=threads,
+            decode=decode,
         )
         return self.scores(cast("mx.array", pictures), words, independent=independent)
 
@@ -131,6 +137,8 @@ class Model(Embedder):
             preprocessing["max_patches"] = plan.max_patches
         else:
             preprocessing |= {"side_px": plan.vision.image_size, "tiles": plan.tiles}
+        if options.decode != "exact":  # outputs made before there was a choice say nothing of it
+            preprocessing["decode"] = options.decode
         return made_by | {
             "kind": "image",
             "width": self.width(plan),

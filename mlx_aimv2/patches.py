@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .errors import UsageError
-from .image import middle_box
+from .image import Picture, middle_box, shrinking
 
 # The published range of the native checkpoint. Source: its model card.
 MIN_PATCHES = 112
 MAX_PATCHES = 4096
 
-BUCKET = 64  # few different lengths, so that few shapes are compiled and cached
+_STEPS = 16  # lengths to an octave: few, so that few shapes are compiled and cached
+_LEAST_STEP = 8  # tokens
 
 
 def grid_of(
@@ -71,16 +72,24 @@ def crops_strip(
     return too_long and grid_of(width_px, height_px, patch_size, max_patches)[0] is not None
 
 
-def fit(image: Image.Image, patch_size: int, max_patches: int = MAX_PATCHES) -> NDArray[np.uint8]:
+def shrink(width_px: int, height_px: int, patch_size: int, max_patches: int = MAX_PATCHES) -> float:
+    """How many times smaller ``fit`` makes a picture; 1 where it stays as it is."""
+    size, _ = grid_of(width_px, height_px, patch_size, max_patches)
+    return 1.0 if size is None else shrinking(middle_box(width_px, height_px, max_patches), size)
+
+
+def fit(
+    image: Image.Image | Picture, patch_size: int, max_patches: int = MAX_PATCHES
+) -> NDArray[np.uint8]:
     """A picture as whole patches: as it is, or resized (bicubic) as ``grid_of`` says.
 
     Shapes: RGB image -> (rows * patch, columns * patch, 3) uint8, writeable.
     """
-    size, (rows, columns) = grid_of(*image.size, patch_size, max_patches)
+    picture = Picture.of(image)
+    size, (rows, columns) = grid_of(*picture.size, patch_size, max_patches)
     if size is not None:
-        box = middle_box(*image.size, max_patches)
-        image = image.resize(size, Image.Resampling.BICUBIC, box)
-    return np.array(image.crop((0, 0, columns * patch_size, rows * patch_size)))
+        return np.array(picture.resize(size, middle_box(*picture.size, max_patches)))
+    return np.array(picture.image.crop((0, 0, columns * patch_size, rows * patch_size)))
 
 
 def patchify(pixels_hwc: NDArray[np.uint8], patch_size: int) -> NDArray[np.uint8]:
@@ -95,16 +104,22 @@ def patchify(pixels_hwc: NDArray[np.uint8], patch_size: int) -> NDArray[np.uint8
 
 
 def bucket(tokens: int) -> int:
-    """The length a sequence of so many tokens is padded to: the next multiple of 64."""
-    return -(-tokens // BUCKET) * BUCKET
+    """The length a sequence of so many tokens is padded to: at most 6% more, from 128 on."""
+    octave = 1 << (tokens - 1).bit_length() >> 1  # octave < tokens <= 2 * octave
+    step = max(octave // _STEPS, _LEAST_STEP)
+    return -(-tokens // step) * step
 
 
-def pad_batch(patches: Sequence[NDArray[np.uint8]], length: int) -> NDArray[np.uint8]:
-    """Patches of several pictures in one batch, black after the last of each.
+def pad_batch(
+    pictures: Sequence[NDArray[np.uint8]], patch_size: int, length: int
+) -> NDArray[np.uint8]:
+    """The patches of several pictures in one batch, black after the last of each.
 
-    Shapes: B of (n, P * P * 3) -> (B, length, P * P * 3); n <= length.
+    Shapes: B of (rows * P, columns * P, 3) -> (B, length, P * P * 3); rows * columns <= length.
     """
-    batch = np.zeros((len(patches), length, patches[0].shape[1]), np.uint8)
-    for row, picture in zip(batch, patches, strict=True):
-        row[: len(picture)] = picture
+    channels = pictures[0].shape[2]
+    batch = np.zeros((len(pictures), length, patch_size * patch_size * channels), np.uint8)
+    for row, picture in zip(batch, pictures, strict=True):
+        patches = patchify(picture, patch_size)
+        row[: len(patches)] = patches
     return batch

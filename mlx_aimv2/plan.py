@@ -7,14 +7,14 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL.Image import Image
 
 from . import image, patches
 from .config import VisionConfig
 from .errors import UsageError
-from .image import MAX_PIXELS, ImageSource, Preset
+from .image import MAX_PIXELS, ImageSource, Picture, Preset
 
 Pooling = Literal["head", "mean", "none"]
+Decoding = Literal["exact", "fast"]
 Fit = Callable[[ImageSource], tuple[NDArray[np.uint8], str | None]]
 
 _COUNTS = ("tiles", "max_patches", "max_pixels", "batch_size", "threads")
@@ -28,7 +28,8 @@ class ImageOptions:
     """What a caller may choose; None leaves the choice to the checkpoint.
 
     ``fills_batches``: a fixed-size checkpoint computes every batch at its full size, so that an
-    image has the same bits whichever are beside it. ``open`` is how an image is read.
+    image has the same bits whichever are beside it. ``open`` is how an image is read. ``decode``
+    "fast" lets the decoder of a large JPEG leave out detail that is finer than what is seen.
     """
 
     normalize: bool = True
@@ -40,7 +41,8 @@ class ImageOptions:
     batch_size: int | None = None
     threads: int | None = None
     fills_batches: bool = False
-    open: Callable[..., Image] = image.open_rgb
+    open: Callable[..., Picture] = image.open_picture
+    decode: Decoding = "exact"
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Plan:
         """Images of so many tokens that make a batch."""
         images = max(1, BATCH_TOKENS // tokens)
         if self.vision.is_native:
-            images = 1 << (images.bit_length() - 1)  # what batches of any number are padded to
+            images = 1 << (images.bit_length() - 1)  # few shapes: see buckets
         return self.batch_size or images
 
 
@@ -103,6 +105,8 @@ def _check(options: ImageOptions, pooling: str, vision: VisionConfig) -> None:
         raise UsageError(
             "this checkpoint has no pooling head", hint="pooling: mean, or none for the patch grid"
         )
+    if options.decode not in ("exact", "fast"):
+        raise UsageError(f"decode is {options.decode!r}", hint="one of: exact, fast")
     for name in _COUNTS:
         value = getattr(options, name)
         if value is not None:
@@ -127,16 +131,25 @@ def _check(options: ImageOptions, pooling: str, vision: VisionConfig) -> None:
 
 
 def _fit(options: ImageOptions, preset: Preset, max_patches: int, vision: VisionConfig) -> Fit:
-    max_pixels, patch_size = options.max_pixels, vision.patch_size
+    patch_size = vision.patch_size
     side_px = (vision.image_size or 0) * options.tiles
+    is_fast = options.decode == "fast"
+
+    def shrink_native(width_px: int, height_px: int) -> float:
+        return patches.shrink(width_px, height_px, patch_size, max_patches)
+
+    def shrink_fixed(width_px: int, height_px: int) -> float:
+        return image.shrink(width_px, height_px, side_px, preset)
+
+    shrink = (shrink_native if vision.is_native else shrink_fixed) if is_fast else None
 
     def fit_native(source: ImageSource) -> tuple[NDArray[np.uint8], str | None]:
-        opened = options.open(source, max_pixels=max_pixels)
+        opened = options.open(source, max_pixels=options.max_pixels, shrink=shrink)
         strip = patches.crops_strip(*opened.size, patch_size, max_patches)
         return patches.fit(opened, patch_size, max_patches), _strip_note(opened) if strip else None
 
     def fit_fixed(source: ImageSource) -> tuple[NDArray[np.uint8], str | None]:
-        opened = options.open(source, max_pixels=max_pixels)
+        opened = options.open(source, max_pixels=options.max_pixels, shrink=shrink)
         strip = image.crops_strip(*opened.size)
         return image.fit(opened, side_px, preset), _strip_note(opened) if strip else None
 
@@ -147,5 +160,6 @@ def _fit(options: ImageOptions, preset: Preset, max_patches: int, vision: Vision
     return fit_fixed
 
 
-def _strip_note(opened: Image) -> str:
-    return f"of this {opened.width}×{opened.height} strip only the middle is seen"
+def _strip_note(opened: Picture) -> str:
+    width_px, height_px = opened.size
+    return f"of this {width_px}×{height_px} strip only the middle is seen"

@@ -23,12 +23,18 @@ _starting = threading.Lock()
 
 def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Make a call on the MLX thread and wait for its result, from any thread, that one too."""
+    return submit(function, *args, **kwargs).result()
+
+
+def submit(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    """Have a call made on the MLX thread, after those that came before; on that thread, now."""
     _start()
-    if threading.current_thread() is _thread:
-        return function(*args, **kwargs)
     future: Future[T] = Future()
-    _calls.put(lambda: _fulfil(future, function, args, kwargs))
-    return future.result()
+    if threading.current_thread() is _thread:
+        _fulfil(future, function, args, kwargs)
+    else:
+        _calls.put(lambda: _fulfil(future, function, args, kwargs))
+    return future
 
 
 def _fulfil(future: Future[T], function: Callable[..., T], args: Any, kwargs: Any) -> None:

@@ -17,6 +17,7 @@ PACKAGE = "mlx_aimv2"
 LAYERS: dict[str, set[str]] = {
     "leaves": {
         "blas",
+        "buckets",
         "checkpoints",
         "errors",
         "files",

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import mlx_aimv2 as aimv2
+from mlx_aimv2 import buckets
 from mlx_aimv2.errors import Aimv2Warning, CheckpointError, ImageError, NumericsError, UsageError
 from tests.makers import (
     PROJECTION,
@@ -158,7 +159,8 @@ def test_a_stream_takes_images_as_it_needs_them(models):
     assert next(taken) <= 512  # one Buffer's worth
 
 
-def test_a_rare_size_does_not_hold_up_a_native_stream(models):
+def test_a_rare_size_does_not_hold_up_a_native_stream(models, monkeypatch):
+    monkeypatch.setattr(buckets, "WINDOW_TOKENS", 8192)
     rare, common = pictures(1, low=60, high=61)[0], pictures(1, low=140, high=141)[0]
     taken = count()
 

@@ -121,20 +121,29 @@ def test_patchify_cuts_row_by_row() -> None:
             np.testing.assert_array_equal(cut[row * columns + column], expected)
 
 
-def test_buckets() -> None:
-    assert [patches.bucket(n) for n in (1, 63, 64, 65, 112, 1530, 4096)] == [
-        *(64, 64, 64, 128, 128, 1536, 4096)
-    ]
+@given(st.integers(1, 10_000))
+def test_a_bucket_is_at_most_a_sixteenth_longer(tokens: int) -> None:
+    length = patches.bucket(tokens)
+    assert tokens <= length <= max(tokens + 7, tokens * 17 / 16)
+    assert length % 8 == 0
+    assert patches.bucket(length) == length
+
+
+def test_buckets_are_few() -> None:
+    lengths = {patches.bucket(tokens) for tokens in range(1, 4097)}
+    assert max(lengths) == 4096
+    assert len(lengths) == 16 + 5 * 16  # steps of 8 up to 128, then 16 to each octave
 
 
 def test_padding() -> None:
-    sizes = (113, 128, 117)
+    grids = ((3, 5), (4, 4), (1, 13))
     rng = np.random.default_rng(0)
-    pictures_ = [rng.integers(1, 256, (n, 147), np.uint8) for n in sizes]
-    batch = patches.pad_batch(pictures_, patches.bucket(max(sizes)))
-    assert batch.shape == (3, 128, 147) and batch.dtype == np.uint8
-    for row, (picture, n) in enumerate(zip(pictures_, sizes, strict=True)):
-        np.testing.assert_array_equal(batch[row, :n], picture)
-        assert not batch[row, n:].any()
+    images = [rng.integers(1, 256, (7 * rows, 7 * columns, 3), np.uint8) for rows, columns in grids]
+    batch = patches.pad_batch(images, 7, 17)
+    assert batch.shape == (3, 17, 147) and batch.dtype == np.uint8
+    for row, image in zip(batch, images, strict=True):
+        cut = patches.patchify(image, 7)
+        np.testing.assert_array_equal(row[: len(cut)], cut)
+        assert not row[len(cut) :].any()
     with pytest.raises(ValueError, match="broadcast"):
-        patches.pad_batch(pictures_, 64)
+        patches.pad_batch(images, 7, 15)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..checkpoints import find
 from ..errors import CheckpointError
+from ..plan import Decoding
 from .store import Store, VectorSet, stamp_of
 from .textcache import TextCache
 
@@ -41,7 +42,11 @@ class Identity:
 
 
 def identify(
-    source: str, preset: str, max_patches: int | None, confirm: "Confirm | None" = None
+    source: str,
+    preset: str,
+    max_patches: int | None,
+    decode: Decoding = "exact",
+    confirm: "Confirm | None" = None,
 ) -> Identity:
     """What this checkpoint and these options make, told from its files' headers.
 
@@ -56,13 +61,15 @@ def identify(
     config = complete_config(weights.logical_shapes(), weights.config)
     has_text = isinstance(config, LiTConfig)
     vision = config.vision_config if isinstance(config, LiTConfig) else config
-    key = {
+    key: dict[str, object] = {
         "checkpoint": resolved.name,
         "revision": resolved.revision,
         "fingerprint": weights.fingerprint(),
         "preset": preset,
         "max_patches": max_patches if vision.is_native else None,
     }
+    if decode != "exact":  # the key of exact vectors is older than the choice
+        key["decode"] = decode
     tokens = 1 if vision.is_native else vision.grid_side**2
     return Identity(source, json.dumps(key, sort_keys=True), vision.is_native, has_text, tokens)
 
@@ -104,6 +111,7 @@ class SearchModel:
                 unknown,
                 preset=preprocessing["preset"],
                 max_patches=preprocessing.get("max_patches"),
+                decode=preprocessing.get("decode", "exact"),
             )
             known |= dict(zip(unknown, np.array(made), strict=True))
         return np.stack([vector for path in images if (vector := known[path]) is not None])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from ..errors import Aimv2Error, OutputError, UsageError
 from ..image import MAX_PIXELS
 from ..paths import FilePath
-from ..plan import BATCH_TOKENS, ImageOptions
+from ..plan import BATCH_TOKENS, Decoding, ImageOptions
 from . import photos, query
 from .calibration import MIN_CONFIDENCE
 from .checkpoint import Dtype, SearchModel, identify, source_of
@@ -89,6 +89,7 @@ class Library:
         max_pixels: int = MAX_PIXELS,
         batch_size: int | None = None,
         threads: int | None = None,
+        decode: Decoding | None = None,
         dtype: Dtype | None = None,
         confirm: "Confirm | None" = None,
         progress: Progress | None = None,
@@ -96,9 +97,9 @@ class Library:
         """Bring the library up to date with folders, files and Photos libraries.
 
         Without any, with all that were indexed before. ``model`` is the checkpoint; without it
-        the one that serves searches, with its preset and limit of patches, or ``lit`` for a new
-        library. Only what is new or changed is read. Another checkpoint's vectors serve searches
-        once every photo has one.
+        the one that serves searches, with its preset, decoding and limit of patches, or ``lit``
+        for a new library. Only what is new or changed is read. Another checkpoint's vectors serve
+        searches once every photo has one.
         Errors: what cannot be read is in the report; OutputError where the library cannot be
         written, or another process writes it.
         """
@@ -111,7 +112,8 @@ class Library:
         )
         with Store(self.path, can_write=True) as store:
             roots = _roots(store, folders)
-            return _indexer(store, model, preset, options, dtype, confirm, progress).run(roots)
+            indexer = _indexer(store, model, preset, decode, options, dtype, confirm, progress)
+            return indexer.run(roots)
 
     def estimate(
         self,
@@ -122,6 +124,7 @@ class Library:
         max_patches: int | None = None,
         max_pixels: int = MAX_PIXELS,
         threads: int | None = None,
+        decode: Decoding | None = None,
         dtype: Dtype | None = None,
         confirm: "Confirm | None" = None,
         progress: Progress | None = None,
@@ -134,7 +137,7 @@ class Library:
                 new = Store(Path(scratch) / "library.db", can_write=True)
                 store = stack.enter_context(new)
             roots = _roots(store, folders)
-            indexer = _indexer(store, model, preset, options, dtype, confirm, progress)
+            indexer = _indexer(store, model, preset, decode, options, dtype, confirm, progress)
             return indexer.estimate(roots, _SAMPLE)
 
     def search(
@@ -319,6 +322,7 @@ def _indexer(
     store: Store,
     model: str | None,
     preset: str | None,
+    decode: Decoding | None,
     options: ImageOptions,
     dtype: Dtype | None,
     confirm: "Confirm | None",
@@ -327,9 +331,13 @@ def _indexer(
     serving = store.serving()
     source = source_of(model) if model else serving.source if serving else DEFAULT_MODEL
     before = serving.settings["preprocessing"] if serving and serving.source == source else {}
-    options = replace(options, preset=preset or before.get("preset", "hub"))
+    options = replace(
+        options,
+        preset=preset or before.get("preset", "hub"),
+        decode=decode or before.get("decode", "exact"),
+    )
     max_patches = options.max_patches or before.get("max_patches", NATIVE_MAX_PATCHES)
-    identity = identify(source, options.preset, max_patches, confirm)
+    identity = identify(source, options.preset, max_patches, options.decode, confirm)
     if identity.is_native:
         options = replace(options, max_patches=max_patches)
     elif options.batch_size is None:

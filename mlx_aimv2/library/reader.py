@@ -4,10 +4,8 @@ import hashlib
 import os
 from dataclasses import dataclass
 
-from PIL import Image
-
 from .. import image
-from ..image import ImageSource
+from ..image import ImageSource, Picture, Shrink
 from ..paths import FilePath, open_file, unreadable
 from .photo import PhotoFacts, read_facts
 from .signature import make_signature
@@ -31,12 +29,12 @@ class Reader:
     def __init__(self) -> None:
         self._readings: dict[bytes, Reading] = {}
 
-    def open(self, source: ImageSource, *, max_pixels: int) -> Image.Image:
-        """The picture, oriented RGB, as ``image.open_rgb`` gives it. Called on any thread."""
+    def open(self, source: ImageSource, *, max_pixels: int, shrink: Shrink | None) -> Picture:
+        """The picture as ``image.open_picture`` gives it. Called on any thread."""
         path = os.fsencode(source)  # type: ignore[arg-type]  # an index knows paths only
         hash = hash_file(path)
-        opened = image.open_rgb(path, max_pixels=max_pixels)
-        self._readings[path] = Reading(hash, read_facts(path), make_signature(opened))
+        opened = image.open_picture(path, max_pixels=max_pixels, shrink=shrink)
+        self._readings[path] = Reading(hash, read_facts(path), make_signature(opened.image))
         return opened
 
     def take(self, path: bytes) -> Reading | None:
