@@ -3,10 +3,14 @@
 GOLDEN = 2e-5  # float32 against Apple's own modules on a CPU; another order of summation
 PUBLISHED = 1e-3  # float32 against four decimals that another decoder and machine produced
 
-# Of the largest value of a block's output, in float32: another order of summation.
-BLOCK = 1e-5
-# Of the length of a token: float32 through all blocks, on whatever machine.
+# Of the largest value of a block's output, in float32: another order of summation (7e-7 on a CPU),
+# and the exponential of another device.
+BLOCK = 2e-5
+# Of the length of a token, through all blocks on whatever machine: of the same weights, and where
+# those of one of the two were rounded to half precision.
 FEATURES = 3e-4
+ROUNDED_FEATURES = 3e-2
+NORMALIZED = 1e-5  # a pixel's last bits
 # TF32 keeps 10 bits of each factor, float32 23: products of 256 terms, against float64.
 FULL_PRODUCT = 1e-5
 # Attention with values of unit size against float64, by precision: a rounding of the result or two.

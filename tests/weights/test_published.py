@@ -4,7 +4,6 @@ Each test skips where its checkpoint is not in the Hugging Face cache; AIMV2_COC
 the picture of the expected values, COCO val2017 000000039769.jpg (640 x 480).
 """
 
-import os
 from pathlib import Path
 
 import mlx.core as mx
@@ -16,39 +15,19 @@ import mlx_aimv2 as aimv2
 from mlx_aimv2 import cost, hub
 from mlx_aimv2.checkpoints import CHECKPOINTS, Checkpoint, find
 from mlx_aimv2.config import vision_config_of
+from mlx_aimv2.verification import published
 from tests.networks import to_numpy
 from tests.tolerances import PUBLISHED
 
 pytestmark = pytest.mark.weights
 
-# First four columns of rows 0 to 6 of the features of that picture.
-# Source: transformers 5.23, tests/models/aimv2/test_modeling_aimv2.py.
-LARGE = [
-    [0.0510, 0.0806, -0.0990, -0.0154],
-    [2.7850, -2.5143, -0.3320, 2.4196],
-    [2.8179, -2.4089, -0.2770, 2.3218],
-    [2.7641, -2.4114, -0.3684, 2.2998],
-    [2.7972, -2.3180, -0.4490, 2.2302],
-    [2.8584, -2.5322, -0.2302, 2.4936],
-    [-2.7849, 2.4121, 1.3670, -1.5514],
-]
-NATIVE = [
-    [-1.3342, 0.3720, 0.0963, 0.4159],
-    [-1.5328, 0.4677, 0.0936, 0.4321],
-    [-0.3775, -0.2758, -0.0803, -0.5367],
-    [-1.3877, 0.5561, -1.9064, -1.1766],
-    [-0.5148, 0.0108, -0.4515, -0.6402],
-    [-0.3400, -0.1711, -0.1855, -0.4219],
-    [-1.2877, -0.0585, -0.1646, 0.7420],
-]
-
 
 @pytest.fixture
 def picture() -> Path:
-    path = os.environ.get("AIMV2_COCO_PICTURE")
-    if not path:
-        pytest.skip("AIMV2_COCO_PICTURE does not name the picture")
-    return Path(path)
+    path = published.picture()
+    if path is None:
+        pytest.skip(f"{published.PICTURE_VARIABLE} does not name the picture")
+    return path
 
 
 def need(checkpoint: Checkpoint) -> str:
@@ -58,26 +37,23 @@ def need(checkpoint: Checkpoint) -> str:
 
 
 @pytest.mark.parametrize(
-    ("alias", "shape", "expected"),
-    [("large", (256, 1024), LARGE), ("native", (1530, 1024), NATIVE)],
+    ("alias", "shape"),
+    [("large", (256, 1024)), ("native", (1530, 1024))],
 )
-def test_features_of_the_published_example(picture, alias: str, shape, expected) -> None:
+def test_features_of_the_published_example(picture, alias: str, shape) -> None:
     model = aimv2.load(need(find(alias)), dtype="float32")
     features = to_numpy(model.vision(model.preprocess(picture)[None]))
     assert features.shape == (1, *shape)
-    np.testing.assert_allclose(features[0, :7, :4], expected, rtol=0, atol=PUBLISHED)
+    np.testing.assert_allclose(
+        features[0, :7, :4], published.FEATURES[alias], rtol=0, atol=PUBLISHED
+    )
 
 
 def test_zero_shot_of_the_published_example(picture) -> None:
-    """Two cats on a sofa.
-
-    transformers' tests say 33.3550 and 26.4255, but both prompts are equally long, where its
-    text tower is not causal: only the order and the distance can be expected of a causal one.
-    """
     model = aimv2.load(need(find("lit")), dtype="float32")
-    logits = model(images=picture, texts=["a photo of a cat", "a photo of a dog"]).logits_per_image
+    logits = model(images=picture, texts=[published.CAT, published.DOG]).logits_per_image
     cat, dog = to_numpy(logits)[0]
-    assert 100 > cat > dog + 3
+    assert 100 > cat > dog + published.CAT_ABOVE_DOG
     assert model.logit_scale <= 100
     labels = ["cat", "dog", "bicycle", "snow", "plate of food"]
     assert to_numpy(model.classify(picture, labels)).argmax() == 0
@@ -86,13 +62,13 @@ def test_zero_shot_of_the_published_example(picture) -> None:
 @pytest.mark.parametrize("checkpoint", CHECKPOINTS, ids=lambda checkpoint: checkpoint.alias)
 def test_every_checkpoint_is_what_the_table_says(checkpoint: Checkpoint) -> None:
     model = aimv2.load(need(checkpoint), dtype="float16")
-    published = cost.published_config(checkpoint)
-    assert vision_config_of(model.config) == vision_config_of(published)
+    expected = cost.published_config(checkpoint)
+    assert vision_config_of(model.config) == vision_config_of(expected)
     for part in ("text_config", "projection_dim"):
-        assert getattr(model.config, part, None) == getattr(published, part, None)
+        assert getattr(model.config, part, None) == getattr(expected, part, None)
     assert model.has_text == checkpoint.has_text
     parameters = tree_flatten(model.network.parameters())
-    assert sum(array.size for _, array in parameters) == cost.parameters(published).total
+    assert sum(array.size for _, array in parameters) == cost.parameters(expected).total
     assert model.weights.size_bytes == cost.published_bytes(checkpoint)
     assert all(mx.isfinite(array).all().item() for _, array in parameters)
 

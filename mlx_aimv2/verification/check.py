@@ -1,0 +1,35 @@
+"""One finding of a verification: what was looked at, how it went, and what to do next."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Status = Literal["ok", "skipped", "FAILED"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """``detail`` is what was found, or why it was skipped; ``findings`` are its lines.
+
+    ``checkpoint`` is the one it is about, None where it is about the port as a whole; ``values``
+    are numbers for the report.
+    """
+
+    name: str
+    status: Status
+    detail: str
+    hint: str = ""
+    findings: Sequence[str] = ()
+    checkpoint: str | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+def judged(name: str, is_right: bool, detail: str, hint: str = "", **more: Any) -> Check:
+    """A check that was made: ok or FAILED, the hint only where it failed."""
+    status: Status = "ok" if is_right else "FAILED"
+    return Check(name, status, detail, "" if is_right else hint, **more)
+
+
+def skipped(name: str, why: str, **more: Any) -> Check:
+    """A check that cannot be made here, and why."""
+    return Check(name, "skipped", why, **more)

@@ -1,0 +1,122 @@
+"""What is kept of one checkpoint that was verified: its tensors' fingerprints and its steps."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self, cast
+
+import mlx.core as mx
+from mlx.utils import tree_flatten
+
+from ..config import Config, complete_config, config_to_dict
+from ..hub import Resolved
+from ..loader import build, check_coverage
+from ..names import escape
+from ..weights import DTYPE_NAMES, Weights, read_weights
+from .probe import SUMS
+from .tensors import Tensor, examine
+from .trace import Step, trace
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A checkpoint whose headers make sense; no value of it is read yet."""
+
+    resolved: Resolved
+    weights: Weights
+    config: Config
+
+    @classmethod
+    def of(cls, resolved: Resolved) -> Self:
+        """Errors: CheckpointError, as loading it would raise."""
+        weights = read_weights(resolved.folder)
+        config = complete_config(weights.logical_shapes(), weights.config)
+        parameters = cast("list[tuple[str, mx.array]]", tree_flatten(build(config).parameters()))
+        expected = {name: array.shape for name, array in parameters}
+        check_coverage(expected, weights.logical_shapes())
+        return cls(resolved, weights, config)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A checkpoint as a report holds it; ``tensors`` have our names."""
+
+    name: str
+    repo_id: str | None
+    revision: str | None
+    layout: str
+    dtype: str
+    quantization: Mapping[str, Any] | None
+    config: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+    steps: Sequence[Step]
+
+    @classmethod
+    def of(cls, opened: Opened) -> Self:
+        """Read every tensor, then run every block."""
+        weights, resolved = opened.weights, opened.resolved
+        return cls(
+            escape(resolved.name),
+            resolved.repo_id,
+            resolved.revision,
+            weights.layout,
+            DTYPE_NAMES[weights.dtype],
+            weights.quantization,
+            config_to_dict(opened.config),
+            dict(examine(weights)),
+            list(trace(weights, opened.config)),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a report."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """What :meth:`to_json` gave.
+
+        Errors: LookupError, TypeError, ValueError or AttributeError for anything else.
+        """
+        return cls(
+            str(content["name"]),
+            content["repo_id"],
+            content["revision"],
+            str(content["layout"]),
+            str(content["dtype"]),
+            content["quantization"],
+            content["config"],
+            {str(name): _tensor(tensor) for name, tensor in content["tensors"].items()},
+            [_step(step) for step in content["steps"]],
+        )
+
+    @property
+    def blocks(self) -> list[Step]:
+        """The steps that are blocks."""
+        return [step for step in self.steps if step.largest]
+
+
+def _tensor(content: Mapping[str, Any]) -> Tensor:
+    return Tensor(
+        str(content["dtype"]),
+        tuple(int(length) for length in content["shape"]),
+        str(content["sha256"]),
+        float(content["largest"]),
+        tuple(str(defect) for defect in content["defects"]),
+    )
+
+
+def _step(content: Mapping[str, Any]) -> Step:
+    if len(content["sums"]) != SUMS:
+        raise ValueError(f"{len(content['sums'])} sums in a step")
+    return Step(
+        str(content["name"]),
+        str(content["digest"]),
+        [_number(total) for total in content["sums"]],
+        _number(content["length"]),
+        {str(place): _number(value) for place, value in content["largest"].items()},
+        _number(content["to_formula"]),
+        _number(content["to_cpu"]),
+    )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)

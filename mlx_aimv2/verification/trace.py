@@ -1,0 +1,171 @@
+"""A checkpoint run step by step on the probe, in float32, one block in memory at a time.
+
+Each block is computed from one input: by this package on the default device, by this package on
+the CPU where that is another device, and by the formula.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar, cast
+
+import mlx.core as mx
+import numpy as np
+from mlx.utils import tree_flatten
+from numpy.typing import NDArray
+
+from .. import jit
+from ..config import Config, TextConfig, VisionConfig
+from ..layers import Transformer, grid_positions, patchify
+from ..lit import LiT
+from ..loader import build
+from ..text import TextEncoder
+from ..vision import VisionEncoder
+from ..weights import Weights
+from . import formula, probe
+from .tensors import dense
+
+Network = TypeVar("Network", bound=VisionEncoder | LiT)
+Places = Mapping[str, float | None]
+
+_TINY = 1e-30  # keeps a state of zeros from dividing by nothing
+
+
+@dataclass(frozen=True)
+class Step:
+    """The state after one step. None stands for what is not finite, or was not computed.
+
+    ``sums`` and ``length`` (of a token, root mean square) compare with those of another machine,
+    ``digest`` with the very same. ``largest`` are the largest activations by place. The
+    differences are of this package's result, relative to its largest value.
+    """
+
+    name: str
+    digest: str
+    sums: list[float | None]
+    length: float | None
+    largest: Places = field(default_factory=dict)
+    to_formula: float | None = None
+    to_cpu: float | None = None
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every value was."""
+        return self.length is not None
+
+
+def trace(weights: Weights, config: Config) -> Iterator[Step]:
+    """Every step of the image tower, then of the text tower where there is one."""
+    jit.protect()
+    if isinstance(config, VisionConfig):
+        yield from _image(cast(VisionEncoder, _lazy(weights, build(config))), "")
+        return
+    lit = cast(LiT, _lazy(weights, build(config, "image")))
+    yield from _image(lit.image_encoder, "image ", lit.image_projector)
+    lit = cast(LiT, _lazy(weights, build(config, "text")))
+    yield from _text(lit.text_encoder, "text ", lit.text_projector)
+
+
+def _lazy(weights: Weights, network: Network) -> Network:
+    """A network whose weights are read when they are first computed with."""
+    parameters = cast("list[tuple[str, mx.array]]", tree_flatten(network.parameters()))
+    arrays = [(name, dense(weights, name).astype(mx.float32)) for name, _ in parameters]
+    network.load_weights(arrays)
+    network.eval()
+    return network
+
+
+def _image(
+    encoder: VisionEncoder, tower: str, projector: Callable[[mx.array], mx.array] | None = None
+) -> Iterator[Step]:
+    config = encoder.config
+    pixels = mx.array(probe.pixels(config))
+
+    def embed() -> mx.array:
+        tokens = encoder.preprocessor.patchifier(patchify(pixels, config.patch_size))
+        if not config.is_native:
+            return tokens + encoder.preprocessor.pos_embed
+        grid = (pixels.shape[1] // config.patch_size, pixels.shape[2] // config.patch_size)
+        return tokens + grid_positions([grid], tokens.shape[1], config.hidden_size)[0]
+
+    step, x = _step(f"{tower}patches", embed)
+    yield step
+    features = yield from _blocks(encoder.trunk, x, config, tower)
+    step, pooled = _step(f"{tower}pooled", lambda: encoder.pool(features))
+    yield step
+    if projector is not None:
+        yield _step(f"{tower}embedding", lambda: projector(pooled))[0]
+
+
+def _text(
+    encoder: TextEncoder, tower: str, projector: Callable[[mx.array], mx.array]
+) -> Iterator[Step]:
+    ids = probe.ids(encoder.config)
+    step, x = _step(f"{tower}tokens", lambda: encoder.preprocessor(mx.array(ids)))
+    yield step
+    features = yield from _blocks(encoder.trunk, x, encoder.config, tower)
+    ends = mx.array((ids == encoder.config.eos_token_id).argmax(axis=1))
+    pooled = features[mx.arange(len(ids)), ends]
+    yield _step(f"{tower}embedding", lambda: projector(pooled))[0]
+
+
+def _blocks(
+    trunk: Transformer, x: mx.array, config: VisionConfig | TextConfig, tower: str
+) -> Generator[Step, None, mx.array]:
+    """Every block, each let go of once it is done, and the final norm, whose result is returned."""
+    is_causal = isinstance(config, TextConfig)
+    for index in range(len(trunk.blocks)):
+        block = trunk.blocks.pop(0)
+        expected, places = formula.block(
+            x,
+            cast("dict[str, mx.array]", dict(tree_flatten(block.parameters()))),
+            num_heads=config.num_attention_heads,
+            eps=config.rms_norm_eps,
+            is_causal=is_causal,
+        )
+        largest = {place: mx.abs(values).max() for place, values in places.items()}
+        mx.eval(expected, largest)
+        mask = "causal" if is_causal else None
+        run = partial(block, x, mask)
+        step, x = _step(f"{tower}block {index}", run, expected)
+        yield replace(step, largest={p: _finite(float(v)) for p, v in largest.items()})
+    step, x = _step(f"{tower}features", partial(trunk.post_trunk_norm, x))
+    yield step
+    return x
+
+
+def _step(
+    name: str, compute: Callable[[], mx.array], expected: mx.array | None = None
+) -> tuple[Step, mx.array]:
+    """A step, computed where it is by default and on the CPU, and its result."""
+    result = compute()
+    mx.eval(result)
+    to_cpu = None
+    if mx.default_device().type != mx.DeviceType.cpu:
+        with mx.stream(mx.cpu):
+            to_cpu = _difference(result, compute())
+    to_formula = None if expected is None else _difference(result, expected)
+    state = np.array(result)
+    return Step(
+        name,
+        hashlib.sha256(state.astype("<f4", copy=False).data).hexdigest(),
+        [_finite(total) for total in probe.sums(state)],
+        _finite(float(np.linalg.norm(state.astype(np.float64)) / math.sqrt(len(_tokens(state))))),
+        to_formula=to_formula,
+        to_cpu=to_cpu,
+    ), result
+
+
+def _difference(actual: mx.array, expected: mx.array) -> float | None:
+    one, other = np.array(actual), np.array(expected)
+    return _finite(float(np.abs(one - other).max() / max(np.abs(other).max(), _TINY)))
+
+
+def _tokens(state: NDArray[np.float32]) -> NDArray[np.float32]:
+    return state.reshape(-1, state.shape[-1])
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
