@@ -32,6 +32,7 @@ COMMANDS = {
     "info": "Tell what a checkpoint is and what it needs.",
     "models": "List the published checkpoints and which are here already.",
     "doctor": "Check this installation.",
+    "bench": "Measure how fast this machine is, beside what limits it.",
 }
 EXAMPLES = """
 aimv2 embed photos --out photos.npz

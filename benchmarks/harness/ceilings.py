@@ -1,0 +1,182 @@
+"""The ceiling: a network's matrix products alone, with its own weights, at a batch's shapes.
+
+What a block does beside them (attention, the gate's SiLU, norms, sums) is measured alone too, so
+that a report can say what eats the rest.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import mlx.core as mx
+from mlx import nn
+
+from mlx_aimv2.config import TextConfig, VisionConfig
+from mlx_aimv2.layers import Block, PatchEmbed, Transformer
+
+from .timing import Timing, measure
+
+_BLOCKS = 4  # whose weights are taken in turns: one block's alone would stay in a cache
+_MEMORY_BOUND = 0.6  # products below this share of the best rate wait for their weights
+
+
+@dataclass(frozen=True)
+class Product:
+    """One product of a network: where it is, its work in FLOP, and how long it took."""
+
+    name: str
+    flops: int
+    timing: Timing
+
+    @property
+    def flop_per_s(self) -> float:
+        return self.flops / self.timing.median_s
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """All products of a batch: ``blocks`` times those of a block, and those at the entrance."""
+
+    blocks: int
+    per_block: tuple[Product, ...]
+    once: tuple[Product, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """How long a batch would take if there were nothing but products."""
+        each = sum(product.timing.median_s for product in self.per_block)
+        return self.blocks * each + sum(product.timing.median_s for product in self.once)
+
+    @property
+    def flop_per_s(self) -> float:
+        each = sum(product.flops for product in self.per_block)
+        return (self.blocks * each + sum(product.flops for product in self.once)) / self.seconds
+
+    def summary(self) -> dict[str, object]:
+        """What is written down of it."""
+        return {
+            "tflop_per_s": self.flop_per_s / 1e12,
+            "seconds": self.seconds,
+            "blocks": self.blocks,
+            "products": {
+                product.name: {
+                    "tflop_per_s": product.flop_per_s / 1e12,
+                    "seconds": product.timing.median_s,
+                    "flops": product.flops,
+                }
+                for product in (*self.per_block, *self.once)
+            },
+        }
+
+
+def block_flops(config: VisionConfig | TextConfig, tokens: int) -> dict[str, int]:
+    """Work of a block's products over so many tokens in all; attention's own are not among them."""
+    width, mlp = config.hidden_size, config.intermediate_size
+    return {
+        "qkv": 6 * tokens * width**2,
+        "proj": 2 * tokens * width**2,
+        "gate": 2 * tokens * width * mlp,
+        "up": 2 * tokens * width * mlp,
+        "down": 2 * tokens * width * mlp,
+    }
+
+
+def measure_ceiling(
+    trunk: Transformer,
+    config: VisionConfig | TextConfig,
+    tokens: int,
+    dtype: mx.Dtype,
+    *,
+    patches: PatchEmbed | None = None,
+    repeats: int = 5,
+    limit_s: float = math.inf,
+) -> Ceiling:
+    """The products of a batch of so many tokens in all."""
+    blocks: list[Block] = trunk.blocks[:_BLOCKS]
+    narrow = _normal((tokens, config.hidden_size), dtype)
+    wide = _normal((tokens, config.intermediate_size), dtype)
+    layers: dict[str, tuple[mx.array, list[nn.Module]]] = {
+        "qkv": (narrow, [block.attn.qkv for block in blocks]),
+        "proj": (narrow, [block.attn.proj for block in blocks]),
+        "gate": (narrow, [block.mlp.fc1 for block in blocks]),
+        "up": (narrow, [block.mlp.fc3 for block in blocks]),
+        "down": (wide, [block.mlp.fc2 for block in blocks]),
+    }
+    flops = block_flops(config, tokens)
+
+    def product(name: str) -> Product:
+        inputs, same = layers[name]
+        timing = measure(
+            lambda: _run_each(same, inputs), repeats=repeats, limit_s=limit_s / len(layers)
+        )
+        return Product(name, flops[name], timing.scaled(1 / len(blocks)))
+
+    per_block = tuple(product(name) for name in layers)
+    once = () if patches is None else (_patch_product(patches, tokens, dtype, repeats),)
+    return Ceiling(len(trunk.blocks), per_block, once)
+
+
+def measure_rest(
+    trunk: Transformer,
+    config: VisionConfig | TextConfig,
+    batch: int,
+    tokens: int,
+    dtype: mx.Dtype,
+    *,
+    repeats: int = 5,
+    limit_s: float = math.inf,
+) -> dict[str, Timing]:
+    """What the blocks of a whole network do beside their products, each alone.
+
+    "softmax" is that of attention where nothing fuses it: on a GPU attention takes less.
+    Shapes: a batch of (B, N, D).
+    """
+    heads, width = config.num_attention_heads, config.hidden_size
+    block: Block = trunk.blocks[0]
+    x, y = (_normal((batch, tokens, width), dtype) for _ in range(2))
+    gate, up = (_normal((batch, tokens, config.intermediate_size), dtype) for _ in range(2))
+    qkv = _normal((batch, tokens, 3, heads, width // heads), dtype).transpose(2, 0, 3, 1, 4)
+    q, k, v = qkv  # each (B, H, N, D/H)
+    scores = _normal((batch, heads, tokens, tokens), dtype)
+    works: Mapping[str, Callable[[], list[mx.array]]] = {
+        "attention": lambda: [
+            mx.fast.scaled_dot_product_attention(q, k, v, scale=block.attn.scale)
+        ],
+        "softmax": lambda: [mx.softmax(scores, axis=-1)],
+        "gated SiLU": lambda: [nn.silu(gate) * up],
+        "norms": lambda: [block.norm_1(x), block.norm_2(x)],
+        "sums": lambda: [x + y, y + x],
+    }
+    return {
+        name: measure(
+            lambda work=work: mx.eval(work()),  # type: ignore[misc]
+            repeats=repeats,
+            limit_s=limit_s / len(works),
+        ).scaled(len(trunk.blocks))
+        for name, work in works.items()
+    }
+
+
+def limit_of(ceiling: Ceiling, best_flop_per_s: float) -> str:
+    """What keeps products from being faster: arithmetic, or their weights' way from memory."""
+    return "memory" if ceiling.flop_per_s < _MEMORY_BOUND * best_flop_per_s else "compute"
+
+
+def _patch_product(patches: PatchEmbed, tokens: int, dtype: mx.Dtype, repeats: int) -> Product:
+    weight = patches.proj.weight
+    matrix = weight.reshape(len(weight), -1).T
+    inputs = _normal((tokens, matrix.shape[0]), dtype)
+    timing = measure(lambda: mx.eval(inputs @ matrix), repeats=repeats)
+    return Product("patches", 2 * tokens * weight.size, timing)
+
+
+def _run_each(layers: list[nn.Module], inputs: mx.array) -> None:
+    # One after the other, each result let go: a batch's five results are many caches large.
+    for layer in layers:
+        mx.eval(layer(inputs))
+
+
+def _normal(shape: tuple[int, ...], dtype: mx.Dtype) -> mx.array:
+    array = mx.random.normal(shape).astype(dtype)
+    mx.eval(array)
+    return array

@@ -1,0 +1,58 @@
+"""Photographs to pixels: how many a second on one thread, exactly and fast, and on all threads."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Literal
+
+from mlx_aimv2.decode import available_threads, decode
+from mlx_aimv2.embedder import Embedder
+from mlx_aimv2.plan import ImageOptions, Plan
+
+from .figure import Figure, rate
+from .timing import measure
+
+Mode = Literal["exact", "fast"]
+MODES: tuple[Mode, ...] = ("exact", "fast")
+
+
+def plan_of(model: Embedder, mode: Mode, options: ImageOptions | None = None) -> Plan:
+    """How a checkpoint's pixels are made in that mode."""
+    return model.plan(replace(options or ImageOptions(), decode=mode))
+
+
+def decoding_figures(
+    model: Embedder, photos: Sequence[Path], runs: int, threads: int | None = None
+) -> Iterator[Figure]:
+    """Rates over photographs, which are in the page cache: the disk's part is not in them."""
+    threads = threads or available_threads()
+    alone: dict[Mode, float] = {}
+    for mode in MODES:
+        plan = plan_of(model, mode)
+        timing = measure(lambda plan=plan: _one_by_one(plan, photos), repeats=max(runs, 3))  # type: ignore[misc]
+        figure = rate("decoding", f"{mode}, 1 thread", len(photos), "photos/s", timing,
+                      limit="decode", about={"mode": mode, "threads": 1})  # fmt: skip
+        alone[mode] = figure.value
+        yield figure
+    yield Figure("decoding", "fast against exact", alone["fast"] / alone["exact"], "×")
+    if threads > 1:
+        many = list(islice(cycle(photos), max(len(photos), 4 * threads)))
+        for mode in MODES:
+            plan = replace(plan_of(model, mode), threads=threads)
+            timing = measure(lambda plan=plan: _through_threads(plan, many), repeats=max(runs, 2))  # type: ignore[misc]
+            yield rate("decoding", f"{mode}, {threads} threads", len(many), "photos/s", timing,
+                       ceiling=threads * alone[mode],
+                       ceiling_name=f"{threads} times one thread", limit="decode",
+                       about={"mode": mode, "threads": threads})  # fmt: skip
+
+
+def _one_by_one(plan: Plan, photos: Sequence[Path]) -> None:
+    for photo in photos:
+        plan.fit(photo)
+
+
+def _through_threads(plan: Plan, photos: Sequence[Path]) -> None:
+    for item in decode(photos, plan.fit, threads=plan.threads):
+        if item.error is not None:
+            raise item.error

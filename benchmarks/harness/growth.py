@@ -1,0 +1,30 @@
+"""Whether the memory of embedding grows with the number of files: it must not."""
+
+from pathlib import Path
+
+from mlx_aimv2.hub import DEMO
+
+from .figure import Figure
+from .fresh import run_job
+from .photos import make_small_pictures
+
+TIMES = 4  # as many files in the second run as in the first
+
+
+def independence(folder: Path, few: int) -> Figure:
+    """Peak memory of embedding so many files and four times as many, each in a new process.
+
+    The demo checkpoint and small pictures of several formats, taken again and again.
+    """
+    pictures = [str(path) for path in make_small_pictures(folder)]
+    peaks = [
+        run_job("embed", source=DEMO, paths=pictures, count=count)["peak_bytes"]
+        for count in (few, TIMES * few)
+    ]
+    return Figure(
+        "memory",
+        f"growth, {few} to {TIMES * few} files (demo)",
+        peaks[1] - peaks[0],
+        "B",
+        about={"checkpoint": DEMO, "files": [few, TIMES * few], "peak_bytes": peaks},
+    )

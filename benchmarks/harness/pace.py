@@ -1,0 +1,88 @@
+"""How much is measured: all of it, or what fits into two minutes on two cores."""
+
+import math
+from dataclasses import dataclass
+
+from .conditions import backend
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Numbers of runs and things.
+
+    ``limit_s`` is when no other section is begun, ``case_s`` when a case has no more runs.
+    ``headline`` is the batch size that is measured with everything there is to say of it;
+    ``blocks`` the depth of the other cases, None for the whole network's.
+    """
+
+    limit_s: float
+    case_s: float
+    repeats: int
+    blocks: int | None
+    batch_sizes: tuple[int, ...]
+    headline: int
+    text_batches: tuple[int, ...]
+    photos: int
+    folder_photos: int
+    folder_batch: int
+    folder_runs: int
+    files: int
+    starts: int
+    search_rows: int
+
+
+FULL = Pace(
+    limit_s=math.inf,
+    case_s=math.inf,
+    repeats=5,
+    blocks=None,
+    batch_sizes=(1, 2, 4, 8, 16),
+    headline=8,
+    text_batches=(1, 64),
+    photos=8,
+    folder_photos=24,
+    folder_batch=8,
+    folder_runs=5,
+    files=250,
+    starts=5,
+    search_rows=100_000,
+)
+QUICK = Pace(
+    limit_s=80,
+    case_s=2,
+    repeats=3,
+    blocks=None,
+    batch_sizes=(1, 4, 8, 16),
+    headline=8,
+    text_batches=(1, 16),
+    photos=2,
+    folder_photos=16,
+    folder_batch=8,
+    folder_runs=2,
+    files=60,
+    starts=2,
+    search_rows=20_000,
+)
+QUICK_CPU = Pace(
+    limit_s=80,
+    case_s=1.5,
+    repeats=3,
+    blocks=3,
+    batch_sizes=(1, 2, 4),
+    headline=2,
+    text_batches=(1, 8),
+    photos=2,
+    folder_photos=4,
+    folder_batch=2,
+    folder_runs=1,
+    files=60,
+    starts=1,
+    search_rows=20_000,
+)
+
+
+def pace_of(is_quick: bool) -> Pace:
+    """The pace for this machine."""
+    if not is_quick:
+        return FULL
+    return QUICK_CPU if backend() == "CPU" else QUICK

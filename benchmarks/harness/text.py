@@ -1,0 +1,57 @@
+"""The text tower: texts a second, all of them as long as the context."""
+
+from collections.abc import Iterator
+
+import mlx.core as mx
+
+from mlx_aimv2.embedder import Embedder
+from mlx_aimv2.loader import DTYPES
+
+from .ceilings import limit_of, measure_ceiling
+from .encoder import CEILING
+from .figure import Figure, rate
+from .pace import Pace
+from .timing import measure
+
+
+def text_figures(model: Embedder, pace: Pace) -> Iterator[Figure]:
+    """Rates over batches of full texts, each against its products alone."""
+    text, config = model.text, model.text.config
+    tokens = config.max_position_embeddings
+    found = []
+    for batch in pace.text_batches:
+        ids = mx.full((batch, tokens), 1, mx.int32)
+        ids[:, -1] = config.eos_token_id
+        mx.eval(ids)
+
+        def work(ids: mx.array = ids) -> None:
+            mx.eval(text.pooled(ids))
+
+        timing = measure(work, repeats=pace.repeats, limit_s=pace.case_s)
+        ceiling = measure_ceiling(
+            text.trunk,
+            config,
+            batch * tokens,
+            DTYPES[model.dtype],
+            repeats=pace.repeats,
+            limit_s=pace.case_s,
+        )
+        found.append((batch, timing, ceiling))
+    best = max(ceiling.flop_per_s for _, _, ceiling in found)
+    for batch, timing, ceiling in found:
+        yield rate(
+            "text",
+            f"{tokens} tokens, batch {batch}",
+            batch,
+            "texts/s",
+            timing,
+            ceiling=batch / ceiling.seconds,
+            ceiling_name=CEILING,
+            limit=limit_of(ceiling, best),
+            about={
+                "batch": batch,
+                "tokens": tokens,
+                "dtype": model.dtype,
+                "gemm": ceiling.summary(),
+            },
+        )

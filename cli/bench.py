@@ -1,0 +1,254 @@
+"""``aimv2 bench``: how fast this machine is with a checkpoint, each figure beside its ceiling."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlx_aimv2.errors import OutputError, UsageError
+
+from . import output
+from .options import (
+    JsonOption,
+    YesOption,
+    complete_model,
+    confirm_download,
+    path,
+    path_at_home,
+)
+
+if TYPE_CHECKING:
+    from mlx_aimv2.harness.report import Report  # type: ignore[import-not-found]
+
+EXAMPLES = """
+aimv2 bench --quick
+aimv2 bench --random large-448 --only encoder --plot encoder.png
+aimv2 bench --model lit --out results
+"""
+
+DEFAULT = "lit"
+DTYPES = ("float32", "float16", "bfloat16")
+SECTIONS = ("encoder", "text", "peers", "decoding", "folder", "start", "memory", "search")
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Measure a checkpoint: an alias or name, a hub id[@revision], or a folder.",
+        parser=path,
+        metavar="SOURCE",
+        autocompletion=complete_model,
+        show_default=False,
+    ),
+]
+RandomOption = Annotated[
+    str | None,
+    typer.Option(
+        "--random",
+        help="Measure random weights in the sizes of a published checkpoint or of L, H, 1B, 3B.",
+        metavar="NAME",
+        autocompletion=complete_model,
+        show_default=DEFAULT,
+    ),
+]
+QuickOption = Annotated[
+    bool, typer.Option("--quick", help="Measure less: two minutes on two cores.")
+]
+OutOption = Annotated[
+    str,
+    typer.Option(
+        "--out",
+        "-o",
+        help="Where JSON and Markdown go: a folder, or a file named .json.",
+        metavar="PATH",
+        parser=path_at_home,
+        show_default="this folder",
+    ),
+]
+PlotOption = Annotated[
+    str | None,
+    typer.Option(
+        "--plot",
+        help="Draw the encoder's rates and their ceiling, as .png or .svg.",
+        metavar="FILE",
+        parser=path_at_home,
+        show_default=False,
+    ),
+]
+BatchSizesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--batch-sizes",
+        help="Batches to measure, with commas between them.",
+        metavar="1,4,8",
+        show_default="1 to 16, or to 8 with --quick",
+    ),
+]
+DtypesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dtype",
+        help="Precisions to compute in, with commas between them.",
+        metavar="float16,float32",
+        show_default="what suits this device",
+    ),
+]
+OnlyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--only",
+        help=f"Sections to measure, with commas between them: {', '.join(SECTIONS)}.",
+        metavar="SECTION,…",
+        show_default="all",
+    ),
+]
+MlAimOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ml-aim",
+        help="Compare with Apple's MLX module, in a clone of its repository.",
+        metavar="FOLDER",
+        parser=path_at_home,
+        show_default=False,
+    ),
+]
+
+
+def bench(
+    model: ModelOption = None,
+    random: RandomOption = None,
+    quick: QuickOption = False,
+    out: OutOption = ".",
+    plot: PlotOption = None,
+    batch_sizes: BatchSizesOption = None,
+    dtype: DtypesOption = None,
+    only: OnlyOption = None,
+    ml_aim: MlAimOption = None,
+    as_json: JsonOption = False,
+    yes: YesOption = False,
+) -> None:
+    """Measure this machine: rates, start and memory, each beside its ceiling and its peers.
+
+    Prints a table and saves it as JSON and Markdown, with the machine and the versions. How to
+    read it and how to contribute it: docs/benchmarks.md.
+    """
+    if model is not None and random is not None:
+        raise UsageError("--model and --random are two things to measure", hint="give one of them")
+    sizes = None if batch_sizes is None else parse_sizes(batch_sizes)
+    dtypes = parse_words("--dtype", dtype, DTYPES)
+    sections = parse_words("--only", only, SECTIONS)
+    if ml_aim is not None and not Path(ml_aim, "aim-v2").is_dir():
+        raise UsageError(
+            f"{ml_aim} is no clone of Apple's ml-aim: it has no folder aim-v2",
+            hint="git clone https://github.com/apple/ml-aim",
+        )
+    check_out(Path(out))
+
+    # (mypy sees the harness where it lies, not where it is installed)
+    from mlx_aimv2.harness import plot as plots  # type: ignore[import-not-found]  # noqa: PLC0415
+    from mlx_aimv2.harness import suite  # noqa: PLC0415
+
+    if plot is not None:
+        plots.check_plot(Path(plot))
+        if sections and "encoder" not in sections:
+            raise UsageError("--plot draws the encoder", hint="add --only encoder")
+    settings = suite.Settings(
+        model or random or DEFAULT,
+        model is None,
+        quick,
+        sizes,
+        dtypes,
+        sections,
+        Path(ml_aim) if ml_aim else None,
+    )
+    report = suite.run(settings, tell=output.say, confirm=confirm_download(yes))
+    if as_json:
+        output.record(report.to_dict())
+    else:
+        show(report)
+    written = save(report, Path(out))
+    if plot is not None:
+        plots.draw(report, Path(plot))
+        written.append(Path(plot))
+    output.say(f"saved: {', '.join(map(str, written))}")
+
+
+def show(report: "Report") -> None:
+    """The report on the terminal."""
+    from mlx_aimv2.harness import report as reports  # noqa: PLC0415
+
+    for text in reports.headline(report):
+        output.line(text)
+    output.line()
+    output.table(reports.rows(report), reports.COLUMNS, reports.RIGHT)
+    output.line()
+    for text in reports.remarks(report):
+        output.line(text)
+
+
+def save(report: "Report", out: Path) -> list[Path]:
+    """Write JSON and Markdown; a second run of a day in one folder gets a number.
+
+    Errors: OutputError where they cannot be written.
+    """
+    from mlx_aimv2.harness import report as reports  # noqa: PLC0415
+
+    try:
+        file = out if is_file(out) else free_name(out, reports.stem_of(report))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        page = file.with_suffix(".md")
+        reports.write_json(report, file)
+        page.write_text(reports.to_markdown(report), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{out} cannot be written: {error.strerror}") from error
+    return [file, page]
+
+
+def check_out(out: Path) -> None:
+    """Before minutes of work. Errors: OutputError for a file that is there, or a place that is
+    none."""
+    page = out.with_suffix(".md")
+    if is_file(out) and (out.exists() or page.exists()):
+        taken = out if out.exists() else page
+        raise OutputError(f"{taken} exists already", hint="name another file, or a folder")
+    folder = out.parent if is_file(out) else out
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is not a folder", hint="name a folder, or a file.json")
+
+
+def is_file(out: Path) -> bool:
+    """Whether a path means a file and not a folder."""
+    return out.suffix.casefold() == ".json"
+
+
+def free_name(folder: Path, stem: str) -> Path:
+    """A file of that name, or with a number behind it, that is not there yet."""
+    file, number = folder / f"{stem}.json", 1
+    while file.exists():
+        number += 1
+        file = folder / f"{stem}-{number}.json"
+    return file
+
+
+def parse_sizes(text: str) -> tuple[int, ...]:
+    """Errors: UsageError for what is not a list of whole numbers above 0."""
+    try:
+        sizes = sorted({int(part) for part in text.split(",")})
+    except ValueError:
+        sizes = [0]
+    if sizes[0] < 1:
+        raise UsageError(f"--batch-sizes {text!r} are no batches", hint="like 1,4,8")
+    return tuple(sizes)
+
+
+def parse_words(option: str, text: str | None, known: Sequence[str]) -> tuple[str, ...] | None:
+    """Errors: UsageError for a word that is not known."""
+    if text is None:
+        return None
+    words = tuple(dict.fromkeys(word.strip() for word in text.split(",")))
+    for word in words:
+        if word not in known:
+            raise UsageError(f"{option} {word!r} is unknown", hint=f"one of: {', '.join(known)}")
+    return words
