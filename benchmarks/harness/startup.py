@@ -25,17 +25,18 @@ def first_embedding(photo: Path, starts: int) -> Figure:
     return seconds(SECTION, "process to first embedding (demo)", timing, about={"checkpoint": DEMO})
 
 
-def load_figures(subject: Subject, dtype: str, starts: int) -> Iterator[Figure]:
+def load_figures(
+    subject: Subject, dtype: str, starts: int, *, with_cold: bool = True
+) -> Iterator[Figure]:
     """Loading in new processes: from the disk, from the page cache, and its peak of memory."""
     source, size_bytes = str(subject.folder), read_weights(subject.folder).size_bytes
-    cold, was_dropped = None, drop_pages(subject.folder)
-    if was_dropped:
-        cold = run_job("load", source=source, dtype=dtype)
-    warm = [run_job("load", source=source, dtype=dtype) for _ in range(starts)]
     about = {"dtype": dtype, "file_bytes": size_bytes}
-    if cold is not None and _came_from_disk(cold["disk_bytes"], size_bytes):
-        timing = Timing((cold["load_s"],))
-        yield seconds(SECTION, f"load {dtype}, cold", timing, limit="disk", about=about)
+    if with_cold and drop_pages(subject.folder):
+        cold = run_job("load", source=source, dtype=dtype)
+        if _came_from_disk(cold["disk_bytes"], size_bytes):
+            timing = Timing((cold["load_s"],))
+            yield seconds(SECTION, f"load {dtype}, cold", timing, limit="disk", about=about)
+    warm = [run_job("load", source=source, dtype=dtype) for _ in range(starts)]
     timing = Timing(tuple(answer["load_s"] for answer in warm))
     yield seconds(SECTION, f"load {dtype}, file cached", timing, limit="memory", about=about)
     yield load_peak(warm[-1], dtype, size_bytes)

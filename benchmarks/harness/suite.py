@@ -37,6 +37,10 @@ BLOCKS_NOTE = (
 )
 LATE_NOTE = "Not measured, because the time of --quick was over: {0} (--only {0})."
 _ENCODER_SHARE = 0.5  # of the time, after which no other case is begun
+BUSY_NOTE = (
+    "Other work ran on this machine at the start (load {:.1f} on {} cores): figures are too low."
+)
+_BUSY = 0.5  # of the cores
 _GPU_DTYPES: tuple[Dtype, ...] = ("float16", "bfloat16", "float32")
 
 Tell = Callable[[str], None]
@@ -96,6 +100,9 @@ def run(settings: Settings, tell: Tell, confirm: Confirm | None = None) -> Repor
                 figures += SECTIONS[section](run)
             else:
                 run.notes.append(LATE_NOTE.format(section))
+        load, cores = known["load"][0], known["cpu_cores"]
+        if load > _BUSY * cores:
+            run.notes.append(BUSY_NOTE.format(load, cores))
         about = run.subject.about()
     return Report(known, about, _recorded(settings, pace), figures, run.notes)
 
@@ -170,7 +177,8 @@ def _folder(run: Run) -> Iterator[Figure]:
 def _start(run: Run) -> Iterator[Figure]:
     subject, pace = run.subject, run.pace
     yield first_embedding(run.photos()[0], pace.starts)
-    yield from load_figures(subject, subject.model.dtype, pace.starts)
+    with_cold = not run.settings.is_quick  # a disk can be slow, and then it takes minutes
+    yield from load_figures(subject, subject.model.dtype, pace.starts, with_cold=with_cold)
     if not run.settings.is_quick and backend() == "CPU":
         yield from load_figures(subject, "float16", pace.starts)
     if subject.model.has_text:
@@ -218,12 +226,12 @@ def _peers(run: Run) -> Iterator[Figure]:
 
 
 SECTIONS: dict[str, Callable[[Run], Iterator[Figure]]] = {
+    "start": _start,  # first: random weights that were just written are still in memory
     "encoder": _encoder,
     "text": _text,
     "peers": _peers,
     "decoding": _decoding,
     "folder": _folder,
-    "start": _start,
     "memory": _memory,
     "search": _search,
 }

@@ -1,0 +1,61 @@
+"""Figures with a limit each, printed side by side, and whether all of them are met."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .figure import Figure
+from .report import amount
+
+
+@dataclass(frozen=True)
+class Check:
+    """A figure and the least or the most that it may be; without either it is only shown."""
+
+    figure: Figure
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def is_met(self) -> bool:
+        value = self.figure.value
+        if self.at_least is not None and value < self.at_least:
+            return False
+        return self.at_most is None or value <= self.at_most
+
+    @property
+    def limit(self) -> str:
+        """The limit as people read it, and "missed" where it was."""
+        unit = self.figure.unit
+        words = []
+        if self.at_least is not None:
+            words.append(f"at least {amount(self.at_least, unit)}")
+        if self.at_most is not None:
+            words.append(f"at most {amount(self.at_most, unit)}")
+        return ", ".join(words) + ("" if self.is_met else " (missed)")
+
+
+def table(checks: Sequence[Check]) -> Iterator[str]:
+    """Lines of a Markdown table: figure, spread of its runs, limit."""
+    yield "| what | figure | runs | limit |"
+    yield "|---|---:|---|---|"
+    for check in checks:
+        figure = check.figure
+        yield (
+            f"| {figure.name} | {amount(figure.value, figure.unit)} | {_runs(figure)} "
+            f"| {check.limit} |"
+        )
+
+
+def exit_code(checks: Sequence[Check]) -> int:
+    """0 where every limit is met, else 1."""
+    return 0 if all(check.is_met for check in checks) else 1
+
+
+def _runs(figure: Figure) -> str:
+    rounds = figure.about.get("rounds")
+    if rounds:  # of a ratio, what each round said
+        return f"{len(rounds)}: {min(rounds):.2f} to {max(rounds):.2f}"
+    if figure.spread is None:
+        return ""
+    least, most = (amount(figure.spread[key], "s") for key in ("least_s", "most_s"))
+    return f"{figure.spread['runs']}: {least} to {most}"

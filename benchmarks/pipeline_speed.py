@@ -1,0 +1,79 @@
+"""How fast a folder of 12-megapixel photographs is embedded, beside its two halves alone.
+
+    python -m benchmarks.pipeline_speed [--model demo | --random large] [--photos 24]
+                                        [--repeats 5] [--batch 8]
+
+Exact and fast decoding. Where the model has a processor of its own, the folder must reach 95% of
+the slower of decoding alone and the model alone; on a CPU both compute on the same cores, and the
+most there can be is 1 / (1 / decode + 1 / model), of which it must reach 95%. Both are printed.
+Fast decoding must be four times as fast as exact on one thread. Exits with 1 where a limit is
+missed.
+"""
+
+import mlx_aimv2  # noqa: F401  # isort: skip  (before MLX, so that its BLAS is the one MLX finds)
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator
+from itertools import cycle, islice
+from pathlib import Path
+
+from mlx_aimv2.harness import checks
+from mlx_aimv2.harness.checks import Check
+from mlx_aimv2.harness.conditions import backend, conditions
+from mlx_aimv2.harness.decoding import MODES, decoding_figures
+from mlx_aimv2.harness.figure import Figure
+from mlx_aimv2.harness.photos import make_photos
+from mlx_aimv2.harness.pipeline import pipeline_figures
+from mlx_aimv2.harness.subject import Subject, make_subject, open_subject
+
+DIFFERENT = 8  # photographs; the folder is these again and again
+OF_BOUND, FASTER = 0.95, 4.0
+
+
+def measure(subject: Subject, folder: Path, options: argparse.Namespace) -> Iterator[Check]:
+    """The folder in both modes, then decoding alone."""
+    photos = make_photos(folder / "photos", min(DIFFERENT, options.photos))
+    many = list(islice(cycle(photos), options.photos))
+    on_cpu = backend() == "CPU"
+    for mode in MODES:
+        found = list(
+            pipeline_figures(subject.model, many, options.repeats, batch_size=options.batch,
+                             mode=mode)
+        )  # fmt: skip
+        yield from (Check(figure) for figure in found)
+        about = found[0].about
+        slower = Figure("folder", f"  {mode}: of the slower half", about["of_slower"], "")
+        shared = Figure("folder", f"  {mode}: of both on the same cores", about["of_shared"], "")
+        yield Check(slower, at_least=None if on_cpu else OF_BOUND)
+        yield Check(shared, at_least=OF_BOUND if on_cpu else None)
+    for figure in decoding_figures(subject.model, photos, options.repeats):
+        yield Check(figure, at_least=FASTER if figure.name == "fast against exact" else None)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--model", default="demo")
+    source.add_argument("--random")
+    parser.add_argument("--photos", type=int, default=24)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=8)
+    options = parser.parse_args()
+    print(json.dumps(conditions()))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if options.random:
+            (folder / "checkpoint").mkdir()
+            subject = make_subject(options.random, folder / "checkpoint", None)
+        else:
+            subject = open_subject(options.model, None)
+        print(f"{subject.name}, {subject.model.dtype}, {options.photos} photographs\n")
+        found = list(measure(subject, folder, options))
+    print("\n".join(checks.table(found)))
+    return checks.exit_code(found)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,66 @@
+"""How soon the first embedding is there, and what loading takes.
+
+    python -m benchmarks.startup [--random lit] [--runs 5]
+
+Each figure is of new processes: the demo's first embedding; loading a published checkpoint's sizes
+with random weights, as float16 and in the file's own float32; and one text through its text tower.
+Exits with 1 where a limit is missed.
+"""
+
+import mlx_aimv2  # noqa: F401  # isort: skip  (before MLX, so that its BLAS is the one MLX finds)
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from mlx_aimv2.harness import checks
+from mlx_aimv2.harness.checks import Check
+from mlx_aimv2.harness.conditions import conditions
+from mlx_aimv2.harness.photos import make_small_pictures
+from mlx_aimv2.harness.startup import first_embedding, load_figures, text_tower
+from mlx_aimv2.harness.subject import make_subject
+
+FIRST_S = 1.0
+OF_FILE = {"float16": 0.65, "float32": 1.10}
+OF_TOWER = 1.1  # the headers and the tokenizer are read beside it
+
+
+def measure(folder: Path, name: str, runs: int) -> Iterator[Check]:
+    """All figures, in the order in which they are printed."""
+    picture = make_small_pictures(folder / "pictures")[0]
+    yield Check(first_embedding(picture, runs), at_most=FIRST_S)
+    (folder / "checkpoint").mkdir()
+    subject = make_subject(name, folder / "checkpoint", None)
+    for dtype, limit in OF_FILE.items():
+        for figure in load_figures(subject, dtype, runs):
+            yield Check(figure)
+            if (of_file := figure.about.get("of_file")) is not None:
+                named = replace(figure, name=f"  {dtype}: peak over the file", value=of_file,
+                                unit="")  # fmt: skip
+                yield Check(named, at_most=limit)
+    if subject.model.has_text:
+        for figure in text_tower(subject.folder):
+            yield Check(figure)
+            of_tower = figure.value / figure.about["tower_bytes"]
+            named = replace(figure, name=f"  {figure.name}, over the tower", value=of_tower,
+                            unit="")  # fmt: skip
+            yield Check(named, at_most=OF_TOWER if "reads" in figure.name else None)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--random", default="lit")
+    parser.add_argument("--runs", type=int, default=5)
+    options = parser.parse_args()
+    print(json.dumps(conditions()))
+    with tempfile.TemporaryDirectory() as name:
+        found = list(measure(Path(name), options.random, options.runs))
+    print("\n".join(checks.table(found)))
+    return checks.exit_code(found)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
