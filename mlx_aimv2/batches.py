@@ -21,7 +21,7 @@ Start = Callable[[Pixels, int], Rows]
 
 # Of a native stream, images decoded and not asked for yet: the largest are 2.4 MB.
 _NATIVE_AHEAD = 32
-_MOST_BEGUN = 64  # groups of bad images alone, behind a batch that is being computed
+_MOST_HELD = 256  # bad images, behind a batch that is being computed
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _one_ahead(batches: Iterator[_Begun]) -> Iterator[Row]:
     for batch in batches:
         begun.append(batch)
         computes = any(sample.error is None for sample in batch[0])
-        if computes or len(begun) > _MOST_BEGUN:
+        if computes or sum(len(group) for group, _ in begun) > _MOST_HELD:
             while len(begun) > 1:
                 yield from _rows(*begun.popleft())
     while begun:

@@ -9,6 +9,7 @@ batch up, and what is left at the end goes in smaller ones.
 from bisect import insort
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Generic, TypeVar
 
 from .patches import bucket
@@ -24,6 +25,7 @@ WINDOW_TOKENS = 65_536
 @dataclass(frozen=True)
 class _Waiting(Generic[Item]):
     tokens: int
+    length: int  # it is padded to
     arrived: int  # tokens that had come when it did
     item: Item
 
@@ -42,12 +44,11 @@ def batched(
             yield 0, [item]
             continue
         arrived += tokens
-        insort(waiting, _Waiting(tokens, arrived, item), key=lambda each: each.tokens)
         length = bucket(tokens)
-        alike = [each for each in waiting if bucket(each.tokens) == length]
+        insort(waiting, _Waiting(tokens, length, arrived, item), key=lambda each: each.tokens)
+        alike = [at for at, each in enumerate(waiting) if each.length == length]
         if len(alike) == images_per_batch(length):
-            start = waiting.index(alike[0])
-            yield _take(waiting, slice(start, start + len(alike)))
+            yield _take(waiting, slice(alike[0], alike[-1] + 1))
         while waiting and arrived - min(each.arrived for each in waiting) > WINDOW_TOKENS:
             yield _take(waiting, _around_oldest(waiting, images_per_batch))
     while waiting:
@@ -66,20 +67,21 @@ def padded_share(batches: Iterable[tuple[int, list[int]]]) -> float:
 def _take(waiting: list[_Waiting[Item]], run: slice) -> tuple[int, list[Item]]:
     taken = waiting[run]
     del waiting[run]
-    return bucket(taken[-1].tokens), [each.item for each in taken]
+    return taken[-1].length, [each.item for each in taken]
 
 
 def _around_oldest(waiting: list[_Waiting[Item]], images_per_batch: Callable[[int], int]) -> slice:
     """The largest run with the oldest in it that is padded little; of those the least padded."""
     oldest = min(range(len(waiting)), key=lambda at: waiting[at].arrived)
+    before = [0, *accumulate(each.tokens for each in waiting)]
     best, best_run = (0, 0.0), slice(oldest, oldest + 1)
     for last in range(oldest, len(waiting)):
-        length = bucket(waiting[last].tokens)
+        length = waiting[last].length
         for count in _counts(images_per_batch(length)):
             first = last + 1 - count
             if not 0 <= first <= oldest:
                 continue
-            real = sum(each.tokens for each in waiting[first : last + 1]) / (count * length)
+            real = (before[last + 1] - before[first]) / (count * length)
             if real >= 1 - MAX_PADDING and (count, real) > best:
                 best, best_run = (count, real), slice(first, last + 1)
     return best_run

@@ -127,7 +127,8 @@ _LOAD_LOCKS = tuple(threading.Lock() for _ in range(61))
 Shrink = Callable[[int, int], float]
 """How many times smaller a picture of that width and height will be made."""
 
-_Box = tuple[float, float, float, float]
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
 
 
 @dataclass(frozen=True)
@@ -149,10 +150,10 @@ class Picture:
         """A picture held at its own size, if it is not one already."""
         return image if isinstance(image, Picture) else cls(image, image.size)
 
-    def resize(self, size: tuple[int, int], box: tuple[int, int, int, int]) -> Image.Image:
-        """What is in a box (left, top, right, bottom) of the picture, resized (bicubic)."""
+    def resize(self, size: tuple[int, int], box: Box) -> Image.Image:
+        """What is in a box of the picture, resized (bicubic)."""
         held = (self.origin[k % 2] + edge / self.reduction for k, edge in enumerate(box))
-        return self.image.resize(size, Image.Resampling.BICUBIC, cast(_Box, tuple(held)))
+        return self.image.resize(size, Image.Resampling.BICUBIC, cast(Box, tuple(held)))
 
 
 def describe(source: object) -> str:
@@ -414,9 +415,14 @@ def fit(image: Image.Image | Picture, side_px: int, preset: Preset) -> NDArray[n
     """
     picture = Picture.of(image)
     box, size = _resizing(*picture.size, side_px, preset)
-    resized = picture.resize(size, box)
     left, top = (_margin(length - side_px, preset) for length in size)
-    return np.array(resized.crop((left, top, left + side_px, top + side_px)))
+    crop = (left, top, left + side_px, top + side_px)
+    if picture.reduction == 1:
+        return np.array(picture.resize(size, box).crop(crop))
+    # What is cropped away is not computed: sooner, and other bits, which here are others anyway.
+    scales = (box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1]
+    seen = [box[k % 2] + edge * scales[k % 2] for k, edge in enumerate(crop)]
+    return np.array(picture.resize((side_px, side_px), cast(Box, tuple(seen))))
 
 
 def _margin(excess_px: int, preset: Preset) -> int:
