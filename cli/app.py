@@ -22,6 +22,7 @@ from .explain import FAILED, INTERRUPTED, USAGE, explain
 # Name, and its line in `aimv2 --help`; the module and its function have the command's name.
 COMMANDS = {
     "embed": "Turn images or texts into embeddings.",
+    "merge": "Put the shards of a run together into one file.",
     "classify": "Say which labels fit images.",
     "index": "Read new and changed photos into the library.",
     "search": "Find photos in the library by words or by likeness.",

@@ -1,5 +1,6 @@
 """``aimv2 embed``: images or texts to embeddings, in a file or as lines on stdout."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -26,12 +27,14 @@ from .output import STDIN, STDOUT
 
 if TYPE_CHECKING:
     from mlx_aimv2.model import Model
+    from mlx_aimv2.shard import Shard
 
 EXAMPLES = """
 aimv2 embed photos --out photos.npz
 aimv2 embed photos --out photos.npz --resume
 aimv2 embed *.jpg --model large-448 --pooling none --out grids.safetensors
 aimv2 embed --text "a dog" --text "a cat" --out words.jsonl
+aimv2 embed photos --out photos.npz --shard 1/2
 find . -name "*.heic" -print0 | aimv2 embed - -0 --out - | jq .path
 """
 
@@ -130,6 +133,16 @@ def embed(
     batch_size: BatchSizeOption = None,
     threads: ThreadsOption = None,
     decode: DecodeOption = "exact",
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            help="Do share I of N, every Nth input from the Ith: shares of equal work for several "
+            "machines. Then: aimv2 merge.",
+            metavar="I/N",
+            show_default="all, or this process's under mlx.launch",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was stopped.")
     ] = False,
@@ -143,6 +156,9 @@ def embed(
     Every output says what made it, and which inputs were left out. What cannot be read is listed
     with the reason, and the rest is done (exit code 3). A run that is stopped keeps what it has
     done: the same command with --resume goes on.
+
+    With --shard, or under mlx.launch, photos.npz becomes photos.shard-1-of-2.npz and so on: see
+    aimv2 merge.
     """
     is_text = bool(text or texts_from)
     for_images = {
@@ -157,7 +173,12 @@ def embed(
         "--decode": decode != "exact",
     }
     _check_inputs(paths or [], is_text, [name for name, value in for_images.items() if value])
+    from mlx_aimv2 import shard as shards  # noqa: PLC0415  (for the moment it is needed)
+
+    asked = shards.parse(shard) if shard is not None else shards.launched(os.environ)
     _check_output(out, pooling, resume)
+    if asked is not None:
+        _check_shard(asked, out, [*(paths or []), texts_from])
     from mlx_aimv2.plan import ImageOptions  # noqa: PLC0415  (heavy)
 
     from . import runs  # noqa: PLC0415
@@ -187,7 +208,13 @@ def embed(
     if out is None or out == STDOUT:
         return runs.to_stdout(source, load)
     return runs.to_file(
-        source, load, Path(out), grids=pooling == "none", resume=resume, force=force
+        source,
+        load,
+        Path(out),
+        grids=pooling == "none",
+        resume=resume,
+        force=force,
+        shard=asked,
     )
 
 
@@ -220,3 +247,13 @@ def _check_output(out: str | None, pooling: str | None, resume: bool) -> None:
         raise UsageError("patch grids do not go to stdout", hint="--out grids.safetensors")
     if out == STDOUT and resume:
         raise UsageError("a run to stdout cannot be resumed", hint="--out photos.jsonl")
+
+
+def _check_shard(shard: "Shard", out: str | None, lists: list[str | None]) -> None:
+    if out == STDOUT:
+        raise UsageError("a shard does not go to stdout", hint="--out photos.npz")
+    if shard.is_launched and STDIN in lists:
+        raise UsageError(
+            "under mlx.launch a list on stdin has no end",
+            hint=f"give a folder or a file; or by hand, on each machine: --shard 1/{shard.count}",
+        )

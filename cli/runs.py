@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from mlx_aimv2 import export, formats
 from mlx_aimv2.errors import Aimv2Error
-from mlx_aimv2.journal import Journal, Stamp, open_journal
+from mlx_aimv2.journal import Journal, Stamp, open_journal, unfinished
+from mlx_aimv2.shard import Shard, Share
 from mlx_aimv2.table import entry_line, metadata_line
 
 from . import output
-from .explain import exit_code
+from .explain import SOME_FAILED, exit_code
 from .sources import Images, Result, Texts, in_order
 
 if TYPE_CHECKING:
@@ -88,27 +89,49 @@ class Tally:
 
 
 def to_file(
-    source: Source, load: Load, target: Path, *, grids: bool, resume: bool, force: bool
+    source: Source,
+    load: Load,
+    target: Path,
+    *,
+    grids: bool,
+    resume: bool,
+    force: bool,
+    shard: Shard | None = None,
 ) -> int:
-    """Embed into a file, by way of a journal; returns the exit code."""
+    """Embed into a file, by way of a journal; returns the exit code.
+
+    With ``shard`` it is one of several files, though its share be empty or fail as a whole.
+    """
     format = export.format_of(target, grids=grids)
     tally = Tally(source)
+    share = Share(shard or Shard(1, 1))
+    if shard is not None:
+        target = shard.file(target)
+        if shard.is_launched and resume and _is_finished(target):
+            output.say(f"{shard} is done already → {target}")
+            return 0
     with open_journal(target, resume=resume, force=force) as journal:
-        total, names_bytes = journal.set_inputs(_found(source, tally))
-        formats.check_names(format, total, names_bytes)
-        tally.require_any(total)
+        total, _ = journal.set_inputs(_found(source, tally, share))
+        formats.check_names(format, share.inputs, share.names_bytes)
+        if shard is not None:
+            output.say(f"{shard}: {total} of {output.counted(share.inputs, source.noun)}")
+        if shard is None or not share.inputs:
+            tally.require_any(total)
         model = load()
         journal.match(source.settings(model))
         try:
-            _embed_all(source, model, journal, tally, total)
-            tally.require_any(total)
-            summary = journal.publish(source.kind, source.settings(model))
+            _embed_all(source, model, journal, tally, total, share.usable)
+            if shard is None:
+                tally.require_any(total)
+            part = None if shard is None else share
+            summary = journal.publish(source.kind, source.settings(model), part)
         except KeyboardInterrupt:
             journal.commit()
             kept = f"{journal.done} done and kept: go on with the same command and --resume"
             output.say(kept if journal.done else "nothing was done yet")
             raise
-    return tally.report(summary.width, summary.count - tally.done, str(target))
+    code = tally.report(summary.width, summary.count - tally.done, str(target))
+    return code if shard is None else _code_of_shard(shard, tally)
 
 
 def to_stdout(source: Source, load: Load) -> int:
@@ -129,16 +152,32 @@ def to_stdout(source: Source, load: Load) -> int:
     return tally.report(settings["width"], 0, "stdout")
 
 
-def _found(source: Source, tally: Tally) -> Iterator[tuple[bytes, str | None]]:
+def _is_finished(target: Path) -> bool:
+    return target.exists() and not unfinished(target)
+
+
+def _code_of_shard(shard: Shard, tally: Tally) -> int:
+    # mlx.launch stops all processes once one ends with an error: what failed is merge's to tell.
+    return SOME_FAILED if tally.failures and not shard.is_launched else 0
+
+
+def _found(source: Source, tally: Tally, share: Share) -> Iterator[tuple[bytes, str | None]]:
     with output.Progress("found") as progress:
-        for one in source.find():
+        for one in share.take(source.find()):
             if one.error is not None:
                 tally.fail(one.error)
             progress.advance()
             yield one.name, None if one.error is None else str(one.error)
 
 
-def _embed_all(source: Source, model: "Model", journal: Journal, tally: Tally, total: int) -> None:
+def _embed_all(
+    source: Source,
+    model: "Model",
+    journal: Journal,
+    tally: Tally,
+    total: int,
+    together: int,
+) -> None:
     waiting: deque[tuple[bytes, Stamp]] = deque()
 
     def names() -> Iterator[bytes]:
@@ -149,7 +188,7 @@ def _embed_all(source: Source, model: "Model", journal: Journal, tally: Tally, t
     left = max(0, total - len(tally.failures) - journal.done)
     tally.start()
     with output.Progress("embedded", left) as progress:
-        for result in source.embed(model, names()):
+        for result in source.embed(model, names(), together):
             name, stamp = waiting.popleft()
             journal.add(name, stamp, result.entry)
             tally.add(result)

@@ -4,7 +4,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 from mlx_aimv2.errors import Aimv2Error, ImageError, NumericsError, TextError, UsageError
 from mlx_aimv2.image import describe
 from mlx_aimv2.journal import Stamp, stamp
-from mlx_aimv2.plan import ImageOptions
+from mlx_aimv2.plan import ImageOptions, Plan
 from mlx_aimv2.table import Entry, Floats, Kind
 from mlx_aimv2.walk import Walk, find_images
 
@@ -80,9 +80,18 @@ class Images:
         """What makes the embeddings what they are."""
         return model.metadata(self._options)
 
-    def embed(self, model: "Model", names: Iterator[bytes]) -> Iterator[Result]:
-        """A result for each name, in order."""
-        for item in model.stream_with(self._options, map(os.fsdecode, names)):
+    def embed(
+        self, model: "Model", names: Iterator[bytes], together: int | None = None
+    ) -> Iterator[Result]:
+        """A result for each name, in order.
+
+        Batches have the shape of those of a whole run of ``together`` images, so that each gets
+        the same bits in a shard or after a stop; a native checkpoint's follow the images' sizes.
+        """
+        options = self._options
+        if together is not None:
+            options = _as_in_one_run(options, model.plan(options), together)
+        for item in model.stream_with(options, map(os.fsdecode, names)):
             name = os.fsdecode(item.source)  # type: ignore[arg-type]
             if item.embedding is None:
                 yield _failed(name, item.error)
@@ -138,8 +147,10 @@ class Texts:
         """What makes the embeddings what they are."""
         return model.metadata(normalize=self._options["normalize"])
 
-    def embed(self, model: "Model", names: Iterator[bytes]) -> Iterator[Result]:
-        """A result for each name, in order."""
+    def embed(
+        self, model: "Model", names: Iterator[bytes], together: int | None = None
+    ) -> Iterator[Result]:
+        """A result for each name, in order; batches follow the texts' lengths, in any run."""
         while chunk := [name.decode() for name in islice(names, _TEXT_CHUNK)]:
             try:
                 vectors = np.array(model.embed_texts(chunk, **self._options))
@@ -194,6 +205,13 @@ def split(file: BufferedReader, separator: bytes) -> Iterator[bytes]:
         yield from parts
     if rest:
         yield rest
+
+
+def _as_in_one_run(options: ImageOptions, plan: Plan, images: int) -> ImageOptions:
+    if plan.vision.is_native:
+        return options
+    batch = plan.images_per_batch((plan.vision.grid_side * plan.tiles) ** 2)
+    return replace(options, batch_size=max(1, min(batch, images)), fills_batches=True)
 
 
 def _stdin() -> BufferedReader:

@@ -59,9 +59,9 @@ def check_target(target: Path, *, overwrite: bool = False) -> None:
 def stage(table: Table, target: Path, folder: Path) -> None:
     """Write the files of a target into another folder, which must be on the same disk.
 
-    Errors: OutputError if there is nothing to write.
+    Errors: OutputError if there is nothing to write, and the table is not a part of one.
     """
-    if not table.summary.count:
+    if not table.summary.count and not table.is_part:
         raise OutputError(f"there is nothing to write to {target}")
     format = format_of(target)
     format.write(table, folder / target.name)

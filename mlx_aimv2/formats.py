@@ -31,7 +31,7 @@ from .table import Entry, Table, entry_line, metadata_line
 
 _BLOCK_BYTES = 1 << 20
 _FLOAT_BYTES = 4
-_MAX_HEADER_BYTES = 100_000_000  # readers of safetensors refuse more
+MAX_HEADER_BYTES = 100_000_000  # readers of safetensors refuse more
 _QUOTES_BYTES = 6  # of a name in a list in a string of JSON: \\"…\\", and a comma
 _RESERVED_TENSOR = "__metadata__"
 
@@ -79,7 +79,7 @@ def _write_npy(table: Table, file: Path) -> None:
 
 
 def _write_safetensors(table: Table, file: Path) -> None:
-    is_grid = len(next(table.rows()).shape) > 1
+    is_grid = table.holds_grids
     with file.open("wb") as out:
         out.write(bytes(8))  # the header's length, which is known afterwards
         header = _grids_header(table) if is_grid else _matrix_header(table)
@@ -132,7 +132,7 @@ FORMATS = {
             ".safetensors",
             _write_safetensors,
             holds_grids=True,
-            max_names_bytes=_MAX_HEADER_BYTES,
+            max_names_bytes=MAX_HEADER_BYTES,
         ),
         Format(".jsonl", _write_jsonl),
         Format(".parquet", _write_parquet, module="pyarrow"),

@@ -25,6 +25,7 @@ import numpy as np
 from . import export
 from .errors import OutputError, UsageError
 from .lock import take_lock
+from .shard import KEY, Share
 from .table import Entry, Floats, Kind, Summary, Table
 
 Stamp = tuple[int, int] | None
@@ -128,9 +129,8 @@ class Journal:
         if old is None:
             self._set_fact("settings", new)
             return
-        names = [name for name in old | new if old.get(name) != new.get(name)]
-        if names:
-            changes = ", ".join(f"{name} was {old.get(name)}, is {new.get(name)}" for name in names)
+        if found := differences(old, new):
+            changes = ", ".join(f"{name} was {was}, is {now}" for name, was, now in found)
             raise UsageError(
                 f"{self.target} was begun with other settings: {changes}",
                 hint="give the same options, or start again with --force",
@@ -211,13 +211,19 @@ class Journal:
                 size = tuple(json.loads(shape))
                 yield Entry(name, size, partial(self._read, start, stop, size), note)
 
-    def publish(self, kind: Kind, made_by: Mapping[str, Any]) -> Summary:
+    def publish(
+        self, kind: Kind, made_by: Mapping[str, Any], share: Share | None = None
+    ) -> Summary:
         """Write the target from all that was added, then take the journal away.
 
+        With ``share`` it is a shard, says so, and may be empty.
         Errors: as ``export.check_target``; the journal stays where one is raised.
         """
         self.commit()
-        table = Table(kind, made_by, self.entries)
+        if share is not None:
+            with self._errors():
+                made_by = {**made_by, KEY: share.record(self.entries)}
+        table = Table(kind, made_by, self.entries, is_part=share is not None)
         staging = self._folder / _STAGING
         try:
             with self._errors():
@@ -300,7 +306,7 @@ def open_journal(target: Path, *, resume: bool = False, force: bool = False) -> 
     Errors: OutputError where another process writes this target, an earlier run left something
     and neither option is given, or the target exists; as ``export.check_target``.
     """
-    folder = target.with_name(f".{target.name}.partial")
+    folder = _folder_of(target)
     with _storage_errors(target):
         if not folder.exists():
             export.check_target(target, overwrite=force)
@@ -326,11 +332,27 @@ def open_journal(target: Path, *, resume: bool = False, force: bool = False) -> 
     return journal
 
 
+def unfinished(target: Path) -> bool:
+    """Whether a run for a target was begun and has not ended."""
+    return _folder_of(target).is_dir()
+
+
+def _folder_of(target: Path) -> Path:
+    return target.with_name(f".{target.name}.partial")
+
+
 def _clear(folder: Path) -> None:
     shutil.rmtree(folder / _STAGING, ignore_errors=True)
     # SQLite's own journal too: left alone, it would be applied to the next database.
     for name in (f"{_DATABASE}-journal", _DATABASE, _EMBEDDINGS):
         (folder / name).unlink(missing_ok=True)
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, object, object]]:
+    """Settings that differ: their names, joined by points inside others, and both values."""
+    before, after = _flat(old), _flat(new)
+    pairs = ((name, before.get(name), after.get(name)) for name in before | after)
+    return [(name, was, now) for name, was, now in pairs if was != now]
 
 
 @contextmanager

@@ -45,15 +45,25 @@ class Summary:
 
 @dataclass(frozen=True)
 class Table:
-    """Inputs in order; ``entries`` starts from the first whenever it is called."""
+    """Inputs in order; ``entries`` starts from the first whenever it is called.
+
+    ``is_part`` is a shard's, which may have no rows.
+    """
 
     kind: Kind
     made_by: Mapping[str, Any]
     entries: Callable[[], Iterator[Entry]]
+    is_part: bool = False
 
     def rows(self) -> Iterator[Entry]:
         """The entries that have an embedding."""
         return (entry for entry in self.entries() if entry.read is not None)
+
+    @property
+    def holds_grids(self) -> bool:
+        """Whether rows are patch grids, not vectors."""
+        first = next(self.rows(), None)
+        return self.made_by.get("pooling") == "none" if first is None else len(first.shape) > 1
 
     def names(self) -> Iterator[str]:
         """The rows' names, escaped."""
@@ -62,7 +72,8 @@ class Table:
     @cached_property
     def summary(self) -> Summary:
         """Counts, and the metadata with what failed and what was noted, as JSON."""
-        count = longest = width = 0
+        count = longest = 0
+        width = self.made_by.get("width", 0)  # where there is no row to tell
         failed, notes = [], []
         for entry in self.entries():
             name = escape(entry.name)

@@ -41,7 +41,7 @@ LAYERS: dict[str, set[str]] = {
     "disk and hub": {"layouts", "quantize", "weights", "snapshot", "hub", "upload"},
     "loading": {"loader", "recipe"},
     "embedding": {"plan", "decode", "batches", "embedder"},
-    "outputs": {"formats", "export", "journal"},
+    "outputs": {"formats", "export", "journal", "merge", "shard", "stored"},
     "use": {"zeroshot", "model"},
     "photo library": {"library"},
     "conversion and training": {"modelcard", "conversion", "training"},

@@ -1,0 +1,75 @@
+"""``aimv2 merge``: shards to the file that one process would have written."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlx_aimv2.errors import Aimv2Error, UsageError
+
+from . import output
+from .explain import exit_code
+from .options import path, path_at_home
+
+EXAMPLES = """
+aimv2 merge photos.npz
+aimv2 merge mini/photos.shard-1-of-2.npz studio/photos.shard-2-of-2.npz --out photos.npz
+"""
+
+
+def merge(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            help="The file to make, whose shards lie beside it; or, with --out, all its shards.",
+            metavar="FILE",
+            parser=path,
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="File to write, where the shards are named: .npz, .npy, .safetensors, .jsonl or "
+            ".parquet.",
+            metavar="FILE",
+            parser=path_at_home,
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+) -> int:
+    """Put the shards of a run together into one file.
+
+    It is the file that one process would have written, byte for byte. All shards have to be there
+    and whole, of the same inputs and with the same settings. They stay; remove them yourself.
+    """
+    if out is None and len(files) > 1:
+        raise UsageError(
+            f"{len(files)} files are named, but not the one to make of them",
+            hint=f"aimv2 merge {files[0]} … --out photos.npz",
+        )
+    from mlx_aimv2 import merge as merging  # noqa: PLC0415  (heavy)
+
+    target = Path(files[0] if out is None else out)
+    shards = merging.find(target) if out is None else [Path(file) for file in files]
+    with merging.open_whole(shards) as whole:
+        whole.check_target(target, overwrite=force)
+        with output.Progress("checked shards", len(shards)) as progress:
+            for _ in whole.verify():
+                progress.advance()
+        failed = 0
+        for reason in whole.failures():
+            failed += 1
+            output.skipped(Aimv2Error(reason))
+        if failed == whole.inputs:
+            raise Aimv2Error(f"none of {failed} could be embedded", hint="the reasons are above")
+        summary = whole.write(target, overwrite=force)
+    noun = "text" if whole.kind == "text" else "image"
+    output.say(
+        f"merged {output.counted(len(shards), 'shard')}: "
+        f"{output.counted(summary.count, noun)} ({summary.width} wide) → {target}"
+    )
+    return exit_code(summary.count, failed)
