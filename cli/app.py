@@ -33,6 +33,7 @@ COMMANDS = {
     "info": "Tell what a checkpoint is and what it needs.",
     "models": "List the published checkpoints and which are here already.",
     "doctor": "Check this installation.",
+    "verify": "Verify that this port and a checkpoint are right here.",
     "bench": "Measure how fast this machine is, beside what limits it.",
 }
 EXAMPLES = """

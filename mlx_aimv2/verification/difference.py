@@ -8,7 +8,8 @@ from .. import quantize
 from ..weights import Weights, to_bits
 from .tensors import Floats, at, dense, stored_dtype, widened
 
-_HALVES = 2.0**-8  # of a value: float16 against bfloat16, either of which was rounded
+_HALVES = 2.0**-8  # of a value: float16 against bfloat16, each rounded from one value
+_SMALLEST = 2.0**-24  # float16's step next to zero
 _STEPS = 1.02  # a quantised value is within a step of its scale, which is rounded itself
 
 
@@ -28,7 +29,7 @@ def difference(ours: Weights, theirs: Weights, name: str) -> str | None:
     one, other = _values(here), _values(there)
     differs = one.view(np.uint32) != other.view(np.uint32)
     if here.dtype != there.dtype or np.any(steps):
-        differs &= ~(np.abs(one - other) <= _STEPS * steps + _HALVES * np.abs(other))
+        differs &= ~(np.abs(one - other) <= _STEPS * steps + _HALVES * np.abs(other) + _SMALLEST)
     indices = np.flatnonzero(differs)
     if not len(indices):
         return None

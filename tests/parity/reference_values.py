@@ -1,7 +1,9 @@
 """What transformers makes of the inputs of `aimv2 verify`.
 
-`python -m tests.parity.reference_values >mlx_aimv2/verification/expected.json` writes it anew. The pictures are opened by Pillow alone. EXIF orientation, which no processor applies, is applied by
-Pillow's own `ImageOps`; 16 bits, which Pillow clips, are divided by 257, of which each is a
+`python -m tests.parity.reference_values >mlx_aimv2/verification/expected.json` writes it anew.
+
+The pictures are opened by Pillow alone. EXIF orientation, which no processor applies, is applied
+by Pillow's own `ImageOps`; 16 bits, which Pillow clips, are divided by 257, of which each is a
 multiple; the preset `ml-aim` is cropped as torchvision's CenterCrop does, which rounds halves to
 even.
 """

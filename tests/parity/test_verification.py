@@ -7,7 +7,7 @@ from mlx_aimv2.verification.expected import expected
 
 pytest.importorskip("transformers")
 
-from tests.parity.reference_values import reference  # noqa: E402
+from tests.parity.reference_values import reference
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,115 @@
+"""``aimv2 verify``: whether this port, and a checkpoint, are right on this machine."""
+
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlx_aimv2.paths import printable
+
+from . import output
+from .explain import FAILED
+from .options import JsonOption, YesOption, complete_model, confirm_download, path
+
+if TYPE_CHECKING:
+    from mlx_aimv2.verification.check import Check
+
+EXAMPLES = """
+aimv2 verify
+aimv2 verify --out report.json
+aimv2 verify --model ./lit-fp16 --against lit
+aimv2 verify --model lit --against report.json
+"""
+
+_COLOURS = {"ok": "32", "skipped": "33", "FAILED": "31"}
+
+
+def verify(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="The checkpoint to verify: an alias or name (see `aimv2 models`), a hub "
+            "id[@revision], or a folder.",
+            parser=path,
+            metavar="SOURCE",
+            autocompletion=complete_model,
+            show_default="demo, and the published ones that are here",
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            help="What to hold it against: another copy of it, named like --model, or a report.",
+            parser=path,
+            metavar="SOURCE|REPORT",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            help="Write a report to contribute, or to hold other copies against.",
+            parser=path,
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    yes: YesOption = False,
+) -> int:
+    """Verify that this port is right on this machine, and that a checkpoint's weights are.
+
+    Pixels, ids and every block are held against other implementations, the GPU against the CPU,
+    weights against what is known of them. A wrong weight is named with its block. The exit code is
+    1 if anything failed.
+    """
+    # MLX reads this as it is imported: without it an M5 multiplies float32 with 10 bits.
+    os.environ.setdefault("MLX_ENABLE_TF32", "0")
+    from mlx_aimv2.harness.conditions import conditions  # noqa: PLC0415
+    from mlx_aimv2.verification.report import check_target, write_report  # noqa: PLC0415
+    from mlx_aimv2.verification.run import Run  # noqa: PLC0415
+
+    if out is not None:
+        check_target(Path(out))
+    started_s = time.monotonic()
+    run = Run(model, against, confirm=confirm_download(yes))
+    about: str | None = ""
+    for check in run:
+        if as_json:
+            output.record(asdict(check))
+            continue
+        if check.checkpoint != about:
+            about = check.checkpoint
+            output.line(f"{about or 'this port'}:")
+        _print(check)
+    if out is not None:
+        write_report(Path(out), conditions(), run.checks, run.records)
+        output.say(f"report: {out}")
+    output.say(_summary(run.checks, time.monotonic() - started_s))
+    return FAILED if run.has_failed else 0
+
+
+def _print(check: "Check") -> None:
+    status = output.paint(output.pad(check.status, 8), _COLOURS[check.status], sys.stdout)
+    output.line(printable(f"  {status} {output.pad(check.name, 21)} {check.detail}"))
+    for finding in check.findings:
+        output.line(printable(f"           {finding}"))
+    if check.hint:
+        output.line(printable(f"           next: {check.hint}"))
+
+
+def _summary(checks: "Sequence[Check]", elapsed_s: float) -> str:
+    counted = Counter(check.status for check in checks)
+    failed = counted["FAILED"]
+    verdict = f"{output.counted(failed, 'check')} FAILED" if failed else "all is right"
+    return f"{verdict}: {counted['ok']} ok, {counted['skipped']} skipped, {elapsed_s:.0f} s"

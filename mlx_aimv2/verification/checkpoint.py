@@ -1,0 +1,290 @@
+"""One checkpoint: its files, its tensors, its blocks, and what it is held against."""
+
+import hashlib
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import mlx.core as mx
+import numpy as np
+from PIL import Image
+
+from .. import model
+from ..checkpoints import Checkpoint
+from ..errors import Aimv2Error
+from ..harness.conditions import backend
+from . import published
+from .check import Check, judged, skipped
+from .compare import Comparison, compare, logical, same_shapes
+from .difference import difference
+from .record import Opened, Record
+from .report import references
+from .tensors import order, placed
+from .tolerances import BLOCK, PUBLISHED
+
+FLOAT16_LARGEST = 65504
+_SHOWN = 12
+_SHA256 = re.compile("[0-9a-f]{64}")
+_NOT_FULL = "float32 products are not full here"
+_FETCH_HINT = "fetch the checkpoint again"
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Another copy of a checkpoint's weights, opened and examined."""
+
+    opened: Opened
+    record: Record
+
+
+@dataclass(frozen=True)
+class Reported:
+    """The checkpoints of somebody's report."""
+
+    name: str
+    records: Sequence[Record]
+
+
+Against = Copy | Reported
+
+
+def examine_checkpoint(
+    opened: Opened, record: Record, against: Against | None, *, is_full: bool
+) -> Iterator[Check]:
+    """Every check of one checkpoint; ``is_full`` tells whether float32 products are."""
+    known = _reference(record)
+    file = _file(opened)
+    is_published = file.status == "ok" or (known is not None and known.is_same)
+    checks = [
+        file,
+        _tensors(record, is_published=is_published),
+        _blocks(record, is_full=is_full),
+        _device(record, is_full=is_full),
+        _float16(record),
+    ]
+    if known is not None:
+        checks.append(_compared("reference", "this package's reference", known))
+    if against is not None:
+        checks.append(_against(opened, record, against))
+    elif known is None:
+        checks.append(skipped("reference", "none for these weights: --against takes another copy"))
+    if opened.resolved.checkpoint:
+        checks += _published(opened.resolved.checkpoint)
+    for check in checks:
+        yield _named(check, record.name)
+
+
+def recognised(record: Record) -> Record | None:
+    """The reference of which this is a copy: the same sizes, and most values the same."""
+    shapes = {name: record.tensors[name].shape for name in logical(record)}
+    for reference in references():
+        if not same_shapes(shapes, reference):
+            continue
+        pairs = [(record.tensors[name], reference.tensors[name]) for name in shapes]
+        equal = sum(one.sha256 == other.sha256 for one, other in pairs)
+        if 2 * equal >= sum(one.dtype == other.dtype for one, other in pairs) and equal:
+            return reference
+    return None
+
+
+def _reference(record: Record) -> Comparison | None:
+    reference = recognised(record)
+    return None if reference is None else compare(record, reference)
+
+
+def _named(check: Check, name: str) -> Check:
+    return replace(check, checkpoint=name)
+
+
+def _file(opened: Opened) -> Check:
+    """Large files of the hub's cache are named by their SHA-256."""
+    files = sorted({header.file for header in opened.weights.headers()})
+    named = {file: file.resolve().name for file in files}
+    if not all(map(_SHA256.fullmatch, named.values())):
+        return skipped("file", "only files in the hub's cache carry their SHA-256")
+    wrong = [file.name for file, name in named.items() if _sha256(file) != name]
+    return judged(
+        "file",
+        not wrong,
+        f"{len(files) - len(wrong)} of {len(files)} have the SHA-256 that the hub gave them",
+        "remove it from the cache and fetch it again",
+        findings=[f"{name}: another SHA-256 than the hub's" for name in wrong],
+    )
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _tensors(record: Record, *, is_published: bool) -> Check:
+    """What is wrong with the values by themselves; in weights known to be right it is only told."""
+    found = [
+        f"{placed(name)}: {defect}"
+        for name, tensor in sorted(record.tensors.items(), key=lambda item: order(item[0]))
+        for defect in tensor.defects
+    ]
+    listed = "".join(f"{name} {record.tensors[name].sha256}\n" for name in sorted(record.tensors))
+    fingerprint = hashlib.sha256(listed.encode()).hexdigest()
+    stored = record.dtype
+    if record.quantization:
+        stored = f"{record.quantization['bits']} bits and {stored}"
+    detail = f"{len(record.tensors)} stored as {stored}, fingerprint {fingerprint[:12]}"
+    detail += ", finite, none of it empty" if not found else f", {len(found)} with odd values"
+    if found and is_published:
+        detail += ", as they were published"
+    return judged(
+        "tensors",
+        not found or is_published,
+        detail,
+        f"{_FETCH_HINT}, or hold it against a copy: --against",
+        findings=_few(found),
+        values={"fingerprint": fingerprint},
+    )
+
+
+def _blocks(record: Record, *, is_full: bool) -> Check:
+    """This package's blocks against the formula, with these weights."""
+    endless = [f"{s.name}: the result is not finite" for s in record.steps if not s.is_finite]
+    if endless:
+        detail = "the features are not finite"
+        return judged("blocks", False, detail, _FETCH_HINT, findings=endless[:1])
+    if not is_full:
+        return skipped("blocks", _NOT_FULL)
+    return _near("blocks", "the formula", {s.name: s.to_formula or 0.0 for s in record.blocks})
+
+
+def _device(record: Record, *, is_full: bool) -> Check:
+    """Each step on the default device against the CPU."""
+    if backend() == "CPU":
+        return skipped("device", "the CPU is the device")
+    if not is_full:
+        return skipped("device", _NOT_FULL)
+    title = f"{backend()} against CPU"
+    far = {s.name: math.inf if s.to_cpu is None else s.to_cpu for s in record.steps}
+    return _near(title, "the CPU", far)
+
+
+def _near(name: str, what: str, differences: dict[str, float]) -> Check:
+    far = [f"{step}: off by {d:.1e} of its largest value" for step, d in differences.items()
+           if not d <= BLOCK]  # fmt: skip
+    worst = max(differences.values())
+    return judged(
+        name,
+        not far,
+        f"{len(differences)} steps at most {worst:.0e} from {what} (limit {BLOCK:.0e})",
+        "open an issue with this report: aimv2 verify --out report.json",
+        findings=_few(far),
+    )
+
+
+def _float16(record: Record) -> Check:
+    """Whether float16 holds every activation; where it does not, computing goes on in float32."""
+    largest = [
+        (value, f"{place} of {step.name}")
+        for step in record.blocks
+        for place, value in step.largest.items()
+        if value is not None
+    ]
+    if not largest:
+        return skipped("float16", "the activations are not finite")
+    value, where = max(largest)
+    over = [f"{place}: {size:.4g}" for size, place in largest if size > FLOAT16_LARGEST]
+    detail = f"activations up to {value:.4g} ({where}) of {FLOAT16_LARGEST}"
+    if over:
+        detail += ": use bfloat16 or float32 (float16 falls back to it by itself)"
+    return judged("float16", True, detail, findings=_few(over))
+
+
+def _compared(name: str, other: str, comparison: Comparison) -> Check:
+    found = comparison.findings
+    parts, far = comparison.parts_at or comparison.moves_at, f"{comparison.distance:.0e}"
+    if comparison.parts_at or (found and parts):
+        features = f"features part at {parts}, by up to {far} of their length"
+    else:
+        features = f"features within {far} of their length" if parts else "features too"
+    hint = f"{_FETCH_HINT}, or convert it again from its source"
+    if not found and not comparison.untold:
+        hint = "this machine computes otherwise: open an issue with this report"
+    return judged(
+        name,
+        comparison.is_same,
+        f"{_counted(other, comparison)}; {features}",
+        hint,
+        findings=_few(found),
+    )
+
+
+def _counted(other: str, comparison: Comparison) -> str:
+    total = len(comparison.equal) + len(comparison.rounded) + len(comparison.untold)
+    total += len(comparison.findings)
+    text = f"{len(comparison.equal)} of {total} tensors equal to {other}"
+    if comparison.rounded:
+        text += f", {len(comparison.rounded)} more in the narrower precision"
+    if comparison.untold:
+        text += f", {len(comparison.untold)} stored in another precision, of which features tell"
+    return text
+
+
+def _against(opened: Opened, record: Record, against: Against) -> Check:
+    if isinstance(against, Copy):
+        explain = partial(difference, opened.weights, against.opened.weights)
+        return _compared("against", against.record.name, compare(record, against.record, explain))
+    shapes = opened.weights.logical_shapes()
+    fitting = [other for other in against.records if same_shapes(shapes, other)]
+    if not fitting:
+        return skipped("against", f"{against.name} has no checkpoint of these sizes")
+    compared = [compare(record, other) for other in fitting]
+    best = max(range(len(fitting)), key=lambda i: len(compared[i].equal))
+    return _compared("against", f"{fitting[best].name} of {against.name}", compared[best])
+
+
+def _published(checkpoint: Checkpoint) -> Iterator[Check]:
+    """The expected values that others published, where the weights and the picture are here."""
+    alias = checkpoint.alias
+    if alias not in published.FEATURES and not checkpoint.has_text:
+        return
+    file = published.picture()
+    if file is None:
+        yield skipped(
+            "published values",
+            f"{published.PICTURE_VARIABLE}=FILE in the environment gives {published.PICTURE}",
+        )
+        return
+    try:
+        with Image.open(file) as opened:
+            size = opened.size
+        if size != published.PICTURE_PX:
+            raise OSError(f"it has {size[0]}×{size[1]} pixels, not 640×480")
+        yield _expected_logits(file) if checkpoint.has_text else _expected_features(alias, file)
+    except (OSError, Aimv2Error) as error:
+        yield judged("published values", False, f"{file}: {error}", f"give {published.PICTURE}")
+
+
+def _expected_features(alias: str, file: Path) -> Check:
+    encoder = model.load(alias, dtype="float32")
+    features = np.array(cast("mx.array", encoder.vision(encoder.preprocess(file)[None])))
+    expected = np.array(published.FEATURES[alias])
+    rows, columns = expected.shape
+    far = float(np.abs(features[0, :rows, :columns] - expected).max())
+    detail = f"{expected.size} features of transformers' tests within {far:.0e} ({PUBLISHED:.0e})"
+    return judged("published values", far <= PUBLISHED, detail, _FETCH_HINT)
+
+
+def _expected_logits(file: Path) -> Check:
+    lit = model.load("lit", dtype="float32")
+    logits = lit(images=file, texts=[published.CAT, published.DOG]).logits_per_image
+    cat, dog = np.array(logits)[0]
+    is_right = 100 > cat > dog + published.CAT_ABOVE_DOG
+    detail = f"two cats are a cat ({cat:.1f}) rather than a dog ({dog:.1f})"
+    return judged("published values", is_right, detail, _FETCH_HINT)
+
+
+def _few(findings: list[str]) -> list[str]:
+    """The first of them, and how many more there are."""
+    more = len(findings) - _SHOWN
+    return findings if more <= 0 else [*findings[:_SHOWN], f"and {more} more"]

@@ -1,0 +1,100 @@
+"""A whole verification: the port, then checkpoint after checkpoint, each check as it is made."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from .. import hub
+from ..checkpoints import CHECKPOINTS
+from ..errors import Aimv2Error, UsageError
+from ..hub import Confirm, Resolved
+from .check import Check, judged
+from .checkpoint import Against, Copy, Reported, examine_checkpoint
+from .compare import same_shapes
+from .port import PRECISION, examine_port
+from .record import Opened, Record
+from .report import read_report
+
+
+class Run:
+    """What to verify; ``checks`` and ``records`` are what was found so far.
+
+    Without a ``source`` it is the built-in checkpoint and every published one that the cache
+    holds. ``against`` is another source, or a report's file.
+    """
+
+    def __init__(
+        self, source: str | None, against: str | None, *, confirm: Confirm | None = None
+    ) -> None:
+        """Errors: as loading the source would raise; UsageError where the two do not compare."""
+        self.checks: list[Check] = []
+        self.records: list[Record] = []
+        named = [] if source is None else [Opened.of(hub.resolve(source, confirm=confirm))]
+        self._named: Sequence[Opened] = named
+        self._against = None if against is None else _open_against(against, named, confirm)
+
+    def __iter__(self) -> Iterator[Check]:
+        """Make the checks, one by one."""
+        is_full = True
+        for check in examine_port():
+            is_full = is_full and (check.name != PRECISION or check.status == "ok")
+            yield self._kept(check)
+        for opened in self._named or _here():
+            if isinstance(opened, Check):
+                yield self._kept(opened)
+                continue
+            record = Record.of(opened)
+            self.records.append(record)
+            for check in examine_checkpoint(opened, record, self._against, is_full=is_full):
+                yield self._kept(check)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether any check did."""
+        return any(check.status == "FAILED" for check in self.checks)
+
+    def _kept(self, check: Check) -> Check:
+        self.checks.append(check)
+        return check
+
+
+def _here() -> Iterator[Opened | Check]:
+    """What can be verified without being named; one that does not open is a failed check."""
+    yield Opened.of(hub.resolve(hub.DEMO))
+    for published in CHECKPOINTS:
+        if folder := hub.cached(published):
+            origin = published.repo_id, published.revision
+            try:
+                yield Opened.of(
+                    Resolved(published.alias, folder, published.name, *origin, published)
+                )
+            except Aimv2Error as error:
+                yield judged("opening", False, str(error), error.hint, checkpoint=published.name)
+
+
+def _open_against(text: str, named: Sequence[Opened], confirm: Confirm | None) -> Against:
+    file = Path(text).expanduser()
+    if file.is_file():
+        reported = Reported(file.name, read_report(file))
+        if named and not any(_fits(named[0], record) for record in reported.records):
+            held = ", ".join(record.name for record in reported.records) or "none"
+            raise UsageError(
+                f"{file.name} has no checkpoint of these sizes (it has: {held})",
+                hint="name the checkpoint that it is about: --model SOURCE",
+            )
+        return reported
+    if not named:
+        raise UsageError(
+            "--against needs to know what is held against it", hint="name it: --model SOURCE"
+        )
+    other = Opened.of(hub.resolve(text, confirm=confirm))
+    ours, theirs = named[0].weights.logical_shapes(), other.weights.logical_shapes()
+    if not any(theirs.get(name) == shape for name, shape in ours.items()):
+        raise UsageError(
+            f"{named[0].resolved.name} and {other.resolved.name} have no tensor in common",
+            hint="give two copies of one checkpoint; aimv2 info tells what each is",
+        )
+    return Copy(other, Record.of(other))
+
+
+def _fits(opened: Opened, record: Record) -> bool:
+    return same_shapes(opened.weights.logical_shapes(), record)
