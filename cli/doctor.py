@@ -140,7 +140,11 @@ def _blas() -> Check:
     library, problem = blas.status()
     if problem:
         return Check("BLAS", "only MLX's slow reference BLAS", "note", problem)
-    return Check("BLAS", library or "MLX's own", values={"library": library})
+    values = {"library": library, "threads": blas.threads()}
+    if blas.is_slower_than_openblas():
+        hint = "OpenBLAS is faster on AMD: apt install libopenblas0"
+        return Check("BLAS", str(library), "note", hint, values)
+    return Check("BLAS", library or "MLX's own", values=values)
 
 
 def _memory() -> Check:

@@ -8,15 +8,24 @@ import ctypes
 import os
 import sys
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import Any
 
 from .errors import Aimv2Warning
 
-# Tried in this order: the environment's own, then the system's.
+# The environment's own, then the system's; on AMD OpenBLAS before MKL, which is slower there.
 _ENVIRONMENT_LIBRARIES = ("libmkl_rt.so.3", "libmkl_rt.so.2")
-_SYSTEM_LIBRARIES = ("libopenblas.so.0", "libopenblas.so", "libmkl_rt.so")
+_OPENBLAS = ("libopenblas.so.0", "libopenblas.so")
+_SYSTEM_LIBRARIES = (*_OPENBLAS, "libmkl_rt.so")
 _MKL_REPRODUCIBLE = ("MKL_CBWR", "AUTO,STRICT")
+# How a library is asked for its number of threads, and told.
+_THREADS = (
+    ("openblas_get_num_threads", "openblas_set_num_threads"),
+    ("MKL_Get_Max_Threads", "MKL_Set_Num_Threads"),
+)
 
 INSTALL_HINT = (
     "MLX runs on its slow reference BLAS: install a fast one with `pip install mkl` (x86-64) "
@@ -28,6 +37,7 @@ LATE_HINT = (
 )
 
 _loaded: str | None = None
+_library: Any = None
 _problem: str | None = None
 _warned = False
 
@@ -37,7 +47,7 @@ def preload() -> str | None:
 
     Does nothing on a Mac, nor where MLX has its CUDA backend, nor a second time.
     """
-    global _loaded, _problem
+    global _library, _loaded, _problem
     if _loaded or _problem or not sys.platform.startswith("linux") or _has_cuda_backend():
         return _loaded
     if "mlx.core" in sys.modules:
@@ -46,11 +56,9 @@ def preload() -> str | None:
     # MKL sums in an order that follows where arrays lie in memory, which no two processes share:
     # told to be strict, it gives the same bits in each. It reads this as it is loaded.
     os.environ.setdefault(*_MKL_REPRODUCIBLE)
-    folder = Path(sys.prefix) / "lib"
-    candidates = [str(folder / name) for name in _ENVIRONMENT_LIBRARIES] + [*_SYSTEM_LIBRARIES]
-    for candidate in candidates:
+    for candidate in _candidates():
         try:
-            ctypes.CDLL(candidate, mode=ctypes.RTLD_GLOBAL)
+            _library = ctypes.CDLL(candidate, mode=ctypes.RTLD_GLOBAL)
         except OSError:
             continue
         _loaded = candidate
@@ -64,12 +72,59 @@ def status() -> tuple[str | None, str | None]:
     return _loaded, _problem
 
 
+def threads() -> int:
+    """How many threads the preloaded library multiplies with; 1 without one."""
+    asked = _thread_calls()
+    return int(asked[0]()) if asked else 1
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Inside it the preloaded library multiplies with one thread, in this whole process."""
+    asked = _thread_calls()
+    if not asked:
+        yield
+        return
+    get, set_to = asked
+    before = get()
+    set_to(1)
+    try:
+        yield
+    finally:
+        set_to(before)
+
+
+def is_slower_than_openblas() -> bool:
+    """Whether it is MKL that was preloaded, on a processor for which OpenBLAS is faster."""
+    return _loaded is not None and "mkl" in _loaded and _is_amd()
+
+
 def warn_once() -> None:
     """Say, the first time a model is loaded, that it will be slow and how to mend that."""
     global _warned
     if _problem and not _warned:
         _warned = True
         warnings.warn(_problem, Aimv2Warning, stacklevel=2)
+
+
+def _candidates() -> list[str]:
+    folder = Path(sys.prefix) / "lib"
+    own = [str(folder / name) for name in _ENVIRONMENT_LIBRARIES]
+    return [*(_OPENBLAS if _is_amd() else ()), *own, *_SYSTEM_LIBRARIES]
+
+
+def _thread_calls() -> tuple[Callable[[], int], Callable[[int], None]] | None:
+    for get, set_to in _THREADS:
+        if _library is not None and hasattr(_library, set_to):
+            return getattr(_library, get), getattr(_library, set_to)
+    return None
+
+
+def _is_amd() -> bool:
+    try:
+        return "AuthenticAMD" in Path("/proc/cpuinfo").read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return False
 
 
 def _has_cuda_backend() -> bool:

@@ -19,6 +19,7 @@ from .errors import Aimv2Error, Aimv2Warning, CheckpointError, NumericsError, Us
 from .image import MAX_PIXELS, ImageSource, Preset, describe
 from .lit import LiT, normalize
 from .loader import Loaded, load_checkpoint
+from .parts import side_by_side
 from .plan import Decoding, ImageOptions, Plan, Pooling, check_count, make_plan
 from .text import TextEncoder
 from .tokenizer import Tokenizer
@@ -295,18 +296,18 @@ class Embedder:
         batch = np.zeros((shape, *pixels[0].shape), np.uint8)
         batch[: len(pixels)] = pixels
 
-        def compute() -> mx.array:
-            inputs = _normalized(mx.array(batch), plan.preset)
+        def compute(part: slice) -> mx.array:
+            inputs = _normalized(mx.array(batch[part]), plan.preset)
             if plan.tiles > 1:
                 grid = self.vision.encode_tiles(inputs, plan.tiles)
             else:
                 side = self.vision.config.grid_side
-                grid = self.vision.features(inputs).reshape(shape, side, side, -1)
+                grid = self.vision.features(inputs).reshape(len(inputs), side, side, -1)
             if plan.pooling == "none":
                 return grid.astype(mx.float32)
             return self._pooled(grid.flatten(1, 2), plan)
 
-        return self._finite_rows(compute, len(pixels))
+        return self._finite_rows(lambda: side_by_side(compute, shape), len(pixels))
 
     def _encode_native(self, pixels: Pixels, tokens: int, plan: Plan) -> Rows:
         config = self.vision.config
@@ -314,15 +315,15 @@ class Embedder:
         batch = patches.pad_batch(pixels, side, tokens)
         grids = [(image.shape[0] // side, image.shape[1] // side) for image in pixels]
 
-        def compute() -> mx.array:
-            cells = mx.array(batch).reshape(len(pixels), tokens, -1, config.num_channels)
-            inputs = _normalized(cells, plan.preset).reshape(batch.shape)
-            features, mask = self.vision.encode_patches(inputs, grids)
+        def compute(part: slice) -> mx.array:
+            cells = mx.array(batch[part]).reshape(len(grids[part]), tokens, -1, config.num_channels)
+            inputs = _normalized(cells, plan.preset).flatten(2)
+            features, mask = self.vision.encode_patches(inputs, grids[part])
             if plan.pooling == "none":
                 return features.astype(mx.float32)
             return self._pooled(features, plan, mask)
 
-        values = self._finite_rows(compute, len(pixels))
+        values = self._finite_rows(lambda: side_by_side(compute, len(grids)), len(pixels))
         if plan.pooling != "none":
             return values
         return lambda: [
@@ -338,13 +339,14 @@ class Embedder:
         return normalize(vectors) if plan.normalize else vectors
 
     def _encode_texts(self, ids: NDArray[np.int32], normalized: bool) -> list[Floats]:
-        def compute() -> mx.array:
+        def compute(part: slice) -> mx.array:
             lit = self._lit()
-            vectors = lit.text_projector(lit.text_encoder.pooled(mx.array(ids)))
+            vectors = lit.text_projector(lit.text_encoder.pooled(mx.array(ids[part])))
             vectors = vectors.astype(mx.float32)
             return normalize(vectors) if normalized else vectors
 
-        rows = [row for row in self._finite_rows(compute, len(ids))() if row is not None]
+        finite = self._finite_rows(lambda: side_by_side(compute, len(ids)), len(ids))
+        rows = [row for row in finite() if row is not None]
         if len(rows) < len(ids):
             raise NumericsError("a text's embedding is not finite, in float32 too")
         return rows

@@ -39,7 +39,7 @@ LAYERS: dict[str, set[str]] = {
     "layers": {"layers"},
     "networks": {"vision", "text", "lit"},
     "disk and hub": {"layouts", "quantize", "weights", "snapshot", "hub", "upload"},
-    "loading": {"loader", "recipe"},
+    "loading": {"loader", "parts", "recipe"},
     "embedding": {"plan", "decode", "batches", "embedder"},
     "outputs": {"formats", "export", "journal", "merge", "shard", "stored"},
     "use": {"zeroshot", "model"},

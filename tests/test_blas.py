@@ -80,3 +80,31 @@ blas._has_cuda_backend = lambda: {cuda}
 print(blas.preload(), blas.status())
 """
     assert run(code) == "None (None, None)"
+
+
+@pytest.mark.skipif(not LINUX, reason="there is nothing to preload elsewhere")
+@pytest.mark.parametrize(("is_amd", "first"), [(True, "openblas"), (False, "mkl")])
+def test_amd_gets_openblas_where_both_are_there(is_amd, first):
+    code = f"""
+import ctypes
+from mlx_aimv2 import blas
+blas._loaded = blas._problem = None
+blas._is_amd = lambda: {is_amd}
+ctypes.CDLL = lambda name, **options: name
+print(blas.preload(), blas.is_slower_than_openblas())
+"""
+    name, is_slower = run(code).split()
+    assert first in name
+    assert is_slower == "False"
+
+
+@pytest.mark.skipif(not LINUX, reason="there is nothing to preload elsewhere")
+def test_one_thread_is_for_as_long_as_it_is_asked_for():
+    code = """
+from mlx_aimv2 import blas
+before = blas.threads()
+with blas.one_thread():
+    print(blas.threads())
+print(blas.threads() == before)
+"""
+    assert run(code).split() == ["1", "True"]

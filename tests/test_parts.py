@@ -1,0 +1,77 @@
+"""A batch in parts gives what it gives whole, and the threads of the BLAS are given back."""
+
+import subprocess
+import sys
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+from mlx_aimv2 import blas, parts
+
+CPU = mx.default_device().type == mx.DeviceType.cpu
+
+
+@pytest.fixture(params=[1, 2, 3, 5])
+def cores(request, monkeypatch):
+    monkeypatch.setattr(parts, "_local", type("Local", (), {})())
+    monkeypatch.setattr(blas, "threads", lambda: request.param)
+    return request.param
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6, 7, 12, 13])
+def test_parts_are_the_whole_in_order(cores, count):
+    rows = mx.arange(count * 11, dtype=mx.float32).reshape(count, 11)
+    seen = []
+
+    def compute(part):
+        seen.append((part.start, part.stop))
+        return rows[part] * 2
+
+    assert np.array_equal(parts.side_by_side(compute, count), rows * 2)
+    assert [start for start, _ in seen] + [count] == [0, *(stop for _, stop in seen)]
+    sizes = {stop - start for start, stop in seen}
+    assert len(sizes) == 1, "a row's bits follow from the shape it is computed in"
+    if CPU and count >= cores > 1:
+        assert len(seen) >= cores
+    else:
+        assert len(seen) == 1
+
+
+@pytest.mark.skipif(not CPU, reason="a GPU computes a batch whole")
+def test_an_error_in_a_part_gives_the_threads_back():
+    before = blas.threads()
+
+    def compute(part):
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        parts.side_by_side(compute, 4)
+    with pytest.raises(RuntimeError), blas.one_thread():
+        assert blas.threads() == 1
+        raise RuntimeError
+    assert blas.threads() == before
+
+
+def test_each_thread_may_compute():
+    code = """
+import threading
+import mlx_aimv2
+from mlx_aimv2 import blas, parts
+import mlx.core as mx
+blas.threads = lambda: 2
+sums = []
+def work():
+    a = mx.ones((64, 64))
+    sums.append(parts.side_by_side(lambda part: a[part] @ a, 64).sum().item())
+    mx.clear_streams()
+for _ in range(3):
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+print(*sums)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split() == ["262144.0"] * 6
