@@ -16,8 +16,9 @@ from .segments import Halves, Segments
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
-_TOGETHER = 1 << 13  # rows for a thread at once
+_TOGETHER = 1 << 13  # rows for a thread at once, at most
 _GATHERED = 1 << 16
+_THREADS = os.cpu_count() or 1
 _SLACK = 2.0**-10  # of a product: more than float16 rows lose in any order of sums
 
 
@@ -65,15 +66,21 @@ def _scan(segments: Segments, rounded: Halves, among: Rows | None) -> Floats:
 
     products: list[Floats] = [np.zeros(0, np.float32)]
     for block in _blocks(segments, among):
-        parts = (block[at : at + _TOGETHER] for at in range(0, len(block), _TOGETHER))
-        products += _threads().map(multiply, parts)
+        products += _threads().map(multiply, _parts(block))
     return np.concatenate(products)
+
+
+def _parts(block: Halves) -> Iterator[Halves]:
+    """Equal parts, as many for each thread, so that none is left to one thread at the end."""
+    rounds = -(-len(block) // (_TOGETHER * _THREADS))
+    size = max(1, -(-len(block) // max(1, rounds * _THREADS)))
+    return (block[start : start + size] for start in range(0, len(block), size))
 
 
 @cache
 def _threads() -> ThreadPoolExecutor:
     """Kept: to start threads takes a fifth of a search of a hundred thousand rows."""
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="aimv2-search")
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="aimv2-search")
 
 
 def _products(segments: Segments, query: Floats, rows: Rows) -> Floats:
