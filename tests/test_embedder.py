@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import mlx_aimv2 as aimv2
-from mlx_aimv2 import buckets
+from mlx_aimv2 import buckets, embedder
 from mlx_aimv2.errors import Aimv2Warning, CheckpointError, ImageError, NumericsError, UsageError
 from tests.makers import (
     PROJECTION,
@@ -220,6 +220,30 @@ def test_what_overflows_in_float16_is_done_again_in_float32(tmp_path):
         model.embed_images(images)  # once is enough
 
 
+@pytest.mark.parametrize("kind", ["lit", "fixed", "native"])
+@pytest.mark.parametrize("pooling", ["mean", "none"])
+def test_a_device_that_is_handed_the_next_batch_early_gives_the_same(
+    models, kind, pooling, monkeypatch
+):
+    images = pictures(9)
+    options = {"batch_size": 2, "pooling": pooling}
+    expected = [np.array(item.embedding) for item in models[kind].stream(images, **options)]
+    monkeypatch.setattr(embedder, "_runs_ahead", lambda: True)
+    actual = [np.array(item.embedding) for item in models[kind].stream(images, **options)]
+    for one, other in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_what_was_begun_before_another_batch_overflowed_is_done_again_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(embedder, "_runs_ahead", lambda: True)
+    model = aimv2.load(outliers(tmp_path, 300.0), dtype="float16")
+    with pytest.warns(Aimv2Warning, match="going on in float32") as warned:
+        actual = model.embed_images(pictures(5), batch_size=1)
+    assert len(warned) == 1
+    assert np.isfinite(np.array(actual)).all()
+    assert (model.dtype, model.widened_from) == ("float32", "float16")
+
+
 def test_weights_that_overflow_float16_are_read_again_in_float32(tmp_path):
     tensors = random_lit()
     tensors["image_encoder.preprocessor.patchifier.proj.bias"][:] = 1e5
@@ -342,11 +366,14 @@ def test_a_forked_process_is_told_so_and_does_not_hang(folders):
     assert done.returncode == 7, done.stderr
 
 
-def test_leaving_a_stream_unfinished_ends_cleanly(folders):
+@pytest.mark.parametrize("runs_ahead", [False, True])
+def test_leaving_a_stream_unfinished_ends_cleanly(folders, runs_ahead):
     code = f"""
         import sys
         import numpy as np
         import mlx_aimv2 as aimv2
+        from mlx_aimv2 import embedder
+        embedder._runs_ahead = lambda: {runs_ahead}
         model = aimv2.load({str(folders["lit"])!r})
         stream = model.stream([np.zeros((40, 40, 3), np.uint8)] * 300, batch_size=4)
         print(next(stream).embedding.shape)
