@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+_SHOWN = 12
 Status = Literal["ok", "skipped", "FAILED"]
 
 
@@ -33,3 +34,9 @@ def judged(name: str, is_right: bool, detail: str, hint: str = "", **more: Any) 
 def skipped(name: str, why: str, **more: Any) -> Check:
     """A check that cannot be made here, and why."""
     return Check(name, "skipped", why, **more)
+
+
+def few(findings: Sequence[str]) -> list[str]:
+    """The first of them, and how many more there are."""
+    more = len(findings) - _SHOWN
+    return [*findings] if more <= 0 else [*findings[:_SHOWN], f"and {more} more"]

@@ -18,7 +18,7 @@ from ..checkpoints import Checkpoint
 from ..errors import Aimv2Error
 from ..harness.conditions import backend
 from . import published
-from .check import Check, judged, skipped
+from .check import Check, few, judged, skipped
 from .compare import Comparison, compare, logical, same_shapes
 from .difference import difference
 from .record import Opened, Record
@@ -27,7 +27,6 @@ from .tensors import order, placed
 from .tolerances import BLOCK, PUBLISHED
 
 FLOAT16_LARGEST = 65504
-_SHOWN = 12
 _SHA256 = re.compile("[0-9a-f]{64}")
 _NOT_FULL = "float32 products are not full here"
 _FETCH_HINT = "fetch the checkpoint again"
@@ -142,7 +141,7 @@ def _tensors(record: Record, *, is_published: bool) -> Check:
         not found or is_published,
         detail,
         f"{_FETCH_HINT}, or hold it against a copy: --against",
-        findings=_few(found),
+        findings=few(found),
         values={"fingerprint": fingerprint},
     )
 
@@ -178,7 +177,7 @@ def _near(name: str, what: str, differences: dict[str, float]) -> Check:
         not far,
         f"{len(differences)} steps at most {worst:.0e} from {what} (limit {BLOCK:.0e})",
         "open an issue with this report: aimv2 verify --out report.json",
-        findings=_few(far),
+        findings=few(far),
     )
 
 
@@ -197,7 +196,7 @@ def _float16(record: Record) -> Check:
     detail = f"activations up to {value:.4g} ({where}) of {FLOAT16_LARGEST}"
     if over:
         detail += ": use bfloat16 or float32 (float16 falls back to it by itself)"
-    return judged("float16", True, detail, findings=_few(over))
+    return judged("float16", True, detail, findings=few(over))
 
 
 def _compared(name: str, other: str, comparison: Comparison) -> Check:
@@ -215,7 +214,7 @@ def _compared(name: str, other: str, comparison: Comparison) -> Check:
         comparison.is_same,
         f"{_counted(other, comparison)}; {features}",
         hint,
-        findings=_few(found),
+        findings=few(found),
     )
 
 
@@ -282,9 +281,3 @@ def _expected_logits(file: Path) -> Check:
     is_right = 100 > cat > dog + published.CAT_ABOVE_DOG
     detail = f"two cats are a cat ({cat:.1f}) rather than a dog ({dog:.1f})"
     return judged("published values", is_right, detail, _FETCH_HINT)
-
-
-def _few(findings: list[str]) -> list[str]:
-    """The first of them, and how many more there are."""
-    more = len(findings) - _SHOWN
-    return findings if more <= 0 else [*findings[:_SHOWN], f"and {more} more"]

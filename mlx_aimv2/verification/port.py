@@ -11,14 +11,13 @@ from .. import model
 from ..errors import Aimv2Error
 from ..harness.conditions import backend
 from . import expected, fused, golden
-from .check import Check, judged, skipped
+from .check import Check, few, judged, skipped
 from .pictures import CASES
 from .tolerances import FULL_PRODUCT, GOLDEN, NORMALIZED
 
 PRECISION = "precision"
 TF32 = "MLX_ENABLE_TF32"
 _SIDE = 256
-_SHOWN = 8  # findings of one check
 _PARTS_HINT = "look at the versions with aimv2 doctor, and open an issue with this report"
 _PORT_HINT = "open an issue with this report: aimv2 verify --out report.json"
 
@@ -91,7 +90,7 @@ def activations(name: str, *, is_full: bool) -> Check:
         not far,
         f"{len(found)} results of Apple's own code, at most {worst:.0e} off (limit {GOLDEN:.0e})",
         _PORT_HINT,
-        findings=far[:_SHOWN],
+        findings=few(far),
         values={agreement.what: agreement.difference for agreement in found},
     )
 
@@ -123,7 +122,7 @@ def attention() -> Check:
 def _told(name: str, results: dict[str, bool], noun: str, source: str) -> Check:
     wrong = [f"{case}: not what is expected" for case, is_right in results.items() if not is_right]
     detail = f"{len(results) - len(wrong)} of {len(results)} {noun} as {source} makes them"
-    return judged(name, not wrong, detail, _PARTS_HINT, findings=wrong[:_SHOWN])
+    return judged(name, not wrong, detail, _PARTS_HINT, findings=few(wrong))
 
 
 def _made_by(package: str) -> str:

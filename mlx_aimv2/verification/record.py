@@ -82,8 +82,8 @@ class Record:
             content["revision"],
             str(content["layout"]),
             str(content["dtype"]),
-            content["quantization"],
-            content["config"],
+            None if content["quantization"] is None else dict(content["quantization"]),
+            dict(content["config"]),
             {str(name): _tensor(tensor) for name, tensor in content["tensors"].items()},
             [_step(step) for step in content["steps"]],
         )
