@@ -209,11 +209,10 @@ def save(report: "Report", out: Path) -> list[Path]:
 def check_out(out: Path) -> None:
     """Before minutes of work. Errors: OutputError for a file that is there, or a place that is
     none."""
-    page = out.with_suffix(".md")
-    if is_file(out) and (out.exists() or page.exists()):
-        taken = out if out.exists() else page
+    wanted = [out, out.with_suffix(".md")] if is_file(out) else []
+    for taken in (file for file in wanted if file.exists()):
         raise OutputError(f"{taken} exists already", hint="name another file, or a folder")
-    folder = out.parent if is_file(out) else out
+    folder = out.parent if wanted else out
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is not a folder", hint="name a folder, or a file.json")
 

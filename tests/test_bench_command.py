@@ -1,0 +1,152 @@
+"""`aimv2 bench`: its table, its files, its options and what it refuses."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from mlx_aimv2.cli import bench
+from mlx_aimv2.config import VisionConfig
+from mlx_aimv2.harness import report as reports
+from mlx_aimv2.harness import subject, suite
+from mlx_aimv2.harness.pace import QUICK
+from tests.commands import run, start
+
+CONFIG = VisionConfig(76, 101, 3, 2, image_size=35, patch_size=7)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    subject.make_checkpoint(CONFIG, folder)
+    return str(folder)
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch, tmp_path):
+    small = replace(QUICK, repeats=2, headline=2, batch_sizes=(1, 2), search_rows=97)
+    monkeypatch.setattr(suite, "pace_of", lambda _: small)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_table_and_two_files(tiny, tmp_path):
+    outcome = run("bench", "--model", tiny, "--only", "encoder,search", "--quick")
+    assert outcome.code == 0, outcome.err
+    assert "35 px, batch 2" in outcome.out
+    assert "images/s" in outcome.out
+    assert "97 vectors" in outcome.out
+    assert re.search(r"measuring 1 of 2: encoder", outcome.err)
+    (stored,) = tmp_path.glob("*.json")
+    (page,) = tmp_path.glob("*.md")
+    found = reports.read_report(stored)
+    assert stored.stem == page.stem == reports.stem_of(found)
+    assert page.read_text() == reports.to_markdown(found)
+    assert {figure.section for figure in found.figures} == {"encoder", "search", "peers"}
+    assert max(map(len, outcome.out.split("\n\n")[1].splitlines())) <= 100
+
+
+def test_a_second_run_of_the_day_keeps_the_first(tiny, tmp_path):
+    for _ in range(2):
+        assert run("bench", "--model", tiny, "--only", "text", "--out", "kept").code == 0
+    first, second = sorted((tmp_path / "kept").glob("*.json"), key=lambda file: len(file.name))
+    assert second.stem == f"{first.stem}-2"
+
+
+def test_json_goes_to_stdout_and_to_the_file_that_is_named(tiny, tmp_path):
+    target = tmp_path / "some" / "report.json"
+    outcome = run("bench", "--model", tiny, "--only", "search", "--json", "--out", str(target))
+    assert outcome.code == 0
+    (record,) = outcome.records
+    assert record["schema"] == 1
+    assert record == json.loads(target.read_text())
+    assert target.with_suffix(".md").exists()
+
+
+def test_options_reach_the_measurement(tiny, tmp_path, monkeypatch):
+    given = []
+
+    def fake(settings, tell, confirm):
+        given.append(settings)
+        assert callable(confirm)
+        tell("something")
+        return reports.Report(
+            {"date": "2026-11-21", "chip": "x", "machine": "m", "backend": "CPU", "cpu_cores": 2,
+             "gpu_cores": None, "memory_bytes": 1, "power": None, "packages": {"mlx": "1"},
+             "python": "3", "blas": None, "commit": None},
+            {"name": "n", "is_random": True, "dtype": "float32"}, {}, [],
+        )  # fmt: skip
+
+    monkeypatch.setattr(suite, "run", fake)
+    (tmp_path / "clone" / "aim-v2").mkdir(parents=True)
+    assert run("bench").code == 0
+    assert run("bench", "--random", "3B", "--quick", "--batch-sizes", "8, 2,8", "--dtype",
+               "float16,float32", "--only", "peers", "--ml-aim", "clone").code == 0  # fmt: skip
+    assert run("bench", "--model", tiny).code == 0
+    first, second, third = given
+    assert first == suite.Settings("lit", True, False)
+    assert (second.source, second.is_random, second.is_quick) == ("3B", True, True)
+    assert second.batch_sizes == (2, 8)
+    assert second.dtypes == ("float16", "float32")
+    assert second.sections == ("peers",)
+    assert second.ml_aim.name == "clone"
+    assert (third.source, third.is_random) == (tiny, False)
+
+
+def test_a_plot(tiny, tmp_path):
+    pytest.importorskip("matplotlib")
+    outcome = run("bench", "--model", tiny, "--only", "encoder", "--plot", "p.svg")
+    assert outcome.code == 0, outcome.err
+    assert (tmp_path / "p.svg").read_text().lstrip().startswith("<?xml")
+    assert "p.svg" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--model", "demo", "--random", "L"], "--model and --random"),
+        (["--batch-sizes", "1,x"], "'1,x' are no batches"),
+        (["--batch-sizes", "0,4"], "no batches"),
+        (["--dtype", "float8"], "--dtype 'float8' is unknown"),
+        (["--only", "encoder,speed"], "--only 'speed' is unknown"),
+        (["--random", "resnet"], "no published checkpoint is called 'resnet'"),
+        (["--ml-aim", "nowhere"], "no clone of Apple's ml-aim"),
+        (["--plot", "p.jpg"], "no picture can be drawn"),
+        (["--only", "search", "--plot", "p.png"], "--plot draws the encoder"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_measured(arguments, said):
+    outcome = run("bench", *arguments)
+    assert outcome.code == 2
+    assert said in outcome.err
+    assert "hint: " in outcome.err
+    assert not outcome.out
+    assert "measuring" not in outcome.err
+
+
+def test_files_that_are_there_stay(tmp_path):
+    (tmp_path / "r.json").write_text("mine")
+    outcome = run("bench", "--out", "r.json")
+    assert outcome.code == 1
+    assert "r.json exists already" in outcome.err
+    assert (tmp_path / "r.json").read_text() == "mine"
+    (tmp_path / "other.md").write_text("mine")
+    assert "other.md exists already" in run("bench", "--out", "other.json").err
+    assert "is not a folder" in run("bench", "--out", "other.md").err
+
+
+def test_a_checkpoint_that_is_not_there():
+    outcome = run("bench", "--model", "./nowhere")
+    assert outcome.code == 1
+    assert "nowhere" in outcome.err
+
+
+def test_its_sections_are_those_that_are_measured():
+    assert set(bench.SECTIONS) == set(suite.SECTIONS)
+
+
+def test_as_a_program(tiny, tmp_path):
+    done = start("bench", "--model", tiny, "--only", "text", "--quick", cwd=tmp_path,
+                 stdout=-1, stderr=-1)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert b"saved: " in done.stderr
