@@ -75,7 +75,8 @@ def verify(
     """
     # MLX reads this as it is imported: without it an M5 multiplies float32 with 10 bits.
     os.environ.setdefault("MLX_ENABLE_TF32", "0")
-    from mlx_aimv2.harness.conditions import conditions  # noqa: PLC0415
+    # (mypy sees the harness where it lies, not where it is installed)
+    from mlx_aimv2.harness.conditions import conditions  # type: ignore[import-not-found]  # noqa: PLC0415
     from mlx_aimv2.verification.report import check_target, write_report  # noqa: PLC0415
     from mlx_aimv2.verification.run import Run  # noqa: PLC0415
 
@@ -101,7 +102,7 @@ def verify(
 
 def _print(check: "Check") -> None:
     status = output.paint(output.pad(check.status, 8), _COLOURS[check.status], sys.stdout)
-    output.line(printable(f"  {status} {output.pad(check.name, 21)} {check.detail}"))
+    output.line(f"  {status} {output.pad(check.name, 21)} {printable(check.detail)}")
     for finding in check.findings:
         output.line(printable(f"           {finding}"))
     if check.hint:

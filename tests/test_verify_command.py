@@ -77,6 +77,14 @@ def test_json_lines() -> None:
     assert all(fields <= record.keys() for record in outcome.records)
 
 
+@pytest.mark.usefixtures("without_port")
+def test_colours_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    outcome = run("verify", terminal="stdout")
+    assert "  \x1b[32mok      \x1b[0m tensors " in outcome.out
+
+
 # A wrong weight
 
 

@@ -58,7 +58,8 @@ class Step:
 
 def trace(weights: Weights, config: Config) -> Iterator[Step]:
     """Every step of the image tower, then of the text tower where there is one."""
-    jit.protect()
+    if not jit.has_own_folder():  # some of it runs on the CPU on every machine
+        mx.disable_compile()
     if isinstance(config, VisionConfig):
         yield from _image(cast(VisionEncoder, _lazy(weights, build(config))), "")
         return
