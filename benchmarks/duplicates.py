@@ -17,8 +17,6 @@ import json
 import os
 import platform
 import random
-import resource
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import mlx_aimv2 as aimv2
+from mlx_aimv2.harness.memory import peak_bytes
 from mlx_aimv2.library.duplicates import DEFAULT_THRESHOLD, DuplicateInput, Group, find_groups
 from mlx_aimv2.library.signature import make_signature
 from mlx_aimv2.training.drawings import HELD_OUT, Scene, Thing, paint, plan
@@ -244,8 +243,7 @@ def measure_scale(rows: int, width: int, copied: int) -> dict:
 
 def peak_mb() -> float:
     """Units: megabytes, of this process since its start."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
+    return peak_bytes() / 1e6
 
 
 def main() -> None:

@@ -16,7 +16,6 @@ import json
 import multiprocessing
 import os
 import platform
-import resource
 import sqlite3
 import statistics
 import subprocess
@@ -24,14 +23,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.made_library import (
@@ -44,6 +41,8 @@ from benchmarks.made_library import (
     make_library,
     wide_checkpoint,
 )
+from mlx_aimv2.harness.memory import peak_bytes
+from mlx_aimv2.harness.search import search_blobs, search_numpy, write_blobs
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.store import Store
 from mlx_aimv2.library.tagger import assign
@@ -101,11 +100,7 @@ def times_s(work: Callable[[], object], runs: int) -> list[float]:
 
 def peak_mb() -> float:
     """Units: megabytes, of this process since its start; pages of mapped files count."""
-    status = Path("/proc/self/status")  # what getrusage says is inherited from the parent
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if "VmHWM" in line)
-        return int(line.split()[1]) * 1024 / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return peak_bytes() / 1e6
 
 
 def alone(work: Callable[..., list[Figure]], *arguments: object) -> list[Figure]:
@@ -216,31 +211,12 @@ def duplicates(library: Path, rows: int, runs: int) -> list[Figure]:
 def blob_loop(library: Path, rows: int, runs: int) -> list[Figure]:
     """As rclip searches: every vector from SQLite as a blob, NumPy's product, Python's sort."""
     blobs = library.with_suffix(".blobs")
-    with Store(library) as store, closing(sqlite3.connect(blobs)) as database:
+    with Store(library) as store:
         vectors = store.serving()
         assert vectors is not None
-        database.execute("CREATE TABLE images (path TEXT PRIMARY KEY, vector BLOB)")
-        for first, block in store.segments(vectors).blocks():
-            database.executemany(
-                "INSERT INTO images VALUES (?, ?)",
-                (
-                    (f"/home/somebody/Pictures/IMG_{first + at:07}.jpg", row.tobytes())
-                    for at, row in enumerate(block.astype(np.float32))
-                ),
-            )
-            database.commit()
+        write_blobs(blobs, store.segments(vectors).blocks())
     query = embed_words(WORDS[:1])[0]
-
-    def search() -> list[tuple[float, str]]:
-        with closing(sqlite3.connect(blobs)) as database:
-            paths, features = [], []
-            for path, vector in database.execute("SELECT path, vector FROM images"):
-                paths.append(path)
-                features.append(np.frombuffer(vector, np.float32))
-        products = (np.stack(features) @ query).tolist()
-        return sorted(zip(products, paths, strict=True), reverse=True)[:SHOWN]
-
-    elapsed = times_s(search, runs)
+    elapsed = times_s(lambda: search_blobs(blobs, query, SHOWN), runs)
     blobs.unlink()
     return [
         figure(f"loop over blobs in SQLite, {rows:,} rows", ms(elapsed), "ms"),
@@ -255,13 +231,7 @@ def plain_numpy(library: Path, rows: int, runs: int) -> list[Figure]:
         vectors = store.serving()
         assert vectors is not None
         blocks = [block for _, block in store.segments(vectors).blocks()]
-
-        def search() -> NDArray[np.intp]:
-            products = np.concatenate([block.astype(np.float32) @ query for block in blocks])
-            best = np.argpartition(products, -SHOWN)[-SHOWN:]
-            return best[np.argsort(-products[best])]
-
-        elapsed = times_s(search, runs)
+        elapsed = times_s(lambda: search_numpy(blocks, query, SHOWN), runs)
     return [
         figure(f"NumPy, {rows:,} rows", ms(elapsed), "ms"),
         figure(f"peak memory of it, {rows:,} rows", [peak_mb()], "MB"),

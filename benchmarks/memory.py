@@ -9,8 +9,6 @@ all of them, and after a million paths that do not exist (what the paths themsel
 import argparse
 import json
 import platform
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,17 +16,12 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import mlx_aimv2 as aimv2
+from mlx_aimv2.harness.memory import peak_bytes
 
 PICTURES = 60
 FEW = 300
 PATHS = 1_000_000
 MEGABYTE = 1e6
-
-
-def peak_mb() -> float:
-    """Units: megabytes, of this process since its start."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak * (1 if sys.platform == "darwin" else 1024) / MEGABYTE
 
 
 def make_pictures(folder: Path) -> list[Path]:
@@ -64,12 +57,12 @@ def main() -> None:
         def embed(number: int) -> float:
             items = model.stream(islice(cycle(pictures), number))
             assert all(item.error is None for item in items)
-            return peak_mb()
+            return peak_bytes() / MEGABYTE
 
         after_few, started = embed(FEW), time.perf_counter()
         after_all = embed(arguments.images - FEW)
         seconds = time.perf_counter() - started
-    before = peak_mb()
+    before = peak_bytes() / MEGABYTE
     paths: Iterator[str] = (f"no/such/{number:07}.jpg" for number in range(PATHS))
     missing = sum(1 for item in model.stream(paths) if item.error)
     print(
@@ -83,7 +76,7 @@ def main() -> None:
                 "growth_mb": round(after_all - after_few, 1),
                 "images_per_second": round((arguments.images - FEW) / seconds, 1),
                 "missing_paths": missing,
-                "growth_mb_over_missing_paths": round(peak_mb() - before, 1),
+                "growth_mb_over_missing_paths": round(peak_bytes() / MEGABYTE - before, 1),
             },
             indent=2,
         )

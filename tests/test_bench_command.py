@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from mlx_aimv2.harness import subject, suite
 from mlx_aimv2.harness.pace import QUICK
 from tests.commands import run, start
 
+ROOT = Path(__file__).parent.parent
 CONFIG = VisionConfig(76, 101, 3, 2, image_size=35, patch_size=7)
 
 
@@ -143,6 +145,17 @@ def test_a_checkpoint_that_is_not_there():
 
 def test_its_sections_are_those_that_are_measured():
     assert set(bench.SECTIONS) == set(suite.SECTIONS)
+
+
+def test_its_guide_says_what_can_be_typed():
+    guide = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    known = run("bench", "--help").out
+    commands = re.findall(r"aimv2 bench([^#\n`]*)", guide)
+    assert len(commands) > 4
+    for option in re.findall(r"(--[a-z-]+)", " ".join(commands)):
+        assert f"{option} " in known, option
+    for module in re.findall(r"python -m benchmarks\.(\w+)", guide):
+        assert (ROOT / "benchmarks" / f"{module}.py").exists()
 
 
 def test_as_a_program(tiny, tmp_path):

@@ -12,7 +12,8 @@ class Pace:
 
     ``limit_s`` is when no other section is begun, ``case_s`` when a case has no more runs.
     ``headline`` is the batch size that is measured with everything there is to say of it;
-    ``blocks`` the depth of the other cases, None for the whole network's.
+    ``blocks`` the depth of the other cases, None for the whole network's. ``peer_start_s`` is how
+    long another program may take to be ready.
     """
 
     limit_s: float
@@ -29,6 +30,7 @@ class Pace:
     files: int
     starts: int
     search_rows: int
+    peer_start_s: float
 
 
 FULL = Pace(
@@ -46,6 +48,7 @@ FULL = Pace(
     files=250,
     starts=5,
     search_rows=100_000,
+    peer_start_s=math.inf,
 )
 QUICK = Pace(
     limit_s=80,
@@ -62,6 +65,7 @@ QUICK = Pace(
     files=60,
     starts=2,
     search_rows=20_000,
+    peer_start_s=20,
 )
 QUICK_CPU = Pace(
     limit_s=80,
@@ -78,6 +82,7 @@ QUICK_CPU = Pace(
     files=60,
     starts=1,
     search_rows=20_000,
+    peer_start_s=20,
 )
 
 

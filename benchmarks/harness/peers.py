@@ -1,10 +1,12 @@
 """Others that compute the same, timed in turns with ours on the same weights and pixels."""
 
 import json
+import math
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -52,12 +54,16 @@ _DEVICES = {"CPU": "cpu", "Metal": "mps", "CUDA": "cuda"}
 
 
 class Peer:
-    """A peer's process, which answers a line with a line."""
+    """A peer's process, which answers a line with a line.
 
-    def __init__(self, kind: str, settings: Mapping[str, Any]) -> None:
+    One that is not ready after ``start_s`` is ended: torch alone can take a minute to import.
+    """
+
+    def __init__(self, kind: str, settings: Mapping[str, Any], start_s: float = math.inf) -> None:
         # MKL's strict mode is ours, for equal bits: a peer computes as it would without us.
         environment = {key: value for key, value in os.environ.items() if key != "MKL_CBWR"}
         self._kind = kind
+        self._start_s = start_s
         self._process = subprocess.Popen(
             [sys.executable, "-P", worker.__file__, kind, json.dumps(settings)],
             stdin=subprocess.PIPE,
@@ -68,7 +74,24 @@ class Peer:
         )
 
     def __enter__(self) -> Self:
-        self.facts = self._read()
+        is_late = threading.Event()
+
+        def end() -> None:
+            is_late.set()
+            self._process.kill()
+
+        timer = threading.Timer(min(self._start_s, threading.TIMEOUT_MAX), end)
+        timer.start()
+        try:
+            self.facts = self._read()
+        except Aimv2Error:
+            if not is_late.is_set():
+                raise
+            raise Aimv2Error(
+                f"{self._kind} is not measured: it was not ready after {self._start_s:.0f} s"
+            ) from None
+        finally:
+            timer.cancel()
         return self
 
     def __exit__(
@@ -120,6 +143,7 @@ def compare(
     repeats: int,
     ml_aim: Path | None = None,
     with_transformers: bool = True,
+    start_s: float = math.inf,
 ) -> tuple[list[Figure], list[str]]:
     """Ours against each peer that is here, as how many times as fast, timed in turns.
 
@@ -135,7 +159,7 @@ def compare(
         settings = _settings(ours, pixels, scratch, ml_aim, with_transformers)
         for kind, given in settings if case.side_px is not None else ():
             try:
-                peer = stack.enter_context(Peer(kind, given))
+                peer = stack.enter_context(Peer(kind, given, start_s))
                 found = peer.features(scratch / f"{kind}.npy")
             except Aimv2Error as error:
                 failures.append(str(error))

@@ -117,7 +117,9 @@ def _subject(settings: Settings, folder: Path, confirm: Confirm | None) -> Subje
 
 def _recorded(settings: Settings, pace: Pace) -> dict[str, object]:
     limits = {key: value for key, value in asdict(pace).items() if value != math.inf}
-    return asdict(settings) | {"pace": limits, "ml_aim": settings.ml_aim is not None}
+    chosen = asdict(settings) | {"pace": limits, "ml_aim": settings.ml_aim is not None}
+    del chosen["source"]  # the subject has its name; a path is nobody's business
+    return chosen
 
 
 # Sections
@@ -219,7 +221,12 @@ def _peers(run: Run) -> Iterator[Figure]:
     depth = model.vision.config.num_hidden_layers
     case = Case(headline.side_px, headline.batch, min(depth, pace.blocks or depth))
     figures, failures = peers.compare(
-        model, case, run.folder, repeats=pace.repeats, ml_aim=run.settings.ml_aim
+        model,
+        case,
+        run.folder,
+        repeats=pace.repeats,
+        ml_aim=run.settings.ml_aim,
+        start_s=pace.peer_start_s,
     )
     run.notes.extend(failures)
     yield from figures
