@@ -234,6 +234,21 @@ def test_not_a_number_is_found_twice(tmp_path: Path) -> None:
     assert checks["float16"].status == "ok"  # of what is finite
 
 
+def test_fresh_norms_and_tables_fail_nothing_and_an_empty_product_does(tmp_path: Path) -> None:
+    fresh = {
+        "trunk.blocks.0.norm_1.weight": np.ones(76, np.float32),
+        "preprocessor.pos_embed": np.zeros((1, 25, 76), np.float32),
+    }
+    check = checks_of(opened_in(tmp_path / "fresh", **fresh))["tensors"]
+    assert check.status == "ok"
+    assert check.findings == [
+        "model: preprocessor.pos_embed: all values are the same",
+        "block 0: norm_1.weight: all values are the same",
+    ]
+    empty = {"trunk.blocks.0.attn.proj.weight": np.zeros((76, 76), np.float32)}
+    assert checks_of(opened_in(tmp_path / "empty", **empty))["tensors"].status == "FAILED"
+
+
 def test_activations_too_large_for_float16(tmp_path: Path) -> None:
     name = "trunk.blocks.2.mlp.fc2.weight"
     checks = checks_of(opened_in(tmp_path, **{name: random_vision()[name] * 1e5}))
@@ -298,6 +313,9 @@ def test_odd_values_are_no_failure_where_they_were_published(tmp_path: Path) -> 
     check = checks_of(cached(tmp_path, tensors={name: empty}))["tensors"]
     assert check.status == "ok"
     assert check.findings == ["block 0: mlp.fc1.weight: 1 of 101 rows are all zero"]
+    other = opened_in(tmp_path / "copy", **{name: empty})
+    copy = Copy(other, Record.of(other))
+    assert checks_of(other, against=copy)["tensors"].status == "ok"
 
 
 # What it is held against

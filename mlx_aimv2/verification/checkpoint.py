@@ -23,7 +23,7 @@ from .compare import Comparison, compare, logical, same_shapes
 from .difference import difference
 from .record import Opened, Record
 from .report import references
-from .tensors import order, placed
+from .tensors import SAME, Tensor, order, placed
 from .tolerances import BLOCK, PUBLISHED
 
 FLOAT16_LARGEST = 65504
@@ -55,26 +55,23 @@ def examine_checkpoint(
     opened: Opened, record: Record, against: Against | None, *, is_full: bool
 ) -> Iterator[Check]:
     """Every check of one checkpoint; ``is_full`` tells whether float32 products are."""
-    known = _reference(record)
     file = _file(opened)
-    is_published = file.status == "ok" or (known is not None and known.is_same)
+    compared = [*_references(record), *_against(opened, record, against)]
+    is_known = any(check.status == "ok" for check in (file, *compared))
     checks = [
         file,
-        _tensors(record, is_published=is_published),
+        _tensors(record, is_known=is_known),
         _blocks(record, is_full=is_full),
         _device(record, is_full=is_full),
         _float16(record),
+        *compared,
     ]
-    if known is not None:
-        checks.append(_compared("reference", "this package's reference", known))
-    if against is not None:
-        checks.append(_against(opened, record, against))
-    elif known is None:
+    if not compared:
         checks.append(skipped("reference", "none for these weights: --against takes another copy"))
     if opened.resolved.checkpoint:
         checks += _published(opened.resolved.checkpoint)
     for check in checks:
-        yield _named(check, record.name)
+        yield replace(check, checkpoint=record.name)
 
 
 def recognised(record: Record) -> Record | None:
@@ -90,13 +87,10 @@ def recognised(record: Record) -> Record | None:
     return None
 
 
-def _reference(record: Record) -> Comparison | None:
+def _references(record: Record) -> Iterator[Check]:
     reference = recognised(record)
-    return None if reference is None else compare(record, reference)
-
-
-def _named(check: Check, name: str) -> Check:
-    return replace(check, checkpoint=name)
+    if reference is not None:
+        yield _compared("reference", "this package's reference", compare(record, reference))
 
 
 def _file(opened: Opened) -> Check:
@@ -120,30 +114,36 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _tensors(record: Record, *, is_published: bool) -> Check:
+def _tensors(record: Record, *, is_known: bool) -> Check:
     """What is wrong with the values by themselves; in weights known to be right it is only told."""
-    found = [
-        f"{placed(name)}: {defect}"
+    odd = [
+        (placed(name), defect, defect != SAME or _is_matrix(name, tensor))
         for name, tensor in sorted(record.tensors.items(), key=lambda item: order(item[0]))
         for defect in tensor.defects
     ]
+    is_right = is_known or not any(is_wrong for *_, is_wrong in odd)
     listed = "".join(f"{name} {record.tensors[name].sha256}\n" for name in sorted(record.tensors))
     fingerprint = hashlib.sha256(listed.encode()).hexdigest()
     stored = record.dtype
     if record.quantization:
         stored = f"{record.quantization['bits']} bits and {stored}"
     detail = f"{len(record.tensors)} stored as {stored}, fingerprint {fingerprint[:12]}"
-    detail += ", finite, none of it empty" if not found else f", {len(found)} with odd values"
-    if found and is_published:
-        detail += ", as they were published"
+    detail += f", {len(odd)} with odd values" if odd else ", finite, none of it empty"
+    if odd and is_known:
+        detail += ", as in the copy that is known"
     return judged(
         "tensors",
-        not found or is_published,
+        is_right,
         detail,
         f"{_FETCH_HINT}, or hold it against a copy: --against",
-        findings=few(found),
+        findings=few([f"{place}: {defect}" for place, defect, _ in odd]),
         values={"fingerprint": fingerprint},
     )
+
+
+def _is_matrix(name: str, tensor: Tensor) -> bool:
+    """Whether it is a product's weight; norms, biases and tables may start as one value."""
+    return name.endswith(".weight") and len(tensor.shape) > 1
 
 
 def _blocks(record: Record, *, is_full: bool) -> Check:
@@ -178,6 +178,7 @@ def _near(name: str, what: str, differences: dict[str, float]) -> Check:
         f"{len(differences)} steps at most {worst:.0e} from {what} (limit {BLOCK:.0e})",
         "open an issue with this report: aimv2 verify --out report.json",
         findings=few(far),
+        values={step: d if math.isfinite(d) else None for step, d in differences.items()},
     )
 
 
@@ -196,7 +197,11 @@ def _float16(record: Record) -> Check:
     detail = f"activations up to {value:.4g} ({where}) of {FLOAT16_LARGEST}"
     if over:
         detail += ": use bfloat16 or float32 (float16 falls back to it by itself)"
-    return judged("float16", True, detail, findings=few(over))
+    values = {
+        step.name: max((v for v in step.largest.values() if v is not None), default=None)
+        for step in record.blocks
+    }
+    return judged("float16", True, detail, findings=few(over), values=values)
 
 
 def _compared(name: str, other: str, comparison: Comparison) -> Check:
@@ -215,6 +220,11 @@ def _compared(name: str, other: str, comparison: Comparison) -> Check:
         f"{_counted(other, comparison)}; {features}",
         hint,
         findings=few(found),
+        values={
+            "differences": len(found),
+            "parts_at": parts,
+            "distance": comparison.distance if math.isfinite(comparison.distance) else None,
+        },
     )
 
 
@@ -229,17 +239,21 @@ def _counted(other: str, comparison: Comparison) -> str:
     return text
 
 
-def _against(opened: Opened, record: Record, against: Against) -> Check:
+def _against(opened: Opened, record: Record, against: Against | None) -> Iterator[Check]:
+    if against is None:
+        return
     if isinstance(against, Copy):
         explain = partial(difference, opened.weights, against.opened.weights)
-        return _compared("against", against.record.name, compare(record, against.record, explain))
+        yield _compared("against", against.record.name, compare(record, against.record, explain))
+        return
     shapes = opened.weights.logical_shapes()
     fitting = [other for other in against.records if same_shapes(shapes, other)]
     if not fitting:
-        return skipped("against", f"{against.name} has no checkpoint of these sizes")
+        yield skipped("against", f"{against.name} has no checkpoint of these sizes")
+        return
     compared = [compare(record, other) for other in fitting]
     best = max(range(len(fitting)), key=lambda i: len(compared[i].equal))
-    return _compared("against", f"{fitting[best].name} of {against.name}", compared[best])
+    yield _compared("against", f"{fitting[best].name} of {against.name}", compared[best])
 
 
 def _published(checkpoint: Checkpoint) -> Iterator[Check]:

@@ -20,6 +20,7 @@ _SLICE = 1 << 20  # values made float32 at once
 _SAMPLE = 1 << 16  # values that tell a tensor's scale
 _OUTLIER = 5000  # times the median: published weights stay far below, a flipped exponent far above
 PACKED = "packed"
+SAME = "all values are the same"
 
 _NAME = re.compile(r"(?:(image|text)_encoder\.)?(?:trunk\.blocks\.(\d+)\.)?(.+)")
 
@@ -134,7 +135,7 @@ def _defects(
         count, first = sum(number for _, number in bad), at(shape, bad[0][0])
         yield f"{count:,} of {len(bits):,} values are NaN or infinite, first at {first}"
     if len(bits) > 1 and (bits == bits[0]).all():
-        yield "all values are the same"
+        yield SAME
         return
     if empty := _empty_rows(shape, bits):
         yield f"{empty:,} of {len(bits) // math.prod(_row(shape)):,} rows are all zero"
