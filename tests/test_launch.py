@@ -1,0 +1,120 @@
+"""Several processes on one machine: by mlx.launch, by hand, killed in the middle, merged."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests import pictures
+from tests.commands import AIMV2, run, start
+
+ROOT = Path(__file__).parents[1]
+LAUNCH = AIMV2.with_name("mlx.launch")
+COUNT, WIDTH = 40, 192  # pictures; the demo checkpoint's embeddings
+# Bits are those of equal threads: one each, as there are as many processes as cores.
+THREADS = {"MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+ENVIRONMENT = os.environ | THREADS | {"PYTHONPATH": str(ROOT)}
+EMBED = ["embed", "photos", "-m", "demo", "--batch-size", "4", "--out"]
+SLOW = [sys.executable, "-m", "tests.slow_embed", *EMBED]
+
+needs_launcher = pytest.mark.skipif(
+    not LAUNCH.exists() or shutil.which("bash") is None, reason="needs mlx.launch and bash"
+)
+
+
+@pytest.fixture
+def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """What one process writes of a folder ``photos`` in the folder one is in, one broken."""
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    for number in range(COUNT):
+        pictures.photo(61, 53, number).save(f"photos/{number:02}.png")
+    Path("photos/26.png").write_bytes(b"not a picture")
+    assert embed("one.npz")[0] == 3
+    return Path("one.npz").read_bytes()
+
+
+def embed(out: str, *options: str) -> tuple[int, str]:
+    """A process from start to end: its exit code and what it said."""
+    ended = start(*EMBED, out, *options, environment=THREADS)
+    return ended.returncode, ended.stderr.decode()
+
+
+@contextmanager
+def launched(*command: str | Path) -> Iterator["subprocess.Popen[str]"]:
+    """Two ranks on this machine, on stdin that stays open as a terminal's does."""
+    # Any port may be taken; the ring's is never opened, because no rank talks to another.
+    arguments = [LAUNCH, "-n", "2", "--backend", "ring", "--", *command]
+    with subprocess.Popen(
+        arguments,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    ) as process:
+        yield process
+
+
+def begun(shard: str) -> int:
+    """Wait until a shard has something to keep; returns the process that makes it."""
+    folder = Path(f".many.{shard}.npz.partial")
+    rows = folder / "embeddings.f32"
+    deadline_s = time.monotonic() + 60
+    while not rows.exists() or rows.stat().st_size < 8 * 4 * WIDTH:
+        assert time.monotonic() < deadline_s, f"{shard} has not begun"
+        time.sleep(0.01)
+    return int((folder / "lock").read_text())
+
+
+@needs_launcher
+def test_two_ranks_write_what_one_process_does(one: bytes) -> None:
+    with launched(AIMV2, *EMBED, "many.npz") as process:
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert f"shard 1 of 2: 20 of {COUNT} images" in said
+    assert f"shard 2 of 2: 20 of {COUNT} images" in said
+    assert not Path("many.npz").exists()
+    assert run("merge", "many.npz").code == 3
+    assert Path("many.npz").read_bytes() == one
+
+
+@needs_launcher
+def test_a_killed_rank_ends_the_other_and_each_goes_on_alone(one: bytes) -> None:
+    with launched(*SLOW, "many.npz") as process:
+        begun("shard-1-of-2")
+        os.kill(begun("shard-2-of-2"), signal.SIGKILL)
+        process.communicate(timeout=60)
+    outcome = run("merge", "many.npz")
+    assert outcome.code == 1
+    assert "there are no shards of many.npz" in outcome.err
+    for shard in ("2/2", "1/2"):
+        _, said = embed("many.npz", "--shard", shard, "--resume")
+        assert " done before → many.shard-" in said
+    assert run("merge", "many.npz").code == 3
+    assert Path("many.npz").read_bytes() == one
+
+
+def test_one_of_two_by_hand_is_killed_and_rerun_alone(one: bytes) -> None:
+    assert embed("many.npz", "--shard", "1/2")[0] == 3  # the broken one is its
+    finished = Path("many.shard-1-of-2.npz").read_bytes()
+    with subprocess.Popen([*SLOW, "many.npz", "--shard", "2/2"], env=ENVIRONMENT) as process:
+        assert begun("shard-2-of-2") == process.pid
+        process.kill()
+    outcome = run("merge", "many.shard-1-of-2.npz", "--out", "many.npz")
+    assert outcome.code == 1
+    assert "many.shard-2-of-2.npz was begun and is not finished" in outcome.err
+    code, said = embed("many.npz", "--shard", "2/2")
+    assert code == 1
+    assert "an unfinished run for many.shard-2-of-2.npz is here" in said
+    assert embed("many.npz", "--shard", "2/2", "--resume")[0] == 0
+    assert Path("many.shard-1-of-2.npz").read_bytes() == finished
+    assert run("merge", "many.npz").code == 3
+    assert Path("many.npz").read_bytes() == one
