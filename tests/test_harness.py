@@ -68,8 +68,6 @@ def test_what_is_unknown_is_none(monkeypatch):
     assert conditions.chip() is None
     assert conditions.gpu_cores() is None
     assert conditions.power() is None
-    assert conditions.blas_threads(None) is None
-    assert conditions.blas_threads("libno-such-openblas.so") is None
 
 
 def test_a_mac_is_asked_its_own_way(monkeypatch):

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 import mlx.core as mx
 from mlx import nn
 
+from mlx_aimv2 import worker
 from mlx_aimv2.config import TextConfig, VisionConfig
 from mlx_aimv2.layers import Block, PatchEmbed, Transformer
+from mlx_aimv2.parts import side_by_side
 
 from .timing import Timing, measure
 
@@ -137,24 +139,41 @@ def measure_rest(
     gate, up = (_normal((batch, tokens, config.intermediate_size), dtype) for _ in range(2))
     qkv = _normal((batch, tokens, 3, heads, width // heads), dtype).transpose(2, 0, 3, 1, 4)
     q, k, v = qkv  # each (B, H, N, D/H)
+    mx.eval(q, k, v)  # another thread takes what is not evaluated for its own
     scores = _normal((batch, heads, tokens, tokens), dtype)
-    works: Mapping[str, Callable[[], list[mx.array]]] = {
-        "attention": lambda: [
-            mx.fast.scaled_dot_product_attention(q, k, v, scale=block.attn.scale)
-        ],
-        "softmax": lambda: [mx.softmax(scores, axis=-1)],
-        "gated SiLU": lambda: [nn.silu(gate) * up],
-        "norms": lambda: [block.norm_1(x), block.norm_2(x)],
-        "sums": lambda: [x + y, y + x],
+    works: Mapping[str, tuple[int, Callable[[slice], mx.array]]] = {  # times in a block, of a part
+        "attention": (
+            1,
+            lambda part: mx.fast.scaled_dot_product_attention(
+                q[part], k[part], v[part], scale=block.attn.scale
+            ),
+        ),
+        "softmax": (1, lambda part: mx.softmax(scores[part], axis=-1)),
+        "gated SiLU": (1, lambda part: nn.silu(gate[part]) * up[part]),
+        "norms": (2, lambda part: block.norm_1(x[part])),
+        "sums": (2, lambda part: x[part] + y[part]),
     }
-    return {
-        name: measure(
-            lambda work=work: mx.eval(work()),  # type: ignore[misc]
+
+    def alone(times: int, work: Callable[[slice], mx.array]) -> Timing:
+        timing = measure(
+            lambda: evaluated(lambda part: work(part)[..., :1], batch),  # nothing to put together
             repeats=repeats,
             limit_s=limit_s / len(works),
-        ).scaled(len(trunk.blocks))
-        for name, work in works.items()
-    }
+        )
+        return timing.scaled(times * len(trunk.blocks))
+
+    return {name: alone(*work) for name, work in works.items()}
+
+
+def evaluated(compute: Callable[[slice], mx.array], count: int) -> mx.array:
+    """A batch of so many rows, computed as an embedder does: on its thread, in parts on a CPU."""
+
+    def run() -> mx.array:
+        result = side_by_side(compute, count)
+        mx.eval(result)
+        return result
+
+    return worker.run(run)
 
 
 def limit_of(ceiling: Ceiling, best_flop_per_s: float) -> str:

@@ -1,6 +1,5 @@
 """What a figure was measured on: a figure without it is no result. What is unknown is None."""
 
-import ctypes
 import json
 import os
 import platform
@@ -18,8 +17,6 @@ from mlx_aimv2 import blas
 from mlx_aimv2.decode import available_threads
 
 _PACKAGES = ("mlx-aimv2", "mlx", "mlx-data", "numpy", "pillow", "torch", "transformers")
-# Of an OpenBLAS and of MKL, by what is in the library's name.
-_THREAD_COUNTS = {"openblas": "openblas_get_num_threads", "mkl": "MKL_Get_Max_Threads"}
 
 
 def backend() -> str:
@@ -44,7 +41,7 @@ def conditions() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "blas": Path(library).name if library else None,
-        "blas_threads": blas_threads(library),
+        "blas_threads": blas.threads() if library else None,
         "commit": commit(),
         "power": power(),
         "load": list(os.getloadavg()),
@@ -88,17 +85,6 @@ def power() -> str | None:
 def power_in(report: str | None) -> str | None:
     """What ``pmset -g batt`` tells."""
     return first_match(r"drawing from '([^']+)'", report or "")
-
-
-def blas_threads(library: str | None) -> int | None:
-    """How many threads a BLAS that was loaded for MLX uses."""
-    name = next((name for name in _THREAD_COUNTS if library and name in library), None)
-    if library is None or name is None:
-        return None
-    try:
-        return int(getattr(ctypes.CDLL(library), _THREAD_COUNTS[name])())
-    except (OSError, AttributeError):
-        return None
 
 
 def commit() -> str | None:

@@ -16,7 +16,7 @@ from mlx_aimv2.loader import DTYPES
 from mlx_aimv2.patches import bucket
 from mlx_aimv2.vision import VisionEncoder
 
-from .ceilings import Ceiling, limit_of, measure_ceiling, measure_rest
+from .ceilings import Ceiling, evaluated, limit_of, measure_ceiling, measure_rest
 from .figure import Figure
 from .pace import Pace
 from .timing import Timing, measure
@@ -57,13 +57,18 @@ class Measured:
 
 
 def encode(model: Embedder, pixels: mx.array) -> mx.array:
-    """What is measured wherever "ours" is said. Shapes: (B, S, S, 3) -> (B, N, D)."""
-    return model.vision.features(pixels)
+    """What is measured wherever "ours" is said: features, as an embedder computes them, evaluated.
+
+    Shapes: (B, S, S, 3) -> (B, N, D).
+    """
+    return evaluated(lambda part: model.vision.features(pixels[part]), len(pixels))
 
 
 def encode_native(model: Embedder, patches: mx.array, grids: Sequence[tuple[int, int]]) -> mx.array:
     """The same of native images, padded to one length. Shapes: (B, N, P*P*3) -> (B, N, D)."""
-    return model.vision.encode_patches(patches, grids)[0]
+    return evaluated(
+        lambda part: model.vision.encode_patches(patches[part], grids[part])[0], len(grids)
+    )
 
 
 def sides(vision: VisionConfig) -> tuple[int, ...]:
@@ -119,17 +124,17 @@ def native_batch(config: VisionConfig, batch: int) -> tuple[mx.array, list[tuple
     return patches, grids
 
 
-def work_of(model: Embedder, case: Case) -> tuple[Callable[[], None], int, float]:
+def work_of(model: Embedder, case: Case) -> tuple[Callable[[], mx.array], int, float]:
     """A case as something to call, an image's tokens, and the share of them that is padding."""
     if case.side_px is None:
         patches, grids = native_batch(model.vision.config, case.batch)
         tokens = patches.shape[1]
         real = sum(rows * columns for rows, columns in grids)
         padding = 1 - real / (case.batch * tokens)
-        return lambda: mx.eval(encode_native(model, patches, grids)), tokens, padding
+        return lambda: encode_native(model, patches, grids), tokens, padding
     pixels = random_pixels(case.batch, case.side_px)
     tokens = (case.side_px // model.vision.config.patch_size) ** 2
-    return lambda: mx.eval(encode(model, pixels)), tokens, 0.0
+    return lambda: encode(model, pixels), tokens, 0.0
 
 
 def measure_case(model: Embedder, case: Case, pace: Pace, *, with_rest: bool = False) -> Measured:

@@ -7,7 +7,7 @@ import mlx.core as mx
 from mlx_aimv2.embedder import Embedder
 from mlx_aimv2.loader import DTYPES
 
-from .ceilings import limit_of, measure_ceiling
+from .ceilings import evaluated, limit_of, measure_ceiling
 from .encoder import CEILING
 from .figure import Figure, rate
 from .pace import Pace
@@ -25,7 +25,7 @@ def text_figures(model: Embedder, pace: Pace) -> Iterator[Figure]:
         mx.eval(ids)
 
         def work(ids: mx.array = ids) -> None:
-            mx.eval(text.pooled(ids))
+            evaluated(lambda part: text.pooled(ids[part]), len(ids))
 
         timing = measure(work, repeats=pace.repeats, limit_s=pace.case_s)
         ceiling = measure_ceiling(
