@@ -48,6 +48,37 @@ def test_several_threads_decode_at_once():
     assert len(list(decode(range(6), meet, threads=3))) == 6
 
 
+@pytest.mark.parametrize("last", [7, 23, 55])
+def test_the_next_buffer_begins_before_the_last_is_done(last):
+    begun = threading.Event()
+
+    def wait_for_the_next(source):
+        if source == last + 1:
+            begun.set()
+        if source == last and not begun.wait(20):
+            raise ImageError("the pipe was drained")
+        return fit(source)
+
+    assert not any(sample.error for sample in decode(range(70), wait_for_the_next, threads=2))
+
+
+def test_no_more_than_that_many_at_once_where_two_buffers_meet():
+    working, most, lock = 0, 0, threading.Lock()
+
+    def counted(source):
+        nonlocal working, most
+        with lock:
+            working += 1
+            most = max(most, working)
+        time.sleep(0.001)
+        with lock:
+            working -= 1
+        return fit(source)
+
+    assert len(list(decode(range(200), counted, threads=3, ahead=1))) == 200
+    assert most <= 3
+
+
 def test_more_threads_than_images_are_not_started():
     assert len(list(decode(range(5), fit, threads=10**12, ahead=10**12))) == 5
 
@@ -60,9 +91,10 @@ def test_a_slow_consumer_is_not_run_away_from():
         return fit(source)
 
     stream = decode(range(400), note, threads=2, ahead=8)
-    next(stream)
-    time.sleep(0.3)
-    assert len(started) <= 1 + 8 + 2 * 2
+    for taken in range(1, 60):  # over three buffers' ends
+        next(stream)
+        time.sleep(0.01)
+        assert len(started) <= taken + 8
     stream.close()
 
 
