@@ -131,7 +131,7 @@ def test_a_products_work_is_that_of_the_networks_own_weights():
 
 def test_a_ceiling_adds_up():
     def product(flops, seconds):
-        return Product("qkv", flops, Timing((seconds,)))
+        return Product("qkv", flops, Timing((2 * seconds, seconds, 3 * seconds)))
 
     found = Ceiling(3, (product(10, 2.0), product(20, 5.0)), (product(7, 1.0),))
     assert found.seconds == 3 * 7 + 1
