@@ -212,7 +212,7 @@ class AIMv2VisionEncoder(nn.Module):
         self._run = inner.features
 
     def __call__(self, pixels):
-        return self._run(pixels)
+        return self._run(pixels.transpose(0, 2, 3, 1))
 """
 
 

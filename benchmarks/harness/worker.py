@@ -61,7 +61,9 @@ def ml_aim(settings: Facts) -> tuple[Run, Facts]:
     model.load_weights([(name, array.astype(dtype)) for name, array in weights.items()])
     mx.eval(model.parameters())
     model.eval()
-    pixels = mx.array(numpy.load(settings["pixels"])).astype(dtype)
+    nhwc = mx.array(numpy.load(settings["pixels"])).astype(dtype)
+    pixels = mx.contiguous(nhwc.transpose(0, 3, 1, 2))  # it takes channels first
+    mx.eval(pixels)
 
     def run() -> Any:
         features = model(pixels)
