@@ -18,7 +18,7 @@ from mlx_aimv2.verification import checkpoint, expected, golden, port, published
 from mlx_aimv2.verification.check import Check
 from mlx_aimv2.verification.checkpoint import Copy, Reported, examine_checkpoint, recognised
 from mlx_aimv2.verification.record import Opened, Record
-from mlx_aimv2.verification.report import references
+from mlx_aimv2.verification.report import read_report, references, write_report
 from tests.makers import random_vision, vision_config, write_checkpoint
 
 
@@ -231,7 +231,26 @@ def test_not_a_number_is_found_twice(tmp_path: Path) -> None:
     assert "NaN or infinite, first at [3, 5]" in checks["tensors"].findings[0]
     assert checks["tensors"].findings[0].startswith("block 1: mlp.fc2.weight: ")
     assert checks["blocks"].findings == ["block 1: the result is not finite"]
-    assert checks["float16"].status == "ok"  # of what is finite
+    assert checks["float16"].status == "skipped"
+
+
+@pytest.mark.parametrize("value", [np.inf, -3e38])
+def test_infinite_and_huge_values_end_in_words(
+    tmp_path: Path, opened: Opened, value: float
+) -> None:
+    name = "trunk.blocks.1.mlp.fc2.weight"
+    damaged = random_vision()[name].copy()
+    damaged[3, 5] = value
+    wrong = opened_in(tmp_path, **{name: damaged})
+    record = Record.of(wrong)
+    checks = checks_of(wrong, record, against=Copy(opened, Record.of(opened)))
+    assert checks["tensors"].findings[0].startswith("block 1: mlp.fc2.weight: ")
+    assert "(first at [3, 5]; " in checks["against"].findings[0]
+    assert "part at block 1" in checks["against"].detail
+    checks = checks_of(wrong, record, against=Reported("r", [record]))  # as wrong as itself
+    assert checks["against"].findings == []
+    write_report(tmp_path / "report.json", {}, list(checks.values()), [record])
+    assert read_report(tmp_path / "report.json") == [record]
 
 
 def test_fresh_norms_and_tables_fail_nothing_and_an_empty_product_does(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ _SMALLEST = 2.0**-24  # float16's step next to zero
 _STEPS = 1.02  # a quantised value is within a step of its scale, which is rounded itself
 
 
+@np.errstate(invalid="ignore", over="ignore")  # NaN and infinity are values like any other here
 def difference(ours: Weights, theirs: Weights, name: str) -> str | None:
     """How two checkpoints differ in a tensor, None where they do not.
 
