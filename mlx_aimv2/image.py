@@ -13,7 +13,7 @@ from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, TiffImagePlugin
+from PIL import ExifTags, Image, ImageFile, TiffImagePlugin
 
 from .errors import CheckpointError, ImageError, UsageError
 from .files import PREPROCESSOR_FILE
@@ -100,6 +100,9 @@ FORMATS = (
 
 EXTENSIONS = frozenset(extension for format in FORMATS for extension in format.extensions)
 _MAGIC_BYTES = 16
+# Between blocks a decoder waits its turn for the interpreter: with Pillow's own 64 KB, half as long
+# again where another thread is busy.
+_BLOCK_BYTES = 1 << 20
 
 _DRAFTS = (8, 4, 2)  # by what a JPEG decoder divides both sides, if it is asked to
 _SPARE = 2  # times the size it is resized to, at least, is what a decoder must leave of a picture
@@ -226,7 +229,9 @@ def read_header(file: IO[bytes], name: str) -> Image.Image:
             try:
                 file.seek(0)
                 reader = getattr(import_module(format.module), format.reader)
-                return cast(Image.Image, reader(file))
+                opened = cast(ImageFile.ImageFile, reader(file))
+                opened.decodermaxblock = _BLOCK_BYTES
+                return opened
             except Exception as error:
                 failure = _undecodable(name, format.name, error)
                 failure.__cause__ = error
