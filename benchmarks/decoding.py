@@ -125,7 +125,7 @@ def speeds(pictures: Sequence[Made], runs: int) -> Iterator[Line]:
         what = f"{target}: PHOTOGRAPHS"
         if side_px:
             yield at_least(what, ratio, LEAST_RATIO, "times", about)
-        else:  # half as many patches again, and the decoder divides by less
+        else:  # a little more is asked for, and a decoder may divide by 2 instead of 4
             yield Line(what, ratio, "times", about=about)
 
 
