@@ -184,21 +184,22 @@ def _near(name: str, what: str, differences: dict[str, float]) -> Check:
 
 def _float16(record: Record) -> Check:
     """Whether float16 holds every activation; where it does not, computing goes on in float32."""
-    if not all(step.is_finite for step in record.steps):
-        return skipped("float16", "the features are not finite")
     largest = [
         (value, f"{place} of {step.name}")
         for step in record.blocks
         for place, value in step.largest.items()
         if value is not None
     ]
+    if not largest or not all(step.is_finite for step in record.steps):
+        return skipped("float16", "the features are not finite")
     value, where = max(largest)
     over = [f"{place}: {size:.4g}" for size, place in largest if size > FLOAT16_LARGEST]
     detail = f"activations up to {value:.4g} ({where}) of {FLOAT16_LARGEST}"
     if over:
         detail += ": use bfloat16 or float32 (float16 falls back to it by itself)"
     values = {
-        step.name: max(v for v in step.largest.values() if v is not None) for step in record.blocks
+        step.name: max((v for v in step.largest.values() if v is not None), default=None)
+        for step in record.blocks
     }
     return judged("float16", True, detail, findings=few(over), values=values)
 
