@@ -168,11 +168,11 @@ def test_what_was_read_is_counted(tmp_path):
 def test_growth_is_the_difference_of_two_processes(monkeypatch, tmp_path):
     counts = []
 
-    def job(_job, source, paths, count):
-        counts.append(count)
-        assert source == "demo"
-        assert all(os.path.exists(path) for path in paths)  # noqa: PTH110
-        return {"peak_bytes": 1000 + count}
+    def job(_job, given):
+        counts.append(given["count"])
+        assert given["source"] == "demo"
+        assert all(os.path.exists(path) for path in given["paths"])  # noqa: PTH110
+        return {"peak_bytes": 1000 + given["count"]}
 
     monkeypatch.setattr(growth, "run_job", job)
     figure = growth.independence(tmp_path, 7)
@@ -185,7 +185,7 @@ def test_growth_is_the_difference_of_two_processes(monkeypatch, tmp_path):
 
 def test_a_job_in_a_process_of_its_own(tmp_path):
     paths = [str(path) for path in photos.make_small_pictures(tmp_path)[:3]]
-    answer = fresh.run_job("embed", source="demo", paths=paths, count=7)
+    answer = fresh.run_job("embed", {"source": "demo", "paths": paths, "count": 7})
     assert answer["failed"] == 0
     assert answer["peak_bytes"] > 1e7
     assert answer["elapsed_s"] > 0
@@ -193,7 +193,7 @@ def test_a_job_in_a_process_of_its_own(tmp_path):
 
 def test_a_job_that_fails_says_why():
     with pytest.raises(Aimv2Error, match="no-such-folder"):
-        fresh.run_job("load", source="./no-such-folder", dtype="float32")
+        fresh.run_job("load", {"source": "./no-such-folder", "dtype": "float32"})
 
 
 def test_loading_and_one_tower(tiny):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Literal
@@ -30,7 +31,7 @@ def decoding_figures(
     alone: dict[Mode, float] = {}
     for mode in MODES:
         plan = plan_of(model, mode)
-        timing = measure(lambda plan=plan: _one_by_one(plan, photos), repeats=max(runs, 3))  # type: ignore[misc]
+        timing = measure(partial(_one_by_one, plan, photos), repeats=max(runs, 3))
         figure = rate("decoding", f"{mode}, 1 thread", len(photos), "photos/s", timing,
                       limit="decode", about={"mode": mode, "threads": 1})  # fmt: skip
         alone[mode] = figure.value
@@ -40,7 +41,7 @@ def decoding_figures(
         many = list(islice(cycle(photos), max(len(photos), 4 * threads)))
         for mode in MODES:
             plan = replace(plan_of(model, mode), threads=threads)
-            timing = measure(lambda plan=plan: _through_threads(plan, many), repeats=max(runs, 2))  # type: ignore[misc]
+            timing = measure(partial(_through_threads, plan, many), repeats=max(runs, 2))
             yield rate("decoding", f"{mode}, {threads} threads", len(many), "photos/s", timing,
                        ceiling=threads * alone[mode],
                        ceiling_name=f"{threads} times one thread", limit="decode",

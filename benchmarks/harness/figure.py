@@ -32,11 +32,31 @@ class Figure:
         return None if self.ceiling is None else self.value / self.ceiling
 
 
-def rate(section: str, name: str, count: int, unit: str, timing: Timing, **others: Any) -> Figure:
+def rate(
+    section: str,
+    name: str,
+    count: int,
+    unit: str,
+    timing: Timing,
+    *,
+    ceiling: float | None = None,
+    ceiling_name: str = "",
+    limit: str = "",
+    about: Mapping[str, Any] | None = None,
+) -> Figure:
     """So many things in the median of some times, as things per second."""
-    return Figure(section, name, count / timing.median_s, unit, timing.summary(), **others)
+    value, spread = count / timing.median_s, timing.summary()
+    return Figure(section, name, value, unit, spread, ceiling, ceiling_name, limit, about or {})
 
 
-def seconds(section: str, name: str, timing: Timing, **others: Any) -> Figure:
+def seconds(
+    section: str,
+    name: str,
+    timing: Timing,
+    *,
+    limit: str = "",
+    about: Mapping[str, Any] | None = None,
+) -> Figure:
     """The median of some times."""
-    return Figure(section, name, timing.median_s, "s", timing.summary(), **others)
+    spread = timing.summary()
+    return Figure(section, name, timing.median_s, "s", spread, limit=limit, about=about or {})

@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import cycle, islice
 from typing import Any
 
@@ -20,7 +20,7 @@ from mlx_aimv2.errors import Aimv2Error
 Answer = dict[str, Any]
 
 
-def run_job(job: str, **arguments: Any) -> Answer:
+def run_job(job: str, arguments: Mapping[str, Any]) -> Answer:
     """What a job answers; ``elapsed_s`` is from the start of its process to its answer.
 
     Errors: Aimv2Error with the last line of what it said where it fails.

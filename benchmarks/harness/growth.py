@@ -18,7 +18,7 @@ def independence(folder: Path, few: int) -> Figure:
     """
     pictures = [str(path) for path in make_small_pictures(folder)]
     peaks = [
-        run_job("embed", source=DEMO, paths=pictures, count=count)["peak_bytes"]
+        run_job("embed", {"source": DEMO, "paths": pictures, "count": count})["peak_bytes"]
         for count in (few, TIMES * few)
     ]
     return Figure(

@@ -6,6 +6,7 @@ a CPU they share them: there the most that can be is 1 / (1 / decode + 1 / model
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mlx_aimv2.decode import decode
@@ -101,7 +102,7 @@ def time_parts(
     warmups = int(runs > 1)
     works = {"together": together, "decode": decode_alone, "model": model_alone}
     return interleave(
-        {name: lambda work=work: clock(work) for name, work in works.items()},  # type: ignore[misc]
+        {name: partial(clock, work) for name, work in works.items()},
         repeats=runs,
         warmups=warmups,
     )

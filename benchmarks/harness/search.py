@@ -7,6 +7,7 @@ NumPy: float16 rows mapped into memory, made float32, multiplied, partitioned.
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ def search_figures(folder: Path, rows: int, runs: int) -> Iterator[Figure]:
         "NumPy": lambda: search_numpy(blocks, query, SHOWN),
     }
     timings = interleave(
-        {name: lambda work=work: clock(work) for name, work in works.items()},  # type: ignore[misc]
+        {name: partial(clock, work) for name, work in works.items()},
         repeats=runs,
     )
     blobs.unlink()

@@ -20,7 +20,9 @@ _DROPPED = 0.9  # of a file that has to come from the disk for a load to be call
 
 def first_embedding(photo: Path, starts: int) -> Figure:
     """From the start of a process to the demo's embedding of an image, a first run uncounted."""
-    answers = [run_job("first image", source=DEMO, path=str(photo)) for _ in range(starts + 1)]
+    answers = [
+        run_job("first image", {"source": DEMO, "path": str(photo)}) for _ in range(starts + 1)
+    ]
     timing = Timing(tuple(answer["elapsed_s"] for answer in answers[1:]))
     return seconds(SECTION, "process to first embedding (demo)", timing, about={"checkpoint": DEMO})
 
@@ -32,11 +34,11 @@ def load_figures(
     source, size_bytes = str(subject.folder), read_weights(subject.folder).size_bytes
     about = {"dtype": dtype, "file_bytes": size_bytes}
     if with_cold and drop_pages(subject.folder):
-        cold = run_job("load", source=source, dtype=dtype)
+        cold = run_job("load", {"source": source, "dtype": dtype})
         if _came_from_disk(cold["disk_bytes"], size_bytes):
             timing = Timing((cold["load_s"],))
             yield seconds(SECTION, f"load {dtype}, cold", timing, limit="disk", about=about)
-    warm = [run_job("load", source=source, dtype=dtype) for _ in range(starts)]
+    warm = [run_job("load", {"source": source, "dtype": dtype}) for _ in range(starts)]
     timing = Timing(tuple(answer["load_s"] for answer in warm))
     yield seconds(SECTION, f"load {dtype}, file cached", timing, limit="memory", about=about)
     yield load_peak(warm[-1], dtype, size_bytes)
@@ -54,7 +56,7 @@ def load_peak(answer: dict[str, int], dtype: str, size_bytes: int) -> Figure:
 
 def text_tower(folder: Path) -> Iterator[Figure]:
     """What a text's embedding reads and takes, over the text tower's own tensors."""
-    answer = run_job("first text", source=str(folder), text=TEXT)
+    answer = run_job("first text", {"source": str(folder), "text": TEXT})
     weights = read_weights(folder)
     tower_bytes = sum(
         header.size_bytes
