@@ -11,7 +11,8 @@ line may have a ``note``.
 
 Embeddings of texts have ``texts`` for ``paths`` and ``text`` for ``path``. ``metadata`` says what
 made the file and ends with ``failed``, the inputs left out with their reasons, and ``notes`` on
-single rows (in ``.jsonl`` these two are in the lines). Paths are escaped, see ``names``. Nothing
+single rows (in ``.jsonl`` these two are in the lines). That of a shard has ``shard`` before these,
+a ``shard.Record``, and its file may be without rows. Paths are escaped, see ``names``. Nothing
 is dated: equal inputs give equal bytes.
 """
 

@@ -72,6 +72,8 @@ class Part:
                 yield Entry(unescape(one[kind_of(said)]), error=one["reason"])
             elif row := next(rows, None):
                 yield _noted(row, notes[index]) if index in notes else row
+            else:
+                return  # too few
         yield from rows  # too many, as their number will tell
 
 

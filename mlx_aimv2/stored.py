@@ -184,7 +184,8 @@ def _read_parquet(path: Path, opened: ExitStack) -> Stored:
     from pyarrow.parquet import ParquetFile  # noqa: PLC0415  (an extra)
 
     file = opened.enter_context(path.open("rb"))  # PyArrow itself takes no name that is not UTF-8
-    parquet = opened.enter_context(ParquetFile(file))
+    # Not ahead of what is asked for: that would be the whole file.
+    parquet = opened.enter_context(ParquetFile(file, pre_buffer=False))
     schema = parquet.schema_arrow
     metadata = json.loads(schema.metadata[b"metadata"])
     width = schema.field("embedding").type.list_size
