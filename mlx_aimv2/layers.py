@@ -9,6 +9,8 @@ import numpy as np
 from mlx import nn
 from numpy.typing import NDArray
 
+from . import cpu
+
 Mask = mx.array | str | None  # boolean keys (B, 1, 1, N), "causal", or none
 
 
@@ -53,7 +55,10 @@ class Attention(nn.Module):
 
     def __call__(self, x: mx.array, mask: Mask = None) -> mx.array:
         q, k, v = self._heads(x)
-        out = mx.fast.scaled_dot_product_attention(q, k, v, scale=self.scale, mask=mask)
+        if cpu.is_used(x) and not isinstance(mask, str):
+            out = cpu.attention(q, k, v, self.scale, mask)
+        else:
+            out = mx.fast.scaled_dot_product_attention(q, k, v, scale=self.scale, mask=mask)
         return self.proj(out.transpose(0, 2, 1, 3).reshape(x.shape))
 
     def weights(self, x: mx.array, mask: Mask = None) -> mx.array:
@@ -83,7 +88,9 @@ class SwiGLU(nn.Module):
         self.fc3 = nn.Linear(hidden_size, intermediate_size, bias=False)
 
     def __call__(self, x: mx.array) -> mx.array:
-        return self.fc2(nn.silu(self.fc1(x)) * self.fc3(x))
+        gate, up = self.fc1(x), self.fc3(x)
+        gated = cpu.gated_silu(gate, up) if cpu.is_used(x) else nn.silu(gate) * up
+        return self.fc2(gated)
 
 
 class Block(nn.Module):

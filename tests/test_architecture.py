@@ -36,7 +36,7 @@ LAYERS: dict[str, set[str]] = {
         "worker",
     },
     "config": {"config", "cost"},
-    "layers": {"layers"},
+    "layers": {"cpu", "layers"},
     "networks": {"vision", "text", "lit"},
     "disk and hub": {"layouts", "quantize", "weights", "snapshot", "hub", "upload"},
     "loading": {"loader", "parts", "recipe"},
@@ -50,7 +50,7 @@ LAYERS: dict[str, set[str]] = {
 }
 RANK = {module: rank for rank, modules in enumerate(LAYERS.values()) for module in modules}
 
-MODEL_FILES = ["config", "layers", "vision", "text", "lit"]
+MODEL_FILES = ["config", "cpu", "layers", "vision", "text", "lit"]
 PURE = {"collections", "dataclasses", "functools", "math", "mlx", "numpy", "typing"}
 WITHOUT_MLX = [
     "image", "patches", "tokenizer", "checkpoints", "errors", "files", "lines", "walk", "hub"

@@ -35,10 +35,18 @@ print(blas.status()[0], len(caught), "import mlx_aimv2 first" in str(caught[0].m
 
 
 @pytest.mark.skipif(not LINUX, reason="there is nothing to preload elsewhere")
-@pytest.mark.parametrize(("own", "expected"), [(None, "AUTO,STRICT"), ("COMPATIBLE", "COMPATIBLE")])
-def test_mkl_is_told_to_repeat_itself_before_it_is_loaded(own, expected):
+@pytest.mark.parametrize(
+    ("own", "vendor", "expected"),
+    [
+        (None, "GenuineIntel", "AUTO,STRICT"),
+        (None, "AuthenticAMD", "AVX2,STRICT"),
+        ("COMPATIBLE", "AuthenticAMD", "COMPATIBLE"),
+    ],
+)
+def test_mkl_is_told_to_repeat_itself_before_it_is_loaded(own, vendor, expected):
     code = f"""
-import ctypes, os
+import ctypes, os, pathlib
+pathlib.Path.read_text = lambda path, **options: "vendor_id : {vendor} flags : avx2 fma"
 os.environ.pop("MKL_CBWR", None)
 if {own!r}:
     os.environ["MKL_CBWR"] = {own!r}

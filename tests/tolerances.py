@@ -14,6 +14,7 @@ MIN_COSINE = {"float32": 0.9999999, "float16": 0.99999, "bfloat16": 0.9998}
 MIN_COSINE_QUANTIZED = {8: 0.999, 4: 0.96}
 MIN_COSINE_QUANTIZED_RANDOM = {8: 0.999, 4: 0.92}  # Gaussian weights have nothing to spare
 
+CPU_EXP = 2.5e-7  # of the value and of its argument: a few roundings to 2^-24
 ATTENTION_BY_HAND = 1e-5  # a block in NumPy's float32 against MLX's, values up to 10
 # A last bit of an activation up to 8, now and then: 2^-8 in float16, 2^-5 in bfloat16.
 BATCH_MATES_HALF = {"float16": 8e-3, "bfloat16": 6e-2}
