@@ -59,7 +59,7 @@ MOST_PADDING = 0.10
 MIX_SHAPES = ((3, 2), (4, 3), (16, 9), (1, 1), (9, 16), (3, 4), (2, 3))
 MIX_TOKENS = (150, 4096)
 OVERLAP_PHOTOS, OVERLAP_BATCH = 120, 4
-LARGE_PICTURES = 8  # that AIMv2-L embeds twice: a second each
+LARGE_PICTURES = 6  # that AIMv2-L embeds twice: a second each
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Line:
 
     def __str__(self) -> str:
         verdict = f"{self.limit}: {'met' if self.is_met else 'MISSED'}" if self.limit else ""
-        return f"{self.what:<44} {self.value:>9.4g} {self.unit:<7} {verdict:<18} {self.about}"
+        return f"{self.what:<44} {self.value:>9.5f} {self.unit:<7} {verdict:<18} {self.about}"
 
 
 def at_least(what: str, value: float, limit: float, unit: str = "", about: str = "") -> Line:
