@@ -60,7 +60,8 @@ def embed(paths: list[str], out: str, *, model: str, actors: int, batch_size: in
         compute=ActorPoolStrategy(size=actors),
         batch_size=batch_size,
         batch_format="pyarrow",
-        num_cpus=1,
+        # Asked for in full, no core might be left for Ray's own tasks. Ray spreads actors itself.
+        num_cpus=0.1,
     ).write_parquet(out)
 
 

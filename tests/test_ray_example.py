@@ -38,7 +38,7 @@ def test_it_writes_a_row_for_every_picture_and_ends(tmp_path: Path) -> None:
         pictures.photo(61 + number, 53, number).save(photos / name)
     (photos / "broken.jpg").write_bytes(b"not a picture")
     out = tmp_path / "embeddings"
-    ended = start(str(photos), "--out", str(out), "--batch-size", "3")
+    ended = start(str(photos), "--out", str(out), "--batch-size", "3", "--actors", "2")
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == f"embedded 8 pictures → {out}\n"
 
