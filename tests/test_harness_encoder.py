@@ -134,9 +134,7 @@ def test_figures_say_what_they_are_of(model):
     assert whole.about["tokens"] == 25
     assert whole.value == pytest.approx(2 / whole.about["latency_s"])
     assert whole.ceiling == pytest.approx(2 / whole.about["gemm"]["seconds"])
-    shares = dict(whole.about["shares"])
-    del shares["softmax"]  # a part of attention
-    assert sum(shares.values()) == pytest.approx(1)
+    assert sum(whole.about["shares"].values()) == pytest.approx(1)
     assert fewer.name.endswith("*")
     assert (fewer.about["blocks_measured"], fewer.about["blocks"]) == (2, DEPTH)
     assert native.about["padding"] > 0
@@ -283,8 +281,7 @@ def test_when_time_is_over_no_section_is_begun(model, monkeypatch):
     settings = suite.Settings(str(model.folder), False, True, sections=("text", "search"))
     report = suite.run(settings, lambda _: None)
     assert not report.figures
-    assert [note for note in report.notes if "--only text" in note]
-    assert [note for note in report.notes if "--only search" in note]
+    assert [note for note in report.notes if "(--only text,search)" in note]
 
 
 def test_a_busy_machine_is_told_of(model, monkeypatch):

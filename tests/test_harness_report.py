@@ -131,14 +131,13 @@ def test_the_head_of_a_report():
 
 
 def test_remarks_tell_where_time_goes_and_of_drift():
-    shares = {"matrix products": 0.6, "attention": 0.3, "softmax": 0.2, "the rest": 0.1}
+    shares = {"matrix products": 0.6, "attention": 0.3, "the rest": 0.1}
     slowing = replace(
         encoder_figure(8, shares=shares), spread=Timing((1.0, 1.0, 1.5, 1.5)).summary()
     )
     remarks = report.remarks(made(slowing, notes=["last"]))
     assert remarks[0] == (
-        "Time of 224 px, batch 8: matrix products 60%, attention 30%, the rest 10% "
-        "(softmax alone: 20%)."
+        "Time of 224 px, batch 8: matrix products 60%, attention 30%, the rest 10%."
     )
     assert "Ceiling of encoder: products alone." in remarks
     assert any("slowed down" in remark and "224 px, batch 8" in remark for remark in remarks)

@@ -67,8 +67,8 @@ def test_runs_that_warm_up_are_not_counted():
     assert len(found.seconds) == 5
 
 
-def test_without_time_there_are_two_runs():
-    assert len(measure(lambda: None, repeats=9, limit_s=0).seconds) == 2
+def test_without_time_there_is_one_run():
+    assert len(measure(lambda: None, repeats=9, limit_s=0).seconds) == 1
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def ticking(monkeypatch):
 
 
 def test_runs_end_with_their_time(ticking):
-    # Two runs look at the clock twice, those after them once more, for whether there is time.
+    # The first run looks at the clock twice, others once more, for whether there is time.
     assert len(measure(lambda: None, repeats=99, limit_s=20).seconds) == 7
 
 

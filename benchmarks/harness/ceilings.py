@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 from mlx import nn
 
-from mlx_aimv2 import worker
+from mlx_aimv2 import cpu, worker
 from mlx_aimv2.config import TextConfig, VisionConfig
 from mlx_aimv2.layers import Block, PatchEmbed, Transformer
 from mlx_aimv2.parts import side_by_side
@@ -137,7 +137,6 @@ def measure_rest(
 ) -> dict[str, Timing]:
     """What the blocks of a whole network do beside their products, each alone.
 
-    "softmax" is that of attention where nothing fuses it: on a GPU attention takes less.
     Shapes: a batch of (B, N, D).
     """
     heads, width = config.num_attention_heads, config.hidden_size
@@ -147,16 +146,21 @@ def measure_rest(
     qkv = _normal((batch, tokens, 3, heads, width // heads), dtype).transpose(2, 0, 3, 1, 4)
     q, k, v = qkv  # each (B, H, N, D/H)
     mx.eval(q, k, v)  # another thread takes what is not evaluated for its own
-    scores = _normal((batch, heads, tokens, tokens), dtype)
+    is_by_hand, scale = cpu.is_used(x), block.attn.scale
+
+    def attention(part: slice) -> mx.array:
+        if is_by_hand:
+            return cpu.attention(q[part], k[part], v[part], scale)
+        return mx.fast.scaled_dot_product_attention(q[part], k[part], v[part], scale=scale)
+
+    def gated_silu(part: slice) -> mx.array:
+        if is_by_hand:
+            return cpu.gated_silu(gate[part], up[part])
+        return nn.silu(gate[part]) * up[part]
+
     works: Mapping[str, tuple[int, Callable[[slice], mx.array]]] = {  # times in a block, of a part
-        "attention": (
-            1,
-            lambda part: mx.fast.scaled_dot_product_attention(
-                q[part], k[part], v[part], scale=block.attn.scale
-            ),
-        ),
-        "softmax": (1, lambda part: mx.softmax(scores[part], axis=-1)),
-        "gated SiLU": (1, lambda part: nn.silu(gate[part]) * up[part]),
+        "attention": (1, attention),
+        "gated SiLU": (1, gated_silu),
         "norms": (2, lambda part: block.norm_1(x[part])),
         "sums": (2, lambda part: x[part] + y[part]),
     }

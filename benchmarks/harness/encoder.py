@@ -218,8 +218,7 @@ def shares(each: Measured) -> dict[str, float]:
     whole_s = each.timing.median_s
     found = {"matrix products": each.ceiling.seconds / whole_s}
     found |= {name: timing.median_s / whole_s for name, timing in each.rest.items()}
-    counted = sum(share for name, share in found.items() if name != "softmax")  # in attention
-    return found | {"the rest": 1 - counted}
+    return found | {"the rest": 1 - sum(found.values())}
 
 
 def _headless(config: VisionConfig) -> VisionConfig:

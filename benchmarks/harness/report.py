@@ -144,11 +144,8 @@ def remarks(report: Report) -> list[str]:
     found = []
     for figure in report.figures:
         if shares := figure.about.get("shares"):
-            named = ", ".join(
-                f"{name} {share:.0%}" for name, share in shares.items() if name != "softmax"
-            )
-            softmax = f" (softmax alone: {shares['softmax']:.0%})"
-            found.append(f"Time of {figure.name}: {named}{softmax}.")
+            named = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
+            found.append(f"Time of {figure.name}: {named}.")
     ceilings = {each.section: each.ceiling_name for each in report.figures if each.ceiling_name}
     for name in dict.fromkeys(ceilings.values()):
         sections = [section for section, other in ceilings.items() if other == name]

@@ -89,6 +89,7 @@ def run(settings: Settings, tell: Tell, confirm: Confirm | None = None) -> Repor
     chosen = [section for section in SECTIONS if section in wanted]
     known = conditions()
     figures: list[Figure] = []
+    late: list[str] = []
     with tempfile.TemporaryDirectory(prefix="aimv2-bench-") as name:
         folder = Path(name)
         tell(f"{'making' if settings.is_random else 'loading'} {settings.source}")
@@ -99,7 +100,9 @@ def run(settings: Settings, tell: Tell, confirm: Confirm | None = None) -> Repor
                 tell(f"measuring {number} of {len(chosen)}: {section}")
                 figures += SECTIONS[section](run)
             else:
-                run.notes.append(LATE_NOTE.format(section))
+                late.append(section)
+        if late:
+            run.notes.append(LATE_NOTE.format(",".join(late)))
         load, cores = known["load"][0], known["cpu_cores"]
         if load > _BUSY * cores:
             run.notes.append(BUSY_NOTE.format(load, cores))

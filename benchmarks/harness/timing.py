@@ -9,7 +9,6 @@ from typing import Any
 
 DRIFT = 0.1  # the later half of the runs slower than the earlier by more than this share
 _FEWEST_FOR_DRIFT = 4  # runs: two halves of two
-_FEWEST = 2  # runs, however little time there is
 _PAUSE_S = 0.3  # BLAS threads spin for 0.2 s after their work, on the cores that others need
 
 
@@ -82,15 +81,13 @@ def measure(
 ) -> Timing:
     """Time work so many times after runs that do not count.
 
-    Past ``limit_s``, warm-up included, there are no more runs than two.
+    Past ``limit_s``, warm-up included, there is one run and no other.
     """
     started_s = time.perf_counter()
     for _ in range(warmups):
         work()
-    seconds: list[float] = []
-    while len(seconds) < repeats and (
-        len(seconds) < _FEWEST or time.perf_counter() - started_s < limit_s
-    ):
+    seconds = [clock(work)]
+    while len(seconds) < repeats and time.perf_counter() - started_s < limit_s:
         seconds.append(clock(work))
     return Timing(tuple(seconds))
 
