@@ -1,6 +1,6 @@
 """How exact this port is, as a Markdown table: `make accuracy`.
 
-Against Apple's own modules (tests/golden), against transformers live where it is installed, and
+Against Apple's own modules (the golden tensors of `aimv2 verify`), against transformers live where it is installed, and
 the demo checkpoint against itself in narrower precision. Every figure is computed here and now.
 """
 

@@ -43,7 +43,16 @@ def test_it_holds_the_package_alone(wheel):
         assert archive.read(top_level).split() == [b"mlx_aimv2"]
     roots = {name.split("/")[0] for name in names}
     assert roots == {"mlx_aimv2", top_level.split("/")[0]}
-    for expected in ("py.typed", "cli/app.py", "training/demo.py", "demo/model.safetensors"):
+    for expected in (
+        "py.typed",
+        "cli/app.py",
+        "harness/conditions.py",
+        "training/demo.py",
+        "demo/model.safetensors",
+        "verification/expected.json",
+        "verification/golden/lit.safetensors",
+        "verification/references/demo.json",
+    ):
         assert f"mlx_aimv2/{expected}" in names
     assert wheel.stat().st_size < 14e6
 
