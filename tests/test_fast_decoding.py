@@ -293,6 +293,23 @@ class TestLibrary:
         assert vectors is not None
         assert vectors.settings["preprocessing"]["decode"] == "fast"
 
+    def test_a_picture_to_search_by_is_decoded_as_the_vectors_were(
+        self, photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        library = Library(tmp_path / "library.db")
+        library.index([photos[0].parent], model="demo", decode="fast")
+        seen: list[object] = []
+        embed_images = Model.embed_images
+
+        def spy(self: Model, images: object, **options: object) -> object:
+            seen.append(options["decode"])
+            return embed_images(self, images, **options)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(Model, "embed_images", spy)
+        other = save(tmp_path / "other.jpg", Image.open(photos[1]).rotate(1))
+        assert library.search(like=[other]).hits
+        assert seen == ["fast"]
+
     def test_signatures_of_both_are_those_of_one_picture(self, photos: list[Path]) -> None:
         reader, signatures = Reader(), []
         for shrink in (None, lambda _width, _height: 9.0):
