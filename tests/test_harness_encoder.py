@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
@@ -16,6 +17,7 @@ from mlx_aimv2.harness.pace import FULL, QUICK, QUICK_CPU
 from mlx_aimv2.harness.photos import make_photos
 from mlx_aimv2.harness.plain import PlainEncoder
 from mlx_aimv2.harness.text import text_figures
+from mlx_aimv2.lines import to_json
 from tests.makers import random_vision, to_transformers, vision_config
 from tests.networks import assert_close, filled, pixels
 from tests.tolerances import ATTENTION_BY_HAND, BATCH_MATES
@@ -276,12 +278,20 @@ def test_every_section_on_a_small_checkpoint(model, monkeypatch):
     assert len([line for line in told if line.startswith("measuring")]) == len(suite.SECTIONS)
 
 
+@pytest.mark.parametrize("each", [FULL, QUICK, QUICK_CPU])
+def test_settings_are_written_down_without_infinities(each):
+    chosen = suite.Settings("/home/somebody/model", False, True, ml_aim=Path("/home/somebody"))
+    written = to_json(suite._recorded(chosen, each))
+    assert "somebody" not in written
+    assert json.loads(written)["pace"]["repeats"] == each.repeats
+
+
 def test_when_time_is_over_no_section_is_begun(model, monkeypatch):
     monkeypatch.setattr(suite, "pace_of", lambda _: replace(SMALL, limit_s=0))
     settings = suite.Settings(str(model.folder), False, True, sections=("text", "search"))
     report = suite.run(settings, lambda _: None)
     assert not report.figures
-    assert [note for note in report.notes if "(--only text,search)" in note]
+    assert [note for note in report.notes if note.endswith("--only text,search.")]
 
 
 def test_a_busy_machine_is_told_of(model, monkeypatch):

@@ -51,7 +51,7 @@ FULL = Pace(
     peer_start_s=math.inf,
 )
 QUICK = Pace(
-    limit_s=80,
+    limit_s=85,
     case_s=2,
     repeats=3,
     blocks=None,
@@ -68,7 +68,7 @@ QUICK = Pace(
     peer_start_s=20,
 )
 QUICK_CPU = Pace(
-    limit_s=80,
+    limit_s=85,
     case_s=1.5,
     repeats=3,
     blocks=3,

@@ -35,7 +35,7 @@ CPU_NOTE = (
 BLOCKS_NOTE = (
     "* from {} of {} blocks, scaled up by their work; without --quick whole networks are measured."
 )
-LATE_NOTE = "Not measured, because the time of --quick was over: {0} (--only {0})."
+LATE_NOTE = "Not measured, because the time of --quick was over: --only {}."
 _ENCODER_SHARE = 0.5  # of the time, after which no other case is begun
 BUSY_NOTE = (
     "Other work ran on this machine at the start (load {:.1f} on {} cores): figures are too low."
@@ -239,9 +239,9 @@ SECTIONS: dict[str, Callable[[Run], Iterator[Figure]]] = {
     "start": _start,  # first: random weights that were just written are still in memory
     "encoder": _encoder,
     "text": _text,
-    "peers": _peers,
     "decoding": _decoding,
     "folder": _folder,
     "memory": _memory,
     "search": _search,
+    "peers": _peers,  # last: nobody knows how long others take
 }
