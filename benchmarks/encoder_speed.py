@@ -14,6 +14,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from mlx_aimv2.harness import checks, peers
@@ -76,14 +77,12 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--blocks", type=int, help="measure so many blocks instead of all")
     options = parser.parse_args()
-    print(json.dumps(conditions()))
+    print(json.dumps(conditions()), end="\n\n", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "checkpoint").mkdir()
         subject = make_subject(options.random, folder / "checkpoint", None)
-        found = list(measure(subject, folder, options))
-    print("\n".join(checks.table(found)))
-    return checks.exit_code(found)
+        return checks.show(measure(subject, folder, options), partial(print, flush=True))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--batch", type=int, default=8)
     options = parser.parse_args()
-    print(json.dumps(conditions()))
+    print(json.dumps(conditions()), end="\n\n", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if options.random:
@@ -70,9 +71,7 @@ def main() -> int:
         else:
             subject = open_subject(options.model, None)
         print(f"{subject.name}, {subject.model.dtype}, {options.photos} photographs\n")
-        found = list(measure(subject, folder, options))
-    print("\n".join(checks.table(found)))
-    return checks.exit_code(found)
+        return checks.show(measure(subject, folder, options), partial(print, flush=True))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from mlx_aimv2.harness import checks
@@ -55,11 +56,10 @@ def main() -> int:
     parser.add_argument("--random", default="lit")
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
-    print(json.dumps(conditions()))
+    print(json.dumps(conditions()), end="\n\n", flush=True)
     with tempfile.TemporaryDirectory() as name:
-        found = list(measure(Path(name), options.random, options.runs))
-    print("\n".join(checks.table(found)))
-    return checks.exit_code(found)
+        found = measure(Path(name), options.random, options.runs)
+        return checks.show(found, partial(print, flush=True))
 
 
 if __name__ == "__main__":

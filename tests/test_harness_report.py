@@ -249,12 +249,14 @@ def test_limits(value, least, most, is_met):
     check = Check(Figure("start", "x", value, "×"), least, most)
     assert check.is_met is is_met
     assert ("(missed)" in check.limit) is not is_met
-    assert checks.exit_code([check]) == int(not is_met)
+    assert checks.show([check], lambda _: None) == int(not is_met)
 
 
 def test_a_limits_table_shows_every_figure_and_its_runs():
     ratios = Figure("peers", "ours", 1.1, "×", about={"rounds": [1.0, 1.1, 1.3]})
-    head, rule, first, second = checks.table([Check(ratios, at_least=1.0), Check(FULL.figures[-1])])
+    lines = []
+    assert checks.show([Check(ratios, at_least=1.0), Check(FULL.figures[-1])], lines.append) == 0
+    head, rule, first, second = lines
     assert head.count("|") == rule.count("|") == first.count("|") == second.count("|")
     assert "1.10 × | 3: 1.00 to 1.30 | at least 1.00 ×" in first
     assert "500 ms | 3: 400 ms to 600 ms |" in second

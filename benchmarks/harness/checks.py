@@ -1,6 +1,6 @@
 """Figures with a limit each, printed side by side, and whether all of them are met."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from .figure import Figure
@@ -34,21 +34,17 @@ class Check:
         return ", ".join(words) + ("" if self.is_met else " (missed)")
 
 
-def table(checks: Sequence[Check]) -> Iterator[str]:
-    """Lines of a Markdown table: figure, spread of its runs, limit."""
-    yield "| what | figure | runs | limit |"
-    yield "|---|---:|---|---|"
+def show(checks: Iterable[Check], put: Callable[[str], object]) -> int:
+    """Put lines of a Markdown table as figures come; returns 0 where every limit is met, else 1."""
+    put("| what | figure | runs | limit |")
+    put("|---|---:|---|---|")
+    is_met = True
     for check in checks:
         figure = check.figure
-        yield (
-            f"| {figure.name} | {amount(figure.value, figure.unit)} | {_runs(figure)} "
-            f"| {check.limit} |"
-        )
-
-
-def exit_code(checks: Sequence[Check]) -> int:
-    """0 where every limit is met, else 1."""
-    return 0 if all(check.is_met for check in checks) else 1
+        value = amount(figure.value, figure.unit)
+        put(f"| {figure.name} | {value} | {_runs(figure)} | {check.limit} |")
+        is_met = is_met and check.is_met
+    return 0 if is_met else 1
 
 
 def _runs(figure: Figure) -> str:
