@@ -44,7 +44,8 @@ from mlx_aimv2.batches import Pixels, Rows, stream_fixed
 from mlx_aimv2.buckets import batched, padded_share
 from mlx_aimv2.checkpoints import find
 from mlx_aimv2.config import VisionConfig
-from mlx_aimv2.decode import available_threads, decode
+from mlx_aimv2.cores import available_cores
+from mlx_aimv2.decode import decode
 from mlx_aimv2.image import CLIP_MEAN, CLIP_STD
 from mlx_aimv2.plan import ImageOptions, Plan, make_plan
 from mlx_aimv2.vision import VisionEncoder
@@ -273,7 +274,7 @@ def mixed_tokens(number: int) -> list[int]:
 def conditions() -> dict[str, object]:
     """What the figures depend on."""
     return {
-        "machine": f"{platform.machine()}, {available_threads()} cores",
+        "machine": f"{platform.machine()}, {available_cores()} cores",
         "system": platform.platform(),
         "python": platform.python_version(),
         "mlx": f"{version('mlx')} on {mx.default_device()}",

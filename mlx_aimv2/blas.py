@@ -8,12 +8,13 @@ import ctypes
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
+from .cores import available_cores
 from .errors import Aimv2Warning
 
 # The environment's own, then the system's; on AMD OpenBLAS before MKL, which is slower there.
@@ -21,11 +22,11 @@ _ENVIRONMENT_LIBRARIES = ("libmkl_rt.so.3", "libmkl_rt.so.2")
 _OPENBLAS = ("libopenblas.so.0", "libopenblas.so")
 _SYSTEM_LIBRARIES = (*_OPENBLAS, "libmkl_rt.so")
 _MKL_REPRODUCIBLE = "MKL_CBWR"
-# How a library is asked for its number of threads, and told.
-_THREADS = (
-    ("openblas_get_num_threads", "openblas_set_num_threads"),
-    ("MKL_Get_Max_Threads", "MKL_Set_Num_Threads"),
-)
+# How a library is told its number of threads, and the variables that have told it already.
+_THREADS = {
+    "openblas_set_num_threads": ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"),
+    "MKL_Set_Num_Threads": ("MKL_NUM_THREADS", "OMP_NUM_THREADS"),
+}
 
 INSTALL_HINT = (
     "MLX runs on its slow reference BLAS: install a fast one with `pip install mkl` (x86-64) "
@@ -74,25 +75,27 @@ def status() -> tuple[str | None, str | None]:
 
 
 def threads() -> int:
-    """How many threads the preloaded library multiplies with; 1 without one."""
-    asked = _thread_calls()
-    return int(asked[0]()) if asked else 1
+    """How many threads the preloaded library multiplies with; 1 without one.
+
+    It is not asked: what MKL says of it changes by itself, and with it a batch's parts.
+    """
+    variables = next((names for call, names in _THREADS.items() if hasattr(_library, call)), None)
+    if variables is None:
+        return 1
+    given = (os.environ.get(name, "") for name in variables)
+    return next(
+        (int(number) for number in given if number.isdecimal() and int(number)), available_cores()
+    )
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Inside it the preloaded library multiplies with one thread, in this whole process."""
-    asked = _thread_calls()
-    if not asked:
-        yield
-        return
-    get, set_to = asked
-    before = get()
-    set_to(1)
+    _set_threads(1)
     try:
         yield
     finally:
-        set_to(before)
+        _set_threads(threads())
 
 
 def is_slower_than_openblas() -> bool:
@@ -114,11 +117,10 @@ def _candidates() -> list[str]:
     return [*(_OPENBLAS if _is_amd() else ()), *own, *_SYSTEM_LIBRARIES]
 
 
-def _thread_calls() -> tuple[Callable[[], int], Callable[[int], None]] | None:
-    for get, set_to in _THREADS:
-        if _library is not None and hasattr(_library, set_to):
-            return getattr(_library, get), getattr(_library, set_to)
-    return None
+def _set_threads(number: int) -> None:
+    for call in _THREADS:
+        if hasattr(_library, call):
+            getattr(_library, call)(number)
 
 
 def _is_amd() -> bool:

@@ -1,7 +1,6 @@
 """Images decoded ahead of the model, on mlx-data's threads, in order."""
 
 import atexit
-import os
 import threading
 import time
 import weakref
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import image
+from .cores import available_cores
 from .errors import Aimv2Error, ImageError
 from .image import ImageSource
 
@@ -54,7 +54,7 @@ def decode(
     less than two for each thread. Sources are taken from the iterable some at a time, 8 first and
     never more than 512, before those taken last are all decoded; so it may be endless.
     """
-    threads = threads or available_threads()
+    threads = threads or available_cores()
     window = max(threads, ahead // 2)
     busy = threading.Semaphore(threads)
     chunks = _chunks(sources)
@@ -83,13 +83,6 @@ def _chunks(sources: Iterable[ImageSource]) -> Iterator[list[ImageSource]]:
     while chunk := list(islice(iterator, size)):
         yield chunk
         size = min(2 * size, _LAST_CHUNK)
-
-
-def available_threads() -> int:
-    """Cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _without_frames(error: Aimv2Error) -> Aimv2Error:

@@ -19,6 +19,7 @@ LAYERS: dict[str, set[str]] = {
         "blas",
         "buckets",
         "checkpoints",
+        "cores",
         "errors",
         "files",
         "image",

@@ -110,9 +110,36 @@ print(blas.preload(), blas.is_slower_than_openblas())
 def test_one_thread_is_for_as_long_as_it_is_asked_for():
     code = """
 from mlx_aimv2 import blas
-before = blas.threads()
+told = []
+blas._library = type("Library", (), {"MKL_Set_Num_Threads": told.append})()
 with blas.one_thread():
-    print(blas.threads())
-print(blas.threads() == before)
+    print(told)
+print(told == [1, blas.threads()])
 """
-    assert run(code).split() == ["1", "True"]
+    assert run(code).split() == ["[1]", "True"]
+
+
+@pytest.mark.skipif(not LINUX, reason="there is nothing to preload elsewhere")
+@pytest.mark.parametrize(
+    ("call", "variable", "expected"),
+    [
+        ("MKL_Set_Num_Threads", "MKL_NUM_THREADS", 3),
+        ("MKL_Set_Num_Threads", "OMP_NUM_THREADS", 3),
+        ("MKL_Set_Num_Threads", "OPENBLAS_NUM_THREADS", "cores"),
+        ("openblas_set_num_threads", "OPENBLAS_NUM_THREADS", 3),
+        ("openblas_set_num_threads", "OMP_NUM_THREADS", 3),
+        ("neither", "OMP_NUM_THREADS", 1),
+    ],
+)
+def test_the_number_of_threads_is_the_user_s_or_the_cores(call, variable, expected):
+    code = f"""
+import os
+for name in ("MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.pop(name, None)
+from mlx_aimv2 import blas
+os.environ[{variable!r}] = "3"
+blas._library = type("Library", (), {{{call!r}: print}})()
+cores = len(os.sched_getaffinity(0))
+print(blas.threads() == {expected})
+"""
+    assert run(code) == "True"

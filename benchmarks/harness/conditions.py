@@ -14,7 +14,7 @@ import mlx.core as mx
 
 import mlx_aimv2
 from mlx_aimv2 import blas
-from mlx_aimv2.decode import available_threads
+from mlx_aimv2.cores import available_cores
 
 _PACKAGES = ("mlx-aimv2", "mlx", "mlx-data", "numpy", "pillow", "torch", "transformers")
 
@@ -34,7 +34,7 @@ def conditions() -> dict[str, Any]:
         "chip": chip(),
         "backend": backend(),
         "gpu_cores": gpu_cores(),
-        "cpu_cores": available_threads(),
+        "cpu_cores": available_cores(),
         "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         "system": platform.platform(),
         "machine": platform.machine(),

@@ -7,7 +7,8 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Literal
 
-from mlx_aimv2.decode import available_threads, decode
+from mlx_aimv2.cores import available_cores
+from mlx_aimv2.decode import decode
 from mlx_aimv2.embedder import Embedder
 from mlx_aimv2.plan import ImageOptions, Plan
 
@@ -27,7 +28,7 @@ def decoding_figures(
     model: Embedder, photos: Sequence[Path], runs: int, threads: int | None = None
 ) -> Iterator[Figure]:
     """Rates over photographs, which are in the page cache: the disk's part is not in them."""
-    threads = threads or available_threads()
+    threads = threads or available_cores()
     alone: dict[Mode, float] = {}
     for mode in MODES:
         plan = plan_of(model, mode)

@@ -3,7 +3,6 @@
 This is the one place that scans vectors for a query; an approximate index could stand here.
 """
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -11,6 +10,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cores import available_cores
 from .segments import Halves, Segments
 
 Floats = NDArray[np.float32]
@@ -18,7 +18,6 @@ Rows = NDArray[np.int64]
 
 _TOGETHER = 1 << 13  # rows for a thread at once, at most
 _GATHERED = 1 << 16
-_THREADS = os.cpu_count() or 1
 _SLACK = 2.0**-10  # of a product: more than float16 rows lose in any order of sums
 
 
@@ -72,15 +71,16 @@ def _scan(segments: Segments, rounded: Halves, among: Rows | None) -> Floats:
 
 def _parts(block: Halves) -> Iterator[Halves]:
     """Equal parts, as many for each thread, so that none is left to one thread at the end."""
-    rounds = -(-len(block) // (_TOGETHER * _THREADS))
-    size = max(1, -(-len(block) // max(1, rounds * _THREADS)))
+    cores = available_cores()
+    rounds = max(1, -(-len(block) // (_TOGETHER * cores)))
+    size = max(1, -(-len(block) // (rounds * cores)))
     return (block[start : start + size] for start in range(0, len(block), size))
 
 
 @cache
 def _threads() -> ThreadPoolExecutor:
     """Kept: to start threads takes a fifth of a search of a hundred thousand rows."""
-    return ThreadPoolExecutor(_THREADS, thread_name_prefix="aimv2-search")
+    return ThreadPoolExecutor(available_cores(), thread_name_prefix="aimv2-search")
 
 
 def _products(segments: Segments, query: Floats, rows: Rows) -> Floats:
