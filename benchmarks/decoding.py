@@ -59,7 +59,7 @@ MOST_PADDING = 0.10
 
 MIX_SHAPES = ((3, 2), (4, 3), (16, 9), (1, 1), (9, 16), (3, 4), (2, 3))
 MIX_TOKENS = (150, 4096)
-OVERLAP_PHOTOS, OVERLAP_BATCH = 120, 4
+OVERLAP_PHOTOS, OVERLAP_BATCH = 120, 3  # the first batch and the last overlap with nothing
 LARGE_PICTURES = 6  # that AIMv2-L embeds twice: a second each
 
 
