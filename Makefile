@@ -15,12 +15,13 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 MKL ?= $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),$(if $(shell \
 	PATH="$$PATH:/usr/sbin:/sbin" ldconfig -p 2>/dev/null | grep -o 'libopenblas.so.0' | head -n 1),no,yes),no)
 
-.PHONY: help demo test lint types parity accuracy demo-checkpoint clean
+.PHONY: help demo test lint types parity examples accuracy demo-checkpoint clean
 
 help:
 	@echo 'make demo      an album embedded, labelled, indexed, searched, tagged'
 	@echo 'make test      the tests'
 	@echo 'make lint      ruff; make types: mypy; make parity: the tests against transformers and timm'
+	@echo 'make examples  the example for a cluster engine, run on this machine'
 	@echo 'make accuracy  how exact the port is: the figures in the README'
 
 # One stamp per set of extras: installed again when pyproject.toml changes.
@@ -85,6 +86,9 @@ types: $(VENV)/.installed-lint
 
 parity: $(VENV)/.installed-parity $(VENV)/.installed-test
 	$(BIN)/python -m pytest tests/parity
+
+examples: $(VENV)/.installed-ray $(VENV)/.installed-test
+	$(BIN)/python -m pytest tests/test_ray_example.py
 
 accuracy: $(VENV)/.installed-parity
 	$(BIN)/python -m benchmarks.accuracy

@@ -1,7 +1,8 @@
 """How exact this port is, as a Markdown table: `make accuracy`.
 
 Against Apple's own modules (the golden tensors of `aimv2 verify`), against transformers live where
-it is installed, and the demo checkpoint against itself in narrower precision. Every figure is computed here and now.
+it is installed, and the demo checkpoint against itself in narrower precision. Every figure is
+computed here and now.
 """
 
 import mlx_aimv2 as aimv2  # isort: skip  (before MLX, so that its BLAS is the one MLX finds)

@@ -39,7 +39,7 @@ def decoding_figures(
         yield figure
     yield Figure("decoding", "fast against exact", alone["fast"] / alone["exact"], "×")
     if threads > 1:
-        many = list(islice(cycle(photos), max(len(photos), 4 * threads)))
+        many = list(islice(cycle(photos), max(len(photos), 2 * threads)))
         for mode in MODES:
             plan = replace(plan_of(model, mode), threads=threads)
             timing = measure(partial(_through_threads, plan, many), repeats=max(runs, 2))

@@ -240,8 +240,8 @@ SECTIONS: dict[str, Callable[[Run], Iterator[Figure]]] = {
     "encoder": _encoder,
     "text": _text,
     "decoding": _decoding,
-    "folder": _folder,
     "memory": _memory,
     "search": _search,
+    "folder": _folder,
     "peers": _peers,  # last: nobody knows how long others take
 }
