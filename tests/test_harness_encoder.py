@@ -131,7 +131,7 @@ def test_figures_say_what_they_are_of(model):
         encoder.measure_case(model, Case(SIDE, 1, 2), SMALL),
         encoder.measure_case(model, Case(None, 2, DEPTH), SMALL),
     ]
-    whole, fewer, native = encoder.figures(found, DEPTH)
+    fewer, whole, native = encoder.figures(found, DEPTH)
     assert whole.name == "35 px, batch 2"
     assert whole.about["tokens"] == 25
     assert whole.value == pytest.approx(2 / whole.about["latency_s"])

@@ -4,8 +4,10 @@ Cases of fewer blocks than the network has are scaled up by their work, and say 
 """
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import mlx.core as mx
 
@@ -173,19 +175,21 @@ def cases(vision: VisionConfig, pace: Pace, batch_sizes: Sequence[int]) -> Itera
     depth = vision.num_hidden_layers
     few = min(depth, pace.blocks or depth)
     yield Case(first, headline, depth)
-    yield from (Case(first, size, few) for size in batch_sizes if size != headline)
-    for side_px in others:
-        fewer = (headline * first**2) // side_px**2  # about as many tokens
-        yield Case(side_px, max(1, fewer), few)
-    yield Case(None, min(headline, len(NATIVE_MIX)), few)
+    same = [Case(first, size, few) for size in batch_sizes if size != headline]
+    fewer = {side_px: (headline * first**2) // side_px**2 for side_px in others}  # as many tokens
+    other = [Case(side_px, max(1, batch), few) for side_px, batch in reversed(fewer.items())]
+    other.append(Case(None, min(headline, len(NATIVE_MIX)), few))
+    # In turns, so that there is something of both where time is short.
+    for pair in zip_longest(other, same):
+        yield from (case for case in pair if case is not None)
 
 
 def figures(found: Sequence[Measured], depth: int) -> Iterator[Figure]:
-    """Cases as figures, the best products of all of them deciding what limits each."""
+    """Cases as figures, by side and batch, the best products deciding what limits each."""
     best: dict[str, float] = {}
     for each in found:
         best[each.dtype] = max(best.get(each.dtype, 0.0), each.ceiling.flop_per_s)
-    for each in found:
+    for each in sorted(found, key=lambda each: (each.case.side_px or math.inf, each.case.batch)):
         case = each.case
         yield Figure(
             SECTION,

@@ -12,7 +12,7 @@ from .report import Report
 
 FORMATS = (".png", ".svg")
 _WIDTH_IN, _HEIGHT_IN, _DPI = 10, 4.2, 150
-_CEILING = {"linestyle": "--", "marker": "", "alpha": 0.6}
+_CEILING = {"linestyle": "--", "marker": "_", "alpha": 0.6}
 
 
 def check_plot(file: Path) -> None:
@@ -69,7 +69,7 @@ def _panel(axes: Any, figures: Sequence[Figure], key: str, label: str) -> None:
         axes.plot(places, ceilings, color=colour, label=of_it, **_CEILING)
     axes.set_xlabel(label)
     axes.set_ylabel("images a second")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.1 * max(max(each.value, each.ceiling or 0) for each in figures))
     axes.set_xticks(sorted({each.about[key] for each in figures}))
     axes.grid(alpha=0.3)
     axes.legend()

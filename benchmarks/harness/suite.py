@@ -36,7 +36,7 @@ BLOCKS_NOTE = (
     "* from {} of {} blocks, scaled up by their work; without --quick whole networks are measured."
 )
 LATE_NOTE = "Not measured, because the time of --quick was over: --only {}."
-_ENCODER_SHARE = 0.5  # of the time, after which no other case is begun
+_ENCODER_SHARE = 0.6  # of the time, after which no other case is begun
 BUSY_NOTE = (
     "Other work ran on this machine at the start (load {:.1f} on {} cores): figures are too low."
 )
