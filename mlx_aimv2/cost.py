@@ -17,10 +17,12 @@ _PUBLISHED_TEXT = TextConfig(
 _PUBLISHED_PROJECTION = 768
 _FLOAT32_BYTES = 4
 
-# Measured with MLX 0.32 on a CPU at widths 256 to 1024 and 256 or 1024 tokens: the peak above
-# the weights does not depend on depth, because blocks free what they used.
+# Measured with MLX 0.32 on a CPU at widths 256 to 1024 and 256 to 4,096 tokens: the peak above
+# the weights does not depend on depth, because blocks free what they used. A CPU holds attention
+# maps too, of some queries at a time (cpu.attention).
 _WIDTHS_PER_TOKEN = 28
-_MAPS_PER_HEAD = 2.25  # attention maps held at once, where attention is not fused
+_WIDTHS_PER_TOKEN_UNFUSED = 35
+_MAPS_BYTES = 6_000_000
 
 
 @dataclass(frozen=True)
@@ -110,10 +112,10 @@ def batch_bytes(
     ``item_bytes`` is the size of one number; ``is_fused`` tells whether attention maps are ever
     in memory, which they are on a CPU.
     """
-    per_token = _WIDTHS_PER_TOKEN * vision.hidden_size
-    if not is_fused:
-        per_token += int(_MAPS_PER_HEAD * vision.num_attention_heads * tokens)
-    return images * tokens * per_token * item_bytes
+    widths = images * tokens * vision.hidden_size * item_bytes
+    if is_fused:
+        return _WIDTHS_PER_TOKEN * widths
+    return _WIDTHS_PER_TOKEN_UNFUSED * widths + _MAPS_BYTES
 
 
 def _vision_parameters(vision: VisionConfig) -> int:

@@ -12,6 +12,8 @@ import mlx.core as mx
 _LOG2_E = 1.4426950408889634
 _ROUNDS = 1.5 * 2**23  # a float32 added to it loses its fraction
 _LARGEST = 126.0  # of the powers of two that float32 has in full
+_MAP_ITEMS = 1 << 18  # of attention maps at once: 1 MB
+_FEWEST_QUERIES = 32  # at once: all keys and values are read for them
 _NEVER = -1e9  # a score that no key is meant to have
 # 2^f for |f| <= 1/2, nearest to it in the largest relative error. Source: Cephes, exp2f.
 _POWERS = (
@@ -49,15 +51,23 @@ def attention(
 ) -> mx.array:
     """What ``mx.fast.scaled_dot_product_attention`` gives, which is never fused on a CPU.
 
+    Some queries at a time: their maps stay in the processor's cache.
     Shapes: (B, H, N, D), boolean keys (B, 1, 1, N) -> (B, H, N, D).
     """
-    scores = (q * scale) @ k.swapaxes(-1, -2)
-    if mask is not None:
-        scores = scores + mx.where(mask, 0.0, _NEVER)
-    weights = exp(scores - mx.stop_gradient(scores.max(axis=-1, keepdims=True)))
-    if mask is not None:
-        weights = weights * mask  # the least power is not 0
-    return (weights @ v) / weights.sum(axis=-1, keepdims=True)
+    batch, heads, tokens, _ = q.shape
+    together = max(_FEWEST_QUERIES, _MAP_ITEMS // (batch * heads * tokens))
+    never = None if mask is None else mx.where(mask, 0.0, _NEVER)
+    q, k, v = mx.contiguous(q * scale), mx.contiguous(k), mx.contiguous(v)
+    parts = []
+    for start in range(0, tokens, together):
+        scores = q[:, :, start : start + together] @ k.swapaxes(-1, -2)
+        if never is not None:
+            scores = scores + never
+        weights = exp(scores - mx.stop_gradient(scores.max(axis=-1, keepdims=True)))
+        if mask is not None:
+            weights = weights * mask  # the least power is not 0
+        parts.append((weights @ v) / weights.sum(axis=-1, keepdims=True))
+    return mx.concatenate(parts, axis=2)
 
 
 @_compile

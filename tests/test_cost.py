@@ -91,7 +91,7 @@ def test_flops_of_a_lit() -> None:
     assert added == keys_and_values + query + linear + 2 * 1024 * 768
 
 
-@pytest.mark.parametrize(("side_px", "images"), [(112, 7), (224, 3), (448, 1)])
+@pytest.mark.parametrize(("side_px", "images"), [(112, 7), (224, 3), (448, 1), (896, 1)])
 def test_memory_of_a_batch(side_px: int, images: int) -> None:
     if mx.default_device().type != mx.DeviceType.cpu:
         pytest.skip("the estimate without fused attention is for a CPU")

@@ -64,6 +64,16 @@ def test_attention_is_mlx_s_own(is_padded, size):
     assert mx.abs(ours - expected).max().item() <= tolerances.CPU_EXP * size**2
 
 
+@pytest.mark.parametrize(("items", "fewest"), [(1, 1), (1, 5), (60, 1), (1 << 18, 32)])
+def test_attention_is_the_same_for_any_number_of_queries_at_once(monkeypatch, items, fewest):
+    monkeypatch.setattr(cpu, "_MAP_ITEMS", items)
+    monkeypatch.setattr(cpu, "_FEWEST_QUERIES", fewest)
+    mx.random.seed(3)
+    q, k, v = mx.random.normal((3, 2, 5, 13, 7))
+    expected = mx.fast.scaled_dot_product_attention(q, k, v, scale=0.3)
+    assert mx.abs(cpu.attention(q, k, v, 0.3) - expected).max().item() <= tolerances.CPU_EXP * 2
+
+
 def test_gradients_are_those_of_the_plain_functions():
     mx.random.seed(5)
     gate, up = mx.random.normal((2, 11, 13))
