@@ -80,6 +80,7 @@ test: $(VENV)/.installed-test
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m benchmarks.readme_table --check
 
 types: $(VENV)/.installed-lint
 	$(BIN)/mypy

@@ -19,7 +19,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from mlx_aimv2.harness.report import Report  # type: ignore[import-not-found]
+    from mlx_aimv2.harness.report import Report
 
 EXAMPLES = """
 aimv2 bench --quick
@@ -147,7 +147,7 @@ def bench(
     check_out(Path(out))
 
     # (mypy sees the harness where it lies, not where it is installed)
-    from mlx_aimv2.harness import plot as plots  # type: ignore[import-not-found]  # noqa: PLC0415
+    from mlx_aimv2.harness import plot as plots  # noqa: PLC0415
     from mlx_aimv2.harness import suite  # noqa: PLC0415
 
     if plot is not None:

@@ -16,7 +16,7 @@ from PIL import Image
 from .. import model
 from ..checkpoints import Checkpoint
 from ..errors import Aimv2Error
-from ..harness.conditions import backend  # type: ignore[import-not-found]
+from ..harness.conditions import backend
 from . import published
 from .check import Check, few, judged, skipped
 from .compare import Comparison, compare, logical, same_shapes

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import model
 from ..errors import Aimv2Error
-from ..harness.conditions import backend  # type: ignore[import-not-found]
+from ..harness.conditions import backend
 from . import expected, fused, golden
 from .check import Check, few, judged, skipped
 from .pictures import CASES
