@@ -1,8 +1,10 @@
 """Groups of copies: the best file first, nothing merged by chains, memory and order as promised."""
 
+import os
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -256,3 +258,45 @@ def test_where_everything_is_near_and_nothing_alike(monkeypatch: pytest.MonkeyPa
     files = [File(b"%04d" % k, 1, None, signature) for k in range(500)]
     assert find_groups(given(files)) == []
     assert largest <= 100 * leaders._MOST_PER_PICTURE
+
+
+def real_files(tmp_path: Path) -> tuple[bytes, bytes, bytes, bytes]:
+    """A photo, a link to it, a hard link, and a copy."""
+    photo = tmp_path / "originals" / "photo.jpg"
+    photo.parent.mkdir()
+    photo.write_bytes(b"picture")
+    (tmp_path / "a.jpg").symlink_to(photo)
+    (tmp_path / "originals" / "z.jpg").hardlink_to(photo)
+    copy = tmp_path / "originals" / "copies" / "of" / "it" / "photo.jpg"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(b"picture")
+    paths = (photo, tmp_path / "a.jpg", photo.with_name("z.jpg"), copy)
+    first, link, hard, second = (os.fsencode(path) for path in paths)
+    return first, link, hard, second
+
+
+def test_a_link_is_no_copy(tmp_path: Path) -> None:
+    photo, link, hard, copy = real_files(tmp_path)
+    both = [File(path, hash=b"1") for path in (link, photo)]
+    assert groups(both) == []
+    assert groups([*both, File(hard, hash=b"1")]) == []
+    found = groups([File(path, hash=b"1") for path in (link, copy, photo)])
+    assert found == [[photo, copy]]
+    assert groups([File(path, hash=b"1") for path in (link, copy)]) == [[copy, link]]
+
+
+def test_a_folder_reached_by_a_link_holds_no_copies(tmp_path: Path) -> None:
+    photo, _, _, copy = real_files(tmp_path)
+    (tmp_path / "b").symlink_to(tmp_path / "originals")
+    through = os.fsencode(tmp_path / "b" / "photo.jpg")
+    assert groups([File(path, hash=b"1") for path in (through, photo)]) == []
+    assert groups([File(path, hash=b"1") for path in (through, photo, copy)]) == [[photo, copy]]
+
+
+def test_a_near_copy_is_compared_with_the_file_itself(tmp_path: Path) -> None:
+    photo, link, _, _ = real_files(tmp_path)
+    files = copies(7)
+    full = replace(files[0], path=photo, hash=b"1")
+    (found,) = groups([replace(full, path=link), full, *files[1:]])
+    assert found[0] == photo
+    assert link not in found

@@ -1,11 +1,14 @@
 """Groups of files that show one picture: exact copies, and near ones.
 
+A file that several paths lead to, by links or hard links, is one file, by its own path.
+
 Files of equal content are one. Of the others, in the order of ``best_first``, each joins the
 first file before it that shows the same picture and is not itself a copy, or else stands for a
 picture of its own. So every file of a group is like the group's best, and a chain of small
 changes never joins unlike pictures.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -136,7 +139,7 @@ def _groups(
     for number in order.tolist():
         members.setdefault(int(owner[number]), []).append(number)
     found = sorted(
-        (group for group in members.values() if len(group) > 1),
+        (real for group in members.values() if len(real := _without_links(files, group)) > 1),
         key=lambda group: files.paths[group[0]],
     )
     return [
@@ -147,3 +150,37 @@ def _groups(
         )
         for group in found
     ]
+
+
+def _without_links(files: DuplicateInput, group: list[int]) -> list[int]:
+    """The group with each file of the disk once; its best is no link if it can be helped."""
+    if len(group) < 2:  # most are: nothing is asked of the disk
+        return group
+    links = {number: _link_rank(files.paths[number]) for number in group}
+    real: dict[object, int] = {}
+    for number in group:
+        inode = _inode(files.paths[number]) or number
+        if links[number] < links[real.setdefault(inode, number)]:
+            real[inode] = number
+    kept = list(real.values())
+    hash = files.hashes[kept[0]]
+    same = [number for number in kept if hash and files.hashes[number] == hash]
+    best = min(same, key=links.__getitem__, default=kept[0])
+    return [best, *(number for number in kept if number != best)]
+
+
+def _inode(path: bytes) -> tuple[int, int] | None:
+    """What a path leads to on the disk; None where there is nothing."""
+    try:
+        status = os.stat(path)  # noqa: PTH116  (pathlib takes no bytes)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _link_rank(path: bytes) -> int:
+    """0 for a file by its own path, 1 in a folder that is reached by a link, 2 for a link."""
+    try:
+        return 2 * os.path.islink(path) or int(os.path.realpath(path) != path)  # noqa: PTH114
+    except (OSError, ValueError):
+        return 0
