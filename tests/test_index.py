@@ -246,3 +246,131 @@ def test_a_file_of_another_kind_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"notes\.db"):
         Library(other).index([tmp_path / "album"], model="demo")
     assert other.read_bytes() == before
+
+
+def renamed(names: dict[Path, Path]) -> None:
+    """Rename all at once, as someone does who exchanges names by way of others."""
+    for path in names:
+        path.rename(path.with_suffix(".aside"))
+    for path, target in names.items():
+        path.with_suffix(".aside").rename(target)
+
+
+def tagged(library: Library, paths: list[Path]) -> dict[bytes, int]:
+    """Give each file a tag; the ids by content."""
+    with Store(library.path, can_write=True) as store, store.transaction():
+        ids = {file.path: file.id for file in store.files()}
+        store.add_tags("user", [(id, f"tag {id}", None) for id in ids.values()])
+    return {path.read_bytes(): ids[os.fsencode(path)] for path in paths}
+
+
+def assert_tags_went_along(library: Library, ids: dict[bytes, int]) -> None:
+    with Store(library.path) as store:
+        there = list(store.files("missing_since IS NULL"))
+        assert there
+        for file in there:
+            id = ids.get(Path(os.fsdecode(file.path)).read_bytes())
+            if id is not None:
+                assert (file.id, store.tags_of(file.id)) == (id, {f"tag {id}": "user"})
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_exchanged_names_keep_their_photos(
+    library: Library, tmp_path: Path, loads: list[str], size: int
+) -> None:
+    album = make_album(tmp_path / "album", 7)
+    library.index([tmp_path / "album"], model="demo")
+    ids = tagged(library, album)
+    before = sorted(row[2:] for row in rows_of(library.path))
+    loads.clear()
+    renamed(dict(zip(album[:size], [*album[1:size], album[0]], strict=True)))
+    report = library.index()
+    assert (report.recognised, report.unchanged) == (size, 7 - size)
+    assert (report.embedded, report.missing, loads) == (0, 0, [])
+    assert_tags_went_along(library, ids)
+    assert sorted(row[2:] for row in rows_of(library.path)) == before
+
+
+def test_exchanged_folders_keep_their_photos(library: Library, tmp_path: Path) -> None:
+    one, two = tmp_path / "album" / "one", tmp_path / "album" / "two"
+    album = make_album(one, 3) + make_album(two, 3, first=5)
+    for number, path in enumerate((*two.iterdir(),)):
+        path.rename(two / f"{number:03}.jpg")
+    album = sorted((tmp_path / "album").rglob("*.jpg"))
+    library.index([one, two], model="demo")
+    ids = tagged(library, album)
+    one.rename(tmp_path / "aside")
+    two.rename(one)
+    (tmp_path / "aside").rename(two)
+    report = library.index()
+    assert (report.recognised, report.embedded, report.missing) == (6, 0, 0)
+    assert_tags_went_along(library, ids)
+
+
+def test_shifted_names_keep_their_photos(library: Library, tmp_path: Path) -> None:
+    album = make_album(tmp_path / "album", 4)
+    library.index([tmp_path / "album"], model="demo")
+    ids = tagged(library, album)
+    renamed({album[1]: album[2], album[2]: album[3], album[3]: tmp_path / "album" / "004.jpg"})
+    save(album[1], 9)
+    report = library.index()
+    assert (report.recognised, report.embedded, report.missing) == (3, 1, 0)
+    assert_tags_went_along(library, ids)
+    renamed({album[2]: album[1], album[3]: album[2], tmp_path / "album" / "004.jpg": album[3]})
+    report = library.index()
+    assert (report.recognised, report.embedded) == (3, 0)
+    assert_tags_went_along(library, ids)
+
+
+def test_a_photo_whose_name_was_taken_comes_back(library: Library, tmp_path: Path) -> None:
+    first, second = make_album(tmp_path / "album", 2)
+    library.index([tmp_path / "album"], model="demo")
+    ids = tagged(library, [first, second])
+    data = first.read_bytes()
+    second.rename(first)
+    assert library.index().recognised == 1
+    assert_tags_went_along(library, ids)
+    with Library(library.path) as opened:
+        assert (opened.counts().files, opened.counts().missing) == (2, 1)
+    second.write_bytes(data)
+    assert library.index().recognised == 1
+    assert Library(library.path).counts().missing == 0
+    assert_tags_went_along(library, ids)
+
+
+def test_an_edited_photo_keeps_its_tags(library: Library, tmp_path: Path) -> None:
+    first, second = make_album(tmp_path / "album", 2)
+    library.index([tmp_path / "album"], model="demo")
+    ids = tagged(library, [first, second])
+    before = first.read_bytes()
+    first.rename(tmp_path / "album" / "first-original.jpg")
+    shutil.copy(second, first)
+    library.index()
+    with Store(library.path) as store:
+        file = store.file_at(os.fsencode(first))
+        assert file.id == ids[before]
+        assert store.tags_of(file.id) == {f"tag {file.id}": "user"}
+
+
+def test_a_picture_of_photos_keeps_its_tags_when_its_original_comes(
+    library: Library, tmp_path: Path
+) -> None:
+    uuid = "A0000000-1D2C-4B3A-8F00-0123456789AB"
+    bundle = tmp_path / "My.photoslibrary"
+    copy = save(bundle / "resources" / "derivatives" / "A" / f"{uuid}_1_105_c.jpeg", 1)
+    (bundle / "originals" / "A").mkdir(parents=True)
+    library.index([bundle], model="demo")
+    (id,) = tagged(library, [copy]).values()
+    original = save(bundle / "originals" / "A" / f"{uuid}.jpeg", 1, quality=95)
+    report = library.index()
+    assert (report.embedded, report.missing) == (1, 0)
+    (row,) = rows_of(library.path)
+    assert row[1] == original.name.encode()
+    with Store(library.path) as store:
+        assert store.tags_of(id) == {f"tag {id}": "user"}
+    original.unlink()
+    report = library.index()
+    assert (report.embedded + report.recognised, report.missing) == (1, 0)
+    with Store(library.path) as store:
+        assert [file.path for file in store.files()] == [os.fsencode(copy)]
+        assert store.tags_of(id) == {f"tag {id}": "user"}

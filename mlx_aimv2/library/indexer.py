@@ -12,7 +12,8 @@ import numpy as np
 from ..config import LiTConfig
 from ..errors import Aimv2Error
 from ..plan import ImageOptions
-from .reader import Reader, Reading, hash_file
+from .moves import Moves
+from .reader import Reader, Reading
 from .scan import Candidate, Root, Scan, covers
 from .segments import Halves, Segments
 from .store import FileRow, Store, VectorSet
@@ -103,15 +104,19 @@ class Indexer:
         for each in store.sets():
             store.segments(each).cut()
         vectors = store.set_with_key(self._key)
-        total = self._count(roots, vectors)
-        scan = Scan(store, roots, vectors.id if vectors else None)
+        self._moves = Moves(store, roots)
+        total = self._count(roots, vectors, self._moves)
+        moved = set(self._moves.settle())
+        if vectors is not None:
+            total -= sum(store.row_of(vectors.id, each) is not None for each in moved)
+        scan = Scan(store, roots, vectors.id if vectors else None, moved)
         if total:
             model = self._load()
             vectors = vectors or self._new_set(model)
             self._set, self._segments = vectors, store.segments(vectors)
             self._segments.cut()
             self._counted = self._segments.row_count
-            scan = Scan(store, roots, vectors.id)
+            scan = Scan(store, roots, vectors.id, moved)
             self._progress.started(total)
             self._embed_all(model, scan)
         else:
@@ -126,7 +131,8 @@ class Indexer:
                     store.serve(vectors.id)
                 report.is_serving = store.set_with_id(vectors.id).is_serving
         report.found, report.unchanged = scan.found, scan.unchanged
-        report.errors += scan.errors
+        report.recognised += scan.recognised
+        report.errors = scan.errors + report.errors
         report.passed_over = dict(scan.passed_over)
         return report
 
@@ -148,10 +154,14 @@ class Indexer:
         width = model.width(model.plan(options))
         return Estimate(count, len(paths), seconds, count * (2 * width + _ROW_BYTES))
 
-    def _count(self, roots: Sequence[Root], vectors: VectorSet | None) -> int:
+    def _count(
+        self, roots: Sequence[Root], vectors: VectorSet | None, moves: Moves | None = None
+    ) -> int:
         count = 0
-        for _ in Scan(self._store, roots, vectors.id if vectors else None).candidates():
+        for candidate in Scan(self._store, roots, vectors.id if vectors else None).candidates():
             count += 1
+            if moves is not None:
+                moves.note(candidate)
             self._progress.counted()
         return count
 
@@ -208,7 +218,7 @@ class Indexer:
             hash = candidate.known.hash
         elif self._store.has_size(candidate.stamp.size_bytes):
             try:
-                hash = hash_file(candidate.path)
+                hash = self._moves.hash_of(candidate)
             except Aimv2Error:
                 return None  # embedding it will say the same, in its turn
         else:
@@ -304,6 +314,7 @@ class Indexer:
         self._counted, self._rows = self._segments.row_count, []
         self._uncommitted, self._committed_s = 0, time.monotonic()
 
+    _moves: Moves
     _set: VectorSet
     _segments: Segments
     _counted: int  # rows that are committed

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -55,13 +55,24 @@ class _Seen:
 
 
 class Scan:
-    """A walk over the roots: yields candidates, and knows afterwards what was not there."""
+    """A walk over the roots: yields candidates, and knows afterwards what was not there.
 
-    def __init__(self, store: Store, roots: Iterable[Root], set_id: int | None) -> None:
+    ``moved`` are files that were recognised at other paths before it.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        roots: Iterable[Root],
+        set_id: int | None,
+        moved: Collection[int] = (),
+    ) -> None:
         self.errors: list[Aimv2Error] = []
         self.passed_over: Counter[str] = Counter()
         self.found = 0
         self.unchanged = 0
+        self.recognised = 0
+        self._moved = moved
         self._store = store
         self._roots = list(roots)
         self._set_id = set_id
@@ -120,7 +131,10 @@ class Scan:
             self._back.append(known.id)
         if self._set_id is None or self._store.row_of(self._set_id, known.id) is None:
             return candidate
-        self.unchanged += 1
+        if known.id in self._moved:
+            self.recognised += 1
+        else:
+            self.unchanged += 1
         return None
 
     def _walk(self, root: Root) -> Iterator[_Seen]:

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -255,6 +256,22 @@ class Store:
             "missing_since = NULL WHERE id = ?",
             path, stamp.size_bytes, stamp.mtime_ns, uuid, id,
         )  # fmt: skip
+
+    def move_files(self, moves: Sequence[tuple[int, bytes, Stamp, str | None]]) -> None:
+        """Files are at paths now that were others', all at once: names may have been exchanged.
+
+        Who had such a path and has none now is gone, under a name that no file can have.
+        """
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        with self.transaction():
+            for _, path, _, _ in moves:
+                before = self.file_at(path)
+                if before is not None:
+                    aside = path + b"\0%d" % before.id
+                    query = "UPDATE files SET path = ?, missing_since = ? WHERE id = ?"
+                    self._run(query, aside, now, before.id)
+            for move in moves:
+                self.move_file(*move)
 
     def set_missing(self, ids: Iterable[int], since: str | None) -> None:
         """These files are not there any more; or, with None, there again."""
