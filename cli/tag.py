@@ -195,6 +195,7 @@ class Teller:
         self._is_dry = is_dry
         self._photos = self._tagged = self._changed = self._tags = self._in_photos = 0
         self._written = self._new = 0  # sidecars, or entries for ExifTool
+        self._up_to_date = 0
         self._failures: list[Aimv2Error] = []
 
     def add(self, tagged: "Tagged", written: "Written | None") -> None:
@@ -212,6 +213,8 @@ class Teller:
             self._print_change(tagged)
         if written is not None:
             self._add_sidecar(written)
+        elif self._write == "sidecar" and tagged.tags and not tagged.is_in_photos:
+            self._up_to_date += 1
 
     def report(self) -> int:
         """Say how it went, and return the exit code."""
@@ -231,7 +234,7 @@ class Teller:
                 f"{photos} of Apple's Photos: {_NOT_IN_PHOTOS[self._write]}; "
                 "see docs/photo-library.md, Apple Photos"
             )
-        if self._failures and not self._written:
+        if self._failures and not (self._written or self._up_to_date):
             what = "sidecar could be written" if self._write == "sidecar" else "photo can be listed"
             raise Aimv2Error(f"no {what}", hint="the reasons are above")
         return exit_code(self._photos - len(self._failures), len(self._failures))
@@ -285,18 +288,19 @@ class Teller:
 
 
 def _undo(library: "Library") -> int:
-    done = 0
+    done = gone = 0
     failures: list[Aimv2Error] = []
     for name, outcome in library.undo_tags():
         if isinstance(outcome, Aimv2Error):
             failures.append(outcome)
             output.skipped(outcome)
         else:
-            done += 1
+            done += outcome.name != "GONE"
+            gone += outcome.name == "GONE"
             if outcome.name != "RESTORED":
                 output.note(f"{os.fsdecode(name)}: {outcome.value}")
     restored = output.counted(done, "sidecar")
     output.say(f"tags taken back from the library and from {restored}")
-    if failures and not done:
+    if failures and not (done or gone):
         raise Aimv2Error("no sidecar could be restored", hint="the reasons are above")
     return exit_code(max(done, 1), len(failures))

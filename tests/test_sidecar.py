@@ -10,6 +10,7 @@ import pytest
 from mlx_aimv2.errors import OutputError
 from mlx_aimv2.library.packet import MAX_BYTES
 from mlx_aimv2.library.sidecar import (
+    Style,
     Undone,
     existing_or_new,
     read_sidecar,
@@ -51,6 +52,25 @@ def test_a_sidecar_of_another_style_is_used(tmp_path: Path) -> None:
     assert existing_or_new(photo, "short") == short
     (tmp_path / "IMG_2.XMP").touch()
     assert existing_or_new(tmp_path / "IMG_2.jpg").samefile(tmp_path / "IMG_2.XMP")
+
+
+@pytest.mark.parametrize("style", ["full", "short"])
+def test_a_short_name_of_two_pictures_is_left_alone(tmp_path: Path, style: Style) -> None:
+    photo, other = tmp_path / "a.jpg", tmp_path / "a.PNG"
+    for path in (photo, other, tmp_path / "a.xmp", tmp_path / "ab.jpg"):
+        path.touch()
+    assert existing_or_new(photo, style) == tmp_path / "a.jpg.xmp"
+    assert existing_or_new(other, style) == tmp_path / "a.PNG.xmp"
+    other.unlink()
+    assert existing_or_new(photo, style) == tmp_path / "a.xmp"
+
+
+def test_a_short_name_beside_a_raw_is_the_raws(tmp_path: Path) -> None:
+    photo, negative = tmp_path / "a.jpg", tmp_path / "a.NEF"
+    photo.touch()
+    negative.touch()
+    assert existing_or_new(negative, "short") == tmp_path / "a.xmp"
+    assert existing_or_new(photo, "short") == tmp_path / "a.jpg.xmp"
 
 
 def test_reading(tmp_path: Path) -> None:

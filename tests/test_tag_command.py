@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -132,7 +133,7 @@ def test_exiftool_reads_the_same_in_all_fields(folder: Path) -> None:
 def test_undo_leaves_everything_as_it_was(folder: Path) -> None:
     name = next(name for name, tags in _tagged_once(folder).items() if tags)
     tag(folder, "undo")
-    for sample, data in (("full", sidecar_samples.LIGHTROOM), ("other", merge(None, [("Mine",)]))):
+    for sample, data in (("full", sidecar_samples.LIGHTROOM), ("other", sidecar_samples.DIGIKAM)):
         target = folder / "album" / f"{name}.xmp"
         target.write_bytes(data)
         before, others = photos(folder), sidecars(folder)
@@ -144,6 +145,137 @@ def test_undo_leaves_everything_as_it_was(folder: Path) -> None:
         assert sidecars(folder) == others
         assert photos(folder) == before
         assert not any(tags_in_library().values())
+
+
+@pytest.fixture
+def moved(folder: Path) -> Iterator[Path]:
+    """Where the album may be moved to; it is back at its place afterwards."""
+    yield folder / "moved"
+    if (folder / "moved").exists():
+        for sidecar in (folder / "moved").glob("*.xmp"):
+            sidecar.unlink()
+        (folder / "moved").rename(folder / "album")
+
+
+def index(place: Path) -> None:
+    assert run("index", str(place), "--library=library.db").code == 0
+
+
+@pytest.mark.parametrize("between", [[], ["--limit=1"], ["--write=sidecar", "--limit=1"]])
+def test_undo_after_a_move(folder: Path, moved: Path, between: list[str]) -> None:
+    name = next(name for name, tags in _tagged_once(folder).items() if tags)
+    (folder / "album" / f"{name}.xmp").write_bytes(sidecar_samples.LIGHTROOM)
+    before = sidecars(folder)
+    tag(folder, "--write=sidecar")
+    count = len(sidecars(folder))
+    (folder / "album").rename(moved)
+    index(moved)
+    if between:
+        (folder / "tags.txt").rename(folder / "all.txt")
+        (folder / "tags.txt").write_text("Other|Ball: ball\nOther|Boat: boat\n")
+        try:
+            tag(folder, *between)
+        finally:
+            (folder / "all.txt").rename(folder / "tags.txt")
+        if "--write=sidecar" in between:
+            assert not any(b"Things|" in path.read_bytes() for path in moved.glob("*.xmp"))
+    code, _, err = tag(folder, "undo")
+    assert code == 0
+    assert f"from {count} sidecars" in err
+    assert {path.name: path.read_bytes() for path in moved.glob("*.xmp")} == before
+
+
+def test_photos_and_sidecars_that_change_names(folder: Path, moved: Path) -> None:
+    tag(folder, "--write=sidecar")
+    shutil.copytree(folder / "album", moved)
+    shutil.rmtree(folder / "album")
+    names = sorted(path.name.removesuffix(".xmp") for path in moved.glob("*.xmp"))
+    for name, target in zip([*names, "aside"], ["aside", *names], strict=True):
+        for ending in ("", ".xmp"):
+            (moved / f"{name}{ending}").rename(moved / f"{target}{ending}")
+    last = moved / names[-1]
+    last.rename(moved / "last.jpg")
+    (moved / f"{names[-1]}.xmp").rename(moved / "last.jpg.xmp")
+    index(moved)
+    code, _, err = tag(folder, "undo")
+    assert (code, list(moved.glob("*.xmp"))) == (0, [])
+    assert f"from {len(names)} sidecars" in err
+    (moved / "last.jpg").rename(last)
+
+
+def test_undo_forgets_no_sidecar_that_may_be_elsewhere(folder: Path, moved: Path) -> None:
+    tag(folder, "--write=sidecar")
+    (folder / "album").rename(moved)
+    code, _, err = tag(folder, "undo")
+    assert code == 1
+    assert "000.jpg.xmp is not there, nor its photo" in err
+    assert "from 0 sidecars" in err
+    index(moved)
+    assert tag(folder, "undo")[0] == 0
+    assert not list(moved.glob("*.xmp"))
+
+
+def test_what_is_removed_is_not_taken_back(folder: Path) -> None:
+    tag(folder, "--write=sidecar")
+    for sidecar in (folder / "album").glob("*.xmp"):
+        sidecar.unlink()
+    code, _, err = tag(folder, "undo")
+    assert code == 0
+    assert ": removed since" in err
+    assert "from 0 sidecars" in err
+
+
+def test_copies_are_cleaned_by_their_notes(folder: Path, tmp_path: Path) -> None:
+    tag(folder, "--write=sidecar")
+    shutil.copytree(folder / "album", tmp_path / "copy")
+    name = next(iter(sidecars(folder)))
+    foreign = sidecar_samples.LIGHTROOM
+    (tmp_path / "copy" / name).write_bytes(merge(foreign, [("Things", "x")]))
+    index(tmp_path / "copy")
+    code, _, err = tag(folder, "undo")
+    assert code == 0
+    assert "known by its own notes only" in err
+    left = {path.name: path.read_bytes() for path in (tmp_path / "copy").glob("*.xmp")}
+    assert left == {name: foreign}
+    assert sidecars(folder) == {}
+
+
+def test_sidecars_lose_what_the_library_has_dropped(folder: Path) -> None:
+    tag(folder, "--write=sidecar", "--min-confidence=0.05")
+    tag(folder, "--min-confidence=0.99")
+    code, _, err = tag(folder, "--write=sidecar", "--min-confidence=0.99")
+    assert code == 0
+    assert " 0 sidecars written" not in err
+    known = tags_in_library()
+    for name, data in sidecars(folder).items():
+        assert set(read_keywords(data).hierarchical) == known[name.removesuffix(".xmp")]
+    assert " 0 sidecars written" in tag(folder, "--write=sidecar", "--min-confidence=0.99")[2]
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_name_without_room_for_a_sidecar(folder: Path, dry: list[str]) -> None:
+    name = next(name for name, tags in _tagged_once(folder).items() if tags)
+    long = folder / "album" / ("n" * 248 + ".jpg")
+    (folder / "album" / name).rename(long)
+    try:
+        index(folder / "album")
+        code, _, err = tag(folder, "--write=sidecar", *dry)
+    finally:
+        long.rename(folder / "album" / name)
+    assert code == 3
+    assert "skipped: " in err
+    assert "too long" in err
+    assert " 0 sidecars" not in err
+
+
+def test_one_bad_sidecar_is_the_same_again(folder: Path) -> None:
+    name = next(name for name, tags in _tagged_once(folder).items() if tags)
+    (folder / "album" / f"{name}.xmp").write_bytes(b"<x")
+    assert tag(folder, "--write=sidecar")[0] == 3
+    code, _, err = tag(folder, "--write=sidecar")
+    assert code == 3
+    assert " 0 sidecars written" in err
+    assert tag(folder, "--write=sidecar", f"--in={folder}/album/{name}")[0] == 1
 
 
 def test_another_programs_sidecar_keeps_its_fields(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import islice
@@ -258,6 +258,8 @@ class Library:
                 limit=limit,
                 filters=filters,
             )
+            if sidecars and not dry_run:
+                tagger.follow_sidecars(store)
             # A photo's tags are in the library before its sidecar is touched.
             together = 1 if sidecars else _TAGGED_TOGETHER
             while some := list(islice(found, together)):
@@ -270,8 +272,8 @@ class Library:
                     if told is not None:
                         told(each, written)
 
-    def undo_tags(self) -> "Iterator[tuple[bytes, Undone | Aimv2Error]]":
-        """Take back all tags this program gave, in the library and in sidecars; tells of those.
+    def undo_tags(self) -> "list[tuple[bytes, Undone | Aimv2Error]]":
+        """Take back all tags this program gave, in the library and in sidecars; says of those.
 
         Errors: OutputError without a library.
         """
@@ -279,7 +281,7 @@ class Library:
 
         self.counts()  # where there is no library, none is made
         with Store(self.path, can_write=True) as store:
-            yield from tagger.undo(store)
+            return list(tagger.undo(store))
 
     def duplicates(self, *, threshold: float = DEFAULT_THRESHOLD) -> list[Group]:
         """Groups of files that show one picture, the best first; see ``duplicates``."""

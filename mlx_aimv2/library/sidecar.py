@@ -11,11 +11,12 @@ from enum import Enum
 from pathlib import Path
 from typing import Literal
 
+from .. import image, raw
 from ..errors import OutputError
 from ..paths import FilePath, printable
 from ..staging import sync
 from .packet import MAX_BYTES
-from .xmp import remove_ours
+from .xmp import remove_ours, without_ours
 
 Style = Literal["full", "short"]
 
@@ -29,7 +30,9 @@ _HINTS = {
     errno.EPERM: _ALLOW,
     errno.EROFS: "its disk is read-only: copy the photos to another, or take --write json",
     errno.ENOENT: "its folder is gone: aimv2 index sees where the photos are now",
+    errno.ENAMETOOLONG: "shorten the photo's name, or take --write json",
 }
+_PICTURES = image.EXTENSIONS | raw.EXTENSIONS
 
 
 class Undone(Enum):
@@ -37,6 +40,7 @@ class Undone(Enum):
 
     RESTORED = "as it was before, byte for byte"
     CLEANED = "changed since by another program: only the keywords of this one were taken out"
+    FOUND = "known by its own notes only: the keywords of this program were taken out"
     GONE = "removed since"
 
 
@@ -46,12 +50,25 @@ def sidecar_path(photo: FilePath, style: Style = "full") -> Path:
     return path.with_name(path.name + ".xmp") if style == "full" else path.with_suffix(".xmp")
 
 
+def sidecar_names(photo: FilePath, style: Style = "full") -> list[Path]:
+    """All names of a photo's sidecar, those of this style first."""
+    other: Style = "short" if style == "full" else "full"
+    paths = [sidecar_path(photo, style), sidecar_path(photo, other)]
+    return [path.with_suffix(suffix) for path in paths for suffix in _SUFFIXES]
+
+
 def existing_or_new(photo: FilePath, style: Style = "full") -> Path:
-    """The sidecar that a photo has, of whichever style, else where a new one goes."""
-    new = sidecar_path(photo, style)
-    other = sidecar_path(photo, "short" if style == "full" else "full")
-    names = [path.with_suffix(suffix) for path in (new, other) for suffix in _SUFFIXES]
-    return next((name for name in names if os.path.lexists(name)), new)
+    """The sidecar that a photo has, of whichever style, else where a new one goes.
+
+    A short name that would stand for another picture too is not taken, as a.xmp for a.jpg beside
+    a.png; of a RAW and other pictures it is the RAW's.
+    """
+    names = sidecar_names(photo, style)
+    found = next((name for name in names if os.path.lexists(name)), names[0])
+    full = sidecar_names(photo)[: len(_SUFFIXES)]
+    if found in full or not _shares_short_name(Path(os.fsdecode(photo))):
+        return found
+    return next((name for name in full if os.path.lexists(name)), full[0])
 
 
 def read_sidecar(path: FilePath) -> bytes | None:
@@ -115,17 +132,51 @@ def restore(path: FilePath, before: bytes | None, after: bytes) -> Undone:
         if cleaned != now:
             write_sidecar(path, cleaned)
         return Undone.CLEANED
+    _put_back(path, before)
+    return Undone.RESTORED
+
+
+def clean(path: FilePath, now: bytes) -> Undone:
+    """Take out what a sidecar's own notes say that this program added; see ``restore``."""
+    _put_back(path, without_ours(now, name=path))
+    return Undone.FOUND
+
+
+def _put_back(path: FilePath, before: bytes | None) -> None:
     if before is None:
         _remove(path)
     else:
         write_sidecar(path, before)
-    return Undone.RESTORED
+
+
+def _shares_short_name(photo: Path) -> bool:
+    """Whether another picture has this name but for its extension; to a RAW only RAWs count."""
+    rivals = raw.EXTENSIONS if raw.is_raw(photo) else _PICTURES
+    for extension in rivals:
+        for spelling in (extension, extension.upper()):
+            other = photo.with_suffix(spelling)
+            if other != photo and os.path.lexists(other) and not _is_same(other, photo):
+                return True
+    return False
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)  # where capitals make no difference
+    except OSError:
+        return False
 
 
 def _target(path: FilePath) -> Path:
     """The file that a path leads to, which has to be a sidecar too."""
     target = Path(os.path.realpath(os.fsdecode(path)))
-    if target.is_symlink():
+    try:
+        target.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    if os.path.islink(target):  # noqa: PTH114  (pathlib raises for what it cannot look at)
         raise OutputError(f"{printable(path)} is a link to itself", hint="remove the link")
     if target.suffix.lower() != ".xmp":
         raise OutputError(

@@ -539,9 +539,12 @@ class Store:
         )
         return row
 
-    def sidecars(self) -> list[bytes]:
-        """The paths of all sidecars that this program has written."""
-        return [path for (path,) in self._rows("SELECT path FROM sidecars ORDER BY path")]
+    def sidecars(self) -> list[tuple[bytes, bytes | None]]:
+        """The paths of all sidecars that this program has written, and of their photos now."""
+        return self._rows(
+            "SELECT sidecars.path, files.path FROM sidecars LEFT JOIN files ON id = file_id "
+            "ORDER BY sidecars.path"
+        )
 
     def remember_sidecar(
         self, path: bytes, file_id: int, before: bytes | None, after: bytes
@@ -551,6 +554,13 @@ class Store:
             "INSERT OR REPLACE INTO sidecars VALUES (?, ?, ?, ?)",
             path, file_id, before, after,
         )  # fmt: skip
+
+    def move_sidecars(self, moves: Mapping[bytes, bytes]) -> None:
+        """These sidecars are at other paths now, of which another one of them may have been."""
+        aside = {b"\0" + was: now for was, now in moves.items()}
+        with database_errors(self.path):
+            for pairs in (zip(aside, moves, strict=True), ((aside[was], was) for was in aside)):
+                self._database.executemany("UPDATE sidecars SET path = ? WHERE path = ?", pairs)
 
     def forget_sidecar(self, path: bytes) -> None:
         """The sidecar is as it was before, or no longer ours."""

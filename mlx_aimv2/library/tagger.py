@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import Aimv2Error, UsageError
+from ..errors import Aimv2Error, OutputError, UsageError
 from ..paths import printable
 from ..zeroshot import BACKGROUND
 from . import calibration, sidecar, xmp
@@ -24,6 +25,10 @@ Floats = NDArray[np.float32]
 ORIGIN = "aimv2"  # of the tags that this program gives
 _BLOCK_ROWS, _LEARNT_ROWS = 4096, 32_768
 _CHUNK_TEXTS = 256
+_MOVED = (
+    "if they were moved, aimv2 index FOLDER; if they are gone, aimv2 index and aimv2 library "
+    "prune; then undo again"
+)
 
 
 @dataclass(frozen=True)
@@ -134,18 +139,15 @@ def write_sidecar(
     What was there before is kept in the library, so that it can be undone; it is written there
     before the sidecar is touched. Photos of Apple's Photos get none. ``dry_run`` writes nothing.
     """
-    if tagged.is_in_photos or not (tagged.tags or tagged.removed):
+    if tagged.is_in_photos:
         return None
     path = os.fsencode(sidecar.existing_or_new(tagged.file.path, style))
+    if not (tagged.tags or os.path.lexists(path)):
+        return None
     try:
         now = sidecar.read_sidecar(path)
-        after = xmp.merge(
-            now,
-            [_path_of(tag) for tag, _ in tagged.tags],
-            [_path_of(tag) for tag in tagged.removed],
-            name=path,
-        )
-        if after == now:
+        after = xmp.replace_ours(now, [_path_of(tag) for tag, _ in tagged.tags], name=path)
+        if after is None or after == now:
             return None
         if not dry_run:
             _replace(store, tagged.file, path, now, after)
@@ -154,16 +156,35 @@ def write_sidecar(
     return Written(tagged.file, path, is_new=now is None)
 
 
+def follow_sidecars(store: Store) -> None:
+    """Where photos were moved with their sidecars, let what is known of these move too."""
+    known = store.sidecars()
+    moves: dict[bytes, bytes] = {}
+    for path, photo in known:
+        if photo is not None and (now := _moved_to(store, path, photo)) not in moves.values():
+            moves |= {path: now} if now else {}
+    held = {path for path, _ in known}
+    while taken := [was for was, now in moves.items() if now in held and now not in moves]:
+        for was in taken:
+            del moves[was]
+    with store.transaction():
+        store.move_sidecars(moves)
+
+
 def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
     """Take back everything: sidecars as they were before, and the tags in the library.
 
-    A sidecar that cannot be restored stays known, so that undoing can be tried again.
+    A sidecar that cannot be restored stays known, so that undoing can be tried again. One beside
+    a photo that is not known, as that of a copy, is cleaned by its own notes.
     """
-    for path in store.sidecars():
+    follow_sidecars(store)
+    for path, photo in store.sidecars():
         known = store.sidecar(path)
         if known is None:
             continue
         try:
+            if photo is not None and not any(map(os.path.lexists, (path, photo))):
+                raise OutputError(f"{printable(path)} is not there, nor its photo", hint=_MOVED)
             done = sidecar.restore(path, *known)
         except Aimv2Error as error:
             yield path, error
@@ -171,15 +192,48 @@ def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
         with store.transaction():
             store.forget_sidecar(path)
         yield path, done
+    known_paths = {path for path, _ in store.sidecars()}
+    for file in list(store.files("missing_since IS NULL AND uuid IS NULL")):
+        for path in map(os.fsencode, sidecar.sidecar_names(file.path)):
+            if path not in known_paths and os.path.lexists(path):
+                yield from _clean(path)
     with store.transaction():
         store.remove_tags(ORIGIN)
 
 
+def _clean(path: bytes) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
+    try:
+        now = sidecar.read_sidecar(path)
+    except Aimv2Error:
+        return  # none that was written here can be told from it
+    if now is None or not xmp.has_ours(now):
+        return
+    try:
+        yield path, sidecar.clean(path, now)
+    except Aimv2Error as error:
+        yield path, error
+
+
+def _moved_to(store: Store, path: bytes, photo: bytes) -> bytes | None:
+    """Where a sidecar is beside its photo now, if it is no longer where it was written."""
+    names = [os.fsencode(name) for name in sidecar.sidecar_names(photo)]
+    known = store.sidecar(path)
+    if path in names or known is None:
+        return None
+    found: dict[bytes, bytes] = {}
+    for name in filter(os.path.lexists, names):
+        with suppress(Aimv2Error):
+            found[name] = sidecar.read_sidecar(name) or b""
+    same = [name for name, data in found.items() if data == known[1]]
+    ours = [name for name, data in found.items() if xmp.has_ours(data)]
+    return next(iter(same or (ours if not os.path.lexists(path) else [])), None)
+
+
 def _replace(store: Store, file: FileRow, path: bytes, now: bytes | None, after: bytes) -> None:
-    before = now
-    if known := store.sidecar(path):
-        # Another program's changes since are not ours to undo.
-        before = known[0] if known[1] == now else now and xmp.remove_ours(now, name=path)
+    known = store.sidecar(path)
+    # Another program's changes since are not ours to undo, and our own tags are no original.
+    is_known = known is not None and known[1] == now
+    before = known[0] if known and is_known else now and xmp.without_ours(now, name=path)
     with store.transaction():
         store.remember_sidecar(path, file.id, before, after)
     sidecar.write_sidecar(path, after)

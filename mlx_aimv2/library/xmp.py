@@ -88,6 +88,36 @@ def merge(
     return _write(file, added, list(written.values()))
 
 
+def replace_ours(
+    data: bytes | None, tags: Sequence[Tag], *, name: FilePath = "the sidecar"
+) -> bytes | None:
+    """A sidecar with these tags in place of those that its notes say were written here.
+
+    None where there is none and nothing to write. Errors: as for ``merge``.
+    """
+    if data is None:
+        return merge(None, tags, name=name) if tags else None
+    if not has_ours(data):
+        return merge(data, tags, name=name) if tags else data
+    if not tags:
+        return remove_ours(data, name=name)
+    noted = (_WRITTEN.tag(entry.text) for entry in _entries(_open(data, name), _WRITTEN))
+    wanted = set(map(key_of, tags))
+    dropped = [tag for tag in noted if tag and key_of(tag) not in wanted]
+    return merge(data, tags, dropped, name=name)
+
+
+def has_ours(data: bytes) -> bool:
+    """Whether a sidecar has notes of this program."""
+    return OURS.encode() in data
+
+
+def without_ours(data: bytes, *, name: FilePath = "the sidecar") -> bytes | None:
+    """What ``remove_ours`` leaves; None where all of the sidecar was written here."""
+    left = remove_ours(data, name=name)
+    return None if left == _NEW else left
+
+
 def remove_ours(data: bytes, *, name: FilePath = "the sidecar") -> bytes:
     """A sidecar without what this program added to its keywords.
 
