@@ -294,15 +294,22 @@ def _tell(library: "Library", answer: "Answer", filters: "Filters") -> None:
     elif not answer.searched:
         counts = library.counts()
         is_there = counts.files > counts.in_error + counts.missing
+        if answer.excluded:
+            output.say(
+                f"no other photo {'is in the library' if filters.is_empty else 'fits the filters'}"
+            )
+            return
         output.say(
             "no photo fits the filters"
             if is_there and not filters.is_empty
             else "there are no photos to search: aimv2 index FOLDER"
         )
     elif answer.best is not None:
+        shown = answer.best - 0.001
+        shown = max(0.0, shown) if answer.best >= 0 else shown
         output.say(
             f"nothing fits; the best score of {output.counted(answer.searched, 'photo')} is "
-            f"{answer.best:.3f} (see it with: -t {max(0.0, answer.best - 0.001):.3f})"
+            f"{answer.best:.3f} (see it with: -t {shown:.3f})"
         )
 
 

@@ -5,6 +5,7 @@ import os
 import re
 import stat
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
@@ -21,6 +22,7 @@ _KINDS = (
     (stat.S_ISBLK, "a device, not a picture", "name a file"),
 )
 
+_TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _MORE_FILES_HINT = "close other programs, or allow more open files: ulimit -n 4096"
 DISK_ACCESS_HINT = (
     "on a Mac, allow your terminal in System Settings → Privacy & Security → Full Disk Access, "
@@ -43,13 +45,21 @@ _REASONS = {
 
 
 def printable(path: FilePath) -> str:
-    """A path on one line: control characters and bytes that are not UTF-8 are escaped."""
+    """A path on one line: control characters and bytes that are not UTF-8 are escaped.
+
+    So is what turns the direction of text, by which a name could show as another.
+    """
     return "".join(
         char.encode("unicode_escape").decode()
-        if unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"}
+        if unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} or char in _TURNS
         else char
         for char in os.fsdecode(path)
     )
+
+
+def several(given: FilePath | Iterable[FilePath]) -> list[FilePath]:
+    """Paths or words as a list; a single one is one, and not its letters or its parts."""
+    return [given] if isinstance(given, str | bytes | os.PathLike) else list(given)
 
 
 def unreadable(path: FilePath, error: OSError) -> ImageError:

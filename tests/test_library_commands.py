@@ -239,6 +239,34 @@ def test_filters_alone_list_photos_by_date(made: Path, tmp_path: Path) -> None:
     assert (tmp_path / "sheet.html").read_text().count("<img ") == 6
 
 
+def test_the_score_that_shows_the_best_does(made: Path) -> None:
+    first, second = (str(made / "album" / f"00{number}.jpg") for number in (0, 1))
+    query = ("search", "--like", first, "-", second, "-", "3:./album/002.jpg", "--in", "*3.jpg")
+    os.chdir(made)
+    outcome = on(made, *query, "-t", "1")
+    found = re.search(r"is (-?[\d.]+) \(see it with: -t (-?[\d.]+)\)", outcome.err)
+    assert found, said(outcome)
+    assert float(found[1]) < 0
+    assert "003.jpg" in on(made, *query, "-t", found[2]).out
+
+
+def test_there_is_nothing_else(tmp_path: Path) -> None:
+    (only,) = make_album(tmp_path / "album", 1)
+    on(tmp_path, "index", "album", "-m", "demo")
+    outcome = on(tmp_path, "search", "--like", str(only))
+    assert (outcome.code, outcome.err) == (0, "no other photo is in the library\n")
+    outcome = on(tmp_path, "search", "--like", str(only), "--format", "jpg")
+    assert (outcome.code, outcome.err) == (0, "no other photo fits the filters\n")
+
+
+def test_no_name_turns_the_direction_of_a_table(tmp_path: Path) -> None:
+    save(tmp_path / "album" / "\u202egpj.exe.jpg", 1)
+    on(tmp_path, "index", "album", "-m", "demo")
+    outcome = search(tmp_path)
+    assert "\\u202egpj.exe.jpg" in outcome.out
+    assert "\u202e" not in outcome.out
+
+
 def test_a_name_without_a_file_is_searched_as_words(made: Path) -> None:
     outcome = on(made, "search", "a", "circle", "+", "no", "cat.JPG", "-t", "0")
     assert outcome.code == 0, said(outcome)

@@ -239,7 +239,16 @@ ALL = ["one", "two", "three", "four", "five", "six"]
         ({"formats": [".JPEG"]}, "one four six"),
         ({"formats": ["heic"]}, "two"),
         ({"formats": ["heif", "tif"]}, "two five"),
-        ({"formats": ["nothing"]}, ""),
+        ({"formats": "jpg"}, "one four six"),
+        ({"formats": ["mpo", " tiff "]}, "one four five six"),
+        ({"formats": ["nef"]}, ""),
+        ({"tags": "Dog"}, "one two three"),
+        ({"tags": [" animals |  Dog "]}, "two three"),
+        ({"tags": ["a\u0308rger"]}, "one"),
+        ({"places": "/p/a"}, "one two three"),
+        ({"places": Path("/p/a")}, "one two three"),
+        ({"places": [Path("/p/a"), b"/p/ab"]}, "one two three four five"),
+        ({"places": ["/p/u\u0308b%_/*"]}, "six"),
         ({"is_in_photos": True}, "one"),
         ({"places": ["*.jpg"], "since": "2025", "formats": ["jpg"]}, "six"),
     ],
@@ -270,6 +279,12 @@ def test_a_folder_whose_name_is_a_pattern(tmp_path: Path) -> None:
         {"since": "\udcff"},
         {"tags": ["\udcff"]},
         {"formats": ["\udcff"]},
+        {"formats": ["nothing"]},
+        {"formats": [""]},
+        {"tags": [""]},
+        {"tags": [" "]},
+        {"tags": ["Animals|"]},
+        {"shape": "tall"},
     ],
     ids=str,
 )
@@ -277,6 +292,29 @@ def test_filters_that_mean_nothing(store: Store, filters: dict[str, object]) -> 
     with pytest.raises(UsageError) as raised:
         find(store, Filters(**filters))  # type: ignore[arg-type]
     assert raised.value.hint
+
+
+def test_a_pattern_fits_names_in_either_normal_form(tmp_path: Path) -> None:
+    paths = ["/p/cafe\u0301.jpg", "/p/caf\u00e9.png", "/p/cafe.jpg"]
+    make_library(tmp_path / "library.db", paths, np.eye(3))
+    with Store(tmp_path / "library.db") as store:
+        for pattern in ("*cafe\u0301*", "*CAF\u00c9*", "/p/caf\u00e9.*"):
+            found = find(store, Filters((pattern,)))
+            assert {hit.file.path.decode() for hit in found.hits} == set(paths[:2])
+
+
+def test_a_pattern_in_a_folder_whose_name_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "[ab]*"
+    here.mkdir()
+    inside = [f"{here}/in/x.jpg", f"{here}/in/y.png", f"{tmp_path}/a/in/z.jpg"]
+    make_library(tmp_path / "library.db", inside, np.eye(3))
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("HOME", str(here))
+    with Store(tmp_path / "library.db") as store:
+        for pattern in ("in/*.jpg", "./i*/x*", "in/../in/?.jpg", "~/in/*.jpg"):
+            assert names(find(store, Filters((pattern,)))) == ["x"], pattern
 
 
 # In which order
@@ -449,6 +487,23 @@ def test_pictures_score_as_cosines_without_a_least(geometry: Store) -> None:
     assert [hit.score for hit in hits] == pytest.approx([0.7071, 0.7071, 0, 0], abs=1e-3)
 
 
+def test_weights_far_apart_stay_finite(geometry: Store) -> None:
+    for words in (["1e6:x", "+", "1e-6:y"], ["1e-6:x"], ["1e-6:x", "-", "1e6:z"]):
+        answer = ask(geometry, *parse(words), min_score=-1e9)
+        assert all(np.isfinite(hit.score) for hit in answer.hits)
+        assert names(answer)[0] == "x" or len(words) == 3
+
+
+def test_what_is_left_out_is_not_counted(geometry: Store) -> None:
+    every = [os.fsencode(path) for path in NAMES]
+    answer = ask(geometry, image("x.jpg"), exclude=[*every[:2], every[0], b"/elsewhere.jpg"])
+    assert (len(answer.hits), answer.searched, answer.excluded) == (3, 3, 2)
+    one = Filters(("*y.jpg",))
+    answer = ask(geometry, image("y.jpg"), exclude=every[:2], filters=one)
+    assert (names(answer), answer.searched, answer.excluded) == (["xy"], 1, 1)
+    assert ask(geometry, image("y.jpg"), exclude=every) == Answer((), None, 0, 5)
+
+
 def test_words_need_a_text_tower(tmp_path: Path) -> None:
     with Store(tmp_path / "library.db", can_write=True) as store:
         vectors = fill(
@@ -469,6 +524,25 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_album(folder / "out", 1, first=77)
     Library(folder / "library.db").index([folder / "in"], model="demo")
     return folder
+
+
+def test_one_is_one_and_not_its_letters(album: Path, tmp_path: Path) -> None:
+    for folder in (album / "in", str(album / "in"), bytes(album / "in")):
+        library = Library(tmp_path / "one.db")
+        assert library.estimate(folder, model="demo").count == 5
+    report = Library(tmp_path / "one.db").index(str(album / "in" / "000.jpg"), model="demo")
+    assert report.found == 1
+    with Library(album / "library.db") as library:
+        for like in (album / "in" / "002.jpg", str(album / "in" / "002.jpg")):
+            assert len(library.search(like=like).hits) == 4
+
+
+def test_scores_that_mean_nothing(album: Path) -> None:
+    with Library(album / "library.db") as library:
+        with pytest.raises(UsageError, match="nan is no score"):
+            library.search("x", min_score=float("nan"))
+        with pytest.raises(UsageError, match="there are no scores"):
+            library.search(filters=Filters("*"), min_score=0.9)
 
 
 def no_model(*_: object, **__: object) -> None:

@@ -49,14 +49,25 @@ def test_every_form_of_line(tmp_path):
     )
 
 
+def test_comments_end_lines(tmp_path):
+    content = "Boat # mine\rC#: c#\t# a language\n # nothing\r\nNight = at night # dark\n"
+    assert read_vocabulary(written(tmp_path, content)) == (
+        Tag(("Boat",), ("Boat",)),
+        Tag(("C#",), ("c#",)),
+        Tag(("Night",), (), ("at night",)),
+    )
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("Dog\n\nPets|dog\ndog: hound\n", "line 4: dog is in line 1 already"),
         ("Dog: dog,, puppy", 'line 1: nothing before or after ","'),
-        ("Dog:", "line 1: nothing"),
+        ("Dog:", "line 1: no words after the colon"),
+        (":", "line 1: no name before the colon"),
+        ("Dog\rCat:\rCow", "line 2: no words after the colon"),
         ("Dog =", "line 1: nothing"),
-        (": dog", "line 1: nothing"),
+        (": dog", "line 1: no name before the colon"),
         ("Pets||Dog", "line 1: nothing"),
         ("dog, puppy", "line 1: a tag's name has no , ; /"),
         ("a/b: c", "line 1: a tag's name"),

@@ -1,7 +1,9 @@
 """Which photos a search looks at: folder, date, tag, orientation, format."""
 
+import glob
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -9,8 +11,11 @@ from fnmatch import translate
 from functools import lru_cache
 from typing import Literal
 
+from .. import raw
 from ..errors import UsageError
-from ..paths import printable
+from ..image import FORMATS
+from ..paths import FilePath, printable, several
+from .keywords import clean
 from .scan import under
 from .store import Store
 
@@ -21,8 +26,12 @@ _SHAPES: dict[str, str] = {
     "portrait": "width_px < height_px",
     "square": "width_px = height_px",
 }
-# What people call a format, to what Pillow calls it.
-_FORMATS = {"JPG": "JPEG", "TIF": "TIFF", "HEIC": "HEIF", "JPE": "JPEG", "JFIF": "JPEG"}
+# What people call a format, to what the library calls it; a RAW has its ending.
+_FORMATS = {
+    ending.lstrip(".").upper(): format.name.upper()
+    for format in FORMATS
+    for ending in format.extensions
+} | {ending.lstrip(".").upper(): ending.lstrip(".").upper() for ending in raw.EXTENSIONS}
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?")
 
 
@@ -36,22 +45,33 @@ class Filters:
     not fit them.
     """
 
-    places: Sequence[str] = ()
+    places: FilePath | Sequence[FilePath] = ()
     since: str | None = None
     until: str | None = None
-    tags: Sequence[str] = ()
+    tags: str | Sequence[str] = ()
     shape: Shape | None = None
-    formats: Sequence[str] = ()
+    formats: str | Sequence[str] = ()
     is_in_photos: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("places", "tags", "formats"):
+            given = tuple(map(os.fsdecode, several(getattr(self, name))))
+            object.__setattr__(self, name, given)
+        if self.shape is not None and self.shape not in _SHAPES:
+            raise UsageError(f"{self.shape!r} is no shape", hint=f"one of {', '.join(_SHAPES)}")
+
+    @property
+    def named_places(self) -> tuple[str, ...]:
+        """The places as text, however they were given."""
+        return tuple(map(os.fsdecode, several(self.places)))
 
     def sql(self) -> tuple[str, list[object]]:
         """The condition as SQL and its values; the text holds no word of the user's."""
         parts: list[str] = []
         values: list[object] = []
-        folders = [
-            under(os.fsencode(_absolute(place))) for place in self.places if _is_plain(place)
-        ]
-        if self.places and not any(map(_is_pattern, self.places)):
+        places = self.named_places
+        folders = [under(os.fsencode(_absolute(place))) for place in places if _is_plain(place)]
+        if places and not self.has_patterns:
             parts.append(_any([text for text, _ in folders]))
             values += [value for _, each in folders for value in each]
         if self.since:
@@ -66,7 +86,7 @@ class Filters:
                 "files.id IN (SELECT file_id FROM tags "
                 "WHERE instr('|' || casefold(tag) || '|', '|' || ? || '|'))"
             )
-            values.append(_utf8(tag).casefold())
+            values.append(_tag(tag).casefold())
         if self.shape:
             parts.append(_SHAPES[self.shape])
         if self.formats:
@@ -78,14 +98,12 @@ class Filters:
 
     def matches(self, path: bytes) -> bool:
         """Whether a path fits the patterns, which SQL cannot tell of bytes."""
-        if not any(map(_is_pattern, self.places)):
-            return True
-        return any(_fits(path, place) for place in self.places)
+        return not self.has_patterns or any(_fits(path, place) for place in self.named_places)
 
     @property
     def has_patterns(self) -> bool:
         """Whether ``matches`` must be asked."""
-        return any(map(_is_pattern, self.places))
+        return any(map(_is_pattern, self.named_places))
 
     @property
     def is_empty(self) -> bool:
@@ -143,8 +161,19 @@ def _no_date(text: str) -> UsageError:
 
 
 def _format(name: str) -> str:
-    upper = name.upper().lstrip(".")
-    return _FORMATS.get(upper, upper)
+    known = _FORMATS.get(name.strip().upper().lstrip("."))
+    if known is None:
+        common = ", ".join(format.name.lower() for format in FORMATS)
+        raise UsageError(
+            f"no format is called {printable(name)!r}",
+            hint=f"one of {common}, or of a RAW its ending, like nef",
+        )
+    return known
+
+
+def _tag(text: str) -> str:
+    """A tag as it is in the library. Errors: UsageError for one without a name."""
+    return unicodedata.normalize("NFC", "|".join(clean(tuple(_utf8(text).split("|")))))
 
 
 def _absolute(place: str) -> str:
@@ -164,12 +193,21 @@ def _fits(path: bytes, place: str) -> bool:
         folder = os.fsencode(_absolute(place))
         return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
     name = os.fsdecode(path if "/" in place else path.rpartition(b"/")[2])
-    return _pattern(place).match(name) is not None
+    wanted = _absolute_pattern(place) if "/" in place else place
+    return _pattern(wanted).match(unicodedata.normalize("NFC", name)) is not None
+
+
+def _absolute_pattern(place: str) -> str:
+    """A pattern for whole paths: of the folders that it is in, no name is a pattern."""
+    first, slash, rest = place.partition("/")
+    if first.startswith("~"):
+        place = glob.escape(os.path.expanduser(first)) + slash + rest  # noqa: PTH111  (keeps bytes)
+    return os.path.normpath(os.path.join(glob.escape(os.getcwd()), place))  # noqa: PTH109, PTH118  (keeps bytes)
 
 
 @lru_cache
-def _pattern(place: str) -> re.Pattern[str]:
-    return re.compile(translate(_absolute(place) if "/" in place else place), re.IGNORECASE)
+def _pattern(pattern: str) -> re.Pattern[str]:
+    return re.compile(translate(unicodedata.normalize("NFC", pattern)), re.IGNORECASE)
 
 
 def _any(parts: Sequence[str]) -> str:

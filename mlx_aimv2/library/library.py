@@ -1,5 +1,6 @@
 """The Python face of a photo library: index, search, and what is in it."""
 
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from ..errors import Aimv2Error, OutputError, UsageError
 from ..image import MAX_PIXELS
-from ..paths import FilePath
+from ..paths import FilePath, several
 from ..plan import BATCH_TOKENS, Decoding, ImageOptions
 from . import photos, query
 from .calibration import MIN_CONFIDENCE
@@ -81,7 +82,7 @@ class Library:
 
     def index(
         self,
-        folders: Iterable[FilePath] = (),
+        folders: FilePath | Iterable[FilePath] = (),
         *,
         model: str | None = None,
         preset: str | None = None,
@@ -117,7 +118,7 @@ class Library:
 
     def estimate(
         self,
-        folders: Iterable[FilePath] = (),
+        folders: FilePath | Iterable[FilePath] = (),
         *,
         model: str | None = None,
         preset: str | None = None,
@@ -144,7 +145,7 @@ class Library:
         self,
         words: str | Sequence[str] = (),
         *,
-        like: Sequence[FilePath] = (),
+        like: FilePath | Sequence[FilePath] = (),
         count: int = 20,
         min_score: float | None = None,
         filters: Filters | None = None,
@@ -161,14 +162,21 @@ class Library:
         Errors: UsageError for a query or filter that means nothing, OutputError without a library.
         """
         given = [words] if isinstance(words, str) else list(words)
+        pictures = [os.fsdecode(path) for path in several(like)]
         filters = filters or Filters()
-        if not given and not like and not filters.is_empty:
-            check_places(self.store, filters.places)
+        if min_score is not None and not math.isfinite(min_score):
+            raise UsageError(f"{min_score} is no score", hint="give a number, like 0.5")
+        if not given and not pictures and not filters.is_empty:
+            if min_score is not None:
+                raise UsageError(
+                    "without words or pictures there are no scores", hint="leave min_score out"
+                )
+            check_places(self.store, filters.named_places)
             return newest(self.store, filters, count)
-        terms = query.parse(given, [os.fsdecode(path) for path in like])
-        exclude = [os.fsencode(os.path.abspath(os.fsdecode(path))) for path in like]  # noqa: PTH100
+        terms = query.parse(given, pictures)
+        exclude = [os.fsencode(os.path.abspath(path)) for path in pictures]  # noqa: PTH100
 
-        check_places(self.store, filters.places)
+        check_places(self.store, filters.named_places)
 
         def look() -> Answer:
             vectors = self.vectors(model)
@@ -354,9 +362,9 @@ def _indexer(
     return Indexer(store, identity.key, source, options, load, progress)
 
 
-def _roots(store: Store, folders: Iterable[FilePath]) -> list[Root]:
+def _roots(store: Store, folders: FilePath | Iterable[FilePath]) -> list[Root]:
     """What was named, as absolute paths; else what was indexed before."""
-    named = [os.path.abspath(os.fsencode(folder)) for folder in folders]  # noqa: PTH100  (keeps links)
+    named = [os.path.abspath(os.fsencode(folder)) for folder in several(folders)]  # noqa: PTH100  (keeps links)
     roots = [Root(path, photos.is_bundle(path)) for path in named]
     roots = roots or [Root(*root) for root in store.roots()]
     if not roots:

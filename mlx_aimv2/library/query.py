@@ -5,7 +5,6 @@ between them belong together. A term may begin with its weight: a number, a colo
 space, the rest. A text that itself begins so is written with a weight before it: ``1:3:30 pm``.
 """
 
-import math
 import os
 import re
 from collections.abc import Sequence
@@ -24,7 +23,11 @@ _WEIGHT = re.compile(
 )
 
 _EXAMPLE_HINT = 'like: red bicycle + snow, ./cat.jpg + night, or "horse" - "2:zebra"'
-_WEIGHT_HINT = "weights are over 0, like 0.5:night or 2:dog; to take away: horse - 2:zebra"
+_LEAST_WEIGHT, _MOST_WEIGHT = 1e-6, 1e6
+_WEIGHT_HINT = (
+    "weights are over 0, from 0.000001 to a million, like 0.5:night or 2:dog; "
+    "to take away: horse - 2:zebra"
+)
 _ALONE_HINT = "put + or - between them; quote a path with spaces in it"
 _NEGATIVE_HINT = (
     "to take something away does not find what is without it: begin with what to find, "
@@ -111,7 +114,7 @@ def _split_weight(word: str) -> tuple[float, str]:
     if found is None:
         return 1.0, word
     weight = float(found["weight"])
-    if not 0 < weight < math.inf:
+    if not _LEAST_WEIGHT <= weight <= _MOST_WEIGHT:  # as nan is not
         raise UsageError(f"{found['weight']} is no weight", hint=_WEIGHT_HINT)
     return weight, word[found.end() :]
 

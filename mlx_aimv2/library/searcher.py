@@ -7,7 +7,7 @@ in ``classify --independent``: 0.5 where both fit alike. Less each photo's own p
 prompts it was worse: docs/decisions/0007-photo-library.md has the figures.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,11 +39,15 @@ class Hit:
 
 @dataclass(frozen=True)
 class Answer:
-    """Hits, best first; ``best`` is the best score, also where it was too low to be a hit."""
+    """Hits, best first; ``best`` is the best score, also where it was too low to be a hit.
+
+    ``searched`` are the photos that could be found, ``excluded`` those that were not to be.
+    """
 
     hits: tuple[Hit, ...]
     best: float | None
     searched: int
+    excluded: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ def search(
     query = make_query(store, vectors, terms, embed)
     least = min_score if min_score is not None else (LEAST_TEXT_SCORE if is_text else -1.0)
     found = _found(store, vectors, query, count + len(exclude), filters or Filters())
+    left_out = _in_search(store, vectors, set(exclude), filters or Filters())
     scale = vectors.logit_scale or 1.0
     scored = [
         (file, logistic(scale * (product - query.line)) if is_text else product)
@@ -87,7 +92,7 @@ def search(
     ]
     best = scored[0][1] if scored else None
     hits = tuple(Hit(file, score) for file, score in scored[:count] if score >= least)
-    return Answer(hits, best, found.searched)
+    return Answer(hits, best, found.searched - left_out, left_out)
 
 
 def newest(store: Store, filters: Filters, count: int = 20) -> Answer:
@@ -153,8 +158,8 @@ def make_query(store: Store, vectors: VectorSet, terms: Sequence[Term], embed: V
     from_texts, from_images = iter(embedded), iter(pictures)
     parts = np.stack([next(from_images if term.text is None else from_texts) for term in terms])
     lines = np.array([0.0 if term.text is None else line for term in terms], np.float32)
-    weights = np.array([term.weight for term in terms], np.float32)
-    weights /= weights[weights > 0].sum()
+    exact = np.array([term.weight for term in terms], np.float64)
+    weights = (exact / exact[exact > 0].sum()).astype(np.float32)
     parts, lines = parts * weights[:, None], lines * weights
     wanted = weights > 0
     return Query(
@@ -201,6 +206,16 @@ def _found(store: Store, vectors: VectorSet, query: Query, count: int, filters: 
         key=lambda pair: (-pair[1], pair[0].path),
     )
     return _Found(ranked, searched)
+
+
+def _in_search(store: Store, vectors: VectorSet, paths: Collection[bytes], filters: Filters) -> int:
+    """How many of these paths a search looks at."""
+    if not paths:
+        return 0
+    where, values = filters.sql()
+    marks = ", ".join("?" * len(paths))
+    known = store.rows_and_files(vectors.id, f"path IN ({marks}) AND {where}", (*paths, *values))
+    return len(matching(store, known, filters) if filters.has_patterns and len(known) else known)
 
 
 def matching(store: Store, known: NDArray[np.int64], filters: Filters) -> NDArray[np.int64]:

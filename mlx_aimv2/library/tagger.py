@@ -79,7 +79,7 @@ def assign(
         raise UsageError(
             "this library's checkpoint has no text tower", hint="aimv2 index --model lit"
         )
-    _check_places(store, vectors, filters.places if filters else ())
+    _check_places(store, vectors, filters.named_places if filters else ())
     known = store.rows_and_files(vectors.id)
     if not len(known):
         return
@@ -251,7 +251,7 @@ def _check_places(store: Store, vectors: VectorSet, places: Sequence[str]) -> No
     # "*.nef" beside "*.cr3" is for whichever there are.
     some_fit = any(each.has_patterns and each not in empty for each in alone)
     for each in empty:
-        name = printable(each.places[0])
+        name = printable(each.named_places[0])
         if not each.has_patterns:
             raise UsageError(
                 f"the library has no photos in {name}", hint="check the path, or: aimv2 index PATH"

@@ -1,9 +1,11 @@
 """The tags that pictures can be given: a readable file of paths, synonyms and whole sentences.
 
 A line is a path, then ":" and words for the templates, then "=" and a sentence used as it
-stands, more after further "=". A path alone is looked for by its last name. "#" begins a comment.
+stands, more after further "=". A path alone is looked for by its last name. "#" begins a comment,
+at a line's start or after a space.
 """
 
+import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +26,9 @@ _MOST_PROMPTS = 64  # words and sentences of one tag
 _LONGEST = 200  # characters of a name, a word or a sentence
 # What other programs take for the end of a keyword or of a level of it.
 _NOT_IN_NAMES = ",;/"
+_LIKE = "like Animals|Dog: dog, puppy"
+_LINE_END = re.compile("\r\n|\r|\n")
+_COMMENT = re.compile(r"(^|\s)#.*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -109,9 +114,9 @@ def _read(path: Path) -> str:
 
 def _parse(text: str, source: str) -> tuple[Tag, ...]:
     tags: dict[str, tuple[Tag, int]] = {}
-    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
-        content = unicodedata.normalize("NFC", line.strip())
-        if not content or content.startswith("#"):
+    for number, line in enumerate(_LINE_END.split(text), 1):
+        content = unicodedata.normalize("NFC", _COMMENT.sub("", line).strip())
+        if not content:
             continue
         where = f"{source}, line {number}"
         tag = _tag(content, where)
@@ -131,6 +136,12 @@ def _parse(text: str, source: str) -> tuple[Tag, ...]:
 def _tag(content: str, where: str) -> Tag:
     head, *prompts = _split(content, "=", where)
     name, colon, listed = head.partition(":")
+    if not name.strip():
+        raise UsageError(f"{where}: no name before the colon", hint=_LIKE)
+    if colon and not listed.strip():
+        raise UsageError(
+            f"{where}: no words after the colon", hint=f"{_LIKE}; or without a colon: {name}"
+        )
     path = _split(name, "|", where)
     for part in path:
         if any(sign in part for sign in _NOT_IN_NAMES):
@@ -153,7 +164,7 @@ def _split(text: str, sign: str, where: str) -> list[str]:
         if not part:
             raise UsageError(
                 f'{where}: nothing before or after "{sign}"',
-                hint="like Animals|Dog: dog, puppy",
+                hint=_LIKE,
             )
         if len(part) > _LONGEST and sign != "=":
             raise UsageError(f"{where}: too long: {part[:40]}…", hint=f"{_LONGEST} characters")
