@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mlx_aimv2.errors import Aimv2Error, UsageError
+from mlx_aimv2.paths import printable
 
 from . import output
 from .explain import exit_code
@@ -108,6 +109,8 @@ def index(
     from mlx_aimv2.library.photos import default_bundle  # noqa: PLC0415
 
     roots: list[str | bytes] = [*(folders or [])]
+    if "" in roots:
+        raise UsageError("an empty name is no folder", hint="for the one you are in: aimv2 index .")
     if photos:
         roots.append(os.fsencode(default_bundle()))
     opened = Library(library)
@@ -188,11 +191,19 @@ def tell(report: "Report", elapsed_s: float, *, as_json: bool = False) -> int:
 
     Errors: Aimv2Error where nothing could be read; UsageError where there is nothing.
     """
+    from mlx_aimv2.library.scan import forget_hint  # noqa: PLC0415  (heavy)
+    from mlx_aimv2.names import escape  # noqa: PLC0415
+
     for error in report.errors[: len(report.errors) - report.failed]:
         output.skipped(error)
     if report.passed_over:
         parts = (f"{count} {reason}" for reason, count in report.passed_over.items())
         output.say(f"passed over: {', '.join(parts)}")
+    for folder in report.empty:
+        output.note(
+            f"{printable(folder)} is empty now, and its photos stay in the library: "
+            f"{forget_hint(folder)}"
+        )
     if as_json:
         output.record(
             {
@@ -204,15 +215,17 @@ def tell(report: "Report", elapsed_s: float, *, as_json: bool = False) -> int:
                 "failed": len(report.errors),
                 "elapsed_s": round(elapsed_s, 3),
                 "is_serving": report.is_serving,
+                "empty": [escape(os.fsdecode(folder)) for folder in report.empty],
             }
         )
     if not report.found and not report.missing:
         if report.errors:
             raise Aimv2Error("nothing could be indexed", hint="the reasons are above")
-        raise UsageError(
-            "there are no pictures",
-            hint="in folders pictures are known by their names: .jpg, .png, .heic and so on",
-        )
+        if not report.had_photos:
+            raise UsageError(
+                "there are no pictures",
+                hint="in folders pictures are known by their names: .jpg, .png, .heic and so on",
+            )
     output.say(_sentence(report, elapsed_s))
     if not report.is_serving and report.left:
         output.say(
@@ -220,9 +233,11 @@ def tell(report: "Report", elapsed_s: float, *, as_json: bool = False) -> int:
             "checkpoint yet: searches use the former one until `aimv2 index` without folders, "
             "with the same --model, has read them too"
         )
-    if report.found == report.failed:
+    if report.found and report.found == report.failed:
         raise Aimv2Error(
-            f"none of {output.counted(report.found, 'photo')} could be read",
+            f"none of {report.found} photos could be read"
+            if report.found > 1
+            else "the only photo could not be read",
             hint="aimv2 library errors lists the reasons",
         )
     return exit_code(report.found - report.failed, len(report.errors))

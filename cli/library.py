@@ -13,11 +13,13 @@ from .options import JsonOption, LibraryOption, path
 
 if TYPE_CHECKING:
     from mlx_aimv2.library.library import Library
+    from mlx_aimv2.library.upkeep import Pruned
 
 EXAMPLES = """
 aimv2 library status
 aimv2 library errors
 aimv2 library prune --dry-run
+aimv2 library forget /Volumes/Old
 aimv2 library export vectors.npz
 aimv2 library export clip-retrieval-folder
 """
@@ -25,10 +27,10 @@ aimv2 library export clip-retrieval-folder
 
 def library(
     action: Annotated[
-        Literal["status", "errors", "prune", "export"],
+        Literal["status", "errors", "prune", "forget", "export"],
         typer.Argument(
             help="One of status (what is in it), errors (what could not be read), prune (forget "
-            "what is gone), export (write the vectors).",
+            "what is gone), forget (take a folder out), export (write the vectors).",
             metavar="ACTION",
             show_default=False,
         ),
@@ -37,7 +39,7 @@ def library(
         str | None,
         typer.Argument(
             help="For export: a file (.npz, .npy, .safetensors, .jsonl, .parquet), or a folder in "
-            "clip-retrieval's form.",
+            "clip-retrieval's form. For forget: the folder or file.",
             metavar="TARGET",
             parser=path,
             show_default=False,
@@ -59,7 +61,7 @@ def library(
         bool, typer.Option("--dry-run", help="For prune: only say what would be forgotten.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="For export: replace the file if it exists.")
+        bool, typer.Option("--force", help="For export: replace it if it exists.")
     ] = False,
     as_json: JsonOption = False,
 ) -> int:
@@ -74,6 +76,8 @@ def library(
             _errors(opened, as_json)
         elif action == "prune":
             _prune(opened, dry_run, as_json)
+        elif action == "forget" and target is not None:
+            _tell_forgotten(opened.forget(target), as_json)
         elif target is not None:
             count = opened.export(target, model=model, overwrite=force)
             output.say(f"{output.counted(count, 'vector')} → {target}")
@@ -85,11 +89,15 @@ def library(
 
 
 def _check(action: str, target: str | None, model: str | None, dry_run: bool, force: bool) -> None:
-    for_export = {"TARGET": target, "--model": model, "--force": force}
+    for_export = {"--model": model, "--force": force}
+    if action != "forget":
+        for_export = {"TARGET": target, **for_export}
     given = [name for name, value in for_export.items() if value and action != "export"]
     given += ["--dry-run"] * (dry_run and action != "prune")
     if given:
         raise UsageError(f"not for {action}: {', '.join(given)}", hint="leave it out")
+    if action == "forget" and not target:
+        raise UsageError("there is nothing to forget", hint="aimv2 library forget FOLDER")
     if action == "export" and target is None:
         raise UsageError("the vectors have nowhere to go", hint="aimv2 library export FILE.npz")
 
@@ -115,6 +123,7 @@ def _status(library: "Library", as_json: bool) -> None:
     ]
     tags = dict(store.tag_counts())
     problems = store.check()
+    problems += [text for each in store.sets() for text in store.segments(each).problems()]
     if as_json:
         output.record(
             {
@@ -173,3 +182,10 @@ def _prune(library: "Library", dry_run: bool, as_json: bool) -> None:
     parts = [photos, *([folders] * (pruned.folders > 0))]
     sets = output.counted(pruned.sets, "former set")
     output.say(f"{verb}: {', '.join(parts)}, {sets}{given}")
+
+
+def _tell_forgotten(pruned: "Pruned", as_json: bool) -> None:
+    if as_json:
+        output.record(asdict(pruned))
+    given = f"{output.size(pruned.size_bytes)} of disk given back"
+    output.say(f"forgotten: {output.counted(pruned.files, 'photo')}, {given}")

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -429,8 +430,13 @@ def test_exports_hold_the_librarys_vectors(made: Path, tmp_path: Path, target: s
     again = on(made, "library", "export", target)
     assert again.code == 1
     assert "exists already" in again.err
-    if target != "folder":
-        assert on(made, "library", "export", target, "--force").code == 0
+    assert on(made, "library", "export", target, "--force").code == 0
+    assert set(read_export(tmp_path / target)) == set(found)
+    if target == "folder":
+        (tmp_path / target / "mine.txt").write_text("mine")
+        again = on(made, "library", "export", target, "--force")
+        assert (again.code, (tmp_path / target / "mine.txt").exists()) == (1, True)
+        assert "something else than an export" in again.err
 
 
 def test_filters_are_public_and_light() -> None:
@@ -528,6 +534,141 @@ def read_names(target: Path) -> list[str]:
         return json.loads(file.metadata()["paths"])
 
 
+# What is not there any more
+
+
+def test_a_deleted_file_that_was_named_is_gone(tmp_path: Path) -> None:
+    album = make_album(tmp_path / "album", 3)
+    assert on(tmp_path, "index", *map(str, album), "-m", "demo").code == 0
+    album[1].unlink()
+    outcome = on(tmp_path, "index")
+    assert outcome.code == 0, said(outcome)
+    assert "2 photos: 0 embedded, 2 unchanged, 1 gone" in outcome.err
+    assert len(on(tmp_path, "library", "status", "--json").records[0]["folders"]) == 2
+
+
+def test_a_deleted_folder_inside_another_is_gone(tmp_path: Path) -> None:
+    make_album(tmp_path / "photos" / "inside", 2)
+    make_album(tmp_path / "photos", 1, first=5)
+    for folder in ("photos/inside", "photos"):
+        assert on(tmp_path, "index", folder, "-m", "demo").code == 0
+    shutil.rmtree(tmp_path / "photos" / "inside")
+    outcome = on(tmp_path, "index")
+    assert outcome.code == 0, said(outcome)
+    assert "1 photo: 0 embedded, 1 unchanged, 2 gone" in outcome.err
+    (record,) = on(tmp_path, "library", "status", "--json").records
+    assert record["folders"] == [str(tmp_path / "photos")]
+
+
+def test_a_folder_that_is_not_there_can_be_forgotten(tmp_path: Path) -> None:
+    make_album(tmp_path / "kept", 1, first=5)
+    make_album(tmp_path / "drive", 2)
+    assert on(tmp_path, "index", "drive", "kept", "-m", "demo").code == 0
+    shutil.rmtree(tmp_path / "drive")
+    outcome = on(tmp_path, "index")
+    assert outcome.code == 3
+    assert f"skipped: {tmp_path}/drive is not there" in outcome.err
+    assert f"aimv2 library forget {tmp_path}/drive" in outcome.err
+    assert on(tmp_path, "library", "prune", "--json").records[0]["files"] == 0
+    outcome = on(tmp_path, "library", "forget", "drive")
+    assert (outcome.code, outcome.err) == (0, "forgotten: 2 photos, 768 B of disk given back\n")
+    assert on(tmp_path, "index").code == 0
+    assert paths(search(tmp_path, "--json").records) == ["005.jpg"]
+
+
+def test_an_empty_mount_point_loses_nothing(tmp_path: Path) -> None:
+    album = make_album(tmp_path / "photos" / "drive", 2)
+    make_album(tmp_path / "photos", 1, first=5)
+    assert on(tmp_path, "index", "photos/drive", "-m", "demo").code == 0
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    for path in album:
+        path.rename(kept / path.name)
+    for _ in range(2):
+        outcome = on(tmp_path, "index")
+        assert outcome.code == 0, said(outcome)
+        assert "drive is empty now, and its photos stay in the library" in outcome.err
+        assert "aimv2 library forget" in outcome.err
+    assert on(tmp_path, "index", "photos").code == 0
+    assert on(tmp_path, "index", "--json").records[0]["empty"] == [str(album[0].parent)]
+    assert on(tmp_path, "library", "prune", "--json").records[0]["files"] == 0
+    assert len(search(tmp_path, "--json").records) == 3
+    for path in album:
+        (kept / path.name).rename(path)
+    assert "3 photos: 0 embedded, 3 unchanged" in on(tmp_path, "index").err
+
+
+def test_a_folder_without_its_photos_is_no_error(tmp_path: Path) -> None:
+    album = make_album(tmp_path / "album", 2)
+    assert on(tmp_path, "index", "album", "-m", "demo").code == 0
+    (tmp_path / "album" / ".DS_Store").write_bytes(b"x")
+    for path in album:
+        path.unlink()
+    assert on(tmp_path, "index").err.endswith("0 photos: 0 embedded, 2 gone\n")
+    outcome = on(tmp_path, "index")
+    assert outcome.code == 0, said(outcome)
+
+
+# What is no folder of photos
+
+
+def test_a_text_file_is_not_remembered(tmp_path: Path) -> None:
+    make_album(tmp_path / "album", 1)
+    on(tmp_path, "index", "album", "-m", "demo")
+    (tmp_path / "note.txt").write_text("milk")
+    outcome = on(tmp_path, "index", "note.txt", "album")
+    assert outcome.code == 3, said(outcome)
+    assert "skipped: " in outcome.err
+    assert "note.txt" in outcome.err
+    assert on(tmp_path, "index", "note.txt").code == 1
+    (record,) = on(tmp_path, "library", "status", "--json").records
+    assert (record["files"], record["folders"]) == (1, [str(tmp_path / "album")])
+
+
+def test_a_link_to_an_indexed_folder_adds_nothing(tmp_path: Path) -> None:
+    make_album(tmp_path / "album" / "inside", 2)
+    on(tmp_path, "index", "album", "-m", "demo")
+    (tmp_path / "link").symlink_to(tmp_path / "album")
+    (tmp_path / "deep").symlink_to(tmp_path / "album" / "inside")
+    for link in ("link", "link/inside", "deep"):
+        record = on(tmp_path, "index", link, "--json").records[0]
+        assert (record["found"], record["unchanged"]) == (2, 2)
+    (record,) = on(tmp_path, "library", "status", "--json").records
+    assert (record["files"], record["folders"]) == (2, [str(tmp_path / "album")])
+
+
+def test_an_empty_name_is_not_this_folder(tmp_path: Path) -> None:
+    outcome = on(tmp_path, "index", "", "-m", "demo")
+    assert outcome.code == 2
+    assert "an empty name is no folder" in outcome.err
+    assert not list(tmp_path.glob("library*"))
+
+
+@pytest.mark.parametrize("name", ["", ".", "folder"])
+def test_a_library_is_a_file(tmp_path: Path, name: str) -> None:
+    make_album(tmp_path / "folder", 1)
+    for command in (["index", "folder", "-m", "demo"], ["search", "x"], ["library", "status"]):
+        outcome = run(*command, "--library", name)
+        assert outcome.code == 1, said(outcome)
+        assert "is a folder" in outcome.err
+        assert "hint: name a file: --library " in outcome.err
+    assert len(list((tmp_path / "folder").iterdir())) == 1
+
+
+def test_status_sees_lost_vectors(tmp_path: Path) -> None:
+    make_album(tmp_path / "album", 2)
+    on(tmp_path, "index", "album", "-m", "demo")
+    (segment,) = (tmp_path / "library.db.vectors").rglob("*.f16")
+    with segment.open("r+b") as file:
+        file.truncate(400)
+    (problem,) = on(tmp_path, "library", "status", "--json").records[0]["problems"]
+    assert "000001.f16: bring the folder back from a backup" in problem
+    shutil.rmtree(tmp_path / "library.db.vectors")
+    outcome = on(tmp_path, "library", "status")
+    assert outcome.code == 0, said(outcome)
+    assert "problem" in outcome.out
+
+
 # What is refused
 
 WRONG = [
@@ -564,13 +705,16 @@ WRONG = [
     ("search owl -boat", 2, 'a space after "-"'),
     ("search owl -night", 2, 'a space after "-"'),
     ("search owl --lke x", 2, "hint: aimv2 search --help"),
-    ("library", 2, "'ACTION'. Choose from: status, errors, prune, export\n"),
+    ("library", 2, "'ACTION'. Choose from: status, errors, prune, forget, export\n"),
     ("library vanish", 2, "ACTION"),
     ("library status x", 2, "not for status: TARGET"),
     ("library errors --dry-run", 2, "not for errors: --dry-run"),
     ("library prune --force", 2, "not for prune: --force"),
     ("library status -m demo", 2, "not for status: --model"),
     ("library export", 2, "nowhere to go"),
+    ("library forget", 2, "nothing to forget"),
+    ("library forget elsewhere", 2, "nothing in the library is of /"),
+    ("library forget album --force", 2, "not for forget: --force"),
     ("library export x.csv", 2, "no known extension"),
     ("library export x.npz -m large", 2, "was not indexed with large"),
     ("library export nowhere/x.npz", 1, "there is no folder nowhere"),
@@ -627,7 +771,7 @@ def test_only_broken_pictures(tmp_path: Path) -> None:
     (tmp_path / "album" / "a.jpg").write_bytes(b"x")
     outcome = on(tmp_path, "index", "album", "-m", "demo")
     assert outcome.code == 1
-    assert "none of 1 photo could be read" in outcome.err
+    assert "the only photo could not be read" in outcome.err
     outcome = search(tmp_path)
     assert outcome.code == 0, said(outcome)
     assert "there are no photos to search" in outcome.err

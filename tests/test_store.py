@@ -1,6 +1,9 @@
 """The library's file: its versions, its neighbours, and what killed runs leave."""
 
+import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -429,3 +432,25 @@ def test_vectors_are_counted_again_after_changes_by_oneself_and_by_others(tmp_pa
             assert store.count_vectors(vectors.id) == reader.count_vectors(vectors.id) == 2
             store.remove_files(files[1:2])
             assert store.count_vectors(vectors.id) == reader.count_vectors(vectors.id) == 1
+
+
+# Read only
+
+
+def test_a_library_that_nobody_can_write_can_be_read() -> None:
+    folder = Path(tempfile.mkdtemp())  # where others may look
+    path = folder / "library.db"
+    Store(path, can_write=True).close()
+    path.chmod(0o444)
+    folder.chmod(0o555)
+    is_root = os.geteuid() == 0
+    try:
+        if is_root:
+            os.seteuid(65534)
+        with Store(path) as store:
+            assert store.counts().files == 0
+    finally:
+        if is_root:
+            os.seteuid(0)
+        folder.chmod(0o755)
+        shutil.rmtree(folder)

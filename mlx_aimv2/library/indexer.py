@@ -13,8 +13,9 @@ from ..config import LiTConfig
 from ..errors import Aimv2Error
 from ..plan import ImageOptions
 from .moves import Moves
+from .photo import read_facts
 from .reader import Reader, Reading
-from .scan import Candidate, Root, Scan, covers
+from .scan import Candidate, Root, Scan, covers, known_path, under
 from .segments import Halves, Segments
 from .store import FileRow, Store, VectorSet
 
@@ -31,7 +32,11 @@ _ROW_BYTES = 1000  # of the database for a photo: measured, paths of 60 bytes
 
 @dataclass
 class Report:
-    """What a run found and did; ``left`` files have no vector in the set yet."""
+    """What a run found and did; ``left`` files have no vector in the set yet.
+
+    ``empty`` are folders that held photos and hold nothing now: those photos stay in the library.
+    ``had_photos``: some were known there before, or are.
+    """
 
     found: int = 0
     unchanged: int = 0
@@ -41,6 +46,8 @@ class Report:
     failed: int = 0
     left: int = 0
     is_serving: bool = True
+    had_photos: bool = False
+    empty: list[bytes] = field(default_factory=list)
     errors: list[Aimv2Error] = field(default_factory=list)
     passed_over: dict[str, int] = field(default_factory=dict)
 
@@ -98,6 +105,7 @@ class Indexer:
         Stopped by Ctrl-C or an error, what was done is kept, and the next run goes on.
         """
         store, report = self._store, self._report
+        roots = self._usable(roots)
         with store.transaction():
             self._remember(roots)  # now: a run that is stopped is gone on with without naming them
         store.remove_strays()
@@ -122,7 +130,11 @@ class Indexer:
         else:
             deque(scan.candidates(), 0)  # none, but the walk tells what is still there
         report.missing = scan.mark_missing()
+        report.empty = scan.empty
+        report.had_photos = any(next(store.files(*under(root.path)), None) for root in roots)
         with store.transaction():
+            for path in scan.deleted:
+                store.remove_root(path)
             if vectors is not None:
                 report.left = store.unembedded(vectors.id)
                 if report.left:
@@ -164,6 +176,22 @@ class Indexer:
                 moves.note(candidate)
             self._progress.counted()
         return count
+
+    def _usable(self, roots: Sequence[Root]) -> list[Root]:
+        """The roots by the paths that the library has for them, without files that are no
+        pictures: of those nothing is remembered."""
+        usable = []
+        for root in roots:
+            known = root if root.is_photos else Root(known_path(self._store, root.path))
+            is_new_file = os.path.isfile(known.path) and self._store.file_at(known.path) is None  # noqa: PTH113
+            try:
+                if is_new_file:
+                    read_facts(known.path)
+            except Aimv2Error as error:
+                self._report.errors.append(error)
+            else:
+                usable.append(known)
+        return usable
 
     def _remember(self, roots: Sequence[Root]) -> None:
         """Add roots that are there, but none that another one leads to."""

@@ -310,6 +310,14 @@ class Library:
         with Store(self.path, can_write=True) as store:
             return prune(store)
 
+    def forget(self, folder: FilePath) -> "Pruned":
+        """Take a folder out of the library, with all photos known there; they are not touched."""
+        from .upkeep import forget  # noqa: PLC0415
+
+        self.counts()  # where there is no library, none is made
+        with Store(self.path, can_write=True) as store:
+            return forget(store, os.path.abspath(os.fsencode(folder)))  # noqa: PTH100  (keeps links)
+
     def export(self, target: FilePath, *, model: str | None = None, overwrite: bool = False) -> int:
         """Write vectors and what is known of the photos to a file or folder; says how many.
 

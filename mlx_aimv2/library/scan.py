@@ -1,13 +1,16 @@
 """What has changed on disk since the library was last brought up to date."""
 
 import os
+import shlex
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
-from ..errors import Aimv2Error
+from ..errors import Aimv2Error, ImageError
 from ..image import EXTENSIONS
+from ..paths import printable
 from ..walk import find_images
 from . import photos
 from .store import FileRow, Stamp, Store, stamp_of
@@ -47,6 +50,9 @@ class Candidate:
         )
 
 
+RootState = Literal["there", "empty", "away", "deleted"]
+
+
 @dataclass(frozen=True)
 class _Seen:
     path: bytes
@@ -68,6 +74,8 @@ class Scan:
         moved: Collection[int] = (),
     ) -> None:
         self.errors: list[Aimv2Error] = []
+        self.empty: list[bytes] = []
+        self.deleted: list[bytes] = []
         self.passed_over: Counter[str] = Counter()
         self.found = 0
         self.unchanged = 0
@@ -80,10 +88,26 @@ class Scan:
         self._back: list[int] = []
         self._met: set[bytes] = set()
         self._unseen_folders: list[bytes] = []
+        self._states: dict[bytes, RootState] = {}
 
     def candidates(self) -> Iterator[Candidate]:
         """Every picture that has to be looked at, in the order of the walk."""
+        stored = [Root(*each) for each in self._store.roots()]
+        self._states = {each.path: state_of(self._store, each, stored) for each in stored}
+        for path, state in self._states.items():
+            if state in ("empty", "away"):  # also for a walk that comes by it
+                self._unseen_folders.append(path)
         for root in self._roots:
+            match self._states.get(root.path, "there"):
+                case "empty":
+                    self.empty.append(root.path)
+                    continue
+                case "deleted":
+                    self.deleted.append(root.path)
+                    continue
+                case "away":
+                    self.errors.append(_away(root.path))
+                    continue
             for seen in self._walk(root):
                 if seen.error is not None:
                     self.errors.append(seen.error)
@@ -105,12 +129,13 @@ class Scan:
         Returns how many files are gone.
         """
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        gone: list[int] = []
+        gone: set[int] = set()
         for root in self._roots:
-            if not os.path.lexists(root.path):
+            is_there = os.path.lexists(root.path) or root.path in self.deleted
+            if not is_there:
                 continue  # a drive that is not connected says nothing about its files
             known = self._store.files(*under(root.path))
-            gone += [file.id for file in known if self._is_gone(file, root)]
+            gone |= {file.id for file in known if self._is_gone(file, root)}
         with self._store.transaction():
             self._store.set_missing(gone, now)
             self._store.set_missing(self._back, None)
@@ -154,6 +179,62 @@ class Scan:
             return False
         # In a Photos library a derivative stays when its original comes.
         return root.is_photos or not os.path.lexists(file.path)
+
+
+def state_of(store: Store, root: Root, stored: Sequence[Root]) -> RootState:
+    """What has become of something that was indexed.
+
+    A folder that held photos and holds nothing may be the place of a drive that is not connected,
+    and so may one that is not there; but not if a folder around it was indexed and holds
+    something, and a file is deleted if its folder holds something.
+    """
+    if os.path.lexists(root.path):
+        held = f"{under(root.path)[0]} AND missing_since IS NULL"
+        is_lost = _is_empty(root.path) and next(store.files(held, under(root.path)[1]), None)
+        return "empty" if is_lost else "there"
+    around = [
+        each.path
+        for each in stored
+        if not each.is_photos and root.path.startswith(each.path.rstrip(b"/") + b"/")
+    ]
+    if store.file_at(root.path) is not None:
+        around.append(os.path.dirname(root.path))  # noqa: PTH120  (pathlib takes no bytes)
+    return "deleted" if any(map(_holds_something, around)) else "away"
+
+
+def known_path(store: Store, path: bytes) -> bytes:
+    """The path by which the library knows what a path leads to, by links, in a folder indexed."""
+    folders = [each for each, is_photos in store.roots() if not is_photos]
+    if any((path + b"/").startswith(each.rstrip(b"/") + b"/") for each in folders):
+        return path
+    real = os.path.realpath(path)
+    for each in folders:
+        inside = os.path.realpath(each).rstrip(b"/") + b"/"
+        if (real + b"/").startswith(inside):
+            return (each.rstrip(b"/") + b"/" + real[len(inside) :]).rstrip(b"/") or b"/"
+    return path
+
+
+def forget_hint(path: bytes) -> str:
+    """What lets the photos go of a folder that is not there."""
+    name = shlex.quote(printable(path))
+    return f"connect its drive; if its photos are gone for good: aimv2 library forget {name}"
+
+
+def _away(path: bytes) -> Aimv2Error:
+    return ImageError(f"{printable(path)} is not there", hint=forget_hint(path))
+
+
+def _is_empty(folder: bytes) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:  # a file, or where one may not look
+        return False
+
+
+def _holds_something(folder: bytes) -> bool:
+    return os.path.isdir(folder) and not _is_empty(folder)  # noqa: PTH112  (pathlib takes no bytes)
 
 
 def under(folder: bytes) -> tuple[str, tuple[bytes, ...]]:

@@ -1,5 +1,6 @@
 """The library's database: its tables, how they came to be, and how it is opened."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,6 +107,8 @@ def open_database(path: Path, *, can_write: bool) -> sqlite3.Connection:
         raise OutputError(f"there is no library {printable(path)}", hint="aimv2 index FOLDER")
     with database_errors(path):
         mode = "rwc" if can_write else "rw"  # also a reader of a WAL makes its -shm file
+        if not can_write and _is_settled(path):
+            mode = "ro&immutable=1"
         address = f"{path.absolute().as_uri()}?mode={mode}"
         connection = sqlite3.connect(
             address,
@@ -128,6 +131,13 @@ def open_database(path: Path, *, can_write: bool) -> sqlite3.Connection:
             connection.close()
             raise
     return connection
+
+
+def _is_settled(path: Path) -> bool:
+    """Whether it cannot be written from here, where no WAL could be made, and nobody writes it."""
+    effective = os.access in os.supports_effective_ids
+    writable = (os.access(each, os.W_OK, effective_ids=effective) for each in (path, path.parent))
+    return not all(writable) and not path.with_name(f"{path.name}-wal").exists()
 
 
 @contextmanager

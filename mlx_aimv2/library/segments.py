@@ -87,6 +87,16 @@ class Segments:
             taken[inside] = block[rows[inside] - first]
         return taken
 
+    def problems(self) -> list[str]:
+        """What is wrong with the files, each with the way out; none is read."""
+        wrong = []
+        for number, rows in enumerate(self._rows_by_segment(), 1):
+            file = self._file(number)
+            if not file.exists() or file.stat().st_size < rows * self._row_bytes:
+                error = self._too_short(file)
+                wrong.append(f"{error}: {error.hint}")
+        return wrong
+
     def remove(self) -> None:
         """Delete the files."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -97,6 +97,11 @@ class Store:
     """An open library. One process may write; any number may read meanwhile."""
 
     def __init__(self, path: Path, *, can_write: bool = False) -> None:
+        if not path.name or path.is_dir():
+            raise OutputError(
+                f"the library {printable(path)} is a folder",
+                hint=f"name a file: --library {printable(path / 'library.db')}",
+            )
         self.path = path
         self.folder = path.with_name(f"{path.name}.vectors")
         self.means: dict[tuple[str, int], NDArray[np.float32]] = {}  # by folder of vectors, rows

@@ -63,6 +63,31 @@ def prune(store: Store, *, dry_run: bool = False) -> Pruned:
     return Pruned(len(gone), len(folders), len(former), before - after)
 
 
+def forget(store: Store, folder: bytes) -> Pruned:
+    """Forget a folder or file that was indexed, with all photos known there and their vectors.
+
+    Errors: UsageError where nothing is known there.
+    """
+    files = {file.id for file in store.files(*under(folder))}
+    inside = folder.rstrip(b"/") + b"/"
+    folders = [path for path, _ in store.roots() if (path + b"/").startswith(inside)]
+    if not files and not folders:
+        raise UsageError(
+            f"nothing in the library is of {printable(folder)}",
+            hint="aimv2 library status lists the folders",
+        )
+    before = sum(store.segments(each).size_bytes for each in store.sets())
+    with store.transaction():
+        store.remove_files(files)
+        for path in folders:
+            store.remove_root(path)
+    for each in store.sets():
+        _compact(store, each)
+    store.remove_strays()
+    after = sum(store.segments(each).size_bytes for each in store.sets())
+    return Pruned(len(files), len(folders), 0, before - after)
+
+
 def export_vectors(store: Store, vectors: VectorSet, target: Path, *, overwrite: bool) -> int:
     """Write vectors and what is known of their photos; returns how many.
 
@@ -76,7 +101,7 @@ def export_vectors(store: Store, vectors: VectorSet, target: Path, *, overwrite:
     if not len(known):
         raise OutputError("there are no vectors to export", hint="aimv2 index FOLDER")
     if not target.suffix:
-        return _export_folder(store, vectors, known, target)
+        return _export_folder(store, vectors, known, target, overwrite=overwrite)
     export.check_target(target, overwrite=overwrite)
     files = store.files_of(known[:, 1].tolist())
     made_by = {**vectors.settings, "photos": [_facts(files[id]) for id in known[:, 1].tolist()]}
@@ -137,7 +162,9 @@ def _holds_photos(store: Store, root: bytes) -> bool:
     return next(there, None) is not None
 
 
-def _export_folder(store: Store, vectors: VectorSet, known: NDArray[np.int64], target: Path) -> int:
+def _export_folder(
+    store: Store, vectors: VectorSet, known: NDArray[np.int64], target: Path, *, overwrite: bool
+) -> int:
     if find_spec("pyarrow") is None:
         raise OutputError(
             "clip-retrieval's folders need pyarrow, which is not installed",
@@ -147,7 +174,15 @@ def _export_folder(store: Store, vectors: VectorSet, known: NDArray[np.int64], t
     import pyarrow.parquet  # noqa: PLC0415
 
     if target.exists():
-        raise OutputError(f"{printable(target)} exists already", hint="choose another name")
+        if not overwrite:
+            raise OutputError(
+                f"{printable(target)} exists already", hint="choose another, or --force"
+            )
+        if not _is_export(target):
+            raise OutputError(
+                f"{printable(target)} holds something else than an export",
+                hint="choose another name: it is not replaced",
+            )
     if not target.parent.is_dir():
         raise UsageError(f"there is no folder {printable(target.parent)}", hint="make it first")
     files = store.files_of(known[:, 1].tolist())
@@ -171,11 +206,22 @@ def _export_folder(store: Store, vectors: VectorSet, known: NDArray[np.int64], t
         with (staging / "metadata" / "metadata_0.parquet").open("wb") as file:
             pyarrow.parquet.write_table(pyarrow.table(columns), file)
         staging.chmod(0o755)
+        if target.exists():
+            target.rename(staging.with_name(f"{staging.name}.before"))
         staging.rename(target)
+        shutil.rmtree(staging.with_name(f"{staging.name}.before"), ignore_errors=True)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
     return len(known)
+
+
+def _is_export(folder: Path) -> bool:
+    """Whether a folder holds what ``_export_folder`` writes and nothing else."""
+    if not folder.is_dir() or folder.is_symlink():
+        return False
+    names = {str(each.relative_to(folder)) for each in folder.rglob("*") if not each.is_dir()}
+    return names == {"img_emb/img_emb_0.npy", "metadata/metadata_0.parquet"}
 
 
 def _facts(file: FileRow) -> dict[str, object]:
