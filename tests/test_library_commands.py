@@ -633,6 +633,10 @@ def test_a_link_to_an_indexed_folder_adds_nothing(tmp_path: Path) -> None:
     for link in ("link", "link/inside", "deep"):
         record = on(tmp_path, "index", link, "--json").records[0]
         assert (record["found"], record["unchanged"]) == (2, 2)
+        assert len(search(tmp_path, "--in", link, "--json").records) == 2
+        assert len(on(tmp_path, "search", "--in", link, "--json").records) == 2
+        outcome = on(tmp_path, "tag", "--in", link, "--dry-run")
+        assert "2 photos" in outcome.err, said(outcome)
     (record,) = on(tmp_path, "library", "status", "--json").records
     assert (record["files"], record["folders"]) == (2, [str(tmp_path / "album")])
 

@@ -5,7 +5,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from fnmatch import translate
 from functools import lru_cache
@@ -16,7 +16,7 @@ from ..errors import UsageError
 from ..image import FORMATS
 from ..paths import FilePath, printable, several
 from .keywords import clean
-from .scan import under
+from .scan import known_path, under
 from .store import Store
 
 Shape = Literal["landscape", "portrait", "square"]
@@ -111,6 +111,17 @@ class Filters:
         return self == Filters()
 
 
+def as_known(store: Store, filters: Filters) -> Filters:
+    """The filters with the paths that the library has for what is reached by a link."""
+    places = tuple(
+        os.fsdecode(known_path(store, os.fsencode(path)))
+        if os.path.lexists(path := _absolute(place))
+        else place
+        for place in filters.named_places
+    )
+    return replace(filters, places=places)
+
+
 def check_places(store: Store, places: Sequence[str]) -> None:
     """Refuse places that can only be a slip: not there, and nothing in the library is of them.
 
@@ -166,7 +177,7 @@ def _format(name: str) -> str:
         common = ", ".join(format.name.lower() for format in FORMATS)
         raise UsageError(
             f"no format is called {printable(name)!r}",
-            hint=f"one of {common}, or of a RAW its ending, like nef",
+            hint=f"one of {common}, or an ending, like heic or nef",
         )
     return known
 

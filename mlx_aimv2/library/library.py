@@ -19,7 +19,7 @@ from . import photos, query
 from .calibration import MIN_CONFIDENCE
 from .checkpoint import Dtype, SearchModel, identify, source_of
 from .duplicates import DEFAULT_THRESHOLD, Group, find_groups
-from .filters import Filters, check_places
+from .filters import Filters, as_known, check_places
 from .indexer import NATIVE_MAX_PATCHES, Estimate, Indexer, Progress, Report
 from .scan import Root
 from .searcher import Answer, Vectors, newest, search
@@ -172,11 +172,13 @@ class Library:
                     "without words or pictures there are no scores", hint="leave min_score out"
                 )
             check_places(self.store, filters.named_places)
+            filters = as_known(self.store, filters)
             return newest(self.store, filters, count)
         terms = query.parse(given, pictures)
         exclude = [os.fsencode(os.path.abspath(path)) for path in pictures]  # noqa: PTH100
 
         check_places(self.store, filters.named_places)
+        filters = as_known(self.store, filters)
 
         def look() -> Answer:
             vectors = self.vectors(model)
@@ -264,7 +266,7 @@ class Library:
                 tagger.in_chunks(embed.texts, texts_told),
                 min_confidence=min_confidence,
                 limit=limit,
-                filters=filters,
+                filters=filters and as_known(store, filters),
             )
             if sidecars and not dry_run:
                 tagger.follow_sidecars(store)

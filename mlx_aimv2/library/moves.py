@@ -49,9 +49,10 @@ class Moves:
         for _, candidate in list(self._moves):  # whose names were taken, and are not at another's
             if candidate.known is not None and candidate.known.id not in moved:
                 self._find_new(candidate.known)
-        self._store.move_files(
-            [(file.id, each.path, each.stamp, each.uuid) for file, each in self._moves]
-        )
+        if self._moves:
+            self._store.move_files(
+                [(file.id, each.path, each.stamp, each.uuid) for file, each in self._moves]
+            )
         return [file.id for file, each in self._moves if each.stamp != _UNREAD]
 
     def hash_of(self, candidate: Candidate) -> bytes:
