@@ -160,9 +160,12 @@ def follow_sidecars(store: Store) -> None:
     """Where photos were moved with their sidecars, let what is known of these move too."""
     known = store.sidecars()
     moves: dict[bytes, bytes] = {}
+    targets: set[bytes] = set()
     for path, photo in known:
-        if photo is not None and (now := _moved_to(store, path, photo)) not in moves.values():
-            moves |= {path: now} if now else {}
+        now = None if photo is None else _moved_to(store, path, photo)
+        if now is not None and now not in targets:
+            moves[path] = now
+            targets.add(now)
     held = {path for path, _ in known}
     while taken := [was for was, now in moves.items() if now in held and now not in moves]:
         for was in taken:
