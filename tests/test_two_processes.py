@@ -45,14 +45,14 @@ def test_searches_go_on_while_another_process_indexes(
     while writer.poll() is None:
         with Library(library) as opened:
             answer = opened.search(like=[photos / "00.png"], count=99)
-            assert len(answer.hits) == answer.searched - 1
+            assert len(answer.hits) == answer.searched  # the picture itself is left out
             seen.append(answer.searched)
     assert writer.returncode == 3
     assert seen == sorted(seen)
     assert len(seen) > 3
-    assert seen[0] < 25
+    assert seen[0] < 24
     with Library(library) as opened:
-        assert opened.search(like=[photos / "00.png"]).searched == 25
+        assert opened.search(like=[photos / "00.png"]).searched == 24
 
 
 def test_a_second_index_is_refused_by_the_first_ones_number(
