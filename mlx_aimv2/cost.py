@@ -22,7 +22,7 @@ _FLOAT32_BYTES = 4
 # maps too, of some queries at a time (cpu.attention).
 _WIDTHS_PER_TOKEN = 28
 _WIDTHS_PER_TOKEN_UNFUSED = 35
-_MAPS_BYTES = 6_000_000
+_MAPS, _MOST_MAPS_BYTES = 8, 16_000_000
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,8 @@ def batch_bytes(
     widths = images * tokens * vision.hidden_size * item_bytes
     if is_fused:
         return _WIDTHS_PER_TOKEN * widths
-    return _WIDTHS_PER_TOKEN_UNFUSED * widths + _MAPS_BYTES
+    maps = _MAPS * images * vision.num_attention_heads * tokens**2 * item_bytes
+    return _WIDTHS_PER_TOKEN_UNFUSED * widths + min(maps, _MOST_MAPS_BYTES)
 
 
 def _vision_parameters(vision: VisionConfig) -> int:

@@ -1,17 +1,17 @@
 """A batch computed in parts, side by side, on a CPU.
 
 There MLX computes all but products of matrices on one core: half the time of a block, by two
-cores. So each core gets a stream and a share of the images, with a BLAS of one thread.
+cores. So each core gets a thread and a share of the images, with a BLAS of one thread.
 """
 
-import threading
 from collections.abc import Callable
+from concurrent.futures import wait
+from functools import cache
 
 import mlx.core as mx
 
 from . import blas
-
-_local = threading.local()  # a stream belongs to the thread that made it
+from .worker import Worker
 
 
 def side_by_side(compute: Callable[[slice], mx.array], count: int) -> mx.array:
@@ -25,18 +25,23 @@ def side_by_side(compute: Callable[[slice], mx.array], count: int) -> mx.array:
     number = next((n for n in range(cores, count + 1) if count % n == 0), 1)
     if cores == 1 or number == 1:
         return compute(slice(0, count))
-    streams = _streams(cores)
     size = count // number
-    results = []
-    for part in range(number):
-        with mx.stream(streams[part % cores]):
-            results.append(compute(slice(part * size, (part + 1) * size)))
+
+    def evaluate(part: int) -> mx.array:
+        result = compute(slice(part * size, (part + 1) * size))
+        mx.eval(result)
+        return result
+
+    workers = _workers(cores)
     with blas.one_thread():
-        mx.eval(results)
-    return mx.concatenate(results)
+        futures = [workers[part % cores].submit(evaluate, part) for part in range(number)]
+        try:
+            return mx.concatenate([future.result() for future in futures])
+        finally:
+            # None is left to compute when the threads of the BLAS are given back.
+            wait(futures)
 
 
-def _streams(number: int) -> list[mx.Stream]:
-    if not hasattr(_local, "streams"):
-        _local.streams = [mx.new_stream(mx.cpu) for _ in range(number)]
-    return _local.streams
+@cache
+def _workers(number: int) -> list[Worker]:
+    return [Worker(f"mlx-aimv2-{each}") for each in range(number)]

@@ -1,7 +1,8 @@
 """The one thread on which the public API runs MLX.
 
 An array that is not evaluated yet belongs to the thread that made it (MLX 0.31.2 and later), so
-calls from several threads meet here, one after the other, and only evaluated arrays leave.
+calls from several threads meet here, one after the other, and only evaluated arrays leave. On a CPU
+a batch's parts have threads of their own: see ``parts``.
 """
 
 import atexit
@@ -16,25 +17,59 @@ from .errors import Aimv2Error
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-_thread: threading.Thread | None = None
-_starting = threading.Lock()
+
+class Worker:
+    """A thread that calls come to; it begins with the first one and ends with the process."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Make a call on the thread and wait for its result, from any thread, that one too."""
+        return self.submit(function, *args, **kwargs).result()
+
+    def submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have a call made on the thread, after those that came before; on that thread, now."""
+        self._start()
+        future: Future[T] = Future()
+        if threading.current_thread() is self._thread:
+            _fulfil(future, function, args, kwargs)
+        else:
+            self._calls.put(lambda: _fulfil(future, function, args, kwargs))
+        return future
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+                self._thread.start()
+                atexit.register(self._stop)
+            elif not self._thread.is_alive():
+                raise Aimv2Error(
+                    "MLX does not go on in a forked process",
+                    hint='start processes with the "spawn" method, and load the model in each',
+                )
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
+            del call  # what it held is not kept until the next one
+        import mlx.core as mx  # noqa: PLC0415
+
+        # A thread that ends with streams of its own lets the process abort at its exit (0.32.4).
+        mx.clear_streams()
+
+    def _stop(self) -> None:
+        if self._thread is not None:
+            self._calls.put(None)
+            self._thread.join()
 
 
-def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Make a call on the MLX thread and wait for its result, from any thread, that one too."""
-    return submit(function, *args, **kwargs).result()
-
-
-def submit(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-    """Have a call made on the MLX thread, after those that came before; on that thread, now."""
-    _start()
-    future: Future[T] = Future()
-    if threading.current_thread() is _thread:
-        _fulfil(future, function, args, kwargs)
-    else:
-        _calls.put(lambda: _fulfil(future, function, args, kwargs))
-    return future
+_worker = Worker("mlx-aimv2")
+run, submit = _worker.run, _worker.submit
 
 
 def _fulfil(future: Future[T], function: Callable[..., T], args: Any, kwargs: Any) -> None:
@@ -42,33 +77,3 @@ def _fulfil(future: Future[T], function: Callable[..., T], args: Any, kwargs: An
         future.set_result(function(*args, **kwargs))
     except BaseException as error:
         future.set_exception(error)
-
-
-def _start() -> None:
-    global _thread
-    with _starting:
-        if _thread is None:
-            _thread = threading.Thread(target=_work, name="mlx-aimv2", daemon=True)
-            _thread.start()
-            atexit.register(_stop)
-        elif not _thread.is_alive():
-            raise Aimv2Error(
-                "MLX does not go on in a forked process",
-                hint='start processes with the "spawn" method, and load the model in each',
-            )
-
-
-def _work() -> None:
-    while (call := _calls.get()) is not None:
-        call()
-        del call  # what it held is not kept until the next one
-    import mlx.core as mx  # noqa: PLC0415
-
-    # A thread that ends with streams of its own lets the process abort at its exit (MLX 0.32.4).
-    mx.clear_streams()
-
-
-def _stop() -> None:
-    if _thread is not None:
-        _calls.put(None)
-        _thread.join()
