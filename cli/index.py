@@ -110,7 +110,7 @@ def index(
 
     roots: list[str | bytes] = [*(folders or [])]
     if "" in roots:
-        raise UsageError("an empty name is no folder", hint="for the one you are in: aimv2 index .")
+        raise UsageError("an empty name is no folder", hint="`aimv2 index .` is for the one you are in")
     if photos:
         roots.append(os.fsencode(default_bundle()))
     opened = Library(library)
