@@ -10,7 +10,7 @@ PHOTO_PX = (4032, 3024)  # 12 megapixels, as telephones take them
 _QUALITY = 90
 _OCTAVES = (8, 32, 128, 512)  # cells along the width; each is half as strong as the one before
 _COARSER = 4  # times: what shapes are drawn at, for speed
-_GRAIN, _TILE_PX = 3.0, 509
+_GRAIN, _TILE_PX = 4.0, 509
 _SMALL = 24
 _SMALL_SUFFIXES = ("jpg", "png", "webp")
 
