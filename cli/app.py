@@ -28,7 +28,7 @@ COMMANDS = {
     "search": "Find photos in the library by words or by likeness.",
     "tag": "Give photos tags, in the library and in sidecars.",
     "duplicates": "Find files that show one picture.",
-    "library": "Look after the library: status, errors, prune, export.",
+    "library": "Look after the library: status, errors, prune, forget, export.",
     "convert": "Convert a checkpoint to this project's layout, or quantise it.",
     "info": "Tell what a checkpoint is and what it needs.",
     "models": "List the published checkpoints and which are here already.",

