@@ -110,7 +110,7 @@ def index(
 
     roots: list[str | bytes] = [*(folders or [])]
     if "" in roots:
-        raise UsageError("an empty name is no folder", hint="`aimv2 index .` is for the one you are in")
+        raise UsageError("an empty name is no folder", hint="for the current one: aimv2 index ./")
     if photos:
         roots.append(os.fsencode(default_bundle()))
     opened = Library(library)
