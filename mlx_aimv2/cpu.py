@@ -1,8 +1,8 @@
 """Exponentials that MLX's CPU backend computes fast, and what of a block consists of them.
 
-Without Metal or CUDA MLX takes exponentials one number after the other: a third of a block's time
-(docs/decisions/0008-speed.md). Made of sums and products they are six to ten times as fast, and
-nearer to the exact value.
+Without Metal or CUDA MLX takes exponentials one number after the other. Made of sums and products,
+which the compiler takes several at a time, they are faster and about as exact
+(docs/decisions/0008-speed.md).
 """
 
 from functools import partial

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlx_aimv2.tokenizer import Tokenizer
+from mlx_aimv2.verification import expected
 from tests.vocabulary import BEGIN, END, clip_vocabulary
 
 transformers = pytest.importorskip("transformers")
@@ -16,19 +17,8 @@ MAX_LENGTH = 77
 VOCABULARY = clip_vocabulary()
 
 TEXTS = [
-    "",
+    *expected.TEXTS,
     " ",
-    "a photo of a cat",
-    "A  PHOTO\tof\na Cat ",
-    "it's we'll they're DON'T i'm 'tis o'clock",
-    "3.14 1999 ٣ Ⅷ ½ ²",
-    "!!! ... ?! :-) <> </w> # @ ~",
-    "café cafe\u0301 Å A\u030a \u1e9b\u0323",
-    "İstanbul ISTANBUL ı ß ẞ ﬁ ΟΔΟΣ ǅ",
-    "日本語の写真 한국어 صورة ירוק हिन्दी ไทย",
-    "👩‍👩‍👧 😀 🏳️‍🌈 \U0001f1eb\U0001f1f7",
-    "a\u00a0b\u3000c\u2028d\u0085e\u200bf\ufeffg",
-    "\0 \x07 \x7f \U0010ffff \ufffe",
     "<|endoftext|> <|startoftext|> <|ENDOFTEXT|>",
     "end_of_text <end_of_text <END_OF_TEXT>",
     "word " * 100,
