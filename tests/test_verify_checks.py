@@ -290,9 +290,10 @@ def test_differences_to_the_formula_and_to_the_cpu(
     checks = checks_of(opened, replace(record, steps=steps))
     assert checks["Metal against CPU"].findings == ["block 1: off by 3.0e-02 of its largest value"]
     assert checks["blocks"].findings == ["block 1: off by 4.0e-02 of its largest value"]
-    steps[3] = replace(steps[3], to_cpu=None)  # not finite on one of the two
+    steps[3] = replace(steps[3], to_cpu=None, to_formula=None)  # not finite on one of the two
     checks = checks_of(opened, replace(record, steps=steps))
     assert len(checks["Metal against CPU"].findings) == 2
+    assert len(checks["blocks"].findings) == 2
     checks = checks_of(opened, replace(record, steps=steps), is_full=False)
     assert checks["device"].status == checks["blocks"].status == "skipped"
 

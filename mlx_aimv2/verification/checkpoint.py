@@ -154,7 +154,8 @@ def _blocks(record: Record, *, is_full: bool) -> Check:
         return judged("blocks", False, detail, _FETCH_HINT, findings=endless[:1])
     if not is_full:
         return skipped("blocks", _NOT_FULL)
-    return _near("blocks", "the formula", {s.name: s.to_formula or 0.0 for s in record.blocks})
+    far = {s.name: math.inf if s.to_formula is None else s.to_formula for s in record.blocks}
+    return _near("blocks", "the formula", far)
 
 
 def _device(record: Record, *, is_full: bool) -> Check:
