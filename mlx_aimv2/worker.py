@@ -21,11 +21,13 @@ T = TypeVar("T")
 class Worker:
     """A thread that calls come to; it begins with the first one and ends with the process."""
 
+    _lock = threading.Lock()  # one for all: they end together
+    _process_ends = False
+
     def __init__(self, name: str) -> None:
         self._name = name
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
 
     def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Make a call on the thread and wait for its result, from any thread, that one too."""
@@ -33,25 +35,30 @@ class Worker:
 
     def submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have a call made on the thread, after those that came before; on that thread, now."""
-        self._start()
         future: Future[T] = Future()
         if threading.current_thread() is self._thread:
             _fulfil(future, function, args, kwargs)
-        else:
+            return future
+        with self._lock:
+            self._start()
             self._calls.put(lambda: _fulfil(future, function, args, kwargs))
         return future
 
     def _start(self) -> None:
-        with self._starting:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
-                self._thread.start()
-                atexit.register(self._stop)
-            elif not self._thread.is_alive():
-                raise Aimv2Error(
-                    "MLX does not go on in a forked process",
-                    hint='start processes with the "spawn" method, and load the model in each',
-                )
+        if Worker._process_ends:
+            raise Aimv2Error(
+                "MLX does not go on while the process ends",
+                hint="take the results that are needed before the program's last line",
+            )
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+            self._thread.start()
+            atexit.register(self._stop)
+        elif not self._thread.is_alive():
+            raise Aimv2Error(
+                "MLX does not go on in a forked process",
+                hint='start processes with the "spawn" method, and load the model in each',
+            )
 
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
@@ -64,7 +71,11 @@ class Worker:
 
     def _stop(self) -> None:
         if self._thread is not None:
-            self._calls.put(None)
+            # A call behind the last would never be made, and whoever waits for it never end: a
+            # batch that nobody takes may be on its way when the threads of its parts go.
+            with self._lock:
+                Worker._process_ends = True
+                self._calls.put(None)
             self._thread.join()
 
 
