@@ -45,7 +45,7 @@ def stream_fixed(images: Iterable[ImageSource], plan: Plan, start: Start) -> Ite
         for group, is_last in _groups(decoded, size):
             good = [sample.pixels for sample in group if sample.error is None]
             if shape is None:
-                shape = len(good) if is_last and not plan.fills_batches else size
+                shape = min(len(group), size) if is_last and not plan.fills_batches else size
             yield group, start(good, shape) if good else list
 
     yield from _one_ahead(begin())
