@@ -1,18 +1,19 @@
 # Two commands do everything: `make demo` and `make test`. Each makes .venv first if it is not there.
 #
 #   PYTHON=python3.12   the Python to use (3.11 to 3.13; the newest found otherwise)
-#   MKL=no              Linux x86-64: do not install a fast BLAS where the system has none
+#   BLAS=no             Linux: do not install OpenBLAS where the system has none
 
 SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 OUT := demo-output
+comma := ,
 LIBRARY := $(OUT)/library.db
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
 	&& echo $$python && break; done)
 # MLX's Linux wheel has a BLAS many times too slow; on a Mac nothing is needed.
-MKL ?= $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),$(if $(shell \
+BLAS ?= $(if $(filter Linux,$(shell uname -s)),$(if $(shell \
 	PATH="$$PATH:/usr/sbin:/sbin" ldconfig -p 2>/dev/null | grep -o 'libopenblas.so.0' | head -n 1),no,yes),no)
 
 .PHONY: help demo test lint types parity examples accuracy demo-checkpoint clean
@@ -33,7 +34,8 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.installed-%: $(VENV)/.python pyproject.toml
-	$(BIN)/python -m pip install -qq $(if $(filter yes,$(MKL)),mkl) -e '.[$*]'
+	$(BIN)/python -m pip install -qq -e '.[$*$(if $(filter yes,$(BLAS)),$(comma)openblas)]'
+	@$(if $(filter yes,$(BLAS)),$(BIN)/python -m mlx_aimv2.openblas)
 	@# pip compiles what it copies, not what stays here: the command starts 10 ms sooner so.
 	@$(BIN)/python -m compileall -q mlx_aimv2 cli
 	@touch $@

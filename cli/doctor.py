@@ -142,7 +142,7 @@ def _blas() -> Check:
         return Check("BLAS", "only MLX's slow reference BLAS", "note", problem)
     values = {"library": library, "threads": blas.threads()}
     if blas.is_slower_than_openblas():
-        hint = "on AMD OpenBLAS is faster: apt install libopenblas0"
+        hint = f"on AMD OpenBLAS is faster: {blas.INSTALL}"
         return Check("BLAS", str(library), "note", hint, values)
     return Check("BLAS", library or "MLX's own", values=values)
 

@@ -18,9 +18,10 @@ from .cores import available_cores
 from .errors import Aimv2Warning
 
 # The environment's own, then the system's; on AMD OpenBLAS before MKL, which is slower there.
-_ENVIRONMENT_LIBRARIES = ("libmkl_rt.so.3", "libmkl_rt.so.2")
-_OPENBLAS = ("libopenblas.so.0", "libopenblas.so")
-_SYSTEM_LIBRARIES = (*_OPENBLAS, "libmkl_rt.so")
+_OWN = Path(sys.prefix) / "lib"
+_OWN_MKL = (str(_OWN / "libmkl_rt.so.3"), str(_OWN / "libmkl_rt.so.2"))
+_OPENBLAS = (str(_OWN / "libopenblas.so.0"), "libopenblas.so.0", "libopenblas.so")
+_SYSTEM_MKL = ("libmkl_rt.so",)
 _MKL_REPRODUCIBLE = "MKL_CBWR"
 # How a library is told its number of threads, and the variables that have told it already.
 _THREADS = {
@@ -28,10 +29,11 @@ _THREADS = {
     "MKL_Set_Num_Threads": ("MKL_NUM_THREADS", "OMP_NUM_THREADS"),
 }
 
-INSTALL_HINT = (
-    "MLX runs on its slow reference BLAS: install a fast one with `pip install mkl` (x86-64) "
-    "or `apt install libopenblas0`"
+INSTALL = (
+    "`apt install libopenblas0`, or "
+    "`pip install 'mlx-aimv2[openblas]'` and then `python -m mlx_aimv2.openblas`"
 )
+INSTALL_HINT = f"MLX runs on its slow reference BLAS: install a fast one with {INSTALL}"
 LATE_HINT = (
     "mlx.core was imported before mlx_aimv2, so no fast BLAS could be loaded: "
     "import mlx_aimv2 first"
@@ -112,9 +114,9 @@ def warn_once() -> None:
 
 
 def _candidates() -> list[str]:
-    folder = Path(sys.prefix) / "lib"
-    own = [str(folder / name) for name in _ENVIRONMENT_LIBRARIES]
-    return [*(_OPENBLAS if _is_amd() else ()), *own, *_SYSTEM_LIBRARIES]
+    if _is_amd():
+        return [*_OPENBLAS, *_OWN_MKL, *_SYSTEM_MKL]
+    return [*_OWN_MKL, *_OPENBLAS, *_SYSTEM_MKL]
 
 
 def _set_threads(number: int) -> None:

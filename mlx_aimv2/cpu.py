@@ -5,6 +5,9 @@ which the compiler takes several at a time, they are faster and about as exact
 (docs/decisions/0008-speed.md).
 """
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import mlx.core as mx
@@ -13,7 +16,7 @@ _LOG2_E = 1.4426950408889634
 _ROUNDS = 1.5 * 2**23  # a float32 added to it loses its fraction
 _LARGEST = 126.0  # of the powers of two that float32 has in full
 _MAP_ITEMS = 1 << 19  # of attention maps at once: 2 MB
-_FEWEST_QUERIES = 32  # at once: all keys and values are read for them
+_FEWEST_QUERIES = 32  # at once: all keys and values of a head are read for them
 _NEVER = -1e9  # a score that no key is meant to have
 # 2^f for |f| <= 1/2, nearest to it in the largest relative error. Source: Cephes, exp2f.
 _POWERS = (
@@ -23,6 +26,27 @@ _POWERS = (
 
 
 _compile = partial(mx.compile, shapeless=True)
+_thread = threading.local()
+
+
+@contextmanager
+def by_blocks() -> Iterator[None]:
+    """Inside it, on this thread, a network's blocks are evaluated one after the other.
+
+    MLX has one count of operations that wait, for all threads: one that brings many blocks at
+    once keeps the threads beside it from bringing theirs.
+    """
+    _thread.by_blocks = True
+    try:
+        yield
+    finally:
+        _thread.by_blocks = False
+
+
+def block_done(x: mx.array) -> None:
+    """Evaluate what a block gave, where that is wanted; elsewhere it may be part of a trace."""
+    if getattr(_thread, "by_blocks", False):
+        mx.eval(x)
 
 
 def is_used(x: mx.array) -> bool:
@@ -51,28 +75,33 @@ def attention(
 ) -> mx.array:
     """What ``mx.fast.scaled_dot_product_attention`` gives, which is never fused on a CPU.
 
-    Some queries at a time: their maps stay in the processor's cache.
+    Some heads at a time, of long images some queries: their maps stay in the processor's cache.
     Shapes: (B, H, N, D), boolean keys (B, 1, 1, N) -> (B, H, N, D).
     """
     batch, heads, tokens, _ = q.shape
-    together = max(_FEWEST_QUERIES, _MAP_ITEMS // (batch * heads * tokens))
-    never = None if mask is None else mx.where(mask, 0.0, _NEVER)
-    q, k, v = _dense(q * scale), _dense(k), _dense(v)
+    # In one piece, or each product would copy its own.
+    q, k, v = (x.flatten().reshape(batch * heads, tokens, -1) for x in (q * scale, k, v))
+    keys = None if mask is None else mx.repeat(mask[:, 0], heads, axis=0)  # (B * H, 1, N)
+    heads_at_once = max(1, _MAP_ITEMS // tokens**2)
+    queries_at_once = min(tokens, max(_FEWEST_QUERIES, _MAP_ITEMS // tokens))
     parts = []
-    for start in range(0, tokens, together):
-        scores = q[:, :, start : start + together] @ k.swapaxes(-1, -2)
-        if never is not None:
-            scores = scores + never
-        weights = exp(scores - mx.stop_gradient(scores.max(axis=-1, keepdims=True)))
-        if mask is not None:
-            weights = weights * mask  # the least power is not 0
-        parts.append((weights @ v) / weights.sum(axis=-1, keepdims=True))
-    return mx.concatenate(parts, axis=2)
+    for first in range(0, batch * heads, heads_at_once):
+        some = slice(first, first + heads_at_once)
+        real = None if keys is None else keys[some]
+        for start in range(0, tokens, queries_at_once):
+            queries = q[some, start : start + queries_at_once]
+            parts.append(_attended(queries, k[some], v[some], real).flatten(0, 1))
+    return mx.concatenate(parts).reshape(batch, heads, tokens, -1)
 
 
-def _dense(x: mx.array) -> mx.array:
-    """A copy in one piece, or each product of a part would make its own."""
-    return x.flatten().reshape(x.shape)
+def _attended(q: mx.array, k: mx.array, v: mx.array, real: mx.array | None) -> mx.array:
+    scores = q @ k.swapaxes(-1, -2)
+    if real is not None:
+        scores = scores + mx.where(real, 0.0, _NEVER)
+    weights = exp(scores - mx.stop_gradient(scores.max(axis=-1, keepdims=True)))
+    if real is not None:
+        weights = weights * real  # the least power is not 0
+    return (weights @ v) / weights.sum(axis=-1, keepdims=True)
 
 
 @_compile

@@ -10,7 +10,7 @@ from functools import cache
 
 import mlx.core as mx
 
-from . import blas
+from . import blas, cpu
 from .worker import Worker
 
 
@@ -28,7 +28,8 @@ def side_by_side(compute: Callable[[slice], mx.array], count: int) -> mx.array:
     size = count // number
 
     def evaluate(part: int) -> mx.array:
-        result = compute(slice(part * size, (part + 1) * size))
+        with cpu.by_blocks():
+            result = compute(slice(part * size, (part + 1) * size))
         mx.eval(result)
         return result
 

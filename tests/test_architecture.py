@@ -27,6 +27,7 @@ LAYERS: dict[str, set[str]] = {
         "lines",
         "lock",
         "names",
+        "openblas",
         "patches",
         "paths",
         "raw",
@@ -52,7 +53,10 @@ LAYERS: dict[str, set[str]] = {
 RANK = {module: rank for rank, modules in enumerate(LAYERS.values()) for module in modules}
 
 MODEL_FILES = ["config", "cpu", "layers", "vision", "text", "lit"]
-PURE = {"collections", "dataclasses", "functools", "math", "mlx", "numpy", "typing"}
+PURE = {
+    "collections", "contextlib", "dataclasses", "functools", "math", "mlx", "numpy", "threading",
+    "typing",
+}  # fmt: skip
 WITHOUT_MLX = [
     "image", "patches", "tokenizer", "checkpoints", "errors", "files", "lines", "walk", "hub"
 ]  # fmt: skip

