@@ -32,9 +32,12 @@ Work = Callable[[], object]
 
 
 @contextmanager
-def without(*, exponentials: bool = False, in_parts: bool = False) -> Iterator[None]:
+def without(
+    *, exponentials: bool = False, in_parts: bool = False, by_blocks: bool = False
+) -> Iterator[None]:
     """Inside it, those steps are not taken."""
     with (
+        patch.object(cpu, "block_done", (lambda x: None) if by_blocks else cpu.block_done),
         patch.object(cpu, "is_used", (lambda x: False) if exponentials else cpu.is_used),
         patch.object(parts.blas, "threads", (lambda: 1) if in_parts else parts.blas.threads),
     ):
@@ -55,7 +58,8 @@ def steps(model: mlx_aimv2.Model, pixels: mx.array) -> Iterator[tuple[str, Work]
     yield "plain: products apart, softmax by hand", lambda: mx.eval(plain.features(pixels))
     yield "one product for q, k, v; MLX's attention", run(exponentials=True, in_parts=True)
     yield "fast exponentials", run(in_parts=True)
-    yield "a part of the batch on each core", run()
+    yield "a part of the batch on each core", run(by_blocks=True)
+    yield "its blocks evaluated one after the other", run()
 
 
 def left_out(model: mlx_aimv2.Model, tokens: int) -> Iterator[tuple[str, Work, Work]]:

@@ -23,8 +23,10 @@ _OWN_MKL = (str(_OWN / "libmkl_rt.so.3"), str(_OWN / "libmkl_rt.so.2"))
 _OPENBLAS = (str(_OWN / "libopenblas.so.0"), "libopenblas.so.0", "libopenblas.so")
 _SYSTEM_MKL = ("libmkl_rt.so",)
 _MKL_REPRODUCIBLE = "MKL_CBWR"
-# How a library is told its number of threads, and the variables that have told it already.
+# How a library is told its number of threads, and the variables that have told it already. The
+# first is that of our copy (see ``openblas``), the second that of every other OpenBLAS.
 _THREADS = {
+    "scipy_openblas_set_num_threads": ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"),
     "openblas_set_num_threads": ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"),
     "MKL_Set_Num_Threads": ("MKL_NUM_THREADS", "OMP_NUM_THREADS"),
 }
@@ -66,6 +68,7 @@ def preload() -> str | None:
         except OSError:
             continue
         _loaded = candidate
+        _set_threads(_threads_of_a_product())
         return _loaded
     _problem = INSTALL_HINT
     return None
@@ -77,14 +80,14 @@ def status() -> tuple[str | None, str | None]:
 
 
 def threads() -> int:
-    """How many threads the preloaded library multiplies with; 1 without one.
+    """How many threads there are for products, the parts of a batch together; 1 without a library.
 
-    It is not asked: what MKL says of it changes by itself, and with it a batch's parts.
+    It is not asked: mlx-data changes what it says, and with it a batch's parts would change.
     """
-    variables = next((names for call, names in _THREADS.items() if hasattr(_library, call)), None)
-    if variables is None:
+    call = _call()
+    if call is None:
         return 1
-    given = (os.environ.get(name, "") for name in variables)
+    given = (os.environ.get(name, "") for name in _THREADS[call])
     return next(
         (int(number) for number in given if number.isdecimal() and int(number)), available_cores()
     )
@@ -97,7 +100,7 @@ def one_thread() -> Iterator[None]:
     try:
         yield
     finally:
-        _set_threads(threads())
+        _set_threads(_threads_of_a_product())
 
 
 def is_slower_than_openblas() -> bool:
@@ -119,10 +122,20 @@ def _candidates() -> list[str]:
     return [*_OWN_MKL, *_OPENBLAS, *_SYSTEM_MKL]
 
 
+def _threads_of_a_product() -> int:
+    """Where nothing is computed in parts. mlx-data sets the threads of a library whose call it
+    knows to 1 and back while it decodes: OpenBLAS, whose bits follow from them, always has 1 then.
+    """
+    return 1 if _call() == "openblas_set_num_threads" else threads()
+
+
+def _call() -> str | None:
+    return next((call for call in _THREADS if hasattr(_library, call)), None)
+
+
 def _set_threads(number: int) -> None:
-    for call in _THREADS:
-        if hasattr(_library, call):
-            getattr(_library, call)(number)
+    if call := _call():
+        getattr(_library, call)(number)
 
 
 def _is_amd() -> bool:

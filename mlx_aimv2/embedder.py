@@ -19,7 +19,7 @@ from .errors import Aimv2Error, Aimv2Warning, CheckpointError, NumericsError, Us
 from .image import MAX_PIXELS, ImageSource, Preset, describe
 from .lit import LiT, normalize
 from .loader import Loaded, load_checkpoint
-from .parts import side_by_side
+from .parts import in_shares, one_by_one
 from .plan import Decoding, ImageOptions, Plan, Pooling, check_count, make_plan
 from .text import TextEncoder
 from .tokenizer import Tokenizer
@@ -307,7 +307,8 @@ class Embedder:
                 return grid.astype(mx.float32)
             return self._pooled(grid.flatten(1, 2), plan)
 
-        return self._finite_rows(lambda: side_by_side(compute, shape), len(pixels))
+        count = len(pixels)
+        return self._finite_rows(lambda: one_by_one(compute, shape, count), count)
 
     def _encode_native(self, pixels: Pixels, tokens: int, plan: Plan) -> Rows:
         config = self.vision.config
@@ -323,7 +324,7 @@ class Embedder:
                 return features.astype(mx.float32)
             return self._pooled(features, plan, mask)
 
-        values = self._finite_rows(lambda: side_by_side(compute, len(grids)), len(pixels))
+        values = self._finite_rows(lambda: one_by_one(compute, len(grids)), len(grids))
         if plan.pooling != "none":
             return values
         return lambda: [
@@ -345,7 +346,7 @@ class Embedder:
             vectors = vectors.astype(mx.float32)
             return normalize(vectors) if normalized else vectors
 
-        finite = self._finite_rows(lambda: side_by_side(compute, len(ids)), len(ids))
+        finite = self._finite_rows(lambda: in_shares(compute, len(ids)), len(ids))
         rows = [row for row in finite() if row is not None]
         if len(rows) < len(ids):
             raise NumericsError("a text's embedding is not finite, in float32 too")

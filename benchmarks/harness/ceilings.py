@@ -14,7 +14,7 @@ from mlx import nn
 from mlx_aimv2 import cpu, worker
 from mlx_aimv2.config import TextConfig, VisionConfig
 from mlx_aimv2.layers import Block, PatchEmbed, Transformer
-from mlx_aimv2.parts import side_by_side
+from mlx_aimv2.parts import Compute, in_shares, one_by_one
 
 from .timing import Timing, measure
 
@@ -167,7 +167,7 @@ def measure_rest(
 
     def alone(times: int, work: Callable[[slice], mx.array]) -> Timing:
         timing = measure(
-            lambda: evaluated(lambda part: work(part)[..., :1], batch),  # nothing to put together
+            lambda: _run(work, batch, one_by_one),
             repeats=repeats,
             limit_s=limit_s / len(works),
         )
@@ -176,11 +176,11 @@ def measure_rest(
     return {name: alone(*work) for name, work in works.items()}
 
 
-def evaluated(compute: Callable[[slice], mx.array], count: int) -> mx.array:
+def evaluated(parts: Callable[[Compute, int], mx.array], compute: Compute, count: int) -> mx.array:
     """A batch of so many rows, computed as an embedder does: on its thread, in parts on a CPU."""
 
     def run() -> mx.array:
-        result = side_by_side(compute, count)
+        result = parts(compute, count)
         mx.eval(result)
         return result
 
@@ -195,15 +195,23 @@ def limit_of(ceiling: Ceiling, best_flop_per_s: float) -> str:
 def _patch_product(patches: PatchEmbed, tokens: int, dtype: mx.Dtype, repeats: int) -> Product:
     weight = patches.proj.weight
     matrix = weight.reshape(len(weight), -1).T
+    mx.eval(matrix)  # another thread takes what is not evaluated for its own
     inputs = _normal((tokens, matrix.shape[0]), dtype)
-    timing = measure(lambda: mx.eval(inputs @ matrix), repeats=repeats)
+    timing = measure(lambda: _run(lambda part: inputs[part] @ matrix, tokens), repeats=repeats)
     return Product("patches", 2 * tokens * weight.size, timing)
 
 
 def _run_each(layers: list[nn.Module], inputs: mx.array) -> None:
     # One after the other, each result let go: a batch's five results are many caches large.
+    def product(layer: nn.Module) -> Compute:
+        return lambda part: layer(inputs[part])
+
     for layer in layers:
-        mx.eval(layer(inputs))
+        _run(product(layer), len(inputs))
+
+
+def _run(work: Compute, rows: int, parts: Callable[[Compute, int], mx.array] = in_shares) -> None:
+    evaluated(parts, lambda part: work(part)[..., :1], rows)  # nothing to put together
 
 
 def _normal(shape: tuple[int, ...], dtype: mx.Dtype) -> mx.array:

@@ -15,6 +15,7 @@ from mlx_aimv2 import cost
 from mlx_aimv2.config import VisionConfig
 from mlx_aimv2.embedder import Embedder
 from mlx_aimv2.loader import DTYPES
+from mlx_aimv2.parts import one_by_one
 from mlx_aimv2.patches import bucket
 from mlx_aimv2.vision import VisionEncoder
 
@@ -63,13 +64,15 @@ def encode(model: Embedder, pixels: mx.array) -> mx.array:
 
     Shapes: (B, S, S, 3) -> (B, N, D).
     """
-    return evaluated(lambda part: model.vision.features(pixels[part]), len(pixels))
+    return evaluated(one_by_one, lambda part: model.vision.features(pixels[part]), len(pixels))
 
 
 def encode_native(model: Embedder, patches: mx.array, grids: Sequence[tuple[int, int]]) -> mx.array:
     """The same of native images, padded to one length. Shapes: (B, N, P*P*3) -> (B, N, D)."""
     return evaluated(
-        lambda part: model.vision.encode_patches(patches[part], grids[part])[0], len(grids)
+        one_by_one,
+        lambda part: model.vision.encode_patches(patches[part], grids[part])[0],
+        len(grids),
     )
 
 

@@ -6,6 +6,7 @@ import mlx.core as mx
 
 from mlx_aimv2.embedder import Embedder
 from mlx_aimv2.loader import DTYPES
+from mlx_aimv2.parts import in_shares
 
 from .ceilings import evaluated, limit_of, measure_ceiling
 from .encoder import CEILING
@@ -25,7 +26,7 @@ def text_figures(model: Embedder, pace: Pace) -> Iterator[Figure]:
         mx.eval(ids)
 
         def work(ids: mx.array = ids) -> None:
-            evaluated(lambda part: text.pooled(ids[part]), len(ids))
+            evaluated(in_shares, lambda part: text.pooled(ids[part]), len(ids))
 
         timing = measure(work, repeats=pace.repeats, limit_s=pace.case_s)
         ceiling = measure_ceiling(
