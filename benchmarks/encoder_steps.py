@@ -13,14 +13,15 @@ import json
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
 import mlx.core as mx
 from mlx import nn
 
-from mlx_aimv2 import cpu, parts
+from mlx_aimv2 import blas, cpu, parts
+from mlx_aimv2.harness import encoder
 from mlx_aimv2.harness.conditions import conditions
 from mlx_aimv2.harness.encoder import encode, random_pixels, variant
 from mlx_aimv2.harness.plain import PlainEncoder
@@ -31,16 +32,21 @@ SIDE_PX = 224
 Work = Callable[[], object]
 
 
+# Steps from the last to the first: what stands in its place where one is not taken.
+UNDONE = (
+    (encoder, "one_by_one", parts.in_shares),
+    (cpu, "block_done", lambda x: None),
+    (parts, "_on_cpu", lambda: False),
+    (cpu, "is_used", lambda x: False),
+)
+
+
 @contextmanager
-def without(
-    *, exponentials: bool = False, in_parts: bool = False, by_blocks: bool = False
-) -> Iterator[None]:
-    """Inside it, those steps are not taken."""
-    with (
-        patch.object(cpu, "block_done", (lambda x: None) if by_blocks else cpu.block_done),
-        patch.object(cpu, "is_used", (lambda x: False) if exponentials else cpu.is_used),
-        patch.object(parts.blas, "threads", (lambda: 1) if in_parts else parts.blas.threads),
-    ):
+def without(last: int) -> Iterator[None]:
+    """Inside it, so many of the last steps are not taken."""
+    with ExitStack() as stack:
+        for owner, name, replacement in UNDONE[:last]:
+            stack.enter_context(patch.object(owner, name, replacement))
         yield
 
 
@@ -48,18 +54,23 @@ def steps(model: mlx_aimv2.Model, pixels: mx.array) -> Iterator[tuple[str, Work]
     """The whole encoder, from plain to what it is."""
     plain = PlainEncoder(model.vision)
 
-    def run(**left_out: bool) -> Work:
+    def run(last: int) -> Work:
         def work() -> None:
-            with without(**left_out):
+            with without(last), blas.using(blas.threads()):
                 encode(model, pixels)
 
         return work
 
-    yield "plain: products apart, softmax by hand", lambda: mx.eval(plain.features(pixels))
-    yield "one product for q, k, v; MLX's attention", run(exponentials=True, in_parts=True)
-    yield "fast exponentials", run(in_parts=True)
-    yield "a part of the batch on each core", run(by_blocks=True)
-    yield "its blocks evaluated one after the other", run()
+    def plainly() -> None:
+        with blas.using(blas.threads()):
+            mx.eval(plain.features(pixels))
+
+    yield "plain: products apart, softmax by hand", plainly
+    yield "one product for q, k, v; MLX's attention", run(4)
+    yield "fast exponentials", run(3)
+    yield "a share of the batch on each core", run(2)
+    yield "its blocks evaluated one after the other", run(1)
+    yield "one image at a time on each core", run(0)
 
 
 def left_out(model: mlx_aimv2.Model, tokens: int) -> Iterator[tuple[str, Work, Work]]:

@@ -94,9 +94,9 @@ def threads() -> int:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Inside it the preloaded library multiplies with one thread, in this whole process."""
-    _set_threads(1)
+def using(number: int) -> Iterator[None]:
+    """Inside it the preloaded library multiplies with so many threads, in this whole process."""
+    _set_threads(number)
     try:
         yield
     finally:

@@ -49,7 +49,7 @@ def _side_by_side(compute: Compute, slices: Sequence[slice]) -> mx.array:
         return result
 
     workers = _workers(blas.threads())
-    with blas.one_thread():
+    with blas.using(1):
         futures = [
             workers[number % len(workers)].submit(evaluate, part)
             for number, part in enumerate(slices)

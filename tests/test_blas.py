@@ -129,7 +129,7 @@ blas._loaded = blas._problem = None
 library = type("Library", (), {{{call!r}: told.append}})()
 ctypes.CDLL = lambda name, **options: library
 blas.preload()
-with blas.one_thread():
+with blas.using(1):
     print(told == [{outside}, 1])
 print(told == [{outside}, 1, {outside}], blas.threads())
 """

@@ -18,6 +18,7 @@ import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten
 
+from mlx_aimv2 import blas
 from mlx_aimv2.config import VisionConfig
 from mlx_aimv2.embedder import Embedder
 from mlx_aimv2.errors import Aimv2Error
@@ -201,9 +202,15 @@ def _own_works(
 
     works = {
         "ours": lambda: clock(ours),
-        PLAIN: lambda: clock(lambda: mx.eval(plainly())),
+        PLAIN: lambda: clock(lambda: _on_all_threads(plainly)),
     }
     return batch, works, ours()
+
+
+def _on_all_threads(compute: Callable[[], mx.array]) -> None:
+    """As it would run without this package: with all threads of the BLAS for each product."""
+    with blas.using(blas.threads()):
+        mx.eval(compute())
 
 
 def _settings(
