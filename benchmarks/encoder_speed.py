@@ -11,6 +11,8 @@ import mlx_aimv2  # noqa: F401  # isort: skip  (before MLX, so that its BLAS is 
 
 import argparse
 import json
+import math
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -39,15 +41,7 @@ def measure(subject: Subject, folder: Path, options: argparse.Namespace) -> Iter
         Case(448, fewer, blocks),
         Case(None, max(2, options.batch // 2), blocks),
     ):
-        found, failures = peers.compare(
-            subject.model, case, folder, repeats=options.repeats,
-            with_transformers=case.side_px == 224,
-        )  # fmt: skip
-        for failure in failures:
-            print(failure)
-        for figure in found:
-            yield Check(figure, at_least=AGAINST[figure.about["peer"]])
-            yield from (Check(each) for each in absolutes(figure))
+        yield from against(subject, case, folder, options.repeats)
     pace = replace(FULL, repeats=options.repeats)
     case = Case(224, options.batch, blocks)
     measured = measure_case(subject.model, case, pace, with_rest=True)
@@ -55,12 +49,31 @@ def measure(subject: Subject, folder: Path, options: argparse.Namespace) -> Iter
     share = replace(
         figure,
         name=f"{case.describe()}: share of its matrix products alone",
-        value=figure.fraction,
+        value=math.nan if figure.fraction is None else figure.fraction,
         unit="",
     )
     yield Check(share, at_least=OF_CEILING[backend()])
     for name, part in figure.about["shares"].items():
         yield Check(Figure("encoder", f"  time of {name}", part, ""))
+
+
+def against(subject: Subject, case: Case, folder: Path, repeats: int) -> Iterator[Check]:
+    """A case's comparisons; a peer that is not here or fails misses its limit."""
+    wanted = list(AGAINST) if case.side_px == 224 else [peers.PLAIN]
+    found, failures = peers.compare(
+        subject.model, case, folder, repeats=repeats,
+        with_transformers=peers.TRANSFORMERS in wanted,
+    )  # fmt: skip
+    if peers.TRANSFORMERS in wanted and not peers.installed():
+        failures.append("transformers and torch are not installed")
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    ratios = {figure.about["peer"]: figure for figure in found}
+    for peer in wanted:
+        missing = Figure("peers", f"{case.describe()}, against {peer}", math.nan, "×")
+        yield Check(ratios.get(peer, missing), at_least=AGAINST[peer])
+        if peer in ratios:
+            yield from (Check(each) for each in absolutes(ratios[peer]))
 
 
 def absolutes(ratio: Figure) -> Iterator[Figure]:
@@ -73,10 +86,15 @@ def absolutes(ratio: Figure) -> Iterator[Figure]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--random", default="large")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--blocks", type=int, help="measure so many blocks instead of all")
+    parser.add_argument("--repeats", type=checks.positive, default=5)
+    parser.add_argument("--batch", type=checks.positive, default=8)
+    parser.add_argument("--blocks", type=checks.positive, help="measure so many, not all")
     options = parser.parse_args()
+    return checks.reported(lambda: check(options))
+
+
+def check(options: argparse.Namespace) -> int:
+    """Measure and print; the exit code. Errors: those of making or loading the checkpoint."""
     print(json.dumps(conditions()), end="\n\n", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -58,10 +58,15 @@ def main() -> int:
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--model", default="demo")
     source.add_argument("--random")
-    parser.add_argument("--photos", type=int, default=24)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--photos", type=checks.positive, default=24)
+    parser.add_argument("--repeats", type=checks.positive, default=5)
+    parser.add_argument("--batch", type=checks.positive, default=8)
     options = parser.parse_args()
+    return checks.reported(lambda: check(options))
+
+
+def check(options: argparse.Namespace) -> int:
+    """Measure and print; the exit code. Errors: those of making or loading the checkpoint."""
     print(json.dumps(conditions()), end="\n\n", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from mlx_aimv2.errors import UsageError
+from mlx_aimv2.harness import checks
 from mlx_aimv2.harness.figure import Figure
 from mlx_aimv2.harness.report import Report, amount, escaped, read_report
 
@@ -35,11 +37,13 @@ OTHERS = {
 
 
 def table(reports: Iterable[Report]) -> str:
-    """The whole table, the newest report of a chip, backend and checkpoint for it."""
+    """The whole table, the newest report of a machine and checkpoint for it; none of --quick."""
     newest = {}
-    for report in sorted(reports, key=lambda each: each.conditions["date"]):
+    whole = (each for each in reports if not each.settings.get("is_quick"))
+    for report in sorted(whole, key=lambda each: each.conditions["date"]):
         known = report.conditions
-        newest[known["chip"], known["backend"], report.subject["name"]] = report
+        machine = known["chip"], known["backend"], known["gpu_cores"]
+        newest[machine, report.subject["name"]] = report
     ordered = sorted(newest.values(), key=lambda each: str(each.conditions["chip"]))
     lines = [f"| {' | '.join(COLUMNS)} |", f"|---|---|---|{'---:|' * (len(COLUMNS) - 3)}"]
     lines += [f"| {' | '.join(cells)} |" for report in ordered for cells in rows(report)]
@@ -51,7 +55,8 @@ def rows(report: Report) -> Iterator[list[str]]:
     known, subject = report.conditions, report.subject
     chip = known["chip"] or known["machine"]
     weights = " (random weights)" if subject["is_random"] else ""
-    place = f"{chip}, {known['backend']}, {known['cpu_cores']} cores"
+    gpu = f" {known['gpu_cores']} GPU cores," if known["gpu_cores"] else ""
+    place = f"{chip}, {known['backend']},{gpu} {known['cpu_cores']} CPU cores"
     for figure in fastest(report):
         other = OTHERS.get(chip) if known["backend"] == "Metal" else None
         yield [
@@ -60,8 +65,8 @@ def rows(report: Report) -> Iterator[list[str]]:
             figure.about["dtype"],
             f"{amount(figure.value)} (batch {figure.about['batch']})",
             amount(figure.about["gemm"]["tflop_per_s"]),
-            f"{figure.fraction:.0%}",
-            _against_transformers(report, figure.about["dtype"]),
+            "–" if figure.fraction is None else f"{figure.fraction:.0%}",
+            _against_transformers(report, figure),
             _decoding(report),
             "–" if other is None else f"{other:g}",
         ]
@@ -88,10 +93,11 @@ def with_table(readme: str, made: str) -> str:
     return pattern.sub(lambda _: f"{START}\n\n{made}\n\n{END}", readme, count=1)
 
 
-def _against_transformers(report: Report, dtype: str) -> str:
+def _against_transformers(report: Report, ours: Figure) -> str:
+    wanted = ("transformers", ours.about["dtype"], ours.about["blocks"])
     for figure in report.figures:
-        about = figure.about
-        if about.get("peer") == "transformers" and about["dtype"] == dtype:
+        found = (figure.about.get(key) for key in ("peer", "dtype", "blocks_measured"))
+        if tuple(found) == wanted:
             return f"{amount(figure.value)} ×"
     return "–"
 
@@ -107,22 +113,37 @@ def _decoding(report: Report) -> str:
     return ", ".join(amount(alone[mode]) for mode in ("exact", "fast"))
 
 
+def read(file: Path) -> Report:
+    """A contributed report. Errors: UsageError for one that no row can be made of."""
+    report = read_report(file)
+    try:
+        table([report])
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"{file} makes no row: {error!r}", hint="measure it again") from error
+    return report
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing")
     check = parser.parse_args().check
-    reports = [read_report(file) for file in sorted(RESULTS.glob("*.json"))]
+    return checks.reported(lambda: write(is_check=check))
+
+
+def write(*, is_check: bool) -> int:
+    """Write the table, or only compare it; the exit code. Errors: as ``read``."""
+    reports = [read(file) for file in sorted(RESULTS.glob("*.json"))]
     before = README.read_text(encoding="utf-8")
     try:
         after = with_table(before, table(reports))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    if check and after != before:
+    if is_check and after != before:
         print("the README's table is not that of benchmarks/results: "
               "python -m benchmarks.readme_table", file=sys.stderr)  # fmt: skip
         return 1
-    if not check:
+    if not is_check:
         README.write_text(after, encoding="utf-8")
     return 0
 

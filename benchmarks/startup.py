@@ -43,7 +43,7 @@ def measure(folder: Path, name: str, runs: int) -> Iterator[Check]:
                                 unit="")  # fmt: skip
                 yield Check(named, at_most=limit)
     if subject.model.has_text:
-        for figure in text_tower(subject.folder):
+        for figure in text_tower(subject):
             yield Check(figure)
             of_tower = figure.value / figure.about["tower_bytes"]
             named = replace(figure, name=f"  {figure.name}, over the tower", value=of_tower,
@@ -54,8 +54,13 @@ def measure(folder: Path, name: str, runs: int) -> Iterator[Check]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--random", default="lit")
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=checks.positive, default=5)
     options = parser.parse_args()
+    return checks.reported(lambda: check(options))
+
+
+def check(options: argparse.Namespace) -> int:
+    """Measure and print; the exit code. Errors: those of making or loading the checkpoint."""
     print(json.dumps(conditions()), end="\n\n", flush=True)
     with tempfile.TemporaryDirectory() as name:
         found = measure(Path(name), options.random, options.runs)

@@ -1,5 +1,7 @@
 """``aimv2 bench``: how fast this machine is with a checkpoint, each figure beside its ceiling."""
 
+import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,6 +30,7 @@ aimv2 bench --model lit --out results
 """
 
 DEFAULT = "lit"
+_MOST = 4096  # images at once, which takes any GPU's memory
 DTYPES = ("float32", "float16", "bfloat16")
 SECTIONS = ("encoder", "text", "peers", "decoding", "folder", "start", "memory", "search")
 
@@ -83,7 +86,7 @@ BatchSizesOption = Annotated[
         "--batch-sizes",
         help="Batches to measure, with commas between them.",
         metavar="1,4,8",
-        show_default="1 to 16, or to 8 with --quick",
+        show_default="1 to 16; with --quick on a CPU 1 to 4",
     ),
 ]
 DtypesOption = Annotated[
@@ -145,6 +148,9 @@ def bench(
             hint="git clone https://github.com/apple/ml-aim",
         )
     check_out(Path(out))
+    if plot is not None:
+        check_new(Path(plot))
+        check_writable(Path(plot).parent, is_made=False)
 
     # (mypy sees the harness where it lies, not where it is installed)
     from mlx_aimv2.harness import plot as plots  # noqa: PLC0415
@@ -200,21 +206,57 @@ def save(report: "Report", out: Path) -> list[Path]:
         file.parent.mkdir(parents=True, exist_ok=True)
         page = file.with_suffix(".md")
         reports.write_json(report, file)
-        page.write_text(reports.to_markdown(report), encoding="utf-8")
+        # (a name that is no text is written as the JSON has it)
+        page.write_text(reports.to_markdown(report), "utf-8", errors="backslashreplace")
     except OSError as error:
         raise OutputError(f"{out} cannot be written: {error.strerror}") from error
     return [file, page]
 
 
 def check_out(out: Path) -> None:
-    """Before minutes of work. Errors: OutputError for a file that is there, or a place that is
-    none."""
-    wanted = [out, out.with_suffix(".md")] if is_file(out) else []
-    for taken in (file for file in wanted if file.exists()):
-        raise OutputError(f"{taken} exists already", hint="name another file, or a folder")
-    folder = out.parent if wanted else out
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is not a folder", hint="name a folder, or a file.json")
+    """Before minutes of work.
+
+    Errors: UsageError for a name of Markdown alone; OutputError for a file that is there, or a
+    place that is none or cannot be written to.
+    """
+    if out.suffix.casefold() == ".md" and not out.is_dir():
+        raise UsageError(
+            f"--out {out} names the Markdown, which goes beside the JSON",
+            hint=f"name a folder, or {out.with_suffix('.json').name}",
+        )
+    if is_file(out):
+        check_new(out)
+        check_new(out.with_suffix(".md"))
+    check_writable(out.parent if is_file(out) else out)
+
+
+def check_new(file: Path) -> None:
+    """Errors: OutputError for a file that is there."""
+    if os.path.lexists(file):
+        raise OutputError(f"{file} exists already", hint="name another file")
+
+
+def check_writable(folder: Path, *, is_made: bool = True) -> None:
+    """Write to a folder and take it back; of one that would be made, to the folder above it.
+
+    Errors: OutputError where it is no folder, is not there (unless it is made), or cannot be
+    written to.
+    """
+    place = folder
+    while is_made and not os.path.lexists(place) and place != place.parent:
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except NotADirectoryError as error:
+        raise OutputError(
+            f"{place} is not a folder", hint="name a folder, or a file in one"
+        ) from error
+    except OSError as error:
+        raise OutputError(
+            f"nothing can be written to {place}: {error.strerror}",
+            hint="name a folder that is there and yours",
+        ) from error
 
 
 def is_file(out: Path) -> bool:
@@ -223,22 +265,24 @@ def is_file(out: Path) -> bool:
 
 
 def free_name(folder: Path, stem: str) -> Path:
-    """A file of that name, or with a number behind it, that is not there yet."""
+    """A file of that name, or with a number behind it, that is not there yet; nor its page."""
     file, number = folder / f"{stem}.json", 1
-    while file.exists():
+    while os.path.lexists(file) or os.path.lexists(file.with_suffix(".md")):
         number += 1
         file = folder / f"{stem}-{number}.json"
     return file
 
 
 def parse_sizes(text: str) -> tuple[int, ...]:
-    """Errors: UsageError for what is not a list of whole numbers above 0."""
+    """Errors: UsageError for what is not a list of whole numbers, from 1 to what is sensible."""
     try:
         sizes = sorted({int(part) for part in text.split(",")})
     except ValueError:
         sizes = [0]
     if sizes[0] < 1:
         raise UsageError(f"--batch-sizes {text!r} are no batches", hint="like 1,4,8")
+    if sizes[-1] > _MOST:
+        raise UsageError(f"--batch-sizes {text!r} are too many at once", hint=f"at most {_MOST}")
     return tuple(sizes)
 
 

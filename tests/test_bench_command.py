@@ -1,6 +1,8 @@
 """`aimv2 bench`: its table, its files, its options and what it refuses."""
 
+import errno
 import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 from mlx_aimv2.cli import bench
 from mlx_aimv2.config import VisionConfig
 from mlx_aimv2.harness import report as reports
-from mlx_aimv2.harness import subject, suite
+from mlx_aimv2.harness import startup, subject, suite
 from mlx_aimv2.harness.pace import QUICK
 from tests.commands import run, start
 
@@ -50,7 +52,7 @@ def test_a_table_and_two_files(tiny, tmp_path):
 
 def test_a_second_run_of_the_day_keeps_the_first(tiny, tmp_path):
     for _ in range(2):
-        assert run("bench", "--model", tiny, "--only", "text", "--out", "kept").code == 0
+        assert run("bench", "--model", tiny, "--only", "search", "--out", "kept").code == 0
     first, second = sorted((tmp_path / "kept").glob("*.json"), key=lambda file: len(file.name))
     assert second.stem == f"{first.stem}-2"
 
@@ -109,6 +111,8 @@ def test_a_plot(tiny, tmp_path):
         (["--model", "demo", "--random", "L"], "--model and --random"),
         (["--batch-sizes", "1,x"], "'1,x' are no batches"),
         (["--batch-sizes", "0,4"], "no batches"),
+        (["--batch-sizes", "1,99999999999999999999"], "too many at once"),
+        (["--out", "report.md"], "--out report.md names the Markdown"),
         (["--dtype", "float8"], "--dtype 'float8' is unknown"),
         (["--only", "encoder,speed"], "--only 'speed' is unknown"),
         (["--random", "resnet"], "no published checkpoint is called 'resnet'"),
@@ -134,7 +138,73 @@ def test_files_that_are_there_stay(tmp_path):
     assert (tmp_path / "r.json").read_text() == "mine"
     (tmp_path / "other.md").write_text("mine")
     assert "other.md exists already" in run("bench", "--out", "other.json").err
-    assert "is not a folder" in run("bench", "--out", "other.md").err
+    (tmp_path / "plain").write_text("mine")
+    for place in ("plain", "plain/under", "plain/under/r.json"):
+        assert "plain is not a folder" in run("bench", "--out", place).err
+    (tmp_path / "p.png").write_text("mine")
+    assert "p.png exists already" in run("bench", "--plot", "p.png").err
+    assert (tmp_path / "p.png").read_text() == "mine"
+
+
+@pytest.mark.parametrize("plot", ["nowhere/p.png", "plain/p.png"])
+def test_a_plot_that_cannot_be_written_is_told_of_at_once(tmp_path, plot):
+    (tmp_path / "plain").write_text("mine")
+    outcome = run("bench", "--plot", plot)
+    assert outcome.code == 1
+    assert plot.partition("/")[0] in outcome.err
+    assert "making" not in outcome.err
+
+
+def test_a_folder_that_is_not_ones_own(tmp_path, monkeypatch):
+    def refused(**_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(bench.tempfile, "TemporaryFile", refused)
+    outcome = run("bench", "--out", "new")
+    assert outcome.code == 1
+    assert "Permission denied" in outcome.err
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_page_that_is_there_stays(tmp_path):
+    (tmp_path / "day.md").write_text("mine")
+    assert bench.free_name(tmp_path, "day").name == "day-2.json"
+
+
+def test_texts_of_a_model_without_them(tiny, tmp_path):
+    outcome = run("bench", "--model", tiny, "--only", "search,text")
+    assert outcome.code == 2
+    assert "has no text tower" in outcome.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_called_as_an_alias(tiny, tmp_path, monkeypatch):
+    """In new processes it must still be that folder, and no download."""
+    given = []
+
+    def job(_, arguments):
+        given.append(arguments.get("source"))
+        return {"elapsed_s": 1.0, "load_s": 1.0, "disk_bytes": 0, "peak_bytes": 1,
+                "mlx_peak_bytes": 1}  # fmt: skip
+
+    monkeypatch.setattr(startup, "run_job", job)
+    monkeypatch.setattr(suite, "make_photos", lambda folder, count: [folder] * count)
+    (tmp_path / "lit").symlink_to(tiny)
+    outcome = run("bench", "--model", "./lit", "--only", "start", "--quick")
+    assert outcome.code == 0, outcome.err
+    assert set(given) == {"demo", tiny}
+
+
+def test_a_name_that_is_no_text_or_a_formula(tmp_path):
+    pytest.importorskip("matplotlib")
+    folder = tmp_path / os.fsdecode(b"$\\frac$\xff")
+    folder.mkdir()
+    subject.make_checkpoint(CONFIG, folder)
+    outcome = run("bench", "--model", str(folder), "--only", "encoder", "--out", "r.json",
+                  "--plot", "p.svg")  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert "udcff" in (tmp_path / "r.md").read_text(encoding="utf-8")
+    assert (tmp_path / "p.svg").exists()
 
 
 def test_a_checkpoint_that_is_not_there():
@@ -159,7 +229,7 @@ def test_its_guide_says_what_can_be_typed():
 
 
 def test_as_a_program(tiny, tmp_path):
-    done = start("bench", "--model", tiny, "--only", "text", "--quick", cwd=tmp_path,
+    done = start("bench", "--model", tiny, "--only", "search", "--quick", cwd=tmp_path,
                  stdout=-1, stderr=-1)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert b"saved: " in done.stderr

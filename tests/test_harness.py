@@ -200,7 +200,7 @@ def test_loading_and_one_tower(tiny):
     found = {figure.name: figure for figure in load_figures(tiny, "float32", 1)}
     assert found["load float32, file cached"].about["file_bytes"] == cost.parameters(TINY).total * 4
     assert found["memory to load float32"].about["of_file"] > 0
-    answers = list(text_tower(tiny.folder))
+    answers = list(text_tower(tiny))
     tower = answers[0].about["tower_bytes"]
     text = cost.parameters(TINY)
     assert tower == 4 * (text.text + 44 * 37)  # with its projection

@@ -11,7 +11,9 @@ import pytest
 
 from mlx_aimv2.config import LiTConfig, TextConfig, VisionConfig
 from mlx_aimv2.errors import Aimv2Error
-from mlx_aimv2.harness import encoder, pace, peers, subject, suite, timing
+from mlx_aimv2.files import TEXT_FILES
+from mlx_aimv2.harness import encoder, pace, peers, subject, suite, text, timing
+from mlx_aimv2.harness.ceilings import Ceiling, Product
 from mlx_aimv2.harness.encoder import Case, cases, encode, encode_native, native_batch, variant
 from mlx_aimv2.harness.pace import FULL, QUICK, QUICK_CPU
 from mlx_aimv2.harness.photos import make_photos
@@ -131,6 +133,8 @@ def test_figures_say_what_they_are_of(model):
         encoder.measure_case(model, Case(SIDE, 1, 2), SMALL),
         encoder.measure_case(model, Case(None, 2, DEPTH), SMALL),
     ]
+    long = timing.Timing((100.0,))  # with which no part is longer than the whole
+    found = [replace(each, timing=long) for each in found]
     fewer, whole, native = encoder.figures(found, DEPTH)
     assert whole.name == "35 px, batch 2"
     assert whole.about["tokens"] == 25
@@ -142,6 +146,31 @@ def test_figures_say_what_they_are_of(model):
     assert native.about["padding"] > 0
     assert {whole.limit, fewer.limit, native.limit} <= {"compute", "memory"}
     json.dumps([each.about for each in (whole, fewer, native)])
+
+
+def test_products_that_take_longer_than_the_whole_are_no_ceiling(model):
+    measured = encoder.measure_case(model, Case(SIDE, 2, DEPTH), SMALL, with_rest=True)
+    short = replace(measured, timing=timing.Timing((measured.ceiling.seconds / 2,)))
+    (figure,) = encoder.figures([short], DEPTH)
+    assert figure.about["is_too_small"]
+    assert (figure.ceiling, figure.ceiling_name, figure.limit) == (None, "", "")
+    assert figure.about["shares"] == {}
+
+
+@pytest.mark.parametrize(("rest_s", "left"), [(0.5, None), (0.35, 0.0), (0.1, 0.2)])
+def test_no_share_is_negative(rest_s, left):
+    product = Product("qkv", 1, timing.Timing((0.7,)))
+    measured = encoder.Measured(
+        Case(SIDE, 1, 1), "float32", 25, 0.0, timing.Timing((1.0,)), Ceiling(1, (product,)),
+        {"attention": timing.Timing((rest_s,))},
+    )  # fmt: skip
+    assert encoder.shares(measured).get("the rest") == (left and pytest.approx(left))
+
+
+def test_texts_that_are_too_small_have_no_ceiling(model, monkeypatch):
+    monkeypatch.setattr(text, "measure", lambda *_, **__: timing.Timing((1e-9,)))
+    figures = list(text_figures(model, SMALL))
+    assert all(each.ceiling is None and each.about["is_too_small"] for each in figures)
 
 
 def test_fewer_blocks_are_scaled_up_by_their_work(model, monkeypatch):
@@ -190,10 +219,16 @@ def test_the_plain_model_is_always_here(model, tmp_path):
     )
     assert not failures
     assert figure.about["peer"] == peers.PLAIN
+    assert figure.name.endswith("the plain model *")
+    assert (figure.about["blocks_measured"], figure.about["blocks"]) == (2, DEPTH)
     assert len(figure.about["rounds"]) == 2
     ours, theirs = (figure.about[f"{whose}_images_per_s"] for whose in ("ours", "theirs"))
     assert min(ours, theirs) > 0
     assert not list(tmp_path.iterdir())
+    (whole,), _ = peers.compare(
+        model, Case(None, 2, DEPTH), tmp_path, repeats=1, with_transformers=False
+    )
+    assert "*" not in whole.name
 
 
 # A module of ml-aim's shape: what is called, with which names, is in its repository.
@@ -294,6 +329,44 @@ def test_when_time_is_over_no_section_is_begun(model, monkeypatch):
     assert [note for note in report.notes if note.endswith("--only text,search.")]
 
 
+def test_a_section_that_fails_keeps_the_others(tmp_path, monkeypatch):
+    """A LiT without its tokenizer has everything but texts' start."""
+    subject.make_checkpoint(TINY, tmp_path)
+    for name in TEXT_FILES:
+        (tmp_path / name).unlink(missing_ok=True)
+    monkeypatch.setattr(suite, "pace_of", lambda _: SMALL)
+    monkeypatch.setattr(suite, "make_photos", partial(make_photos, size_px=(320, 240)))
+    settings = suite.Settings(str(tmp_path), False, True, sections=("start", "search"))
+    report = suite.run(settings, lambda _: None)
+    assert {"start", "search"} <= {figure.section for figure in report.figures}
+    (note,) = [note for note in report.notes if "failed" in note]
+    assert note.startswith("Not measured to its end, because it failed: start: a process that")
+    assert str(tmp_path) not in note
+
+
+@pytest.mark.parametrize("error", [Aimv2Error("why"), OSError("why"), RuntimeError("why")])
+def test_where_nothing_is_measured_there_is_no_report(model, monkeypatch, error):
+    def fail(_):
+        raise error
+
+    monkeypatch.setitem(suite.SECTIONS, "search", fail)
+    settings = suite.Settings(str(model.folder), False, True, sections=("search",))
+    with pytest.raises(Aimv2Error, match=r"nothing could be measured: .*search: why"):
+        suite.run(settings, lambda _: None)
+
+
+@pytest.mark.parametrize("section", ["encoder", "peers"])
+def test_a_star_is_explained_once(model, monkeypatch, section):
+    few = replace(SMALL, blocks=1, headline=1, batch_sizes=(1, 2))
+    monkeypatch.setattr(suite, "pace_of", lambda _: few)
+    monkeypatch.setattr(peers, "installed", lambda: False)
+    settings = suite.Settings(str(model.folder), False, True, sections=(section,))
+    report = suite.run(settings, lambda _: None)
+    assert any(each.name.endswith("*") for each in report.figures)
+    (note,) = [note for note in report.notes if note.startswith("*")]
+    assert note.startswith(f"* from 1 of {DEPTH} blocks")
+
+
 def test_a_busy_machine_is_told_of(model, monkeypatch):
     monkeypatch.setattr(suite, "pace_of", lambda _: replace(SMALL, limit_s=0))
     known = {"load": [3.0, 0.0, 0.0], "cpu_cores": 2}
@@ -309,7 +382,9 @@ def test_other_precisions_are_loaded_for_the_headline(model, monkeypatch):
     settings = suite.Settings(
         str(model.folder), False, True, (2,), ("float32", "float16"), ("encoder",)
     )
-    figures = suite.run(settings, lambda _: None).figures
+    report = suite.run(settings, lambda _: None)
+    assert not any("only float32" in note for note in report.notes)
+    figures = report.figures
     assert {each.about["dtype"] for each in figures} == {"float32", "float16"}
     half = [each for each in figures if each.about["dtype"] == "float16"]
     assert [each.name for each in half] == ["35 px, batch 2, float16"]

@@ -1,6 +1,7 @@
 """Reports: there and back, as a table, as Markdown, as a picture; limits and the README's table."""
 
 import json
+import math
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmarks import readme_table
+from benchmarks import encoder_speed, pipeline_speed, readme_table, startup
 from mlx_aimv2.errors import OutputError, UsageError
 from mlx_aimv2.harness import checks, plot, report
 from mlx_aimv2.harness.checks import Check
@@ -79,10 +80,12 @@ def test_a_file_comes_back_as_it_was(tmp_path):
         (lambda stored: stored.pop("figures"), "figures"),
         (lambda stored: stored.update(conditions=[]), "conditions"),
         (lambda stored: stored["figures"].append({"name": "x"}), "missing"),
+        (lambda stored: stored.update(figures=[1]), "1 is no figure"),
+        (lambda stored: stored["conditions"].pop("date"), "date"),
     ],
 )
 def test_what_is_no_report_is_refused(tmp_path, change, reason):
-    stored = FULL.to_dict()
+    stored = json.loads(json.dumps(FULL.to_dict()))
     change(stored)
     (tmp_path / "r.json").write_text(json.dumps(stored))
     with pytest.raises(UsageError, match=reason):
@@ -90,6 +93,8 @@ def test_what_is_no_report_is_refused(tmp_path, change, reason):
     (tmp_path / "r.json").write_text("no json")
     with pytest.raises(UsageError, match="no report"):
         report.read_report(tmp_path / "r.json")
+    with pytest.raises(UsageError, match="no report"):
+        report.read_report(tmp_path / "nowhere.json")
 
 
 @pytest.mark.parametrize(
@@ -140,8 +145,20 @@ def test_remarks_tell_where_time_goes_and_of_drift():
         "Time of 224 px, batch 8: matrix products 60%, attention 30%, the rest 10%."
     )
     assert "Ceiling of encoder: products alone." in remarks
+    assert not any("Too small" in remark for remark in remarks)
     assert any("slowed down" in remark and "224 px, batch 8" in remark for remark in remarks)
     assert remarks[-1] == "last"
+
+
+def test_what_is_too_small_to_tell_is_said_once():
+    small = [
+        replace(encoder_figure(batch, is_too_small=True), ceiling=None, ceiling_name="")
+        for batch in (1, 2)
+    ]
+    (remark,) = report.remarks(made(*small))
+    assert remark.startswith("Too small to tell")
+    assert "224 px, batch 1; 224 px, batch 2" in remark
+    assert report.row(small[0])[2:4] == ("", "")
 
 
 def test_files_are_called_by_date_and_chip():
@@ -216,6 +233,12 @@ def test_a_plot_has_its_ceilings_in(monkeypatch, tmp_path):
     ]
 
 
+def test_a_plot_without_ceilings(tmp_path):
+    pytest.importorskip("matplotlib")
+    plot.draw(made(replace(encoder_figure(8), ceiling=None)), tmp_path / "p.svg")
+    assert "matrix products" not in (tmp_path / "p.svg").read_text()
+
+
 @pytest.mark.parametrize("name", ["p.jpg", "p", "p.pdf"])
 def test_a_plot_of_another_kind(tmp_path, name):
     with pytest.raises(UsageError, match=name):
@@ -252,6 +275,44 @@ def test_limits(value, least, most, is_met):
     assert checks.show([check], lambda _: None) == int(not is_met)
 
 
+def test_what_is_not_measured_misses_its_limit():
+    lines = []
+    missing = Figure("peers", "against transformers", math.nan, "×")
+    assert checks.show([Check(missing, at_least=1.0)], lines.append) == 1
+    assert lines[-1] == "| against transformers | not measured |  | at least 1.00 × (missed) |"
+
+
+@pytest.mark.parametrize(
+    ("main", "arguments", "code"),
+    [(encoder_speed.main, ["--random", "nosuch"], 2), (startup.main, ["--random", "nosuch"], 2),
+     (pipeline_speed.main, ["--random", "nosuch"], 2),
+     (pipeline_speed.main, ["--model", "nosuch"], 1)],
+)  # fmt: skip
+def test_a_check_of_nothing_says_so(monkeypatch, capsys, main, arguments, code):
+    fresh = Figure("start", "first", 1.0, "s")
+    monkeypatch.setattr(startup, "first_embedding", lambda *_: fresh)
+    monkeypatch.setattr("sys.argv", ["check", *arguments])
+    assert main() == code
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("error: ")
+    assert "nosuch" in said
+
+
+@pytest.mark.parametrize(
+    ("main", "option"),
+    [(encoder_speed.main, "--repeats"), (encoder_speed.main, "--blocks"),
+     (pipeline_speed.main, "--photos"), (pipeline_speed.main, "--batch"),
+     (startup.main, "--runs")],
+)  # fmt: skip
+@pytest.mark.parametrize("number", ["0", "-1", "x", "²"])
+def test_no_runs_are_refused(monkeypatch, capsys, main, option, number):
+    monkeypatch.setattr("sys.argv", ["check", f"{option}={number}"])
+    with pytest.raises(SystemExit) as error:
+        main()
+    assert error.value.code == 2
+    assert "is not a whole number above 0" in capsys.readouterr().err
+
+
 def test_a_limits_table_shows_every_figure_and_its_runs():
     ratios = Figure("peers", "ours", 1.1, "×", about={"rounds": [1.0, 1.1, 1.3]})
     lines = []
@@ -271,7 +332,8 @@ def test_the_readme_has_measured_rows_only():
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert len(cells) == len(readme_table.COLUMNS) == head.count("|") - 1
     assert cells == [
-        "Apple M4 Max, Metal, 16 cores", "aimv2-large-patch14-224 (random weights)", "bfloat16",
+        "Apple M4 Max, Metal, 40 GPU cores, 16 CPU cores",
+        "aimv2-large-patch14-224 (random weights)", "bfloat16",
         "70.0 (batch 8)", "12.3", "50%", "–", "7.00, 31.0", "12.8",
     ]  # fmt: skip
 
@@ -283,11 +345,41 @@ def test_few_blocks_are_no_row():
 
 
 def test_a_row_for_each_precision_and_the_ratio_of_it():
-    peer = Figure("peers", "x", 1.25, "×", about={"peer": "transformers", "dtype": "float16"})
+    peer = Figure(
+        "peers",
+        "x",
+        1.25,
+        "×",
+        about={"peer": "transformers", "dtype": "float16", "blocks_measured": 24},
+    )
     found = made(encoder_figure(8), encoder_figure(8, dtype="float16", value=71.0), peer)
     assert [(row[2], row[6]) for row in readme_table.rows(found)] == [
         ("bfloat16", "–"), ("float16", "1.25 ×"),
     ]  # fmt: skip
+
+
+def test_a_ratio_of_few_blocks_is_in_no_row():
+    peer = Figure("peers", "x", 1.25, "×", about={"peer": "transformers", "dtype": "bfloat16",
+                                                  "blocks_measured": 3})  # fmt: skip
+    (row,) = readme_table.rows(made(encoder_figure(8), peer))
+    assert row[6] == "–"
+
+
+def test_quick_makes_no_row():
+    quick = replace(made(encoder_figure(8), chip="another"), settings={"is_quick": True})
+    assert readme_table.table([FULL, quick]) == readme_table.table([FULL])
+
+
+def test_macs_of_other_gpus_are_other_machines():
+    small = made(encoder_figure(8), gpu_cores=32)
+    table = readme_table.table([FULL, small])
+    assert "40 GPU cores" in table
+    assert "32 GPU cores" in table
+
+
+def test_a_figure_without_a_ceiling_has_a_row():
+    (row,) = readme_table.rows(made(replace(encoder_figure(8), ceiling=None)))
+    assert row[5] == "–"
 
 
 def test_others_figures_are_for_metal_only():
@@ -333,6 +425,19 @@ def test_checking_and_writing(files, monkeypatch, capsys):
     assert readme_table.main() == 0
     files.write_text("no markers")
     assert readme_table.main() == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", '{"kind": "aimv2 bench"}', json.dumps(made(Figure("encoder", "x", 1, "")).to_dict())],
+)
+def test_a_report_that_makes_no_row_is_named(files, monkeypatch, capsys, text):
+    (files.parent / "results" / "b.json").write_text(text)
+    monkeypatch.setattr("sys.argv", ["readme_table"])
+    assert readme_table.main() == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("error: ")
+    assert "b.json" in said
 
 
 def test_every_kept_report_can_be_read():

@@ -1,7 +1,12 @@
 """Figures with a limit each, printed side by side, and whether all of them are met."""
 
+import math
+import sys
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+
+from mlx_aimv2.errors import Aimv2Error
 
 from .figure import Figure
 from .report import amount
@@ -9,7 +14,10 @@ from .report import amount
 
 @dataclass(frozen=True)
 class Check:
-    """A figure and the least or the most that it may be; without either it is only shown."""
+    """A figure and the least or the most that it may be; without either it is only shown.
+
+    One that could not be measured is NaN, and misses its limit.
+    """
 
     figure: Figure
     at_least: float | None = None
@@ -18,7 +26,7 @@ class Check:
     @property
     def is_met(self) -> bool:
         value = self.figure.value
-        if self.at_least is not None and value < self.at_least:
+        if self.at_least is not None and not value >= self.at_least:
             return False
         return self.at_most is None or value <= self.at_most
 
@@ -41,10 +49,28 @@ def show(checks: Iterable[Check], put: Callable[[str], object]) -> int:
     is_met = True
     for check in checks:
         figure = check.figure
-        value = amount(figure.value, figure.unit)
+        is_measured = not math.isnan(figure.value)
+        value = amount(figure.value, figure.unit) if is_measured else "not measured"
         put(f"| {figure.name} | {value} | {_runs(figure)} | {check.limit} |")
         is_met = is_met and check.is_met
     return 0 if is_met else 1
+
+
+def reported(work: Callable[[], int]) -> int:
+    """A command's exit code; its error on one line, with the next thing to do."""
+    try:
+        return work()
+    except Aimv2Error as error:
+        hint = f" ({error.hint})" if error.hint else ""
+        print(f"error: {' '.join(str(error).split())}{hint}", file=sys.stderr)
+        return error.exit_code
+
+
+def positive(text: str) -> int:
+    """For argparse: a whole number above 0. Errors: ArgumentTypeError for anything else."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
 
 
 def _runs(figure: Figure) -> str:

@@ -28,6 +28,7 @@ SECTION = "encoder"
 CEILING = "the same matrix products alone"
 PUBLISHED_SIDES_PX = (224, 336, 448)
 _PUBLISHED_PATCH_PX = 14
+_MOST_OF_WHOLE = 1.1  # that parts measured alone may take together: runs differ by some percent
 # Photographs of 4:3, 3:4, 1:1 and 16:9 at about 576 patches, as rows and columns.
 NATIVE_MIX = ((21, 28), (28, 21), (24, 24), (18, 32))
 
@@ -194,15 +195,16 @@ def figures(found: Sequence[Measured], depth: int) -> Iterator[Figure]:
         best[each.dtype] = max(best.get(each.dtype, 0.0), each.ceiling.flop_per_s)
     for each in sorted(found, key=lambda each: (each.case.side_px or math.inf, each.case.batch)):
         case = each.case
+        is_small = is_too_small(each.timing, each.ceiling)
         yield Figure(
             SECTION,
             _name(each, depth, with_dtype=len(best) > 1),
             case.batch / each.timing.median_s,
             "images/s",
             each.timing.summary(),
-            ceiling=case.batch / each.ceiling.seconds,
-            ceiling_name=CEILING,
-            limit=limit_of(each.ceiling, best[each.dtype]),
+            ceiling=None if is_small else case.batch / each.ceiling.seconds,
+            ceiling_name="" if is_small else CEILING,
+            limit="" if is_small else limit_of(each.ceiling, best[each.dtype]),
             about={
                 "side_px": case.side_px,
                 "batch": case.batch,
@@ -211,6 +213,7 @@ def figures(found: Sequence[Measured], depth: int) -> Iterator[Figure]:
                 "dtype": each.dtype,
                 "blocks_measured": case.blocks,
                 "blocks": depth,
+                "is_too_small": is_small,
                 "latency_s": each.timing.median_s,
                 "gemm": each.ceiling.summary(),
                 "shares": shares(each),
@@ -219,13 +222,23 @@ def figures(found: Sequence[Measured], depth: int) -> Iterator[Figure]:
 
 
 def shares(each: Measured) -> dict[str, float]:
-    """What eats a case's time, as shares of it; empty where only the products were measured."""
-    if not each.rest:
+    """What eats a case's time, as shares of it.
+
+    Empty where only the products were measured, and where the parts take so much longer than the
+    whole that they say nothing of it.
+    """
+    if not each.rest or is_too_small(each.timing, each.ceiling):
         return {}
     whole_s = each.timing.median_s
     found = {"matrix products": each.ceiling.seconds / whole_s}
     found |= {name: timing.median_s / whole_s for name, timing in each.rest.items()}
-    return found | {"the rest": 1 - sum(found.values())}
+    total = sum(found.values())
+    return {} if total > _MOST_OF_WHOLE else found | {"the rest": max(0.0, 1 - total)}
+
+
+def is_too_small(whole: Timing, ceiling: Ceiling) -> bool:
+    """Whether the products alone take longer than the whole: starting each outweighs its work."""
+    return ceiling.seconds > whole.median_s
 
 
 def _headless(config: VisionConfig) -> VisionConfig:

@@ -170,7 +170,7 @@ def compare(
         timings = interleave(works, repeats=repeats)
     mine = timings.pop("ours")
     figures = [
-        _against(case, ours.dtype, name, theirs, mine, facts.get(name, {}))
+        _against(case, model, name, theirs, mine, facts.get(name, {}))
         for name, theirs in timings.items()
     ]
     return figures, failures
@@ -295,13 +295,14 @@ def _difference(found: np.ndarray[Any, Any], expected: mx.array) -> float:
 
 
 def _against(
-    case: Case, dtype: str, name: str, theirs: Timing, ours: Timing, facts: dict[str, Any]
+    case: Case, model: Embedder, name: str, theirs: Timing, ours: Timing, facts: dict[str, Any]
 ) -> Figure:
-    rounds = ratio(theirs, ours)
+    rounds, depth = ratio(theirs, ours), model.vision.config.num_hidden_layers
+    star = " *" if case.blocks < depth else ""
     version = f" {facts['transformers']}, torch" if "torch" in facts else ""
     return Figure(
         SECTION,
-        f"{case.describe()}, against {name}{version}",
+        f"{case.describe()}, against {name}{version}{star}",
         rounds.median_s,
         "×",
         about={
@@ -309,7 +310,8 @@ def _against(
             "side_px": case.side_px,
             "batch": case.batch,
             "blocks_measured": case.blocks,
-            "dtype": dtype,
+            "blocks": depth,
+            "dtype": model.dtype,
             "ours_images_per_s": case.batch / ours.median_s,
             "theirs_images_per_s": case.batch / theirs.median_s,
             "rounds": list(rounds.seconds),

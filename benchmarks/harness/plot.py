@@ -16,7 +16,10 @@ _CEILING = {"linestyle": "--", "marker": "_", "alpha": 0.6}
 
 
 def check_plot(file: Path) -> None:
-    """Errors: UsageError for another kind of picture, or where matplotlib is not installed."""
+    """Before minutes of work.
+
+    Errors: UsageError for another kind of picture, or where matplotlib is not installed.
+    """
     if file.suffix.casefold() not in FORMATS:
         raise UsageError(f"no picture can be drawn as {file.name}", hint="name it .png or .svg")
     try:
@@ -48,7 +51,9 @@ def draw(report: Report, file: Path) -> None:
     _panel(tokens, _best_of_each(found), "tokens", "patches an image")
     name, weights = report.subject["name"], "random" if report.subject["is_random"] else "its own"
     place = report.conditions["chip"] or report.conditions["machine"]
-    sheet.suptitle(f"{name} ({weights} weights) on {place}, {report.conditions['backend']}")
+    title = f"{name} ({weights} weights) on {place}, {report.conditions['backend']}"
+    # A folder's name may have dollars in it, and bytes that are no text.
+    sheet.suptitle(title.encode("utf-8", "backslashreplace").decode(), parse_math=False)
     try:
         sheet.savefig(file, dpi=_DPI)
     except OSError as error:
@@ -64,9 +69,12 @@ def _panel(axes: Any, figures: Sequence[Figure], key: str, label: str) -> None:
         places = [each.about[key] for each in ordered]
         colour = f"C{number}"
         axes.plot(places, [each.value for each in ordered], "o-", color=colour, label=dtype)
-        ceilings = [each.ceiling for each in ordered]
-        of_it = f"{dtype}: matrix products alone"
-        axes.plot(places, ceilings, color=colour, label=of_it, **_CEILING)
+        with_one = [each for each in ordered if each.ceiling is not None]
+        if with_one:
+            of_it = f"{dtype}: matrix products alone"
+            places = [each.about[key] for each in with_one]
+            ceilings = [each.ceiling for each in with_one]
+            axes.plot(places, ceilings, color=colour, label=of_it, **_CEILING)
     axes.set_xlabel(label)
     axes.set_ylabel("images a second")
     axes.set_ylim(0, 1.1 * max(max(each.value, each.ceiling or 0) for each in figures))

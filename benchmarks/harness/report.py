@@ -61,7 +61,7 @@ def read_report(file: Path) -> Report:
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
         return from_dict(stored)
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{file} is no report of aimv2 bench: {error}") from error
 
 
@@ -74,8 +74,12 @@ def from_dict(stored: Any) -> Report:
             raise ValueError(f'its "{name}" is missing or of another type')
     if stored["schema"] != SCHEMA:
         raise ValueError(f"its schema is {stored['schema']}, and known is {SCHEMA}")
+    if not isinstance(stored["conditions"].get("date"), str):
+        raise ValueError('its "conditions" have no "date"')
     figures = []
     for each in stored["figures"]:
+        if not isinstance(each, dict):
+            raise ValueError(f"{each!r} is no figure")
         fields = {key: value for key, value in each.items() if key != "fraction"}
         figures.append(Figure(**fields))
     return Report(
@@ -146,6 +150,11 @@ def remarks(report: Report) -> list[str]:
         if shares := figure.about.get("shares"):
             named = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
             found.append(f"Time of {figure.name}: {named}.")
+    if small := [each.name for each in report.figures if each.about.get("is_too_small")]:
+        found.append(
+            f"Too small to tell how near the ceiling: {'; '.join(small)}. The matrix products "
+            "alone take longer than the whole."
+        )
     ceilings = {each.section: each.ceiling_name for each in report.figures if each.ceiling_name}
     for name in dict.fromkeys(ceilings.values()):
         sections = [section for section, other in ceilings.items() if other == name]

@@ -31,7 +31,7 @@ def load_figures(
     subject: Subject, dtype: str, starts: int, *, with_cold: bool = True
 ) -> Iterator[Figure]:
     """Loading in new processes: from the disk, from the page cache, and its peak of memory."""
-    source, size_bytes = str(subject.folder), read_weights(subject.folder).size_bytes
+    source, size_bytes = subject.source, read_weights(subject.folder).size_bytes
     about = {"dtype": dtype, "file_bytes": size_bytes}
     if with_cold and drop_pages(subject.folder):
         cold = run_job("load", {"source": source, "dtype": dtype})
@@ -54,10 +54,10 @@ def load_peak(answer: dict[str, int], dtype: str, size_bytes: int) -> Figure:
     return Figure(SECTION, name, largest, "B", about={**about, "of_file": largest / size_bytes})
 
 
-def text_tower(folder: Path) -> Iterator[Figure]:
+def text_tower(subject: Subject) -> Iterator[Figure]:
     """What a text's embedding reads and takes, over the text tower's own tensors."""
-    answer = run_job("first text", {"source": str(folder), "text": TEXT})
-    weights = read_weights(folder)
+    answer = run_job("first text", {"source": subject.source, "text": TEXT})
+    weights = read_weights(subject.folder)
     tower_bytes = sum(
         header.size_bytes
         for name, group in weights.sources.items()

@@ -36,6 +36,11 @@ class Subject:
     model: Model
     is_random: bool
 
+    @property
+    def source(self) -> str:
+        """The folder as ``load`` takes it: ``demo`` alone would be the alias."""
+        return str(self.folder.resolve())
+
     def about(self) -> dict[str, object]:
         """What a report says of it."""
         vision = vision_config_of(self.model.config)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import mlx.core as mx
 
+from mlx_aimv2.errors import Aimv2Error, UsageError
 from mlx_aimv2.hub import Confirm
 from mlx_aimv2.model import load
 
@@ -33,8 +34,10 @@ CPU_NOTE = (
     "about fifty times slower."
 )
 BLOCKS_NOTE = (
-    "* from {} of {} blocks, scaled up by their work; without --quick whole networks are measured."
+    "* from {} of {} blocks, rates scaled up by their work; without --quick whole networks are "
+    "measured."
 )
+FAILED_NOTE = "Not measured to its end, because it failed: {}: {}."
 LATE_NOTE = "Not measured, because the time of --quick was over: --only {}."
 _ENCODER_SHARE = 0.6  # of the time, after which no other case is begun
 BUSY_NOTE = (
@@ -83,24 +86,35 @@ class Run:
 def run(settings: Settings, tell: Tell, confirm: Confirm | None = None) -> Report:
     """Measure what was chosen; ``tell`` hears what is done next, ``confirm`` of a download.
 
-    Errors: those of loading; a peer that fails becomes a note.
+    Errors: those of loading; UsageError for the texts of a model without a text tower; Aimv2Error
+    where nothing could be measured. What fails beside others becomes a note.
     """
     wanted = settings.sections or tuple(SECTIONS)
     chosen = [section for section in SECTIONS if section in wanted]
     known = conditions()
     figures: list[Figure] = []
     late: list[str] = []
+    failures: list[str] = []
     with tempfile.TemporaryDirectory(prefix="aimv2-bench-") as name:
         folder = Path(name)
         tell(f"{'making' if settings.is_random else 'loading'} {settings.source}")
         pace = pace_of(settings.is_quick)
         run = Run(settings, pace, _subject(settings, folder, confirm), folder, tell)
+        if "text" in (settings.sections or ()) and not run.subject.model.has_text:
+            raise UsageError(
+                f"{run.subject.name} has no text tower", hint="leave text out of --only"
+            )
         for number, section in enumerate(chosen, 1):
             if run.has_time():
                 tell(f"measuring {number} of {len(chosen)}: {section}")
-                figures += SECTIONS[section](run)
+                failure = _measure(section, run, figures)
+                failures += [failure] if failure else []
             else:
                 late.append(section)
+        if failures and not figures:
+            raise Aimv2Error(f"nothing could be measured: {failures[0]}")
+        run.notes.extend(failures)
+        run.notes.extend(_blocks_notes(figures))
         if late:
             run.notes.append(LATE_NOTE.format(",".join(late)))
         load, cores = known["load"][0], known["cpu_cores"]
@@ -108,6 +122,28 @@ def run(settings: Settings, tell: Tell, confirm: Confirm | None = None) -> Repor
             run.notes.append(BUSY_NOTE.format(load, cores))
         about = run.subject.about()
     return Report(known, about, _recorded(settings, pace), figures, run.notes)
+
+
+def _measure(section: str, run: Run, figures: list[Figure]) -> str | None:
+    """Add a section's figures; where it fails, those it has so far, and a note of why.
+
+    A quarter of an hour's figures are worth more than the one that is not among them.
+    """
+    try:
+        for figure in SECTIONS[section](run):
+            figures.append(figure)  # noqa: PERF402  (extend might lose those before an error)
+    except (Aimv2Error, OSError, RuntimeError, MemoryError) as error:
+        said = str(error).replace(run.subject.source, run.subject.name)  # as in _recorded
+        return FAILED_NOTE.format(section, said)
+    return None
+
+
+def _blocks_notes(figures: Sequence[Figure]) -> list[str]:
+    """What a star means, where there is one."""
+    for about in (each.about for each in figures):
+        if "blocks" in about and about["blocks_measured"] < about["blocks"]:
+            return [BLOCKS_NOTE.format(about["blocks_measured"], about["blocks"])]
+    return []
 
 
 def _subject(settings: Settings, folder: Path, confirm: Confirm | None) -> Subject:
@@ -141,17 +177,12 @@ def _encoder(run: Run) -> Iterator[Figure]:
             run.tell(f"  {case.describe()}")
             found.append(measure_case(model, case, pace))
     for dtype in _other_dtypes(run):
-        loaded = load(
-            str(run.subject.folder), tower="image" if model.has_text else None, dtype=dtype
-        )
+        loaded = load(run.subject.source, tower="image" if model.has_text else None, dtype=dtype)
         run.tell(f"  {first.describe()}, {dtype}")
         found.append(measure_case(loaded, first, pace, with_rest=True))
-    if backend() == "CPU":
+    if backend() == "CPU" and run.settings.dtypes is None:
         run.notes.append(CPU_NOTE)
-    depth = config.num_hidden_layers
-    if few := [each.case.blocks for each in found if each.case.blocks < depth]:
-        run.notes.append(BLOCKS_NOTE.format(few[0], depth))
-    yield from encoder.figures(found, depth)
+    yield from encoder.figures(found, config.num_hidden_layers)
 
 
 def _other_dtypes(run: Run) -> Sequence[Dtype]:
@@ -187,7 +218,7 @@ def _start(run: Run) -> Iterator[Figure]:
     if not run.settings.is_quick and backend() == "CPU":
         yield from load_figures(subject, "float16", pace.starts)
     if subject.model.has_text:
-        yield from text_tower(subject.folder)
+        yield from text_tower(subject)
 
 
 def _memory(run: Run) -> Iterator[Figure]:

@@ -9,7 +9,7 @@ from mlx_aimv2.loader import DTYPES
 from mlx_aimv2.parts import in_shares
 
 from .ceilings import evaluated, limit_of, measure_ceiling
-from .encoder import CEILING
+from .encoder import CEILING, is_too_small
 from .figure import Figure, rate
 from .pace import Pace
 from .timing import measure
@@ -40,19 +40,21 @@ def text_figures(model: Embedder, pace: Pace) -> Iterator[Figure]:
         found.append((batch, timing, ceiling))
     best = max(ceiling.flop_per_s for _, _, ceiling in found)
     for batch, timing, ceiling in found:
+        is_small = is_too_small(timing, ceiling)
         yield rate(
             "text",
             f"{tokens} tokens, batch {batch}",
             batch,
             "texts/s",
             timing,
-            ceiling=batch / ceiling.seconds,
-            ceiling_name=CEILING,
-            limit=limit_of(ceiling, best),
+            ceiling=None if is_small else batch / ceiling.seconds,
+            ceiling_name="" if is_small else CEILING,
+            limit="" if is_small else limit_of(ceiling, best),
             about={
                 "batch": batch,
                 "tokens": tokens,
                 "dtype": model.dtype,
+                "is_too_small": is_small,
                 "gemm": ceiling.summary(),
             },
         )
