@@ -172,12 +172,13 @@ def test_growth_is_the_difference_of_two_processes(monkeypatch, tmp_path):
         counts.append(given["count"])
         assert given["source"] == "demo"
         assert all(os.path.exists(path) for path in given["paths"])  # noqa: PTH110
-        return {"peak_bytes": 1000 + given["count"]}
+        return {"peak_bytes": 10**8 + 10**6 * given["count"]}
 
     monkeypatch.setattr(growth, "run_job", job)
     figure = growth.independence(tmp_path, 7)
-    assert counts == [7, 28]
-    assert (figure.value, figure.unit) == (21, "B")
+    assert counts == [7, 14]
+    assert (figure.value, figure.unit) == (7_000_000, "B")
+    assert figure.name == "growth (demo): 7 files 107 MB, 14 114 MB"
 
 
 # Processes of their own

@@ -12,8 +12,9 @@ class Pace:
 
     ``limit_s`` is when no other section is begun, ``case_s`` when a case has no more runs.
     ``headline`` is the batch size that is measured with everything there is to say of it;
-    ``blocks`` the depth of the other cases, None for the whole network's. ``peer_start_s`` is how
-    long another program may take to be ready.
+    ``blocks`` the depth of the other cases, None for the whole network's. ``files`` is the smaller
+    of the two numbers whose memory is compared: large, so that buffers are full before.
+    ``peer_start_s`` is how long another program may take to be ready.
     """
 
     limit_s: float
@@ -45,7 +46,7 @@ FULL = Pace(
     folder_photos=24,
     folder_batch=8,
     folder_runs=5,
-    files=250,
+    files=600,
     starts=5,
     search_rows=100_000,
     peer_start_s=math.inf,
@@ -62,7 +63,7 @@ QUICK = Pace(
     folder_photos=16,
     folder_batch=8,
     folder_runs=2,
-    files=100,
+    files=200,
     starts=2,
     search_rows=20_000,
     peer_start_s=20,
@@ -79,7 +80,7 @@ QUICK_CPU = Pace(
     folder_photos=2,
     folder_batch=1,
     folder_runs=1,
-    files=100,
+    files=200,
     starts=1,
     search_rows=20_000,
     peer_start_s=20,
