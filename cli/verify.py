@@ -15,7 +15,7 @@ from mlx_aimv2.paths import printable
 
 from . import output
 from .explain import FAILED
-from .options import JsonOption, YesOption, complete_model, confirm_download, path
+from .options import JsonOption, YesOption, complete_model, confirm_download, path, path_at_home
 
 if TYPE_CHECKING:
     from mlx_aimv2.verification.check import Check
@@ -59,7 +59,7 @@ def verify(
         typer.Option(
             "--out",
             help="Write a report to contribute, or to hold other copies against.",
-            parser=path,
+            parser=path_at_home,
             metavar="FILE",
             show_default=False,
         ),
@@ -91,12 +91,12 @@ def verify(
             continue
         if check.checkpoint != about:
             about = check.checkpoint
-            output.line(f"{about or 'this port'}:")
+            output.line(f"{printable(about or 'this port')}:")
         _print(check)
     if out is not None:
         write_report(Path(out), conditions(), run.checks, run.records)
         output.say(f"report: {out}")
-    output.say(_summary(run.checks, time.monotonic() - started_s))
+    output.say(_summary(run.checks, run.unheld, time.monotonic() - started_s))
     return FAILED if run.has_failed else 0
 
 
@@ -109,8 +109,15 @@ def _print(check: "Check") -> None:
         output.line(printable(f"           next: {check.hint}"))
 
 
-def _summary(checks: "Sequence[Check]", elapsed_s: float) -> str:
+def _summary(checks: "Sequence[Check]", unheld: Sequence[str], elapsed_s: float) -> str:
     counted = Counter(check.status for check in checks)
     failed = counted["FAILED"]
-    verdict = f"{output.counted(failed, 'check')} FAILED" if failed else "all is right"
+    verdict = "all is right"
+    if failed:
+        verdict = f"{output.counted(failed, 'check')} FAILED"
+    elif unheld:
+        names = printable(", ".join(unheld))
+        verdict = (
+            f"nothing wrong found, but no copy tells of the weights of {names} (--against COPY)"
+        )
     return f"{verdict}: {counted['ok']} ok, {counted['skipped']} skipped, {elapsed_s:.0f} s"

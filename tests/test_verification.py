@@ -338,6 +338,37 @@ def test_two_quantised_copies_by_their_scales(tmp_path: Path, source: Opened) ->
     assert found == "block 2: attn.qkv.weight is not what the report has"
 
 
+@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize(("part", "noun"), [("weight", "packed words"), ("scales", "scales")])
+def test_one_bit_of_a_copy_that_is_quantised_alike(
+    tmp_path: Path, source: Opened, bits: int, part: str, noun: str
+) -> None:
+    one, other = (converted(tmp_path, name, quantize_bits=bits) for name in ("one", "other"))
+    name = "trunk.blocks.2.attn.qkv.weight"
+    assert difference(one.weights, other.weights, name) is None
+    file = tmp_path / "other" / "model.safetensors"
+    tensors = load_file(file)
+    tensors[f"trunk.blocks.2.attn.qkv.{part}"].view(np.uint32)[5, 0] ^= 1
+    save_file(tensors, file, {"format": "mlx"})
+    other = Opened.of(hub.resolve(tmp_path / "other"))
+    found = difference(one.weights, other.weights, name)
+    assert found is not None
+    assert found.startswith("is quantised alike and differs in 1 of ")
+    assert f"{noun} (first at [5, 0])" in found
+
+
+def test_features_of_quantised_weights_tell_little(tmp_path: Path, source: Opened) -> None:
+    copy = converted(tmp_path, "copy", quantize_bits=4)
+    ours, theirs = Record.of(copy), Record.of(source)
+    told = compare(ours, theirs)
+    assert (told.is_same, told.is_coarse, told.moves_at) == (True, True, None)
+    far = replace(
+        theirs.steps[2], digest="", sums=[total and 1e3 for total in theirs.steps[2].sums]
+    )
+    other = replace(theirs, steps=[*theirs.steps[:2], far, *theirs.steps[3:]])
+    assert compare(ours, other).parts_at == far.name
+
+
 # What can be told of one tensor alone
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from mlx_aimv2 import hub, image, layers
 from mlx_aimv2.checkpoints import find
+from mlx_aimv2.errors import UsageError
 from mlx_aimv2.hub import Resolved
 from mlx_aimv2.tokenizer import Tokenizer
 from mlx_aimv2.verification import checkpoint, expected, golden, port, published
@@ -138,6 +139,27 @@ def test_a_damaged_golden_file_is_no_wrong_computation(
         assert "install the package again" in check.hint
 
 
+def test_not_a_number_fails_and_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [golden.Agreement("block 0", 1e-7), golden.Agreement("block 1", float("nan"))]
+    monkeypatch.setattr(golden, "agreements", lambda *_: iter(found))
+    check = port.activations("lit", is_full=True)
+    assert (check.status, check.findings) == ("FAILED", ["block 1: off by nan"])
+    assert check.values == {"block 0": 1e-7, "block 1": None}
+
+    class Nothing:
+        @staticmethod
+        def array(values: np.ndarray) -> np.ndarray:
+            return np.full_like(values, np.nan)
+
+    monkeypatch.setattr(port, "mx", Nothing)
+    precision = port.float32_products()
+    assert (precision.status, precision.values) == ("FAILED", {"relative_error": None})
+    write_report(tmp_path / "report.json", {}, [check, precision], [])
+    assert read_report(tmp_path / "report.json") == []
+
+
 # Fused attention, on a backend that this machine has not
 
 
@@ -215,6 +237,7 @@ def test_a_sound_checkpoint(opened: Opened, record: Record) -> None:
         "blocks": "ok",
         "device": "skipped",
         "float16": "ok",
+        "preprocessing": "ok",
         "reference": "skipped",
     }
     assert checks["device"].detail == "the CPU is the device"
@@ -388,6 +411,22 @@ def test_equal_weights_and_other_features_are_the_machines(opened: Opened, recor
 def test_a_report_without_these_sizes_is_skipped(opened: Opened, record: Record) -> None:
     check = checks_of(opened, record, against=Reported("r.json", [*references()]))["against"]
     assert check.status == "skipped"
+
+
+@pytest.mark.parametrize("kept", [slice(0), slice(0, 2), slice(0, -1)])
+def test_a_report_with_fewer_steps(
+    tmp_path: Path, opened: Opened, record: Record, kept: slice
+) -> None:
+    cut = replace(record, steps=record.steps[kept])
+    write_report(tmp_path / "report.json", {}, [], [cut])
+    if kept != slice(0, -1):
+        with pytest.raises(UsageError, match="no step of block"):
+            read_report(tmp_path / "report.json")
+        return
+    theirs = Reported("r", read_report(tmp_path / "report.json"))
+    check = checks_of(opened, record, against=theirs)["against"]
+    assert check.status == "FAILED"
+    assert "steps are not the" in check.findings[-1]
 
 
 # References

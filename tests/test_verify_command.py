@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from safetensors.numpy import load_file, save_file
 from mlx_aimv2 import hub
 from mlx_aimv2.checkpoints import find
 from mlx_aimv2.verification import run as verification
+from mlx_aimv2.verification.inputs import examine_inputs
+from mlx_aimv2.verification.record import Opened
 from tests import makers
 from tests.commands import Outcome, run
 
@@ -141,6 +144,46 @@ def test_not_a_number_needs_no_other_copy(tmp_path: Path) -> None:
     assert "block 2: mlp.fc1.weight is not what the report has" in outcome.out
 
 
+# What comes before the network
+
+
+def damaged_demo(folder: Path, damage: str) -> Path:
+    shutil.copytree(DEMO, folder)
+    file = folder / "tokenizer.json"
+    if damage == "exchanged":
+        content = json.loads(file.read_text())
+        words = content["model"]["vocab"]
+        one, other = list(words)[300:302]
+        words[one], words[other] = words[other], words[one]
+        file.write_text(json.dumps(content))
+    elif damage == "torn":
+        file.write_bytes(file.read_bytes()[:1000])
+    elif damage == "deleted":
+        file.unlink()
+    else:
+        file = folder / "preprocessor_config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"image_mean": [0, 0, 0]}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        ("exchanged", "tokenizer"),
+        ("torn", "tokenizer"),
+        ("deleted", "tokenizer"),
+        ("mean", "preprocessing"),
+    ],
+)
+def test_damaged_inputs(tmp_path: Path, damage: str, named: str) -> None:
+    def failed(folder: Path) -> list[str]:
+        ours, theirs = (Opened.of(hub.resolve(source)) for source in (folder, "demo"))
+        return [check.name for check in examine_inputs(ours, theirs) if check.status == "FAILED"]
+
+    assert failed(DEMO) == []
+    assert failed(damaged_demo(tmp_path / "copy", damage)) == [named]
+
+
 # What is verified
 
 
@@ -168,6 +211,10 @@ def test_published_checkpoints_in_the_cache(
 def test_every_kind_of_checkpoint(tmp_path: Path, kind: str) -> None:
     if kind == "lit":
         makers.write_checkpoint(tmp_path / "x", makers.random_lit(), makers.lit_config())
+        vocabulary = {f"w{number}": number for number in range(95)}
+        vocabulary |= {"<start_of_text>": 95, "<end_of_text>": 96}
+        (tmp_path / "x" / "vocab.json").write_text(json.dumps(vocabulary))
+        (tmp_path / "x" / "merges.txt").write_text("#version: 0.2\n")
     elif kind == "native":
         tensors, config = makers.random_vision(native=True), makers.vision_config(native=True)
         makers.write_checkpoint(tmp_path / "x", tensors, config)
@@ -180,6 +227,9 @@ def test_every_kind_of_checkpoint(tmp_path: Path, kind: str) -> None:
     if kind == "quantised":
         assert "4 bits and float16" in records["tensors"]["detail"]
         assert "stored in another precision" in records["reference"]["detail"]
+        assert records["reference"]["status"] == "skipped"
+    assert "all is right" not in outcome.err
+    assert "nothing wrong found, but no copy tells of the weights of x " in outcome.err
 
 
 # Errors
@@ -247,6 +297,9 @@ def test_a_file_that_is_no_report(tmp_path: Path, content: bytes) -> None:
         (("tensors",), 3),
         (("steps", 0, "sums"), [1.0]),
         (("steps", 0, "length"), "long"),
+        (("steps", 0, "sums"), [float("nan")] * 8),
+        (("steps",), []),
+        (("quantization",), {"bits": 3, "group_size": 64}),
         (("config",), None),
     ],
 )
@@ -266,6 +319,8 @@ def test_a_report_of_other_checkpoints(tmp_path: Path) -> None:
     report = Path(verification.__file__).parent / "references" / "golden.json"
     code, message = refused("--model", "demo", "--against", report)
     assert (code, "has no checkpoint of these sizes (it has: vision-fixed" in message) == (2, True)
+    code, message = refused("--against", report)
+    assert (code, "has no checkpoint of these sizes" in message) == (2, True)
 
 
 def test_a_report_that_cannot_be_written(tmp_path: Path) -> None:
@@ -275,3 +330,21 @@ def test_a_report_that_cannot_be_written(tmp_path: Path) -> None:
     assert (tmp_path / "there.json").read_text() == "mine"
     code, message = refused("--out", tmp_path / "no" / "report.json")
     assert (code, "there is no folder" in message) == (1, True)
+
+
+def test_a_folder_that_takes_no_report_is_told_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    code, message = refused("--out", tmp_path / "report.json")
+    assert (code, "report.json cannot be written: Permission denied" in message) == (1, True)
+
+
+def test_out_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "r.json").write_text("mine")
+    code, message = refused("--out=~/r.json")
+    assert (code, f"{tmp_path}/r.json exists already" in message) == (1, True)

@@ -1,5 +1,6 @@
 """One finding of a verification: what was looked at, how it went, and what to do next."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -24,6 +25,11 @@ class Check:
     checkpoint: str | None = None
     values: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_ok(self) -> bool:
+        """Whether it was made, and nothing is wrong."""
+        return self.status == "ok"
+
 
 def judged(name: str, is_right: bool, detail: str, hint: str = "", **more: Any) -> Check:
     """A check that was made: ok or FAILED, the hint only where it failed."""
@@ -34,6 +40,11 @@ def judged(name: str, is_right: bool, detail: str, hint: str = "", **more: Any) 
 def skipped(name: str, why: str, **more: Any) -> Check:
     """A check that cannot be made here, and why."""
     return Check(name, "skipped", why, **more)
+
+
+def finite(value: float | None) -> float | None:
+    """A number as a report can hold it: JSON has neither NaN nor infinity."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def few(findings: Sequence[str]) -> list[str]:

@@ -13,22 +13,25 @@ import mlx.core as mx
 import numpy as np
 from PIL import Image
 
-from .. import model
+from .. import hub, model
 from ..checkpoints import Checkpoint
 from ..errors import Aimv2Error
 from ..harness.conditions import backend
 from . import published
-from .check import Check, few, judged, skipped
+from .check import Check, few, finite, judged, skipped
 from .compare import Comparison, compare, logical, same_shapes
 from .difference import difference
+from .inputs import examine_inputs
 from .record import Opened, Record
 from .report import references
 from .tensors import SAME, Tensor, order, placed
 from .tolerances import BLOCK, PUBLISHED
 
 FLOAT16_LARGEST = 65504
+WEIGHED = ("file", "reference", "against")  # the checks that hold weights against known ones
 _SHA256 = re.compile("[0-9a-f]{64}")
 _NOT_FULL = "float32 products are not full here"
+_COARSE = "quantised weights that are wrong can lie within it, --against a quantised copy tells"
 _FETCH_HINT = "fetch the checkpoint again"
 
 
@@ -64,6 +67,7 @@ def examine_checkpoint(
         _blocks(record, is_full=is_full),
         _device(record, is_full=is_full),
         _float16(record),
+        *examine_inputs(opened, _known_inputs(record, against)),
         *compared,
     ]
     if not compared:
@@ -91,6 +95,16 @@ def _references(record: Record) -> Iterator[Check]:
     reference = recognised(record)
     if reference is not None:
         yield _compared("reference", "this package's reference", compare(record, reference))
+
+
+def _known_inputs(record: Record, against: Against | None) -> Opened | None:
+    """The copy whose tokenizer and preprocessing this one's should be."""
+    if isinstance(against, Copy):
+        return against.opened
+    reference = recognised(record)
+    if reference is None or reference.name != hub.DEMO:
+        return None
+    return Opened.of(hub.resolve(hub.DEMO))
 
 
 def _file(opened: Opened) -> Check:
@@ -179,7 +193,7 @@ def _near(name: str, what: str, differences: dict[str, float]) -> Check:
         f"{len(differences)} steps at most {worst:.0e} from {what} (limit {BLOCK:.0e})",
         "open an issue with this report: aimv2 verify --out report.json",
         findings=few(far),
-        values={step: d if math.isfinite(d) else None for step, d in differences.items()},
+        values={step: finite(d) for step, d in differences.items()},
     )
 
 
@@ -208,24 +222,27 @@ def _float16(record: Record) -> Check:
 def _compared(name: str, other: str, comparison: Comparison) -> Check:
     found = comparison.findings
     parts, far = comparison.parts_at or comparison.moves_at, f"{comparison.distance:.0e}"
-    if comparison.parts_at or (found and parts):
+    features = f"features within {far} of their length" if comparison.distance else "features too"
+    if parts and (comparison.parts_at or found):
         features = f"features part at {parts}, by up to {far} of their length"
-    else:
-        features = f"features within {far} of their length" if parts else "features too"
+    detail = f"{_counted(other, comparison)}; {features}"
+    values = {
+        "differences": len(found),
+        "parts_at": parts,
+        "distance": finite(comparison.distance),
+    }
+    if comparison.is_same and comparison.is_coarse:
+        return skipped(name, f"{detail}: {_COARSE}", values=values)
     hint = f"{_FETCH_HINT}, or convert it again from its source"
     if not found and not comparison.untold:
         hint = "this machine computes otherwise: open an issue with this report"
     return judged(
         name,
         comparison.is_same,
-        f"{_counted(other, comparison)}; {features}",
+        detail,
         hint,
         findings=few(found),
-        values={
-            "differences": len(found),
-            "parts_at": parts,
-            "distance": comparison.distance if math.isfinite(comparison.distance) else None,
-        },
+        values=values,
     )
 
 
@@ -236,7 +253,9 @@ def _counted(other: str, comparison: Comparison) -> str:
     if comparison.rounded:
         text += f", {len(comparison.rounded)} more in the narrower precision"
     if comparison.untold:
-        text += f", {len(comparison.untold)} stored in another precision, of which features tell"
+        text += (
+            f", {len(comparison.untold)} stored in another precision, of which only features tell"
+        )
     return text
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from .. import quantize
 from .record import Record
 from .tensors import PACKED, order, placed
-from .tolerances import FEATURES, ROUNDED_FEATURES
+from .tolerances import FEATURES, PACKED_FEATURES, ROUNDED_FEATURES
 
 _DECISIVE = ("num_attention_heads", "rms_norm_eps", "eos_token_id", "max_logit_scale")
 
@@ -23,7 +23,9 @@ class Comparison:
 
     ``rounded`` are tensors equal in the narrower of two precisions, ``untold`` those of which a
     report cannot tell. ``distance`` is the largest of the features, in lengths of a token;
-    ``parts_at`` is where it is more than machines differ, ``moves_at`` where it first grows.
+    ``parts_at`` is where it is more than machines differ, ``moves_at`` where it first grows: only
+    between weights of one precision, else it is where rounding begins. ``is_coarse`` tells that
+    features were all there was to tell of quantised weights, and that is little.
     """
 
     findings: list[str] = field(default_factory=list)
@@ -33,6 +35,7 @@ class Comparison:
     distance: float = 0.0
     parts_at: str | None = None
     moves_at: str | None = None
+    is_coarse: bool = False
 
     @property
     def is_same(self) -> bool:
@@ -108,21 +111,33 @@ def _fingerprints(record: Record, name: str) -> list[str]:
 
 
 def _compare_steps(result: Comparison, ours: Record, theirs: Record) -> None:
-    tolerance = FEATURES
-    if result.rounded or result.untold:
-        tolerance = ROUNDED_FEATURES
+    names, others = ([step.name for step in record.steps] for record in (ours, theirs))
+    if names != others:
+        result.findings.append(f"its {len(names)} steps are not the {len(others)} of the other")
+    is_rounded = bool(result.rounded or result.untold)
     is_packed = ours.quantization != theirs.quantization
+    result.is_coarse = is_packed and bool(result.untold)
+    tolerance = _packed_tolerance(ours, theirs) if is_packed else FEATURES
+    if is_rounded and not is_packed:
+        tolerance = ROUNDED_FEATURES
     for name, distance in _distances(ours, theirs):
-        if distance > _GROWTH * max(result.distance, _NOISE) and result.moves_at is None:
+        if distance > _GROWTH * max(result.distance, _NOISE) and not (
+            is_rounded or result.moves_at
+        ):
             result.moves_at = name
         result.distance = max(result.distance, distance)
-        if distance > tolerance and result.parts_at is None and not is_packed:
+        if distance > tolerance and result.parts_at is None:
             result.parts_at = name
+
+
+def _packed_tolerance(*records: Record) -> float:
+    bits = [record.quantization["bits"] for record in records if record.quantization]
+    return PACKED_FEATURES[min(bits)]
 
 
 def _distances(ours: Record, theirs: Record) -> Iterator[tuple[str, float]]:
     """How far each step's features are apart, in lengths of a token; infinite if not a number."""
-    for here, there in zip(ours.steps, theirs.steps, strict=False):
+    for here, there in zip(ours.steps, theirs.steps, strict=False):  # told above
         if here.digest == there.digest:
             continue
         sums = [*zip(here.sums, there.sums, strict=True)]  # a report's were counted

@@ -10,6 +10,7 @@ from .tensors import Floats, at, dense, stored_dtype, widened
 
 _HALVES = 2.0**-8  # of a value: float16 against bfloat16, each rounded from one value
 _SMALLEST = 2.0**-24  # float16's step next to zero
+_PARTS = ("packed words", "scales", "biases")
 _STEPS = 1.02  # a quantised value is within a step of its scale, which is rounded itself
 
 
@@ -18,8 +19,11 @@ def difference(ours: Weights, theirs: Weights, name: str) -> str | None:
     """How two checkpoints differ in a tensor, None where they do not.
 
     Values of different precisions are held against each other as far as the narrower one can
-    tell: float32 is rounded to it, and a quantised weight may be a step of its scale away.
+    tell: float32 is rounded to it, and a quantised weight may be a step of its scale away. Two
+    that are quantised alike have to be equal bit by bit.
     """
+    if _are_packed_alike(ours, theirs, name):
+        return _packed_difference(ours, theirs, name)
     here, there = dense(ours, name), dense(theirs, name)
     steps = _steps(ours, name) + _steps(theirs, name)
     dtypes = {here.dtype, there.dtype}
@@ -39,6 +43,31 @@ def difference(ours: Weights, theirs: Weights, name: str) -> str | None:
         f"differs in {len(indices):,} of {one.size:,} values (first at {at(here.shape, first)}; "
         f"{other[first]:.6g} there, {one[first]:.6g} here)"
     )
+
+
+def _are_packed_alike(ours: Weights, theirs: Weights, name: str) -> bool:
+    """Whether both are packed, in the same bits, groups and precision of the scales."""
+    groups = [quantize.group(name, weights.sources) for weights in (ours, theirs)]
+    if ours.quantization != theirs.quantization or any(len(group) == 1 for group in groups):
+        return False
+    here, there = (_arrays(weights, name) for weights in (ours, theirs))
+    return [(a.dtype, a.shape) for a in here] == [(a.dtype, a.shape) for a in there]
+
+
+def _packed_difference(ours: Weights, theirs: Weights, name: str) -> str | None:
+    found = []
+    pairs = zip(_PARTS, _arrays(ours, name), _arrays(theirs, name), strict=True)
+    for noun, here, there in pairs:
+        indices = np.flatnonzero(to_bits(here) != to_bits(there))
+        if len(indices):
+            first = at(here.shape, int(indices[0]))
+            found.append(f"{len(indices):,} of {here.size:,} {noun} (first at {first})")
+    return f"is quantised alike and differs in {', '.join(found)}" if found else None
+
+
+def _arrays(weights: Weights, name: str) -> list[mx.array]:
+    """A packed weight, its scales and its biases, as they are stored."""
+    return [array for _, array in weights.read(quantize.group(name, weights.sources))]
 
 
 def _values(array: mx.array) -> Floats:

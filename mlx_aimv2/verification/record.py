@@ -1,5 +1,6 @@
 """What is kept of one checkpoint that was verified: its tensors' fingerprints and its steps."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self, cast
@@ -7,13 +8,14 @@ from typing import Any, Self, cast
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
+from .. import quantize
 from ..config import Config, complete_config, config_to_dict
 from ..hub import Resolved
 from ..loader import build, check_coverage
 from ..names import escape
 from ..weights import DTYPE_NAMES, Weights, read_weights
 from .probe import SUMS
-from .tensors import Tensor, examine
+from .tensors import Tensor, block_of, examine
 from .trace import Step, trace
 
 
@@ -76,22 +78,32 @@ class Record:
 
         Errors: LookupError, TypeError, ValueError or AttributeError for anything else.
         """
-        return cls(
+        record = cls(
             str(content["name"]),
             content["repo_id"],
             content["revision"],
             str(content["layout"]),
             str(content["dtype"]),
-            None if content["quantization"] is None else dict(content["quantization"]),
+            _quantization(content["quantization"]),
             dict(content["config"]),
             {str(name): _tensor(tensor) for name, tensor in content["tensors"].items()},
             [_step(step) for step in content["steps"]],
         )
+        blocks = {block for name in record.tensors if (block := block_of(name))}
+        if missing := blocks - {step.name for step in record.steps}:
+            raise ValueError(f"no step of {min(missing)}")
+        return record
 
     @property
     def blocks(self) -> list[Step]:
         """The steps that are blocks."""
         return [step for step in self.steps if step.largest]
+
+
+def _quantization(content: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if content is not None and not quantize.is_record(content):
+        raise ValueError(f"quantization {content!r}")
+    return content
 
 
 def _tensor(content: Mapping[str, Any]) -> Tensor:
@@ -119,4 +131,8 @@ def _step(content: Mapping[str, Any]) -> Step:
 
 
 def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
+    if value is None:
+        return None
+    if not math.isfinite(number := float(value)):
+        raise ValueError(f"{number} in a step")
+    return number

@@ -1,6 +1,7 @@
 """The report of a verification, as JSON to contribute, and the reports this package ships."""
 
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
@@ -47,7 +48,7 @@ def write_report(
 
 
 def check_target(target: Path) -> None:
-    """Errors: OutputError where a report of this name exists, or its folder does not."""
+    """Errors: OutputError where a report of this name exists, or its folder takes none."""
     if target.exists() or target.is_symlink():
         raise OutputError(
             f"{printable(target)} exists already", hint="choose another name, or remove it first"
@@ -56,6 +57,11 @@ def check_target(target: Path) -> None:
         raise OutputError(
             f"there is no folder {printable(target.parent)}", hint="make it first, with mkdir -p"
         )
+    try:
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise _unwritable(target, error) from error
 
 
 def read_report(file: Path) -> list[Record]:

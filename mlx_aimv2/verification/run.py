@@ -8,7 +8,7 @@ from ..checkpoints import CHECKPOINTS
 from ..errors import Aimv2Error, UsageError
 from ..hub import Confirm, Resolved
 from .check import Check, judged
-from .checkpoint import Against, Copy, Reported, examine_checkpoint
+from .checkpoint import WEIGHED, Against, Copy, Reported, examine_checkpoint
 from .compare import same_shapes
 from .port import PRECISION, examine_port
 from .record import Opened, Record
@@ -52,6 +52,12 @@ class Run:
         """Whether any check did."""
         return any(check.status == "FAILED" for check in self.checks)
 
+    @property
+    def unheld(self) -> list[str]:
+        """The checkpoints whose weights no check held against what they should be."""
+        held = {check.checkpoint for check in self.checks if check.name in WEIGHED and check.is_ok}
+        return [record.name for record in self.records if record.name not in held]
+
     def _kept(self, check: Check) -> Check:
         self.checks.append(check)
         return check
@@ -75,7 +81,8 @@ def _open_against(text: str, named: Sequence[Opened], confirm: Confirm | None) -
     file = Path(text).expanduser()
     if file.is_file():
         reported = Reported(file.name, read_report(file))
-        if named and not any(_fits(named[0], record) for record in reported.records):
+        opened = named or [made for made in _here() if isinstance(made, Opened)]
+        if not any(_fits(one, record) for one in opened for record in reported.records):
             held = ", ".join(record.name for record in reported.records) or "none"
             raise UsageError(
                 f"{file.name} has no checkpoint of these sizes (it has: {held})",

@@ -10,6 +10,9 @@ BLOCK = 2e-5
 # those of one of the two were rounded to half precision.
 FEATURES = 3e-4
 ROUNDED_FEATURES = 3e-2
+# And where those of one were quantised, by bits: demo's are 2e-2 and 3e-1 away. Finds nonsense, not
+# a wrong code or two, which is less than what quantisation does.
+PACKED_FEATURES = {8: 0.1, 4: 1.0}
 NORMALIZED = 1e-5  # a pixel's last bits
 # TF32 keeps 10 bits of each factor, float32 23: products of 256 terms, against float64.
 FULL_PRODUCT = 1e-5

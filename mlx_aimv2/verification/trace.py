@@ -25,6 +25,7 @@ from ..text import TextEncoder
 from ..vision import VisionEncoder
 from ..weights import Weights
 from . import formula, probe
+from .check import finite
 from .tensors import dense
 
 Network = TypeVar("Network", bound=VisionEncoder | LiT)
@@ -131,7 +132,7 @@ def _blocks(
         mask = "causal" if is_causal else None
         run = partial(block, x, mask)
         step, x = _step(f"{tower}block {index}", run, expected)
-        yield replace(step, largest={p: _finite(float(v)) for p, v in largest.items()})
+        yield replace(step, largest={p: finite(float(v)) for p, v in largest.items()})
     step, x = _step(f"{tower}features", partial(trunk.post_trunk_norm, x))
     yield step
     return x
@@ -153,8 +154,8 @@ def _step(
     return Step(
         name,
         hashlib.sha256(state.astype("<f4", copy=False).data).hexdigest(),
-        [_finite(total) for total in probe.sums(state)],
-        _finite(float(np.linalg.norm(state.astype(np.float64)) / math.sqrt(len(_tokens(state))))),
+        [finite(total) for total in probe.sums(state)],
+        finite(float(np.linalg.norm(state.astype(np.float64)) / math.sqrt(len(_tokens(state))))),
         to_formula=to_formula,
         to_cpu=to_cpu,
     ), result
@@ -163,12 +164,8 @@ def _step(
 @np.errstate(invalid="ignore", over="ignore")  # what is not finite is told as such
 def _difference(actual: mx.array, expected: mx.array) -> float | None:
     one, other = np.array(actual), np.array(expected)
-    return _finite(float(np.abs(one - other).max() / max(np.abs(other).max(), _TINY)))
+    return finite(float(np.abs(one - other).max() / max(np.abs(other).max(), _TINY)))
 
 
 def _tokens(state: NDArray[np.float32]) -> NDArray[np.float32]:
     return state.reshape(-1, state.shape[-1])
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
