@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
@@ -14,6 +15,7 @@ from benchmarks import encoder_speed, pipeline_speed, readme_table, startup
 from mlx_aimv2.errors import OutputError, UsageError
 from mlx_aimv2.harness import checks, plot, report
 from mlx_aimv2.harness.checks import Check
+from mlx_aimv2.harness.encoder import Case
 from mlx_aimv2.harness.figure import Figure, rate, seconds
 from mlx_aimv2.harness.report import Report
 from mlx_aimv2.harness.timing import Timing
@@ -280,6 +282,22 @@ def test_what_is_not_measured_misses_its_limit():
     missing = Figure("peers", "against transformers", math.nan, "×")
     assert checks.show([Check(missing, at_least=1.0)], lines.append) == 1
     assert lines[-1] == "| against transformers | not measured |  | at least 1.00 × (missed) |"
+
+
+def test_a_peer_that_is_missing_misses_its_limit(monkeypatch, tmp_path, capsys):
+    ratio = Figure("peers", "against the plain model", 1.2, "×",
+                   about={"peer": "the plain model", "ours_images_per_s": 12.0, "ours": None,
+                          "theirs_images_per_s": 10.0, "theirs": None})  # fmt: skip
+    monkeypatch.setattr(encoder_speed.peers, "compare", lambda *_, **__: ([ratio], []))
+    monkeypatch.setattr(encoder_speed.peers, "installed", lambda: False)
+    subject = SimpleNamespace(model=None)
+    found = list(encoder_speed.against(subject, Case(224, 8, 24), tmp_path, 1))
+    assert [each.figure.name for each in found if not each.is_met] == [
+        "224 px, batch 8, against transformers"
+    ]
+    assert "not installed" in capsys.readouterr().err
+    native = list(encoder_speed.against(subject, Case(None, 4, 24), tmp_path, 1))
+    assert all(each.is_met for each in native)
 
 
 @pytest.mark.parametrize(
