@@ -55,6 +55,10 @@ def merge(
 
     target = Path(files[0] if out is None else out)
     shards = merging.find(target) if out is None else [Path(file) for file in files]
+    if any(target.exists() and shard.exists() and target.samefile(shard) for shard in shards):
+        raise UsageError(
+            f"{target} is one of the shards, which stay", hint="give the whole another name: --out"
+        )
     with merging.open_whole(shards) as whole:
         whole.check_target(target, overwrite=force)
         with output.Progress("checked shards", len(shards)) as progress:

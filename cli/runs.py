@@ -8,7 +8,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlx_aimv2 import export, formats
+from mlx_aimv2 import export, formats, merge
 from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.journal import Journal, Stamp, open_journal, unfinished
 from mlx_aimv2.shard import Shard, Share
@@ -108,6 +108,8 @@ def to_file(
     if shard is not None:
         target = shard.file(target)
         if shard.is_launched and resume and _is_finished(target):
+            deque(share.take(source.find()), maxlen=0)
+            merge.check_unchanged(target, share, source.settings(load()))
             output.say(f"{shard} is done already → {target}")
             return 0
     with open_journal(target, resume=resume, force=force) as journal:

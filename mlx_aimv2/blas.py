@@ -17,10 +17,13 @@ from typing import Any
 from .cores import available_cores
 from .errors import Aimv2Warning
 
+# Our copy of OpenBLAS (see ``openblas``), in a folder of its own: beside that may be another's.
+COPY = Path(sys.prefix) / "lib" / "mlx-aimv2" / "libopenblas.so.0"
+
 # The environment's own, then the system's; on AMD OpenBLAS before MKL, which is slower there.
 _OWN = Path(sys.prefix) / "lib"
 _OWN_MKL = (str(_OWN / "libmkl_rt.so.3"), str(_OWN / "libmkl_rt.so.2"))
-_OPENBLAS = (str(_OWN / "libopenblas.so.0"), "libopenblas.so.0", "libopenblas.so")
+_OPENBLAS = (str(COPY), str(_OWN / "libopenblas.so.0"), "libopenblas.so.0", "libopenblas.so")
 _SYSTEM_MKL = ("libmkl_rt.so",)
 _MKL_REPRODUCIBLE = "MKL_CBWR"
 # How a library is told its number of threads, and the variables that have told it already. The

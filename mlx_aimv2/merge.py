@@ -4,6 +4,7 @@ Nothing is held but what the shards' metadata says: rows go from their files to 
 by one, in the order of the inputs.
 """
 
+import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,13 +17,15 @@ from typing import Any
 from . import export
 from .errors import OutputError, UsageError
 from .journal import differences, unfinished
+from .lines import to_json
 from .lock import take_lock
 from .names import unescape
-from .shard import KEY, Record, Shard, digest, number_of, target_of
+from .shard import KEY, Record, Shard, Share, digest, number_of, target_of
 from .stored import Stored, open_stored, reading
 from .table import Entry, Kind, Summary, Table
 
 _OF_RESULTS = ("failed", "notes")
+_UNSAID = {"preprocessing.decode": "exact"}  # what a setting is where a file does not name it
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,8 @@ def find(target: Path) -> list[Path]:
     names = target.parent.iterdir() if target.parent.is_dir() else iter(())
     shards = {path: shard for path in names if (shard := number_of(path, target))}
     counts = sorted({shard.count for shard in shards.values()})
+    if not counts and (whole := target_of(target)):
+        raise UsageError(f"{target} is a shard's name", hint=f"aimv2 merge {whole}")
     if not counts:
         raise OutputError(
             f"there are no shards of {target}", hint=_how_to_make(target, Shard(1, 2))
@@ -139,7 +144,8 @@ def find(target: Path) -> list[Path]:
         raise UsageError(
             f"there are shards of {target} of more than one run: of {_listed(counts)}",
             hint="name those of one: "
-            f"aimv2 merge {target.stem}.shard-*-of-{counts[0]}{target.suffix} --out {target}",
+            f"aimv2 merge {target.with_suffix('')}.shard-*-of-{counts[0]}{target.suffix} "
+            f"--out {target}",
         )
     return sorted(shards, key=lambda path: shards[path].number)
 
@@ -159,6 +165,23 @@ def open_whole(files: Sequence[Path]) -> Iterator[Whole]:
             _check_same_inputs(parts[0], part)
             _check_same_settings(parts[0], part)
         yield Whole(parts)
+
+
+def check_unchanged(file: Path, share: Share, settings: Mapping[str, Any]) -> None:
+    """Whether a finished shard is what would be made now.
+
+    Errors: UsageError where it is of other inputs or settings.
+    """
+    again = "make it again: the same command with --force instead of --resume"
+    with open_stored(file) as stored:
+        part = _part(stored)
+        if (part.record.inputs, part.record.names) != (share.inputs, share.names):
+            raise UsageError(f"{file} is a share of another list of inputs", hint=again)
+        now = json.loads(to_json(settings))  # as a file holds them
+        found = differences(_as_begun(part.settings), _as_begun(now))
+    if found:
+        changes = _told(found, "{} was {} and is {}")
+        raise UsageError(f"{file} was made with other settings: {changes}", hint=again)
 
 
 def kind_of(settings: Mapping[str, Any]) -> Kind:
@@ -226,11 +249,19 @@ def _check_same_inputs(first: Part, part: Part) -> None:
 def _check_same_settings(first: Part, part: Part) -> None:
     found = differences(_as_begun(first.settings), _as_begun(part.settings))
     if found:
-        changes = ", ".join(f"{name} is {ours} and {theirs}" for name, ours, theirs in found)
+        changes = _told(found, "{} is {} and {}")
         raise UsageError(
             f"{first.path} and {part.path} were made with different settings: {changes}",
             hint="make one of them again with the other's options and --force",
         )
+
+
+def _told(found: Sequence[tuple[str, object, object]], form: str) -> str:
+    said = (
+        (name, *(_UNSAID.get(name) if value is None else value for value in values))
+        for name, *values in found
+    )
+    return ", ".join(form.format(*each) for each in said)
 
 
 def _as_begun(settings: Mapping[str, Any]) -> Mapping[str, Any]:

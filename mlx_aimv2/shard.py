@@ -115,13 +115,18 @@ class Share:
             self.names_bytes += len(one.name)
             _update(self._names, one.name)
 
+    @property
+    def names(self) -> str:
+        """A digest of all names in order, once they are all taken."""
+        return self._names.hexdigest()
+
     def record(self, entries: Callable[[], "Iterator[Entry]"]) -> dict[str, Any]:
         """What the file is to say, as it goes into JSON."""
         return {
             "number": self.shard.number,
             "count": self.shard.count,
             "inputs": self.inputs,
-            "names": self._names.hexdigest(),
+            "names": self.names,
             "content": digest(entries()),
             "failed_at": [at for at, entry in enumerate(entries()) if entry.read is None],
             "noted_at": [at for at, entry in enumerate(entries()) if entry.note is not None],

@@ -355,7 +355,12 @@ def test_an_existing_file_is_replaced_only_with_force(target: Path) -> None:
     [
         ("y.npz", 1, "there are no shards of y.npz"),
         ("x.csv", 1, "there are no shards of x.csv"),
-        ("x.shard-1-of-2.npz", 1, "there are no shards of x.shard-1-of-2.npz"),
+        ("x.shard-1-of-2.npz", 2, "hint: aimv2 merge x.npz"),
+        (
+            "x.shard-1-of-2.npz x.shard-2-of-2.npz --out x.shard-2-of-2.npz --force",
+            2,
+            "x.shard-2-of-2.npz is one of the shards, which stay",
+        ),
         ("x.shard-1-of-2.npz --out y.npz", 1, "shard 2 of 2 is missing"),
         ("nowhere.npz --out y.npz", 1, "nowhere.npz does not exist"),
         ("nowhere.csv --out y.npz", 2, "has no known extension"),

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="on
 @pytest.fixture
 def library(tmp_path, monkeypatch):
     path = tmp_path / "environment" / "lib" / "libopenblas.so.0"
-    monkeypatch.setattr(openblas, "LIBRARY", path)
+    monkeypatch.setattr(openblas, "COPY", path)
     return path
 
 
@@ -75,6 +75,21 @@ print(blas.threads() > 0, {str(installed)!r} in maps, np.abs(found - a @ a).max(
     assert done.stdout.split() == ["True", "True", "True"]
 
 
+def test_elsewhere_there_is_nothing_to_do(library, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(Aimv2Error, match="only MLX on Linux"):
+        openblas.install()
+
+
+def test_help_installs_nothing():
+    code = "import runpy, sys; sys.argv = ['openblas', '--help']; sys.prefix = sys.argv[0];"
+    code += "runpy.run_module('mlx_aimv2.openblas', run_name='__main__')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "usage:" in done.stdout
+
+
 def test_without_the_wheel_or_patchelf_one_is_told(library, monkeypatch):
     monkeypatch.setattr(openblas, "find_spec", lambda name: None)
     with pytest.raises(Aimv2Error, match="scipy-openblas32 is not installed") as caught:
@@ -101,6 +116,6 @@ def test_a_library_that_is_none_leaves_the_former_one(installed, library, tmp_pa
 def test_a_place_that_cannot_be_written_is_named(installed, library, monkeypatch):
     file = library.parent / "file"
     file.write_text("")
-    monkeypatch.setattr(openblas, "LIBRARY", file / "lib" / library.name)
+    monkeypatch.setattr(openblas, "COPY", file / "lib" / library.name)
     with pytest.raises(Aimv2Error, match="file/lib"):
         openblas.install()

@@ -21,7 +21,7 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "ray_embed.py"
 
 
 def start(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, str(EXAMPLE), *arguments, "--model", "demo"]
+    command = [sys.executable, str(EXAMPLE), "--model", "demo", *arguments]
     # Ray's store of objects: enough for a few small pictures' vectors.
     environment = os.environ | {"RAY_DEFAULT_OBJECT_STORE_MEMORY_PROPORTION": "0.01"}
     return subprocess.run(
@@ -39,8 +39,9 @@ def test_it_writes_a_row_for_every_picture_and_ends(tmp_path: Path) -> None:
     (photos / "broken.jpg").write_bytes(b"not a picture")
     out = tmp_path / "embeddings"
     ended = start(str(photos), "--out", str(out), "--batch-size", "3", "--actors", "2")
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout == f"embedded 8 pictures → {out}\n"
+    assert ended.returncode == 3, ended.stderr
+    assert ended.stdout == f"embedded 7 of 8 pictures → {out}\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["embeddings", "photos"]
 
     rows = {row["path"]: row for row in parquet.read_table(out).to_pylist()}
     paths = [str(photos / name) for name in names]
@@ -52,6 +53,23 @@ def test_it_writes_a_row_for_every_picture_and_ends(tmp_path: Path) -> None:
     expected = np.array(aimv2.load("demo").embed_images(paths))
     found = np.array([rows[escape(path)]["embedding"] for path in paths])
     np.testing.assert_allclose(found, expected, atol=BATCH_MATES, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--model", "nosuch", "nosuch"),
+        ("--actors", "0", "invalid positive value: '0'"),
+        ("--batch-size", "x", "invalid positive value: 'x'"),
+    ],
+)
+def test_what_cannot_be_is_told_before_ray_begins(tmp_path: Path, option, value, said) -> None:
+    pictures.photo(61, 53, 1).save(tmp_path / "a.png")
+    ended = start(str(tmp_path), "--out", str(tmp_path / "out"), option, value)
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_it_overwrites_nothing(tmp_path: Path) -> None:

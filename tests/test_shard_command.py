@@ -177,8 +177,16 @@ def test_a_launched_process_does_its_share(photos: Path) -> None:
     assert outcome.code == 0  # an error would end the other
     assert Path("x.shard-2-of-2.npz").exists()
     assert embed("photos/00.png", out="x.npz").code == 1
-    again = embed("photos/00.png", "--resume", out="x.npz")
+    same = ["photos/00.png", "photos/04.png", "photos/02.png", "--resume"]
+    again = embed(*same, out="x.npz")
     assert (again.code, again.err) == (0, "shard 2 of 2 is done already → x.shard-2-of-2.npz\n")
+    other = embed(*same, "--decode", "fast", out="x.npz")
+    assert other.code == 2
+    assert "made with other settings: preprocessing.decode was exact and is fast" in other.err
+    assert "--force" in other.err
+    other = embed("photos/00.png", "--resume", out="x.npz")
+    assert other.code == 2
+    assert "a share of another list of inputs" in other.err
 
 
 @pytest.mark.usefixtures("launched")
