@@ -127,7 +127,7 @@ def run(settings: Settings, tell: Tell, confirm: Confirm | None = None) -> Repor
 def _measure(section: str, run: Run, figures: list[Figure]) -> str | None:
     """Add a section's figures; where it fails, those it has so far, and a note of why.
 
-    A quarter of an hour's figures are worth more than the one that is not among them.
+    Half an hour's figures are worth more than the one that is not among them.
     """
     try:
         for figure in SECTIONS[section](run):
