@@ -75,7 +75,9 @@ PresetOption = Annotated[
     ),
 ]
 Decoding = Literal["exact", "fast"]
-DECODE_HELP = "Decode large JPEGs exactly, or three to five times as fast without their finest detail."
+DECODE_HELP = (
+    "Decode large JPEGs exactly, or three to five times as fast without their finest detail."
+)
 DecodeOption = Annotated[Decoding, typer.Option("--decode", help=DECODE_HELP)]
 MaxPixelsOption = Annotated[
     int,
