@@ -15,7 +15,7 @@ from PIL import Image
 from . import batches, patches, worker
 from .batches import Floats, Pixels, Rows
 from .config import LiTConfig, VisionConfig
-from .errors import Aimv2Error, Aimv2Warning, CheckpointError, NumericsError, UsageError
+from .errors import Aimv2Error, Aimv2Warning, NumericsError, UsageError
 from .image import MAX_PIXELS, ImageSource, Preset, describe
 from .lit import LiT, normalize
 from .loader import Loaded, load_checkpoint
@@ -98,18 +98,12 @@ class Embedder:
         """The tokenizer, read from the checkpoint's folder when it is first needed."""
         if self._tokenizer is None:
             config = self.text.config
-            tokenizer = Tokenizer.from_folder(
+            self._tokenizer = Tokenizer.from_folder(
                 self.folder,
                 max_length=config.max_position_embeddings,
                 eos_token_id=config.eos_token_id,
+                vocab_size=config.vocab_size,
             )
-            if tokenizer.vocab_size > config.vocab_size:
-                raise CheckpointError(
-                    f"the tokenizer in {self.folder} has {tokenizer.vocab_size} tokens, "
-                    f"the text tower {config.vocab_size}",
-                    hint="use the tokenizer that belongs to these weights",
-                )
-            self._tokenizer = tokenizer
         return self._tokenizer
 
     def plan(self, options: ImageOptions) -> Plan:

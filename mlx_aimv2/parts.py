@@ -20,7 +20,7 @@ def one_by_one(compute: Compute, count: int, needed: int | None = None) -> mx.ar
     """``compute`` of ``slice(0, count)``, or on a CPU of each row, as many as are needed.
 
     A row of a product has other bits at another place in a batch, with OpenBLAS; alone it has the
-    same in every batch of more than one. A CPU is no slower so.
+    same in every batch of more than one, and a large network is about as fast so.
     Shapes: ``compute`` takes a slice of n rows to (n, ...); the result is (count or needed, ...).
     """
     if not _on_cpu() or count == 1:

@@ -50,12 +50,14 @@ class Tokenizer:
         self.eos_token_id = eos_token_id
 
     @classmethod
-    def from_folder(cls, folder: Path, *, max_length: int, eos_token_id: int) -> "Tokenizer":
+    def from_folder(
+        cls, folder: Path, *, max_length: int, eos_token_id: int, vocab_size: int | None = None
+    ) -> "Tokenizer":
         """The tokenizer of a checkpoint folder.
 
-        Units: max_length in tokens, begin and end included.
-        Errors: CheckpointError if files are missing or malformed, or if their end token is not
-        the one the model looks for.
+        Units: max_length in tokens, begin and end included; vocab_size in the model's tokens.
+        Errors: CheckpointError if files are missing or malformed, if their end token is not the
+        one the model looks for, or if there are more tokens than the model has.
         """
         if max_length < 2:
             raise CheckpointError(f"{max_length} text positions hold no begin and end token")
@@ -65,14 +67,26 @@ class Tokenizer:
         else:
             source, pieces = parts[0], _read_parts(*parts)
         bos_token_id = _begin_for(eos_token_id, pieces, source)
-        return cls(
+        tokenizer = cls(
             pieces, max_length=max_length, bos_token_id=bos_token_id, eos_token_id=eos_token_id
         )
+        if vocab_size is not None and tokenizer.vocab_size > vocab_size:
+            raise CheckpointError(
+                f"the tokenizer in {folder} has {tokenizer.vocab_size} tokens, "
+                f"the text tower {vocab_size}",
+                hint="use the tokenizer that belongs to these weights",
+            )
+        return tokenizer
+
+    @property
+    def vocabulary(self) -> dict[str, int]:
+        """Every token's id."""
+        return self._pieces.get_vocab()
 
     @property
     def vocab_size(self) -> int:
         """One more than the largest id."""
-        return max(self._pieces.get_vocab().values()) + 1
+        return max(self.vocabulary.values()) + 1
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.int32]:
         """Ids of a batch, truncated to ``max_length`` with the end token kept.

@@ -1,14 +1,10 @@
 """What a checkpoint makes of texts and pictures before its network sees them."""
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
-
-import tokenizers
 
 from ..config import LiTConfig
 from ..errors import CheckpointError
-from ..files import TOKENIZER_FILES
 from ..image import read_preset
 from ..tokenizer import Tokenizer
 from .check import Check, few, judged, skipped
@@ -41,11 +37,10 @@ def _tokenizer(opened: Opened, other: Opened | None) -> Check:
     wrong = [
         f"other ids of {text!a}" for text in TEXTS if _ids(tokenizer, text) != _ids(theirs, text)
     ]
-    ours, known = (_vocabulary(one.resolved.folder) for one in (opened, other))
-    if ours and known:
-        wrong += [f"the token {token!a} is {ours.get(token)} here, {known.get(token)} there"
-                  for token in sorted(ours.keys() | known.keys())
-                  if ours.get(token) != known.get(token)]  # fmt: skip
+    ours, known = tokenizer.vocabulary, theirs.vocabulary  # of which texts use few
+    wrong += [f"the token {token!a} is {ours.get(token)} here, {known.get(token)} there"
+              for token in sorted(ours.keys() | known.keys())
+              if ours.get(token) != known.get(token)]  # fmt: skip
     detail = f"{len(TEXTS)} texts and the vocabulary held against {other.resolved.name}"
     return judged("tokenizer", not wrong, detail, _HINT, findings=few(wrong))
 
@@ -54,28 +49,17 @@ def _tokenizer_of(opened: Opened) -> Tokenizer:
     """Errors: CheckpointError, as encoding a text would raise."""
     assert isinstance(opened.config, LiTConfig)
     config = opened.config.text_config
-    tokenizer = Tokenizer.from_folder(
+    return Tokenizer.from_folder(
         opened.resolved.folder,
         max_length=config.max_position_embeddings,
         eos_token_id=config.eos_token_id,
+        vocab_size=config.vocab_size,
     )
-    if tokenizer.vocab_size > config.vocab_size:
-        raise CheckpointError(
-            f"the tokenizer has {tokenizer.vocab_size} tokens, the text tower {config.vocab_size}",
-            hint="use the tokenizer that belongs to these weights",
-        )
-    return tokenizer
 
 
 def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
     ids: list[int] = tokenizer.encode([text])[0].tolist()
     return ids
-
-
-def _vocabulary(folder: Path) -> Mapping[str, int]:
-    """Every token's id, of which texts use few; empty where it is in two files, not in one."""
-    file = folder / TOKENIZER_FILES[0][0]
-    return tokenizers.Tokenizer.from_file(str(file)).get_vocab() if file.is_file() else {}
 
 
 def _preprocessing(opened: Opened, other: Opened | None) -> Check:
