@@ -107,11 +107,8 @@ def to_file(
     share = Share(shard or Shard(1, 1))
     if shard is not None:
         target = shard.file(target)
-        if shard.is_launched and resume and _is_finished(target):
-            deque(share.take(source.find()), maxlen=0)
-            merge.check_unchanged(target, share, source.settings(load()))
-            output.say(f"{shard} is done already → {target}")
-            return 0
+    if resume and not force and target.exists() and not unfinished(target):
+        return _tell_finished(source, load, target, share, is_whole=shard is None)
     with open_journal(target, resume=resume, force=force) as journal:
         total, _ = journal.set_inputs(_found(source, tally, share))
         formats.check_names(format, share.inputs, share.names_bytes)
@@ -154,8 +151,18 @@ def to_stdout(source: Source, load: Load) -> int:
     return tally.report(settings["width"], 0, "stdout")
 
 
-def _is_finished(target: Path) -> bool:
-    return target.exists() and not unfinished(target)
+def _tell_finished(
+    source: Source, load: Load, target: Path, share: Share, *, is_whole: bool
+) -> int:
+    """Say that a run has ended already, if it is this one; returns the exit code."""
+    names = (one.name for one in share.take(source.find()))
+    if is_whole:
+        merge.check_finished(target, names, source.settings(load()))
+    else:
+        deque(names, maxlen=0)
+        merge.check_unchanged(target, share, source.settings(load()))
+    output.say(f"{'the run' if is_whole else share.shard} is done already → {target}")
+    return 0
 
 
 def _code_of_shard(shard: Shard, tally: Tally) -> int:

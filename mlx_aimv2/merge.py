@@ -6,7 +6,8 @@ by one, in the order of the inputs.
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,6 +26,7 @@ from .stored import Stored, open_stored, reading
 from .table import Entry, Kind, Summary, Table
 
 _OF_RESULTS = ("failed", "notes")
+_AGAIN = "make it again: the same command with --force instead of --resume"
 _UNSAID = {"preprocessing.decode": "exact"}  # what a setting is where a file does not name it
 
 
@@ -43,8 +45,7 @@ class Part:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What made its embeddings what they are."""
-        said = self.stored.metadata
-        return {name: said[name] for name in said if name not in (KEY, *_OF_RESULTS)}
+        return _settings(self.stored)
 
     def entries(self) -> Iterator[Entry]:
         """Its inputs in order. Errors: OutputError where they are not as many as they should be."""
@@ -172,16 +173,34 @@ def check_unchanged(file: Path, share: Share, settings: Mapping[str, Any]) -> No
 
     Errors: UsageError where it is of other inputs or settings.
     """
-    again = "make it again: the same command with --force instead of --resume"
     with open_stored(file) as stored:
         part = _part(stored)
         if (part.record.inputs, part.record.names) != (share.inputs, share.names):
-            raise UsageError(f"{file} is a share of another list of inputs", hint=again)
-        now = json.loads(to_json(settings))  # as a file holds them
-        found = differences(_as_begun(part.settings), _as_begun(now))
-    if found:
-        changes = _told(found, "{} was {} and is {}")
-        raise UsageError(f"{file} was made with other settings: {changes}", hint=again)
+            raise UsageError(f"{file} is a share of another list of inputs", hint=_AGAIN)
+        _check_made_with(file, part.settings, settings)
+
+
+def check_finished(file: Path, names: Iterable[bytes], settings: Mapping[str, Any]) -> None:
+    """Whether a finished whole file is what would be made now of inputs with these names.
+
+    Errors: UsageError where it is of other inputs or settings.
+    """
+    with open_stored(file) as stored:
+        said = stored.metadata
+        failed = Counter(unescape(one[kind_of(said)]) for one in said.get("failed", ()))
+        rows = (entry.name for entry in stored.rows())
+        row = next(rows, None)
+        grids = set[str]()  # one named twice is in the file once
+        for name in (name.decode("utf-8", "surrogateescape") for name in names):
+            if name == row:
+                row = next(rows, None)
+                if said.get("pooling") == "none":
+                    grids.add(name)
+            elif name not in grids:
+                failed[name] -= 1
+        if row is not None or any(failed.values()):
+            raise UsageError(f"{file} was made of other inputs than those there now", hint=_AGAIN)
+        _check_made_with(file, _settings(stored), settings)
 
 
 def kind_of(settings: Mapping[str, Any]) -> Kind:
@@ -199,6 +218,18 @@ def _part(stored: Stored) -> Part:
             )
         kind_of(stored.metadata)
         return Part(stored, Record(**said))
+
+
+def _settings(stored: Stored) -> dict[str, Any]:
+    said = stored.metadata
+    return {name: said[name] for name in said if name not in (KEY, *_OF_RESULTS)}
+
+
+def _check_made_with(file: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    as_in_a_file = json.loads(to_json(now))
+    if found := differences(_as_begun(then), _as_begun(as_in_a_file)):
+        changes = _told(found, "{} was {} and is {}")
+        raise UsageError(f"{file} was made with other settings: {changes}", hint=_AGAIN)
 
 
 def _noted(row: Entry, note: Mapping[str, str]) -> Entry:

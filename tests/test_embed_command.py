@@ -550,6 +550,40 @@ def test_resume_without_anything_to_resume_starts(lit: str, photos: Path) -> Non
     assert len(read("x.npz")[1]) == 4
 
 
+@pytest.mark.parametrize("target", ["x.npz", "x.npy", "x.safetensors", "x.jsonl", "x.parquet"])
+def test_a_finished_run_is_not_begun_again(lit: str, photos: Path, target: str) -> None:
+    if target == "x.parquet":
+        pytest.importorskip("pyarrow")
+    twice = ["photos", "photos/a.jpg", "photos/bad.jpg", "-m", lit, "-o", target]
+    assert run("embed", *twice).code == 3
+    written = Path(target).read_bytes()
+    again = run("embed", *twice, "--resume")
+    assert (again.code, again.err) == (0, f"the run is done already → {target}\n")
+    other = run("embed", *twice, "--resume", "--pooling", "mean")
+    assert other.code == 2
+    assert "pooling was head and is mean" in other.err
+    for others in (
+        ["photos"],
+        ["photos", "photos/b.jpg", *twice[2:3]],
+        ["photos", *twice[:2], "photos/a.jpg"],
+    ):
+        refused = run("embed", *others, *twice[3:], "--resume")
+        assert refused.code == 2, others
+        assert "made of other inputs" in refused.err
+        assert "--force" in refused.err
+    assert Path(target).read_bytes() == written
+
+
+def test_a_finished_run_of_grids_or_texts_is_not_begun_again(lit: str, photos: Path) -> None:
+    grids = ["photos/a.jpg", "photos", "photos/a.jpg", "-m", lit, "--pooling", "none"]
+    texts = ["-t", "a dog", "-t", "", "-t", "a cat", "-m", lit]
+    for arguments, target in ((grids, "x.safetensors"), (texts, "y.npy")):
+        first = run("embed", *arguments, "-o", target)
+        assert first.code in {0, 3}, said(first)
+        again = run("embed", *arguments, "-o", target, "--resume")
+        assert (again.code, again.err) == (0, f"the run is done already → {target}\n")
+
+
 def test_a_closed_pipe_ends_quietly(lit: str, photos: Path) -> None:
     command = [AIMV2, "embed", *["photos"] * 300, "-m", lit, "-o", "-"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
