@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -12,6 +12,7 @@ from mlx_aimv2.errors import OutputError, UsageError
 
 from . import output
 from .options import (
+    Dtype,
     JsonOption,
     YesOption,
     complete_model,
@@ -31,7 +32,8 @@ aimv2 bench --model lit --out results
 
 DEFAULT = "lit"
 _MOST = 4096  # images at once, which takes any GPU's memory
-DTYPES = ("float32", "float16", "bfloat16")
+DTYPES: tuple[Dtype, ...] = ("float32", "float16", "bfloat16")
+Word = TypeVar("Word", bound=str)
 SECTIONS = ("encoder", "text", "peers", "decoding", "folder", "start", "memory", "search")
 
 ModelOption = Annotated[
@@ -152,7 +154,6 @@ def bench(
         check_new(Path(plot))
         check_writable(Path(plot).parent, is_made=False)
 
-    # (mypy sees the harness where it lies, not where it is installed)
     from mlx_aimv2.harness import plot as plots  # noqa: PLC0415
     from mlx_aimv2.harness import suite  # noqa: PLC0415
 
@@ -286,12 +287,13 @@ def parse_sizes(text: str) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def parse_words(option: str, text: str | None, known: Sequence[str]) -> tuple[str, ...] | None:
+def parse_words(option: str, text: str | None, known: Sequence[Word]) -> tuple[Word, ...] | None:
     """Errors: UsageError for a word that is not known."""
     if text is None:
         return None
-    words = tuple(dict.fromkeys(word.strip() for word in text.split(",")))
+    meant: dict[str, Word] = {word: word for word in known}
+    words = dict.fromkeys(word.strip() for word in text.split(","))
     for word in words:
-        if word not in known:
+        if word not in meant:
             raise UsageError(f"{option} {word!r} is unknown", hint=f"one of: {', '.join(known)}")
-    return words
+    return tuple(meant[word] for word in words)

@@ -75,7 +75,6 @@ def verify(
     """
     # MLX reads this as it is imported: without it an M5 multiplies float32 with 10 bits.
     os.environ.setdefault("MLX_ENABLE_TF32", "0")
-    # (mypy sees the harness where it lies, not where it is installed)
     from mlx_aimv2.harness.conditions import conditions  # noqa: PLC0415
     from mlx_aimv2.verification.report import check_target, write_report  # noqa: PLC0415
     from mlx_aimv2.verification.run import Run  # noqa: PLC0415

@@ -67,11 +67,7 @@ NEVER = {"click", "cli", "pickle", "dill", "joblib", "torch", "transformers", "t
 def sources() -> dict[str, ast.Module]:
     """Every module of the package by its dotted name, as it is installed."""
     modules = {}
-    folders = (
-        (ROOT / PACKAGE, PACKAGE),
-        (ROOT / "cli", f"{PACKAGE}.cli"),
-        (ROOT / "benchmarks" / "harness", f"{PACKAGE}.harness"),
-    )
+    folders = ((ROOT / PACKAGE, PACKAGE), (ROOT / "cli", f"{PACKAGE}.cli"))
     for folder, prefix in folders:
         for path in sorted(folder.rglob("*.py")):
             parts = [prefix, *path.relative_to(folder).with_suffix("").parts]
