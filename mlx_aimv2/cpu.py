@@ -17,7 +17,8 @@ _ROUNDS = 1.5 * 2**23  # a float32 added to it loses its fraction
 _LARGEST = 126.0  # of the powers of two that float32 has in full
 _MAP_ITEMS = 1 << 19  # of attention maps at once: 2 MB
 _FEWEST_QUERIES = 32  # at once: all keys and values of a head are read for them
-_NEVER = -1e9  # a score that no key is meant to have
+_NEVER = -3.4e38  # the score of a key that is masked; finite: all of them may be
+_LEAST = -87.0  # below it e to the power of a number is 0 beside 1
 # 2^f for |f| <= 1/2, nearest to it in the largest relative error. Source: Cephes, exp2f.
 _POWERS = (
     1.0, 6.931472028550421e-1, 2.402264791363012e-1, 5.550332471162809e-2,
@@ -71,36 +72,62 @@ def gated_silu(gate: mx.array, up: mx.array) -> mx.array:
 
 
 def attention(
-    q: mx.array, k: mx.array, v: mx.array, scale: float, mask: mx.array | None = None
+    q: mx.array, k: mx.array, v: mx.array, scale: float, mask: mx.array | str | None = None
 ) -> mx.array:
     """What ``mx.fast.scaled_dot_product_attention`` gives, which is never fused on a CPU.
 
     Some heads at a time, of long images some queries: their maps stay in the processor's cache.
-    Shapes: (B, H, N, D), boolean keys (B, 1, 1, N) -> (B, H, N, D).
+    Shapes: (B, H, Q, D), (B, G, K, D), (B, G, K, E) -> (B, H, Q, E), G a divisor of H; a mask is
+    boolean or added, and broadcast to (B, H, Q, K).
     """
-    batch, heads, tokens, _ = q.shape
+    batch, heads, queries, _ = q.shape
+    keys = k.shape[2]
+    is_odd = isinstance(mask, str) and mask != "causal"
+    if is_odd or not batch * queries * keys:  # an error with MLX's words, or nothing to do
+        return mx.fast.scaled_dot_product_attention(q, k, v, scale=scale, mask=mask)
+    if isinstance(mask, str):  # "causal": the last query is at the last key
+        mask = mx.arange(keys - queries, keys)[:, None] >= mx.arange(keys)
+    k, v = (mx.repeat(x, heads // x.shape[1], axis=1) for x in (k, v))
     # In one piece, or each product would copy its own.
-    q, k, v = (x.flatten().reshape(batch * heads, tokens, -1) for x in (q * scale, k, v))
-    keys = None if mask is None else mx.repeat(mask[:, 0], heads, axis=0)  # (B * H, 1, N)
-    heads_at_once = max(1, _MAP_ITEMS // tokens**2)
-    queries_at_once = min(tokens, max(_FEWEST_QUERIES, _MAP_ITEMS // tokens))
+    q, k, v = (x.flatten().reshape(batch * heads, x.shape[2], -1) for x in (q * scale, k, v))
+    masks = None if mask is None else _Masks(mask, batch, heads)
+    heads_at_once = max(1, _MAP_ITEMS // (queries * keys))
+    queries_at_once = min(queries, max(_FEWEST_QUERIES, _MAP_ITEMS // keys))
     parts = []
     for first in range(0, batch * heads, heads_at_once):
         some = slice(first, first + heads_at_once)
-        real = None if keys is None else keys[some]
-        for start in range(0, tokens, queries_at_once):
-            queries = q[some, start : start + queries_at_once]
-            parts.append(_attended(queries, k[some], v[some], real).flatten(0, 1))
-    return mx.concatenate(parts).reshape(batch, heads, tokens, -1)
+        for start in range(0, queries, queries_at_once):
+            rows = slice(start, start + queries_at_once)
+            part = None if masks is None else masks[some, rows]
+            parts.append(_attended(q[some, rows], k[some], v[some], part).flatten(0, 1))
+    return mx.concatenate(parts).reshape(batch, heads, queries, -1)
 
 
-def _attended(q: mx.array, k: mx.array, v: mx.array, real: mx.array | None) -> mx.array:
+class _Masks:
+    """A mask's parts for some heads and queries, without a copy of it for each of them."""
+
+    def __init__(self, mask: mx.array, batch: int, heads: int) -> None:
+        mask = mask.reshape((1,) * (4 - mask.ndim) + mask.shape)
+        numbers = mx.arange(mask.shape[0] * mask.shape[1]).reshape(mask.shape[:2])
+        self._number_of_head = mx.broadcast_to(numbers, (batch, heads)).flatten()
+        self._masks = mask.flatten(0, 1)
+
+    def __getitem__(self, part: tuple[slice, slice]) -> mx.array:
+        heads, queries = part
+        has_queries = self._masks.shape[1] > 1
+        return self._masks[self._number_of_head[heads], queries if has_queries else slice(None)]
+
+
+def _attended(q: mx.array, k: mx.array, v: mx.array, mask: mx.array | None) -> mx.array:
     scores = q @ k.swapaxes(-1, -2)
-    if real is not None:
-        scores = scores + mx.where(real, 0.0, _NEVER)
-    weights = exp(scores - mx.stop_gradient(scores.max(axis=-1, keepdims=True)))
-    if real is not None:
-        weights = weights * real  # the least power is not 0
+    if mask is not None:
+        is_boolean = mask.dtype == mx.bool_
+        scores = mx.where(mask, scores, _NEVER) if is_boolean else scores + mask
+    below = scores - mx.stop_gradient(scores.max(axis=-1, keepdims=True))
+    if mask is None:
+        weights = exp(below)
+    else:  # the least power is not 0, and what is far below the largest has none
+        weights = mx.where(below < _LEAST, 0.0, exp(mx.maximum(below, _LEAST)))
     return (weights @ v) / weights.sum(axis=-1, keepdims=True)
 
 

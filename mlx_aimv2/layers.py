@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from . import cpu
 
-Mask = mx.array | str | None  # boolean keys (B, 1, 1, N), "causal", or none
+# Boolean or added and broadcast to (B, H, N, N), as keys (B, 1, 1, N) are, or "causal", or none.
+Mask = mx.array | str | None
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Attention(nn.Module):
 
     def __call__(self, x: mx.array, mask: Mask = None) -> mx.array:
         q, k, v = self._heads(x)
-        if cpu.is_used(x) and not isinstance(mask, str):
+        if cpu.is_used(x):
             out = cpu.attention(q, k, v, self.scale, mask)
         else:
             out = mx.fast.scaled_dot_product_attention(q, k, v, scale=self.scale, mask=mask)
@@ -68,8 +69,10 @@ class Attention(nn.Module):
         if isinstance(mask, str):
             tokens = mx.arange(x.shape[1])
             mask = tokens[:, None] >= tokens
-        if mask is not None:
+        if mask is not None and mask.dtype == mx.bool_:
             scores = mx.where(mask, scores, mx.finfo(scores.dtype).min)
+        elif mask is not None:
+            scores = scores + mask
         return mx.softmax(scores, axis=-1, precise=True)
 
     def _heads(self, x: mx.array) -> mx.array:
