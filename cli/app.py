@@ -16,30 +16,42 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from . import output
+from . import help, output
 from .explain import FAILED, INTERRUPTED, USAGE, explain
 
-# Name, and its line in `aimv2 --help`; the module and its function have the command's name.
-COMMANDS = {
-    "embed": "Turn images or texts into embeddings.",
-    "merge": "Put the shards of a run together into one file.",
-    "classify": "Say which labels fit images.",
-    "index": "Read new and changed photos into the library.",
-    "search": "Find photos in the library by words or by likeness.",
-    "tag": "Give photos tags, in the library and in sidecars.",
-    "duplicates": "Find files that show one picture.",
-    "library": "Look after the library: status, errors, prune, forget, export.",
-    "convert": "Convert a checkpoint to this project's layout, or quantise it.",
-    "info": "Tell what a checkpoint is and what it needs.",
-    "models": "List the published checkpoints and which are here already.",
-    "doctor": "Check this installation.",
-    "verify": "Verify that this port and a checkpoint are right here.",
-    "bench": "Measure how fast this machine is, beside what limits it.",
+# Headings, and below each the commands: name and line in `aimv2 --help`. The module and its
+# function have the command's name.
+GROUPS = {
+    "Photo library": {
+        "index": "Read new and changed photos into the library.",
+        "search": "Find photos in the library by words or by likeness.",
+        "tag": "Give photos tags, in the library and in sidecars.",
+        "duplicates": "Find files that show one picture.",
+        "library": "Look after the library: status, errors, prune, forget, export.",
+    },
+    "Pictures and texts to numbers": {
+        "embed": "Turn images or texts into embeddings.",
+        "merge": "Put the shards of a run together into one file.",
+        "classify": "Say which labels fit images.",
+    },
+    "Checkpoints": {
+        "models": "List the published checkpoints and which are here already.",
+        "info": "Tell what a checkpoint is and what it needs.",
+        "convert": "Convert a checkpoint to this project's layout, or quantise it.",
+    },
+    "This machine": {
+        "doctor": "Check this installation.",
+        "verify": "Verify that this port and a checkpoint are right here.",
+        "bench": "Measure how fast this machine is, beside what limits it.",
+    },
 }
+COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}
 EXAMPLES = """
+aimv2 index ~/Pictures
+aimv2 search red bicycle in snow
 aimv2 embed photos --out photos.npz
-aimv2 classify photos/*.jpg --labels "dog,cat"
-aimv2 embed drawing.png --model demo --out -
+aimv2 classify photos/*.jpg --labels "dog, cat"
+aimv2 COMMAND --help
 """
 
 _EVERYWHERE = ("quiet", "debug")  # options before and after a command's name
@@ -57,17 +69,73 @@ class Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] in COMMANDS:
             command = load_command(args[0])
-            command.params += [option for option in self.params if option.name in _EVERYWHERE]
+            everywhere = [option for option in self.params if option.name in _EVERYWHERE]
+            for each in (command, *getattr(command, "commands", {}).values()):
+                each.params += everywhere
             self.add_command(command)
         return super().resolve_command(ctx, args)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands in their groups, then the options."""
+        help.write_sections(
+            formatter, {each: list(group.items()) for each, group in GROUPS.items()}
+        )
+        options = [help.row(option, ctx) for option in self.get_params(ctx)]
+        help.write_sections(formatter, {"Options": options})
+
+
+class Actions(TyperGroup):
+    """A command that has commands of its own, whose options may stand before their names too."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands, then the options."""
+        commands = [(name, command.help or "") for name, command in self.commands.items()]
+        options = [help.row(option, ctx) for option in self.get_params(ctx)]
+        help.write_sections(formatter, {"Commands": commands, "Options": options})
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Move the action's name to the front."""
+        takes_value = {
+            option
+            for action in self.commands.values()
+            for param in action.params
+            if not getattr(param, "is_flag", True)
+            for option in param.opts
+        }
+        after = ["", *args]
+        named = (
+            at
+            for at, word in enumerate(args)
+            if word in self.commands and after[at] not in takes_value
+        )
+        at = next(named, None)
+        front = args if at is None else [args[at], *args[:at], *args[at + 1 :]]
+        return super().parse_args(ctx, front)
 
 
 def load_command(name: str) -> Any:
     """The command of that name, with its examples at the end of its help."""
     module = import_module(f".{name}", __package__)
-    alone = typer.Typer(rich_markup_mode=None, add_completion=False)
-    alone.command(name, epilog=_epilog(module.EXAMPLES))(getattr(module, name))
-    return typer.main.get_command(alone)
+    if not hasattr(module, "ACTIONS"):
+        alone = typer.Typer(rich_markup_mode=None, add_completion=False)
+        decorate = alone.command(name, cls=help.Command, epilog=_epilog(module.EXAMPLES))
+        decorate(getattr(module, name))
+        command: Any = typer.main.get_command(alone)
+        command.groups = getattr(module, "GROUPS", {})
+        return command
+    several = typer.Typer(
+        name=name,
+        cls=Actions,
+        rich_markup_mode=None,
+        add_completion=False,
+        epilog=_epilog(module.EXAMPLES),
+    )
+    several.callback()(getattr(module, name))
+    for action in module.ACTIONS:
+        lines = module.EXAMPLES.splitlines()
+        examples = [line for line in lines if f" {name} {action.__name__}" in line]
+        several.command(cls=help.Command, epilog=_epilog("\n".join(examples)))(action)
+    return typer.main.get_command(several)
 
 
 def build() -> Any:
@@ -75,7 +143,10 @@ def build() -> Any:
     app = typer.Typer(
         cls=Commands,
         rich_markup_mode=None,
-        context_settings={"help_option_names": ["--help", "-h"]},
+        context_settings={
+            "help_option_names": ["--help", "-h"],
+            "max_content_width": help.WIDTH,
+        },
         epilog=_epilog(EXAMPLES),
     )
     app.callback()(_aimv2)
@@ -159,6 +230,7 @@ def _aimv2(
         bool,
         typer.Option(
             "--version",
+            "-V",
             help="Show the version and exit.",
             callback=lambda is_asked: is_asked and _show_version(),
             is_eager=True,

@@ -29,6 +29,10 @@ aimv2 bench --quick
 aimv2 bench --random large-448 --only encoder --plot encoder.png
 aimv2 bench --model lit --out results
 """
+GROUPS = {
+    "What to measure": "--model --random --quick --only",
+    "Output": "--out --plot --json",
+}
 
 DEFAULT = "lit"
 _MOST = 4096  # images at once, which takes any GPU's memory

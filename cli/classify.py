@@ -44,6 +44,12 @@ aimv2 classify photos/*.jpg --labels "dog,cat,beach"
 aimv2 classify photos --labels-from labels.txt --templates ensemble --top 1
 aimv2 classify drawing.png --model demo --labels "sun,boat" --json
 """
+GROUPS = {
+    "Labels": "--labels --labels-from --templates --independent",
+    "Output": "--top --json",
+    "Model": "--model --yes",
+    "Speed": "--decode",
+}
 
 _TEXT_HINT = "labels need a checkpoint with a text tower: --model lit"
 

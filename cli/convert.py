@@ -22,6 +22,10 @@ aimv2 convert --hf-path lit --mlx-path lit-fp16 --dtype float16
 aimv2 convert --hf-path 3B-448 --mlx-path 3B-4bit -q --dtype float16
 aimv2 convert --hf-path ./lit-8bit --mlx-path lit-dense -d
 """
+GROUPS = {
+    "From and to": "--hf-path --mlx-path",
+    "Precision": "--quantize --q-bits --dequantize --dtype",
+}
 
 _BITS, _GROUP_SIZE = 4, 64
 

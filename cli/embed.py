@@ -37,6 +37,12 @@ aimv2 embed --text "a dog" --text "a cat" --out words.jsonl
 aimv2 embed photos --out photos.npz --shard 1/2
 find . -name "*.heic" -print0 | aimv2 embed - -0 --out - | jq .path
 """
+GROUPS = {
+    "What to embed": "--text --texts-from",
+    "Output": "--out --resume --force",
+    "Model": "--model --pooling --yes",
+    "Speed": "--decode --shard",
+}
 
 
 def embed(

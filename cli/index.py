@@ -36,6 +36,12 @@ aimv2 index ~/Pictures /Volumes/Photos --estimate
 aimv2 index --photos
 aimv2 index
 """
+GROUPS = {
+    "What to index": "--photos --estimate",
+    "Library": "--library",
+    "Model": "--model --yes",
+    "Speed": "--decode",
+}
 
 
 def index(

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,81 +25,97 @@ aimv2 library export clip-retrieval-folder
 """
 
 
-def library(
-    action: Annotated[
-        Literal["status", "errors", "prune", "forget", "export"],
+def library() -> None:
+    """Look after the library. Photos themselves are never changed."""
+
+
+def status(library: LibraryOption = None, as_json: JsonOption = False) -> None:
+    """Say what is in the library: photos, folders, vectors and tags."""
+    with _opened(library) as opened:
+        _status(opened, as_json)
+
+
+def errors(library: LibraryOption = None, as_json: JsonOption = False) -> None:
+    """List the photos that could not be read, with the reasons."""
+    with _opened(library) as opened:
+        _errors(opened, as_json)
+
+
+def prune(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be forgotten.")
+    ] = False,
+    library: LibraryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Forget photos and folders that are gone, and give their disk space back."""
+    with _opened(library) as opened:
+        _prune(opened, dry_run, as_json)
+
+
+def forget(
+    folder: Annotated[
+        str,
         typer.Argument(
-            help="One of status (what is in it), errors (what could not be read), prune (forget "
-            "what is gone), forget (take a folder out), export (write the vectors).",
-            metavar="ACTION",
+            help="The folder, or a single photo.",
+            metavar="FOLDER",
+            parser=path,
             show_default=False,
         ),
     ],
+    library: LibraryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a folder out of the library, with all that is known of its photos."""
+    if not folder:
+        raise UsageError("there is nothing to forget", hint="aimv2 library forget FOLDER")
+    with _opened(library) as opened:
+        _tell_forgotten(opened.forget(folder), as_json)
+
+
+def export(
     target: Annotated[
-        str | None,
+        str,
         typer.Argument(
-            help="For export: a file (.npz, .npy, .safetensors, .jsonl, .parquet), or a folder in "
-            "clip-retrieval's form. For forget: the folder or file.",
+            help="A file to write (.npz, .npy, .safetensors, .jsonl or .parquet), or a folder in "
+            "the form of clip-retrieval.",
             metavar="TARGET",
             parser=path,
             show_default=False,
         ),
-    ] = None,
-    library: LibraryOption = None,
+    ],
     model: Annotated[
         str | None,
         typer.Option(
             "--model",
             "-m",
-            help="For export: the checkpoint whose vectors to write.",
+            help="The checkpoint whose vectors to write.",
             metavar="SOURCE",
             parser=path,
             show_default="the library's",
         ),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="For prune: only say what would be forgotten.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="For export: replace it if it exists.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    library: LibraryOption = None,
     as_json: JsonOption = False,
-) -> int:
-    """Look after the library. Photos themselves are never changed."""
-    _check(action, target, model, dry_run, force)
+) -> None:
+    """Write the library's vectors and facts for other programs."""
+    with _opened(library) as opened:
+        count = opened.export(target, model=model, overwrite=force)
+    output.say(f"{output.counted(count, 'vector')} → {target}")
+    if as_json:
+        from mlx_aimv2.names import escape  # noqa: PLC0415
+
+        output.record({"count": count, "target": escape(target)})
+
+
+ACTIONS = (status, errors, prune, forget, export)
+
+
+def _opened(file: str | None) -> "Library":
     from mlx_aimv2.library.library import Library  # noqa: PLC0415  (heavy)
 
-    with Library(library) as opened:
-        if action == "status":
-            _status(opened, as_json)
-        elif action == "errors":
-            _errors(opened, as_json)
-        elif action == "prune":
-            _prune(opened, dry_run, as_json)
-        elif action == "forget" and target is not None:
-            _tell_forgotten(opened.forget(target), as_json)
-        elif target is not None:
-            count = opened.export(target, model=model, overwrite=force)
-            output.say(f"{output.counted(count, 'vector')} → {target}")
-            if as_json:
-                from mlx_aimv2.names import escape  # noqa: PLC0415
-
-                output.record({"count": count, "target": escape(target)})
-    return 0
-
-
-def _check(action: str, target: str | None, model: str | None, dry_run: bool, force: bool) -> None:
-    for_export = {"--model": model, "--force": force}
-    if action != "forget":
-        for_export = {"TARGET": target, **for_export}
-    given = [name for name, value in for_export.items() if value and action != "export"]
-    given += ["--dry-run"] * (dry_run and action != "prune")
-    if given:
-        raise UsageError(f"not for {action}: {', '.join(given)}", hint="leave it out")
-    if action == "forget" and not target:
-        raise UsageError("there is nothing to forget", hint="aimv2 library forget FOLDER")
-    if action == "export" and target is None:
-        raise UsageError("the vectors have nowhere to go", hint="aimv2 library export FILE.npz")
+    return Library(file)
 
 
 def _status(library: "Library", as_json: bool) -> None:

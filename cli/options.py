@@ -81,7 +81,13 @@ DECODE_HELP = (
 DecodeOption = Annotated[Decoding, typer.Option("--decode", help=DECODE_HELP)]
 MaxPixelsOption = Annotated[
     int,
-    typer.Option("--max-pixels", help="Refuse larger images.", min=1, metavar="COUNT"),
+    typer.Option(
+        "--max-pixels",
+        help="Refuse larger images.",
+        min=1,
+        metavar="COUNT",
+        show_default="179 million",
+    ),
 ]
 BatchSizeOption = Annotated[
     int | None,

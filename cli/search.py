@@ -35,6 +35,11 @@ aimv2 search --tag Dog --since 2024
 aimv2 search birthday cake --html cakes.html --open
 aimv2 search receipts --photos --uuid | osxphotos batch-edit --uuid-from-file - --keyword receipt
 """
+GROUPS = {
+    "Which photos": "--like --in --since --until --tag",
+    "Output": "--count --min-score --html --open",
+    "Library": "--library",
+}
 
 
 def search(

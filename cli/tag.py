@@ -25,6 +25,11 @@ aimv2 tag --write exiftool > keywords.args
 aimv2 tag --vocabulary my-tags.txt --min-confidence 0.5
 aimv2 tag undo
 """
+GROUPS = {
+    "Which photos and tags": "--in --vocabulary --min-confidence --limit",
+    "Output": "--dry-run --write --sidecar-names",
+    "Library": "--library",
+}
 Write = Literal["sidecar", "exiftool", "json"]
 MIN_CONFIDENCE = 0.75  # calibration.MIN_CONFIDENCE; importing that would make help slow
 _NOT_IN_PHOTOS = {"sidecar": "no sidecars", "exiftool": "not listed for ExifTool"}

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from itertools import takewhile
 import pytest
 import typer
 
-from mlx_aimv2.cli import app, output
+from mlx_aimv2.cli import app, help, library, output
 from mlx_aimv2.errors import Aimv2Warning, CheckpointError, ImageError, UsageError
 from mlx_aimv2.names import escape, unescape
 from tests.commands import AIMV2, run, start
@@ -40,6 +41,16 @@ def fake(monkeypatch):
         monkeypatch.setitem(app.COMMANDS, "fake", "Do what a test wants.")
 
     return install
+
+
+ACTIONS = [f"library {action.__name__}" for action in library.ACTIONS]
+NAMES = [*app.COMMANDS, *ACTIONS]
+
+
+def loaded(name):
+    command, *action = name.split()
+    found = app.load_command(command)
+    return found.commands[action[0]] if action else found
 
 
 def raising(error):
@@ -68,24 +79,54 @@ def test_no_arguments_are_a_usage_error_that_shows_help():
     assert outcome.out == run("--help").out
 
 
-@pytest.mark.parametrize("name", app.COMMANDS)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_command_has_help_that_ends_with_examples(name):
-    outcome = run(name, "--help")
+    outcome = run(*name.split(), "--help")
     assert outcome.code == 0
     text, _, examples = outcome.out.partition("\n  Examples:\n")
     assert f"aimv2 {name}" in examples
     assert all(line.startswith("    ") for line in examples.splitlines())
-    assert import_module(f"mlx_aimv2.cli.{name}").EXAMPLES.strip().splitlines()
+    assert import_module(f"mlx_aimv2.cli.{name.split()[0]}").EXAMPLES.strip().splitlines()
     assert "--quiet" in text
     assert "--debug" in text
 
 
-@pytest.mark.parametrize("name", app.COMMANDS)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_option_is_documented(name):
-    for parameter in app.load_command(name).params:
+    for parameter in loaded(name).params:
         assert parameter.help, parameter.name
         assert parameter.help[0].isupper(), parameter.help
         assert parameter.help.endswith("."), parameter.help
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("name", ["", *NAMES])
+def test_help_fits_the_terminal_and_shows_no_types(name, columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text, _, _ = run(*name.split(), "--help").out.partition("\n  Examples:\n")
+    assert max(map(len, text.splitlines())) <= min(columns, help.WIDTH)
+    assert not re.search(r"list\[|<=|>=|[<>{}]\w|default: \(|None|required", text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_at_most_ten_options_stand_before_the_rare_ones(name):
+    text, _, _ = run(*name.split(), "--help").out.partition("\n  Examples:\n")
+    often, _, rare = text.partition(f"\n{help.RARE}:\n")
+    assert len(re.findall("^  -", often, re.MULTILINE)) <= 10
+    command = loaded(name)
+    headings = getattr(command, "groups", {})
+    assert bool(headings) == bool(rare)
+    known = {option for parameter in command.params for option in parameter.opts}
+    grouped = " ".join(headings.values()).split()
+    assert len(grouped) == len(set(grouped) & known)
+    for heading in headings:
+        assert f"\n{heading}:\n  -" in often
+
+
+def test_an_action_shows_its_own_options_only():
+    text = run("library", "prune", "--help").out
+    assert "--dry-run" in text
+    assert not re.search("--force|--model|TARGET|FOLDER", text)
 
 
 @pytest.mark.parametrize("name", app.COMMANDS)
@@ -93,6 +134,8 @@ def test_examples_use_options_that_exist(name):
     command = app.load_command(name)
     options = {"--quiet", "--debug", "-"}
     options |= {option for parameter in command.params for option in parameter.opts}
+    for each in getattr(command, "commands", {}).values():
+        options |= {option for parameter in each.params for option in parameter.opts}
     for example in import_module(f"mlx_aimv2.cli.{name}").EXAMPLES.strip().splitlines():
         words = shlex.split(example)
         start_of_it = words.index("aimv2")
@@ -117,8 +160,9 @@ def test_help_imports_nothing_heavy():
     assert loaded.isdisjoint(HEAVY)
 
 
-def test_version():
-    outcome = run("--version")
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_version(option):
+    outcome = run(option)
     assert (outcome.code, outcome.out) == (0, f"aimv2 {version('mlx-aimv2')}\n")
 
 

@@ -709,21 +709,35 @@ WRONG = [
     ("search owl -boat", 2, 'a space after "-"'),
     ("search owl -night", 2, 'a space after "-"'),
     ("search owl --lke x", 2, "hint: aimv2 search --help"),
-    ("library", 2, "'ACTION'. Choose from: status, errors, prune, forget, export\n"),
-    ("library vanish", 2, "ACTION"),
-    ("library status x", 2, "not for status: TARGET"),
-    ("library errors --dry-run", 2, "not for errors: --dry-run"),
-    ("library prune --force", 2, "not for prune: --force"),
-    ("library status -m demo", 2, "not for status: --model"),
-    ("library export", 2, "nowhere to go"),
-    ("library forget", 2, "nothing to forget"),
+    ("library vanish", 2, "No such command 'vanish'"),
+    ("library status x", 2, "unexpected extra argument"),
+    ("library errors --dry-run", 2, "No such option: --dry-run"),
+    ("library prune --force", 2, "No such option: --force"),
+    ("library status -m demo", 2, "No such option: -m"),
+    ("library export", 2, "Missing argument 'TARGET'"),
+    ("library forget", 2, "Missing argument 'FOLDER'"),
     ("library forget elsewhere", 2, "nothing in the library is of /"),
-    ("library forget album --force", 2, "not for forget: --force"),
+    ("library forget album --force", 2, "No such option: --force"),
     ("library export x.csv", 2, "no known extension"),
     ("library export x.npz -m large", 2, "was not indexed with large"),
     ("library export nowhere/x.npz", 1, "there is no folder nowhere"),
     ("library export nowhere/folder", 2, "there is no folder nowhere"),
 ]
+
+
+def test_options_may_stand_before_an_action(made: Path, tmp_path: Path) -> None:
+    library = ["--library", str(made / "library.db")]
+    after = run("library", "errors", *library, "--json")
+    assert after.records
+    for arguments in (["--json", *library, "errors"], [*library, "errors", "--json"]):
+        assert run("library", *arguments).out == after.out
+    Path("errors").symlink_to(made / "library.db")
+    Path("errors.vectors").symlink_to(made / "library.db.vectors")
+    assert run("library", "--library", "errors", "errors", "--json").out == after.out
+    assert run("library").err.splitlines() == [
+        "error: Missing command.",
+        "hint: aimv2 library --help",
+    ]
 
 
 @pytest.mark.parametrize(("arguments", "code", "message"), WRONG, ids=[each[0] for each in WRONG])

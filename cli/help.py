@@ -1,0 +1,71 @@
+"""Help: arguments and options under plain headings, the rare ones last.
+
+A command's module says in GROUPS which options stand under which heading; those that it does not
+name are the rare ones. Typer would do this with rich, which costs 135 ms.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from typer.core import TyperCommand
+
+RARE = "Rarely needed"
+WIDTH = 100  # columns at most, however wide the terminal is
+_NAMES_WIDTH = 26
+
+Rows = list[tuple[str, str]]
+
+
+class Command(TyperCommand):
+    """A command whose options are listed in groups; ``groups`` are headings and long names."""
+
+    groups: Mapping[str, str] = {}
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The words of the usage line, with names in capitals and no braces."""
+        pieces = super().collect_usage_pieces(ctx)
+        return [piece.replace("{", "").replace("}", "") for piece in pieces]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments, then each group, then what is in none."""
+        options = {max(each.opts, key=len): each for each in self.get_params(ctx)}
+        arguments = [name for name, each in options.items() if each.param_type_name == "argument"]
+        groups = {heading: names.split() for heading, names in self.groups.items()}
+        named = {*arguments}.union(*groups.values())
+        rest = [name for name in options if name not in named]
+        sections = {"Arguments": arguments, **groups, RARE if groups else "Options": rest}
+        write_sections(
+            formatter,
+            {
+                heading: [row(options[name], ctx) for name in names]
+                for heading, names in sections.items()
+            },
+        )
+
+
+def write_sections(formatter: Any, sections: Mapping[str, Rows]) -> None:
+    """Headings, and below each its names and explanations, these in one column throughout."""
+    names = [name for rows in sections.values() for name, _ in rows]
+    columns = max(len(name) for name in names if len(name) <= _NAMES_WIDTH)
+    for heading, rows in sections.items():
+        if rows:
+            with formatter.section(heading):
+                padded = [(name.ljust(columns), text) for name, text in rows]
+                formatter.write_dl(padded, col_max=columns)
+
+
+def row(param: Any, ctx: Any) -> tuple[str, str]:
+    """An argument or option with its value, and what it is for with what holds without it."""
+    if param.param_type_name == "argument":
+        return param.display_name_raw, f"{param.help}{_default(param)}"
+    name = ", ".join(sorted(param.opts, key=len))
+    if not param.is_flag:
+        name += f" {param.metavar or '[{}]'.format(param.display_type_rich(ctx).strip('<>'))}"
+    return name, f"{param.help}{_default(param)}"
+
+
+def _default(param: Any) -> str:
+    shown = param.show_default
+    if not isinstance(shown, str):
+        shown = "" if param.default in (None, False) or not shown else str(param.default)
+    return f"  [default: {shown}]" if shown else ""
