@@ -164,8 +164,7 @@ def search(
     )
     filters.sql()  # what is wrong is said before anything is indexed
     if words or like or filters.is_empty:
-        for name in query.misnamed(query.parse(words or [], like or [])):
-            output.note(f"{name} is no file here: searched as words")
+        query.parse(words or [], like or [])
     elif min_score is not None:
         raise UsageError(
             "without words or pictures there are no scores", hint="leave --min-score out"

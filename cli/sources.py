@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import numpy as np
 
+from mlx_aimv2.cuts import Cut, cut_note
 from mlx_aimv2.errors import Aimv2Error, ImageError, NumericsError, TextError, UsageError
 from mlx_aimv2.image import describe
 from mlx_aimv2.journal import Stamp, stamp
@@ -19,6 +20,7 @@ from mlx_aimv2.plan import ImageOptions, Plan
 from mlx_aimv2.table import Entry, Floats, Kind
 from mlx_aimv2.walk import Walk, find_images
 
+from . import output
 from .output import STDIN
 
 if TYPE_CHECKING:
@@ -150,20 +152,31 @@ class Texts:
     def embed(
         self, model: "Model", names: Iterator[bytes], together: int | None = None
     ) -> Iterator[Result]:
-        """A result for each name, in order; batches follow the texts' lengths, in any run."""
-        while chunk := [name.decode() for name in islice(names, _TEXT_CHUNK)]:
-            try:
-                vectors = np.array(model.embed_texts(chunk, **self._options))
-            except (TextError, NumericsError):  # one of them: then each by itself
-                yield from (self._embed_one(model, text) for text in chunk)
-            else:
-                yield from map(_embedded, chunk, vectors)
+        """A result for each name, in order; batches follow the texts' lengths, in any run.
 
-    def _embed_one(self, model: "Model", text: str) -> Result:
+        After the last, one note tells of the texts that were cut.
+        """
+        first, count = None, 0
+        while chunk := [name.decode() for name in islice(names, _TEXT_CHUNK)]:
+            for result, cut in self._embed(model, chunk):
+                if cut is not None:
+                    first, count = first or cut, count + 1
+                yield result
+        if first is not None:
+            output.note(cut_note(first, count))
+
+    def _embed(self, model: "Model", texts: list[str]) -> Iterator[tuple[Result, Cut | None]]:
         try:
-            return _embedded(text, np.array(model.embed_texts([text], **self._options))[0])
+            vectors, cuts = model.embed_and_cut(texts, **self._options)
         except (TextError, NumericsError) as error:
-            return _failed(text, error)
+            if len(texts) == 1:
+                yield _failed(texts[0], error), None
+            else:
+                for text in texts:  # one of them: then each by itself
+                    yield from self._embed(model, [text])
+            return
+        for text, vector, cut in zip(texts, np.array(vectors), cuts, strict=True):
+            yield _embedded(text, vector, None if cut is None else str(cut)), cut
 
     def _lines(self) -> Iterator[bytes]:
         for text in self._texts:

@@ -15,6 +15,7 @@ from PIL import Image
 from . import batches, patches, worker
 from .batches import Floats, Pixels, Rows
 from .config import LiTConfig, VisionConfig
+from .cuts import Cut, warn_of_cuts
 from .errors import Aimv2Error, Aimv2Warning, NumericsError, UsageError
 from .image import MAX_PIXELS, ImageSource, Preset, describe
 from .lit import LiT, normalize
@@ -142,9 +143,12 @@ class Embedder:
     def tokenize(self, texts: Sequence[str] | str) -> mx.array:
         """Ids of texts, each ending with the end token, padded with it to the longest.
 
+        A text that is too long is cut, with a warning that shows where.
         Shapes: n texts -> (n, N) int32. Errors: TextError for what is not a text.
         """
-        return mx.array(self.tokenizer.encode([texts] if isinstance(texts, str) else texts))
+        ids, cuts = self.tokenizer.encode_and_cut([texts] if isinstance(texts, str) else texts)
+        warn_of_cuts(cuts)
+        return mx.array(ids)
 
     def embed_images(
         self,
@@ -250,16 +254,27 @@ class Embedder:
     ) -> mx.array:
         """Embeddings of texts, in the space of the images'.
 
+        Texts that are too long are cut, with one warning that shows where.
         Shapes: n texts -> (n, P) float32.
         Errors: UsageError without a text tower, TextError for what is not a text.
         """
+        vectors, cuts = self.embed_and_cut(texts, normalize=normalize, batch_size=batch_size)
+        warn_of_cuts(cuts)
+        return vectors
+
+    def embed_and_cut(
+        self, texts: Sequence[str] | str, *, normalize: bool = True, batch_size: int = _TEXT_BATCH
+    ) -> tuple[mx.array, list[Cut | None]]:
+        """:meth:`embed_texts` without its warning, and where each text was cut, if it was."""
         check_count("batch_size", batch_size)
         texts = [texts] if isinstance(texts, str) else list(texts)
         rows: list[Floats] = []
+        cuts: list[Cut | None] = []
         for start in range(0, len(texts), batch_size):
-            ids = self.tokenizer.encode(texts[start : start + batch_size])
+            ids, of_batch = self.tokenizer.encode_and_cut(texts[start : start + batch_size])
             rows += worker.run(self._encode_texts, ids, normalize)
-        return _table(rows, self._lit().config.projection_dim)
+            cuts += of_batch
+        return _table(rows, self._lit().config.projection_dim), cuts
 
     def _lit(self) -> LiT:
         if isinstance(self.network, LiT) and self.has_text:

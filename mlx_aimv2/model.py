@@ -13,7 +13,7 @@ import numpy as np
 from . import hub, worker, zeroshot
 from .checkpoints import DEFAULT, LICENCE, LICENCE_TERMS
 from .embedder import Embedder
-from .errors import Aimv2Warning
+from .errors import Aimv2Warning, UsageError
 from .image import MAX_PIXELS, ImageSource
 from .lit import Tower
 from .loader import Loaded, load_checkpoint
@@ -82,7 +82,18 @@ class Model(Embedder):
     def label_embeddings(
         self, labels: Iterable[str], *, templates: str | Sequence[str] = "photo"
     ) -> mx.array:
-        """One unit vector a label, its prompts averaged. Shapes: m labels -> (m, P)."""
+        """One unit vector a label, its prompts averaged.
+
+        Shapes: m labels -> (m, P).
+        Errors: as :meth:`classify`; UsageError for a template so long that every label is cut off.
+        """
+        for prompt in zeroshot.templates_of(templates):
+            before = prompt.partition("{}")[0]
+            if self.tokenizer.count(before) >= self.tokenizer.max_length:
+                raise UsageError(
+                    f"a template is too long: its label would be cut off ({before[:40]!r}…)",
+                    hint="put {} nearer to its beginning",
+                )
         return mx.array(zeroshot.label_embeddings(labels, templates, self._unit_texts))
 
     def scores(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import tokenizers
 from numpy.typing import NDArray
 from tokenizers import models, normalizers, pre_tokenizers
 
+from .cuts import Cut
 from .errors import CheckpointError, TextError
 from .files import TOKENIZER_FILES
 
@@ -94,16 +96,25 @@ class Tokenizer:
         Shapes: B texts -> (B, N), N the longest row; shorter ones are padded with the end token.
         Errors: TextError if one is no string or cannot be written as UTF-8.
         """
+        return self.encode_and_cut(texts)[0]
+
+    def encode_and_cut(
+        self, texts: Sequence[str]
+    ) -> tuple[NDArray[np.int32], tuple[Cut | None, ...]]:
+        """:meth:`encode`, and where each text was cut: None for those that are read whole."""
         room = self.max_length - 2
-        rows = [
-            [self.bos_token_id, *inner[:room], self.eos_token_id] for inner in self._spell(texts)
-        ]
+        spelled = self._spell(texts)
+        rows = [[self.bos_token_id, *inner[:room], self.eos_token_id] for inner in spelled]
         ids = np.full(
             (len(rows), max(map(len, rows), default=0)), self.eos_token_id, dtype=np.int32
         )
         for padded, row in zip(ids, rows, strict=True):
             padded[: len(row)] = row
-        return ids
+        cuts = (
+            Cut(text, self._start_of(text, room)) if len(inner) > room else None
+            for text, inner in zip(texts, spelled, strict=True)
+        )
+        return ids, tuple(cuts)
 
     def count(self, text: str) -> int:
         """Tokens of a text before truncation, begin and end included.
@@ -114,9 +125,21 @@ class Tokenizer:
 
     def _spell(self, texts: Sequence[str]) -> list[list[int]]:
         encodings = self._pieces.encode_batch_fast(_checked(texts), add_special_tokens=False)
+        return [[i for i in encoding.ids if not self._is_reserved(i)] for encoding in encodings]
+
+    def _start_of(self, text: str, token: int) -> int:
+        """Where in a text a token begins, counted as ``_spell`` does; the fast way does not say."""
+        encoding = self._pieces.encode(text, add_special_tokens=False)
+        starts = (
+            start
+            for id, (start, _) in zip(encoding.ids, encoding.offsets, strict=True)
+            if not self._is_reserved(id)
+        )
+        return next(islice(starts, token, None))
+
+    def _is_reserved(self, id: int) -> bool:
         # A vocabulary may give the end token's id to what it cannot spell: that would end the text.
-        reserved = (self.bos_token_id, self.eos_token_id)
-        return [[i for i in encoding.ids if i not in reserved] for encoding in encodings]
+        return id in (self.bos_token_id, self.eos_token_id)
 
 
 def _checked(texts: Sequence[str]) -> list[str]:

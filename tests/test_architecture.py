@@ -20,6 +20,7 @@ LAYERS: dict[str, set[str]] = {
         "buckets",
         "checkpoints",
         "cores",
+        "cuts",
         "errors",
         "files",
         "image",

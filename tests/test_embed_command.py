@@ -304,14 +304,14 @@ def test_texts_from_stdin_as_lines(lit: str, tmp_path: Path) -> None:
 def test_one_text_that_cannot_be_embedded_harms_no_other(
     lit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embed_texts = model.Model.embed_texts
+    embed_and_cut = model.Model.embed_and_cut
 
     def failing(self: model.Model, texts: list[str], **options: Any) -> Any:
         if "bad" in texts:
             raise aimv2.errors.TextError("one of them is bad")
-        return embed_texts(self, texts, **options)
+        return embed_and_cut(self, texts, **options)
 
-    monkeypatch.setattr(model.Model, "embed_texts", failing)
+    monkeypatch.setattr(model.Model, "embed_and_cut", failing)
     outcome = run("embed", "-t", "a", "-t", "bad", "-t", "b", "-m", lit, "-o", "-")
     assert outcome.code == 3
     assert [("error" in record) for record in outcome.records[1:]] == [False, True, False]

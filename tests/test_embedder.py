@@ -268,7 +268,8 @@ def test_what_overflows_in_float32_too_is_an_error_and_never_a_nan(tmp_path):
     assert all(item.embedding is None for item in items)
     assert all(isinstance(item.error, NumericsError) for item in items)
     ids = np.array([[1, 2, 96]], np.int32)
-    model._tokenizer = type("Ids", (), {"encode": lambda self, texts: ids})()
+    spelled = {"encode_and_cut": lambda self, texts: (ids, (None,))}
+    model._tokenizer = type("Ids", (), spelled)()
     with pytest.raises(NumericsError, match="not finite"):
         model.embed_texts(["x"])
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlx_aimv2.errors import UsageError
-from mlx_aimv2.library.query import Term, parse
+from mlx_aimv2.library.query import Term, notes, parse
 from tests.names import takes_any_bytes
 
 
@@ -52,7 +52,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["  red\n bicycle "], [text("red bicycle")]),
         (["cats", "/", "dogs"], [text("cats / dogs")]),
         (["cats/dogs"], [text("cats/dogs")]),
-        (["3:30 pm"], [text("30 pm", 3)]),
+        (["3:30 pm"], [text("3:30 pm")]),
+        (["16:9", "boat"], [text("16:9 boat")]),
+        (["boat", "-", "1:100", "model"], [text("boat"), text("1:100 model", -1)]),
+        (["2:3:30 pm"], [text("3:30 pm", 2)]),
         (["1:3:30 pm"], [text("3:30 pm")]),
         (["3: a film"], [text("3: a film")]),
         (["note: dog"], [text("note: dog")]),
@@ -161,6 +164,31 @@ def test_a_picture_whose_name_is_not_utf8(here: Path) -> None:
     Path(name).touch()
     (term,) = parse([name])
     assert os.fsencode(term.image or "") == b"caf\xe9.jpg"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["horse", "+", "stripes", "-", "2:zebra"], []),
+        (["note: a C++ book, e-mail & more"], []),
+        (["16:9", "boat"], ["16:9 is searched as words: a weight"]),
+        (["meeting", "12:30"], ["12:30 is searched as words: a weight"]),
+        (["18:55:30"], ["18 is read as the weight of 55:30"]),
+        (["https://example.org/cat"], ["https://example.org/cat is searched as words: addresses"]),
+        (["C:\\Pictures"], ["C:\\Pictures is searched as words: it leads to no file"]),
+        (["tag:dog", "tag:dog"], ["tag:dog is searched as words: before a colon"]),
+        (["horse", "+stripes"], ["+stripes is searched as words: + and - stand by themselves"]),
+        (["horse", "−", "zebra"], ["− is searched as words: + and - are the plain signs"]),
+        (["cats", "OR", "dogs"], ["OR is searched as words: terms are joined by + and -"]),
+        (["horse - zebra + snow"], ["- inside one text is searched", "+ inside one text is"]),
+        (["lost.jpg"], ["lost.jpg is no file here: searched as words"]),
+    ],
+)
+def test_what_looks_like_more_than_words_is_told(words: list[str], told: list[str]) -> None:
+    terms = parse(words)
+    said = notes(words, terms)
+    assert [bool(line) for line in said] == [True] * len(told)
+    assert all(line.startswith(start) for line, start in zip(said, told, strict=True))
 
 
 @given(st.lists(st.text(min_size=0, max_size=6), max_size=7))

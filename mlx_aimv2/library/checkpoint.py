@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checkpoints import find
+from ..cuts import Cut
 from ..errors import CheckpointError
 from ..plan import Decoding
 from .store import Store, VectorSet, stamp_of
@@ -92,14 +93,26 @@ class SearchModel:
         self._dtype = dtype
         self._confirm = confirm
         self._towers: dict[str, Model] = {}
+        self.cuts: list[Cut] = []
 
     def texts(self, texts: list[str]) -> Floats:
-        """Unit vectors, from the cache where it has them. Shapes: n -> (n, P)."""
+        """Unit vectors, from the cache where it has them; ``cuts`` gets the texts that were cut.
+
+        Shapes: n -> (n, P).
+        """
 
         def embed(missing: list[str]) -> Floats:
-            return np.array(self._tower("text").embed_texts(missing))
+            vectors, cuts = self._tower("text").embed_and_cut(missing)
+            kept = [[0 if cut is None else cut.kept] for cut in cuts]
+            return np.concatenate([np.array(vectors), np.array(kept, np.float32)], axis=1)
 
-        return self._cache.embed(texts, self._vectors.fingerprint, embed, self._vectors.width)
+        # Behind each vector stands how many characters it was made of, 0 for all: a text from the
+        # cache is told to be cut as well, without its tokenizer.
+        width = self._vectors.width + 1
+        rows = self._cache.embed(texts, self._vectors.fingerprint, embed, width)
+        kept = rows[:, -1].astype(int).tolist()
+        self.cuts += [Cut(text, at) for text, at in zip(texts, kept, strict=True) if at]
+        return rows[:, :-1]
 
     def images(self, images: list[str]) -> Floats:
         """Unit vectors, the library's own where it has them. Shapes: n -> (n, P)."""

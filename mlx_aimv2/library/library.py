@@ -3,6 +3,7 @@
 import math
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -11,7 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from ..errors import Aimv2Error, OutputError, UsageError
+from ..cuts import warn_of_cuts
+from ..errors import Aimv2Error, Aimv2Warning, OutputError, UsageError
 from ..image import MAX_PIXELS
 from ..paths import FilePath, several
 from ..plan import BATCH_TOKENS, Decoding, ImageOptions
@@ -158,7 +160,8 @@ class Library:
         ``words`` is one text, or the words of a query with ``+`` and ``-`` between them. A text
         that no photo fits better than nothing in particular finds nothing, and says the best
         score. ``like`` are pictures; those in the library need no model. With ``filters`` alone
-        the photos that fit come without scores, the newest first.
+        the photos that fit come without scores, the newest first. A warning tells of a text that
+        was cut, and of words that look like more than words.
         Errors: UsageError for a query or filter that means nothing, OutputError without a library.
         """
         given = [words] if isinstance(words, str) else list(words)
@@ -175,6 +178,8 @@ class Library:
             filters = as_known(self.store, filters)
             return newest(self.store, filters, count)
         terms = query.parse(given, pictures)
+        for note in query.notes(given, terms):
+            warnings.warn(note, Aimv2Warning, stacklevel=2)
         exclude = [os.fsencode(os.path.abspath(path)) for path in pictures]  # noqa: PTH100
 
         check_places(self.store, filters.named_places)
@@ -187,7 +192,7 @@ class Library:
             model_of = SearchModel(
                 self.store, vectors, cache=self._cache, dtype=dtype, confirm=confirm
             )
-            return search(
+            answer = search(
                 self.store,
                 vectors,
                 terms,
@@ -197,6 +202,8 @@ class Library:
                 min_score=min_score,
                 exclude=exclude,
             )
+            warn_of_cuts(model_of.cuts)
+            return answer
 
         try:
             with self.store.snapshot():
@@ -281,6 +288,7 @@ class Library:
                         written = tagger.write_sidecar(store, each, sidecars, dry_run=dry_run)
                     if told is not None:
                         told(each, written)
+            warn_of_cuts(embed.cuts)
 
     def undo_tags(self) -> "list[tuple[bytes, Undone | Aimv2Error]]":
         """Take back all tags this program gave, in the library and in sidecars; says of those.

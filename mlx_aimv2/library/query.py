@@ -2,7 +2,9 @@
 
 ``horse + stripes - 2:zebra`` is three terms. ``+`` and ``-`` stand by themselves; the words
 between them belong together. A term may begin with its weight: a number, a colon and, without a
-space, the rest. A text that itself begins so is written with a weight before it: ``1:3:30 pm``.
+space, the rest. ``16:9`` and ``3:30 pm`` are words: after a weight comes no number, or one with a
+colon of its own, as in ``2:3:30 pm``. What looks like more than words and is searched as words is
+told by ``notes``.
 """
 
 import os
@@ -18,8 +20,23 @@ from ..paths import printable, unreadable
 _SIGNS = {"+": 1.0, "-": -1.0}
 _STARTS = ("./", "../", "/", "~/")  # of what can only be a path
 _WEIGHT = re.compile(
-    r"(?P<weight>[+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?|nan|inf|infinity)):(?!\s)",
+    r"(?P<weight>[+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?|nan|inf|infinity)):"
+    r"(?!\s|\d+(?:\.\d+)?(?![\d:.]))",
     re.ASCII | re.IGNORECASE,
+)
+# Words that look like more than words, and why they are none the less.
+_ADDRESS = re.compile(r"[a-z][a-z\d+.-]*://", re.IGNORECASE)
+_DRIVE = re.compile(r"[a-z]:[\\/]|\\\\", re.IGNORECASE)
+_NUMBER_FIRST = re.compile(r"[+-]?[\d.]+:\d")
+_NAME_FIRST = re.compile(r"[^\W\d]\w*:\S")
+_LOOKS = (
+    (_ADDRESS, "addresses are not fetched"),
+    (_DRIVE, "it leads to no file here"),
+    (_NUMBER_FIRST, "a weight stands at a term's beginning, before a word, as in 2:zebra"),
+    (_NAME_FIRST, "before a colon only a number means something, a weight, as in 2:zebra"),
+    (re.compile(r"[+−–-]\w"), "+ and - stand by themselves, as in horse - zebra"),
+    (re.compile(r"[−–＋－]$"), "+ and - are the plain signs of the keyboard"),
+    (re.compile(r"(?:AND|OR|NOT)$"), "terms are joined by + and -, as in horse - zebra"),
 )
 
 _EXAMPLE_HINT = 'like: red bicycle + snow, ./cat.jpg + night, or "horse" - "2:zebra"'
@@ -67,10 +84,27 @@ def parse(words: Sequence[str], like: Sequence[str] = ()) -> tuple[Term, ...]:
     return liked + tuple(_term(_SIGNS[sign or "+"], group) for sign, group in groups)
 
 
-def misnamed(terms: Sequence[Term]) -> list[str]:
-    """Words of texts that end like a picture's name: no such file is here, or it would be one."""
-    words = [word for term in terms for word in (term.text or "").split()]
-    return [word for word in words if word[word.rfind(".") :].lower() in EXTENSIONS]
+def notes(words: Sequence[str], terms: Sequence[Term]) -> list[str]:
+    """What to tell of the words of a query that look like more than words, each once."""
+    told = []
+    for term in terms:
+        weight, text = abs(term.weight), term.text or ""
+        if weight != 1 and _NUMBER_FIRST.match(text):
+            told.append(f"{weight:g} is read as the weight of {printable(text)}")
+            continue
+        for word in text.split():
+            if word[word.rfind(".") :].lower() in EXTENSIONS:
+                told.append(f"{printable(word)} is no file here: searched as words")
+            elif reason := next((why for look, why in _LOOKS if look.match(word)), ""):
+                told.append(f"{printable(word)} is searched as words: {reason}")
+    told += [
+        f"{word} inside one text is searched as a word: for terms write horse - zebra, unquoted"
+        for text in words
+        if text not in _SIGNS
+        for word in text.split()
+        if word in _SIGNS
+    ]
+    return list(dict.fromkeys(told))
 
 
 def _split(words: Sequence[str]) -> list[tuple[str, list[str]]]:
