@@ -14,8 +14,9 @@ import numpy as np
 
 from mlx_aimv2.cuts import Cut, cut_note
 from mlx_aimv2.errors import Aimv2Error, ImageError, NumericsError, TextError, UsageError
-from mlx_aimv2.image import describe
+from mlx_aimv2.image import formats_of
 from mlx_aimv2.journal import Stamp, stamp
+from mlx_aimv2.paths import printable
 from mlx_aimv2.plan import ImageOptions, Plan
 from mlx_aimv2.table import Entry, Floats, Kind
 from mlx_aimv2.walk import Walk, find_images
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _TEXT_CHUNK = 256
 _BLOCK_BYTES = 1 << 16
+_START_BYTES = 16  # by which a picture's format is known
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -103,6 +105,8 @@ class Images:
     def _expand(self) -> Iterator[str | bytes]:
         for path in self._paths:
             if path == STDIN:
+                if self._separator == b"\n":
+                    _check_paths(_stdin())
                 yield from filter(None, split(_stdin(), self._separator))
             else:
                 yield path
@@ -188,7 +192,7 @@ class Texts:
                 with Path(self._file).open("rb") as file:
                     yield from _text_lines(file)
             except OSError as error:
-                reason = f"{describe(self._file)} cannot be read: {error.strerror}"
+                reason = f"{printable(self._file)} cannot be read: {error.strerror}"
                 hint = "--texts-from takes a file, one text a line"
                 raise UsageError(reason, hint=hint) from error
 
@@ -231,6 +235,16 @@ def _stdin() -> BufferedReader:
     return cast(BufferedReader, sys.stdin.buffer)
 
 
+def _check_paths(file: BufferedReader) -> None:
+    """Errors: UsageError where a picture comes in place of a list of paths."""
+    start = file.peek(_START_BYTES)[:_START_BYTES]
+    if b"\0" in start and (formats := formats_of(start)):
+        raise UsageError(
+            f"- reads a list of paths, one a line, and this is a picture ({formats[0].name})",
+            hint="name the picture, or pipe names of pictures: ls *.jpg | aimv2 embed -",
+        )
+
+
 def _take_failed(waiting: deque[Input]) -> Iterator[Result]:
     while waiting and waiting[0].error is not None:
         failed = waiting.popleft()
@@ -248,9 +262,9 @@ def _text_error(name: bytes) -> TextError | None:
         name.decode()
     except UnicodeDecodeError:
         hint = "write it in UTF-8"
-        return TextError(f"the text {describe(name)} is not UTF-8", hint=hint)
+        return TextError(f"the text {printable(name)} is not UTF-8", hint=hint)
     if b"\0" in name:  # the end of a name in NumPy's arrays
-        return TextError(f"the text {describe(name)} holds a NUL character", hint="leave it out")
+        return TextError(f"the text {printable(name)} holds a NUL character", hint="leave it out")
     return None
 
 

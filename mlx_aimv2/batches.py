@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from .buckets import batched
 from .decode import Decoded, decode
 from .errors import Aimv2Error, NumericsError
-from .image import ImageSource, describe
 from .plan import Plan
+from .source import ImageSource, describe
 
 Floats = NDArray[np.float32]
 Pixels = list[NDArray[np.uint8]]

@@ -13,10 +13,9 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from . import image
 from .cores import available_cores
 from .errors import Aimv2Error, ImageError
-from .image import ImageSource
+from .source import ImageSource, describe
 
 # A Buffer holds its whole list, so a long run is cut into Buffers: small ones first, so that the
 # first image need not wait for many names.
@@ -121,7 +120,7 @@ class _Prefetch:
                 except Aimv2Error as error:
                     remarks[number] = (_without_frames(error), None)
                 except Exception as error:  # in a C++ thread it would end the process
-                    name = image.describe(source)
+                    name = describe(source)
                     remarks[number] = (ImageError(f"{name}: {type(error).__name__}: {error}"), None)
                 else:
                     if note:

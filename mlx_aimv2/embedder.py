@@ -3,25 +3,24 @@
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 from typing import Literal, cast
 
 import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from . import batches, patches, worker
 from .batches import Floats, Pixels, Rows
 from .config import LiTConfig, VisionConfig
 from .cuts import Cut, warn_of_cuts
 from .errors import Aimv2Error, Aimv2Warning, NumericsError, UsageError
-from .image import MAX_PIXELS, ImageSource, Preset, describe
+from .image import MAX_PIXELS, Preset
 from .lit import LiT, normalize
 from .loader import Loaded, load_checkpoint
 from .parts import in_shares, one_by_one
 from .plan import Decoding, ImageOptions, Plan, Pooling, check_count, make_plan
+from .source import ImageSource, describe, is_single
 from .text import TextEncoder
 from .tokenizer import Tokenizer
 from .vision import VisionEncoder
@@ -130,7 +129,7 @@ class Embedder:
         Errors: ImageError for an image that cannot be read.
         """
         plan = self.plan(ImageOptions(preset=preset, max_patches=max_patches))
-        pixels, note = plan.fit(image)
+        pixels, note = plan.fit(_evaluated(image))
         _warn(note, image)
 
         def compute() -> mx.array:
@@ -397,10 +396,16 @@ class Embedder:
 
 
 def _as_list(images: Iterable[ImageSource] | ImageSource) -> Iterable[ImageSource]:
-    single = isinstance(images, str | bytes | PathLike | Image.Image)
-    if single or (isinstance(images, np.ndarray) and images.ndim < 4):
-        return [cast(ImageSource, images)]
-    return cast("Iterable[ImageSource]", images)
+    several = [images] if is_single(images) else images
+    return map(_evaluated, cast("Iterable[ImageSource]", several))
+
+
+def _evaluated(image: ImageSource) -> ImageSource:
+    """An array of MLX's with its values, which only the thread that made it can compute."""
+    if isinstance(image, mx.array):
+        image = image.astype(mx.float32) if image.dtype == mx.bfloat16 else image
+        mx.eval(image)
+    return image
 
 
 def _runs_ahead() -> bool:

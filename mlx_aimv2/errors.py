@@ -1,17 +1,27 @@
 """What can go wrong, in kinds: each carries a message, a hint and an exit code."""
 
+_MOST_CHARACTERS = 300  # of a message or a hint: what is longer holds somebody's data
+
 
 class Aimv2Error(Exception):
     """Base of every error this package raises on purpose.
 
-    ``hint`` is the next thing to type or do; ``exit_code`` is what the command exits with.
+    ``hint`` is the next thing to type or do; ``exit_code`` is what the command exits with. Of a
+    text of more than 300 characters the middle is left out.
     """
 
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(_shortened(message))
+        self.hint = _shortened(hint)
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _MOST_CHARACTERS:
+        return text
+    half = _MOST_CHARACTERS // 2
+    return f"{text[: half - 1]}…{text[-half:]}"
 
 
 class UsageError(Aimv2Error):

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import re
 import threading
 from collections.abc import Callable
@@ -15,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, TiffImagePlugin
 
+from .arrays import array_to_image, divide_by_257, stretch
 from .errors import CheckpointError, ImageError, UsageError
 from .files import PREPROCESSOR_FILE
-from .paths import open_file, printable, unreadable
+from .paths import unreadable
 from .raw import is_raw, open_preview
-
-ImageSource = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
-"""A path (bytes are a path as ``os.fsencode`` gives it), a PIL image, or an array."""
+from .source import ImageSource, describe, is_array, open_source, to_array
 
 MAX_PIXELS = 178_956_970  # above it Pillow itself speaks of a decompression bomb
 MAX_ASPECT = 32  # a 1 x 10000 strip resized whole takes 18 s and 4.7 GB
@@ -107,8 +105,6 @@ _BLOCK_BYTES = 1 << 20
 _DRAFTS = (8, 4, 2)  # by what a JPEG decoder divides both sides, if it is asked to
 _SPARE = 2  # times the size it is resized to, at least, is what a decoder must leave of a picture
 
-_PIXELS_HINT = "leave it out"
-_ARRAY_HINT = "give uint8 from 0 to 255 (array.astype('uint8')), or floats from 0 to 1"
 
 _TRANSPOSES = {  # by EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -159,18 +155,6 @@ class Picture:
         return self.image.resize(size, Image.Resampling.BICUBIC, cast(Box, tuple(held)))
 
 
-def describe(source: object) -> str:
-    """A source's name for messages, on one line and printable whatever it is."""
-    if isinstance(source, Image.Image):
-        file = getattr(source, "filename", "")
-        return printable(file) if file else f"<{source.mode} image {source.width}×{source.height}>"
-    if isinstance(source, np.ndarray):
-        return f"<array {source.shape} {source.dtype}>"
-    if isinstance(source, str | bytes | os.PathLike):
-        return printable(source)
-    return f"<{type(source).__name__}>"
-
-
 def open_picture(
     source: ImageSource, *, max_pixels: int = MAX_PIXELS, shrink: Shrink | None = None
 ) -> Picture:
@@ -183,17 +167,12 @@ def open_picture(
     name = describe(source)
     if isinstance(source, Image.Image):
         return _decode(source, name, max_pixels)
-    if isinstance(source, np.ndarray):
-        return _decode(_array_to_image(source, name), name, max_pixels)
-    if not isinstance(source, str | bytes | os.PathLike):
-        raise ImageError(
-            f"{name} is not a picture", hint="give a path, a PIL image or a NumPy array (H, W, 3)"
-        )
-    if is_raw(source):
-        picture = _decode(open_preview(source), name, max_pixels, shrink)
-    else:
-        with open_file(source) as file:
-            picture = _decode(read_header(file, name), name, max_pixels, shrink)
+    if is_array(source):
+        return _decode(array_to_image(to_array(source, name), name), name, max_pixels)
+    file, file_name = open_source(source, name)
+    with file:
+        image = open_preview(file_name, file) if is_raw(file_name) else read_header(file, name)
+        picture = _decode(image, name, max_pixels, shrink)
     if hasattr(picture.image, "fp"):
         picture.image.fp = None  # the reader's file, or its buffer of decoded pixels
     return picture
@@ -206,8 +185,9 @@ def open_rgb(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Imag
     is transparent is laid on white. 16-bit grey is divided by 257; of 32-bit integers and floats
     the lowest value becomes black and the highest white (NaN is black, a flat picture black).
     Of files with several pictures the first is taken, of RAW files (known by their names) the
-    largest preview in them, with rawpy. Arrays are (H, W), (H, W, 1), (H, W, 3) or
-    (H, W, 4): uint8, bool, uint16 (divided by 257), or floats from 0 to 1.
+    largest preview in them, with rawpy. Arrays are (H, W), or (H, W, C) or (C, H, W) of 1, 3 or 4
+    channels, the last where both would do: uint8, bool, uint16 (divided by 257), or floats from 0
+    to 1.
 
     The result may be the very image given: read it, do not change it.
 
@@ -217,24 +197,27 @@ def open_rgb(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Imag
     return open_picture(source, max_pixels=max_pixels).image
 
 
+def formats_of(start: bytes) -> list[Format]:
+    """The formats that a file with these first bytes can be in."""
+    return [format for format in FORMATS if re.match(format.magic, start, re.DOTALL)]
+
+
 def read_header(file: IO[bytes], name: str) -> Image.Image:
     """Find the format by its first bytes; no pixel is decoded yet.
 
     Errors: ImageError for what is in no known format.
     """
-    start = file.read(_MAGIC_BYTES)
     failure: ImageError | None = None
-    for format in FORMATS:
-        if re.match(format.magic, start, re.DOTALL):
-            try:
-                file.seek(0)
-                reader = getattr(import_module(format.module), format.reader)
-                opened = cast(ImageFile.ImageFile, reader(file))
-                opened.decodermaxblock = _BLOCK_BYTES
-                return opened
-            except Exception as error:
-                failure = _undecodable(name, format.name, error)
-                failure.__cause__ = error
+    for format in formats_of(file.read(_MAGIC_BYTES)):
+        try:
+            file.seek(0)
+            reader = getattr(import_module(format.module), format.reader)
+            opened = cast(ImageFile.ImageFile, reader(file))
+            opened.decodermaxblock = _BLOCK_BYTES
+            return opened
+        except Exception as error:
+            failure = _undecodable(name, format.name, error)
+            failure.__cause__ = error
     if failure:
         raise failure
     known = ", ".join(format.name for format in FORMATS)
@@ -244,9 +227,11 @@ def read_header(file: IO[bytes], name: str) -> Image.Image:
 def _decode(
     image: Image.Image, name: str, max_pixels: int, shrink: Shrink | None = None
 ) -> Picture:
+    if isinstance(image, ImageFile.ImageFile) and image.tile and image.fp is None:
+        raise _closed(name)  # at the end of a with block, before it was decoded
     width, height = image.size
     if not width * height:
-        raise ImageError(f"{name} has no pixels ({width}×{height})", hint=_PIXELS_HINT)
+        raise ImageError(f"{name} has no pixels ({width}×{height})", hint="leave it out")
     if width * height > max_pixels:
         raise ImageError(
             f"{name} has {width}×{height} pixels, over the limit of {max_pixels:,}",
@@ -286,6 +271,8 @@ def _undecodable(name: str, format: str, error: Exception) -> ImageError:
     if isinstance(error, OSError) and error.errno:
         return unreadable(name, error)
     reason = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, ValueError) and "closed" in reason:
+        return _closed(name)
     if isinstance(error, MemoryError):
         return ImageError(f"{name} needs more memory than there is", hint="shrink the picture")
     if isinstance(error, Image.DecompressionBombError):
@@ -295,6 +282,10 @@ def _undecodable(name: str, format: str, error: Exception) -> ImageError:
         hint = "copy or download the file again"
         return ImageError(f"{name} is truncated ({format}: {reason})", hint=hint)
     return ImageError(f"{name} is damaged ({format}: {reason})", hint="does a viewer open it?")
+
+
+def _closed(name: str) -> ImageError:
+    return ImageError(f"{name} is closed", hint="give it before it is closed, or give its path")
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, int]:
@@ -321,9 +312,9 @@ def _give_memory(tiff: TiffImagePlugin.TiffImageFile) -> None:
 
 def _to_rgb(image: Image.Image, name: str) -> Image.Image:
     if image.mode.startswith("I;16"):
-        image = Image.fromarray(_divide_by_257(np.asarray(image)))
+        image = Image.fromarray(divide_by_257(np.asarray(image)))
     elif image.mode in {"I", "F"}:
-        image = Image.fromarray(_stretch(np.asarray(image), name))
+        image = Image.fromarray(stretch(np.asarray(image), name))
     elif image.mode in {"RGBA", "LA", "PA"} or image.info.get("transparency") is not None:
         image = _lay_on_white(image)
     return image if image.mode == "RGB" else image.convert("RGB")
@@ -334,46 +325,6 @@ def _lay_on_white(image: Image.Image) -> Image.Image:
     if rgba.getchannel("A").getextrema() == (255, 255):  # the same pixels, for less memory
         return rgba
     return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-
-
-def _divide_by_257(values: NDArray[Any]) -> NDArray[np.uint8]:
-    return ((np.arange(65536) + 128) // 257).astype(np.uint8)[values]
-
-
-def _stretch(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    """(H, W) -> (H, W): the lowest finite value becomes 0 and the highest 255."""
-    finite = np.isfinite(values)
-    if not finite.any():
-        raise ImageError(f"{name} has no finite value", hint="look at how it was written")
-    first = values.flat[finite.argmax()]
-    low = float(values.min(where=finite, initial=first))
-    high = float(values.max(where=finite, initial=first))
-    scale = 255 / (high - low) if high > low else 0.0
-    grey = np.empty(values.shape, np.uint8)
-    for row, out in zip(values, grey, strict=True):  # float64 for a row at a time
-        plain = np.nan_to_num(row.astype(np.float64), nan=low, posinf=high, neginf=low)
-        out[:] = np.rint((plain - low) * scale)
-    return grey
-
-
-def _array_to_image(array: NDArray[Any], name: str) -> Image.Image:
-    if not array.size:
-        raise ImageError(f"{name} has no pixels", hint=_PIXELS_HINT)
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if array.ndim != 2 and (array.ndim != 3 or array.shape[2] not in {3, 4}):
-        raise ImageError(f"{name} is not a picture", hint="give (H, W), (H, W, 3) or (H, W, 4)")
-    if array.dtype == np.bool_:
-        array = array * np.uint8(255)
-    elif array.dtype.newbyteorder("=") == np.uint16:
-        array = _divide_by_257(array)
-    elif np.issubdtype(array.dtype, np.floating):
-        if not ((array >= 0) & (array <= 1)).all():  # NaN is neither
-            raise ImageError(f"{name} has values outside 0 to 1", hint=_ARRAY_HINT)
-        array = np.rint(array * 255).astype(np.uint8)
-    elif array.dtype != np.uint8:
-        raise ImageError(f"{name} holds no pixels of a known kind", hint=_ARRAY_HINT)
-    return Image.fromarray(np.ascontiguousarray(array))
 
 
 def crops_strip(width_px: int, height_px: int) -> bool:

@@ -14,10 +14,11 @@ from . import hub, worker, zeroshot
 from .checkpoints import DEFAULT, LICENCE, LICENCE_TERMS
 from .embedder import Embedder
 from .errors import Aimv2Warning, UsageError
-from .image import MAX_PIXELS, ImageSource
+from .image import MAX_PIXELS
 from .lit import Tower
 from .loader import Loaded, load_checkpoint
 from .plan import Decoding, ImageOptions
+from .source import ImageSource
 
 _CACHE_LIMIT_BYTES = 1 << 30  # MLX's buffer cache grows with each new shape (mlx issue 3350)
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from . import image, patches
 from .config import VisionConfig
 from .errors import UsageError
-from .image import MAX_PIXELS, ImageSource, Picture, Preset
+from .image import MAX_PIXELS, Picture, Preset
+from .source import ImageSource
 
 Pooling = Literal["head", "mean", "none"]
 Decoding = Literal["exact", "fast"]

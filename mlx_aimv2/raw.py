@@ -2,8 +2,7 @@
 
 import io
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import IO, TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from .errors import ImageError
-from .paths import FilePath, open_file, printable
+from .paths import FilePath, printable
 
 if TYPE_CHECKING:
     from rawpy import RawPy
@@ -55,26 +54,27 @@ def is_available() -> bool:
     return find_spec("rawpy") is not None
 
 
-def open_preview(path: FilePath) -> Image.Image:
+def open_preview(path: FilePath, file: IO[bytes]) -> Image.Image:
     """The largest preview in a RAW file; a JPEG is not decoded yet.
 
-    It is as it was stored, and its EXIF orientation says how to turn it upright.
+    ``file`` is the file of that name, open, or its content in memory. The preview is as it was
+    stored, and its EXIF orientation says how to turn it upright.
 
     Errors: ImageError with the path where rawpy is absent, the file is not RAW or has no preview.
     """
-    with _opened(path) as (_, raw):
+    with _opened(path, file) as raw:
         preview = _extract(raw, printable(path))
         with suppress(Exception):  # damaged EXIF is no reason to refuse the picture
             preview.getexif().setdefault(ExifTags.Base.Orientation, _ORIENTATIONS[raw.sizes.flip])
         return preview
 
 
-def read_raw_header(path: FilePath) -> RawHeader:
+def read_raw_header(path: FilePath, file: IO[bytes]) -> RawHeader:
     """Read a RAW file's size, orientation and EXIF data; no pixel is decoded.
 
     Errors: ImageError with the path where rawpy is absent or the file is not RAW.
     """
-    with _opened(path) as (file, raw):
+    with _opened(path, file) as raw:
         sizes = raw.sizes
         size = (sizes.width, sizes.height)
         width, height = size[::-1] if sizes.flip & _SWAPS_AXES else size
@@ -88,31 +88,28 @@ def _extension(path: FilePath) -> str:
     return name[name.rfind(".") :]
 
 
-@contextmanager
-def _opened(path: FilePath) -> Iterator[tuple[IO[bytes], "RawPy"]]:
+def _opened(path: FilePath, file: IO[bytes]) -> "RawPy":
     name = printable(path)
-    with open_file(path) as file:
-        try:
-            import rawpy  # noqa: PLC0415
-        except ImportError as error:
-            raise ImageError(f"{name} is RAW, and rawpy is not installed", hint=INSTALL) from error
-        try:
-            raw = rawpy.imread(_for_rawpy(path, file))
-        except Exception as error:  # LibRaw's errors, and Python's for a damaged header
-            message = f"{name} is no RAW file that LibRaw knows ({_reason(error)})"
-            raise ImageError(message, hint="export it as JPEG, or convert it to DNG") from error
-        with raw:
-            yield file, raw
+    try:
+        import rawpy  # noqa: PLC0415
+    except ImportError as error:
+        raise ImageError(f"{name} is RAW, and rawpy is not installed", hint=INSTALL) from error
+    try:
+        return rawpy.imread(_for_rawpy(path, file))
+    except Exception as error:  # LibRaw's errors, and Python's for a damaged header
+        message = f"{name} is no RAW file that LibRaw knows ({_reason(error)})"
+        raise ImageError(message, hint="export it as JPEG, or convert it to DNG") from error
 
 
 def _for_rawpy(path: FilePath, file: IO[bytes]) -> Any:
-    """The name, of which rawpy reads what it needs; or, if it is not UTF-8, the whole file."""
+    """The name, of which rawpy reads what it needs; or the whole file, where it is in memory or
+    its name is not UTF-8."""
     name = os.fsdecode(path)
     try:
         name.encode()
     except UnicodeEncodeError:
         return file
-    return name
+    return file if isinstance(file, io.BytesIO) else name
 
 
 def _extract(raw: "RawPy", name: str) -> Image.Image:

@@ -44,7 +44,7 @@ def run(
 ) -> Outcome:
     """``aimv2 …``; ``terminal`` names the streams that are one, like "stdout stderr"."""
     streams = {name: io.TextIOWrapper(io.BytesIO(), encoding) for name in ("stdout", "stderr")}
-    streams["stdin"] = io.TextIOWrapper(io.BytesIO(stdin), encoding)
+    streams["stdin"] = io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin)), encoding)
     with pytest.MonkeyPatch.context() as patch:
         for name, stream in streams.items():
             patch.setattr(sys, name, stream)

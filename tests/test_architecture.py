@@ -16,6 +16,7 @@ PACKAGE = "mlx_aimv2"
 # and never in a circle. A module that is not here fails: give it a layer.
 LAYERS: dict[str, set[str]] = {
     "leaves": {
+        "arrays",
         "blas",
         "buckets",
         "checkpoints",
@@ -32,6 +33,7 @@ LAYERS: dict[str, set[str]] = {
         "patches",
         "paths",
         "raw",
+        "source",
         "staging",
         "table",
         "tokenizer",
@@ -59,7 +61,8 @@ PURE = {
     "typing",
 }  # fmt: skip
 WITHOUT_MLX = [
-    "image", "patches", "tokenizer", "checkpoints", "errors", "files", "lines", "walk", "hub"
+    "image", "source", "patches", "tokenizer", "checkpoints", "errors", "files", "lines", "walk",
+    "hub",
 ]  # fmt: skip
 HEAVY = {"mlx", "numpy", "PIL", "huggingface_hub", "safetensors", "tokenizers", "rich"}
 NEVER = {"click", "cli", "pickle", "dill", "joblib", "torch", "transformers", "timm"}

@@ -163,6 +163,21 @@ def test_a_list_on_stdin(lit: str, photos: Path) -> None:
     assert read("y.npz")[1] == ["photos/a.jpg", "photos/e\n.jpg", "photos/c/d.jpg"]
 
 
+@pytest.mark.parametrize("encoding", pictures.ENCODINGS)
+def test_a_picture_in_place_of_a_list_is_told(encoding: str, lit: str, tmp_path: Path) -> None:
+    stdin = pictures.write(tmp_path, encoding, 29, 23).read_bytes()
+    for command in (["embed", "-o", "x.npz"], ["classify", "-l", "a,b"]):
+        outcome = run(*command, "-", "-m", lit, stdin=stdin)
+        assert outcome.code == 2
+        assert "- reads a list of paths" in outcome.err
+        assert "ls *.jpg | aimv2 embed -" in outcome.err
+
+
+def test_a_name_like_the_start_of_a_picture_is_a_name(lit: str) -> None:
+    outcome = run("classify", "-", "-l", "a,b", "-m", lit, stdin=b"BMW.jpg\nGIF89a.gif\n")
+    assert "BMW.jpg does not exist" in outcome.err
+
+
 @pytest.mark.parametrize(("listed", "hint"), [(b"a.jpg\r\n", "tr -d"), (b"a\0b\0", "--null")])
 def test_a_list_of_another_kind_is_told(lit: str, listed: bytes, hint: str) -> None:
     outcome = run("embed", "-", "-m", lit, "-o", "x.npz", stdin=listed)

@@ -1,5 +1,6 @@
 """Streams of images and texts: order, errors, shapes, overlap, dtypes, threads."""
 
+import io
 import json
 import os
 import subprocess
@@ -57,7 +58,7 @@ def pictures(number, seed=3, low=30, high=150):
 @pytest.mark.parametrize("kind", ["lit", "fixed", "native"])
 def test_a_stream_keeps_the_order_and_gives_bad_images_their_error(models, kind):
     images = pictures(23)
-    mixed = [*images[:5], "no-such.jpg", *images[5:20], b"no-such-either.png", *images[20:]]
+    mixed = [*images[:5], "no-such.jpg", *images[5:20], "no-such-either.png", *images[20:]]
     items = list(models[kind].stream(mixed, batch_size=4))
     assert [item.index for item in items] == list(range(25))
     assert [item.index for item in items if item.error] == [5, 21]
@@ -106,8 +107,15 @@ def test_one_image_of_any_kind_needs_no_list(models, tmp_path):
     path = tmp_path / "one.png"
     Image.fromarray(array).save(path)
     expected = np.array(models["lit"].embed_images([array]))
-    for image in (array, Image.fromarray(array), path, str(path), bytes(path)):
-        np.testing.assert_array_equal(np.array(models["lit"].embed_images(image)), expected)
+    content = path.read_bytes()
+    with path.open("rb") as file:
+        sources = [array, Image.fromarray(array), path, str(path), content, bytearray(content)]
+        sources += [memoryview(content), io.BytesIO(content), file, file, mx.array(array)]
+        sources += [mx.array(array).transpose(2, 0, 1), array.transpose(2, 0, 1)]
+        single = [np.array(models["lit"].embed_images(image)) for image in sources]
+        together = np.array(models["lit"].embed_images(sources))
+    for embedding in [*single, *together[:, None]]:
+        np.testing.assert_allclose(embedding, expected, atol=BATCH_MATES, rtol=0)
 
 
 def test_pooling_mean_and_none_agree_and_tiles_make_one_grid(models):

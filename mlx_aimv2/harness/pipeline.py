@@ -11,8 +11,8 @@ from pathlib import Path
 
 from mlx_aimv2.decode import decode
 from mlx_aimv2.embedder import Embedder
-from mlx_aimv2.image import ImageSource
 from mlx_aimv2.plan import ImageOptions
+from mlx_aimv2.source import ImageSource
 
 from .conditions import backend
 from .decoding import Mode, plan_of

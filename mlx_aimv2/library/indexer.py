@@ -156,7 +156,8 @@ class Indexer:
             return Estimate(0, 0, 0.0, 0)
         scan = Scan(self._store, roots, vectors.id if vectors else None)
         chosen = {number * count // sample for number in range(sample)}
-        paths = [each.path for at, each in enumerate(scan.candidates()) if at in chosen]
+        found = enumerate(scan.candidates())
+        paths = [os.fsdecode(each.path) for number, each in found if number in chosen]
         model = self._load()
         options = replace(self._options, fills_batches=False, batch_size=_ESTIMATE_BATCH)
         deque(model.stream_with(options, paths[:_ESTIMATE_BATCH]), 0)  # the first is slower
@@ -230,13 +231,13 @@ class Indexer:
             raise
         self._commit()
 
-    def _to_embed(self, scan: Scan) -> Iterator[bytes]:
+    def _to_embed(self, scan: Scan) -> Iterator[str]:
         """The paths of pictures whose content is new; the others wait for their turn."""
         for candidate in scan.candidates():
             hash = self._known_hash(candidate)
             self._waiting.append((candidate, hash))
             if hash is None:
-                yield candidate.path
+                yield os.fsdecode(candidate.path)
             else:
                 self._place_known(scan)
 

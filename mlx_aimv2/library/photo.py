@@ -49,10 +49,10 @@ def read_facts(path: FilePath) -> PhotoFacts:
 
     Errors: ImageError with the path for what cannot be opened or is no picture.
     """
-    if is_raw(path):
-        raw = read_raw_header(path)
-        return _facts(raw.format, (raw.width_px, raw.height_px), raw.orientation, raw.exif)
     with open_file(path) as file:
+        if is_raw(path):
+            raw = read_raw_header(path, file)
+            return _facts(raw.format, (raw.width_px, raw.height_px), raw.orientation, raw.exif)
         image = read_header(file, printable(path))
         format, size = image.format or "", image.size
         exif, orientation = _read_exif(image)

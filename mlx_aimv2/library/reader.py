@@ -5,8 +5,9 @@ import os
 from dataclasses import dataclass
 
 from .. import image
-from ..image import ImageSource, Picture, Shrink
+from ..image import Picture, Shrink
 from ..paths import FilePath, open_file, unreadable
+from ..source import ImageSource
 from .photo import PhotoFacts, read_facts
 from .signature import make_signature
 
@@ -33,7 +34,7 @@ class Reader:
         """The picture as ``image.open_picture`` gives it. Called on any thread."""
         path = os.fsencode(source)  # type: ignore[arg-type]  # an index knows paths only
         hash = hash_file(path)
-        opened = image.open_picture(path, max_pixels=max_pixels, shrink=shrink)
+        opened = image.open_picture(source, max_pixels=max_pixels, shrink=shrink)
         self._readings[path] = Reading(hash, read_facts(path), make_signature(opened.image))
         return opened
 

@@ -1,6 +1,7 @@
 """A photo as a small JPEG that keeps nothing of it but the picture and its colours."""
 
 import io
+import os
 from typing import Any
 
 from PIL import Image
@@ -21,7 +22,7 @@ def thumbnail(path: FilePath, side_px: int = SIDE_PX) -> bytes:
     comments do not.
     Errors: ImageError for what cannot be read.
     """
-    with open_rgb(path) as photo:
+    with open_rgb(os.fsdecode(path)) as photo:
         scale = min(1.0, side_px / max(photo.size))
         size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
         small = photo.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
