@@ -4,6 +4,7 @@ import os
 import struct
 import tempfile
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL import ExifTags, Image, ImageFile
 
 from mlx_aimv2.errors import ImageError
 from mlx_aimv2.image import open_rgb
+from mlx_aimv2.library.dates import read_date
 from mlx_aimv2.library.photo import PhotoFacts, read_facts
 from tests import tiffs
 from tests.pictures import ENCODINGS, encoded, photo, png_header, write
@@ -167,16 +169,69 @@ class TestDates:
         }
         assert facts_of(tmp_path, exif_of({}, exif)).taken_at == "2024-02-29T23:59:59"
 
+    @pytest.mark.parametrize("format", WITH_EXIF)
+    @pytest.mark.parametrize(
+        "day", ["2024:05:31", "2024-05-31", "2024/05/31", "2024.05.31", "2024: 5:31", "20240531"]
+    )
+    def test_a_day_alone_is_its_midnight(self, day: str, format: str, tmp_path: Path) -> None:
+        for blank in ("", "   :  :  ", " \0"):
+            exif = exif_of({}, {ExifTags.Base.DateTimeOriginal: day + blank})
+            assert facts_of(tmp_path, exif, format).taken_at == "2024-05-31T00:00:00"
+
+    @pytest.mark.parametrize("day", ["2024:05:31", "2024-05-31", "2024/5/31", "20240531"])
+    @pytest.mark.parametrize("between", [" ", "T", "  "])
+    @pytest.mark.parametrize("time", ["14:30:00", "14:30", "14.30.00", "143000", "2:30 PM"])
+    @pytest.mark.parametrize("end", ["", "Z", "+02:00", "-0700", " +02", " UTC", "\0x", " \0\0"])
+    def test_a_time_is_what_the_clock_showed(
+        self, day: str, between: str, time: str, end: str
+    ) -> None:
+        assert read_date(f"{day}{between}{time}{end}") == "2024-05-31T14:30:00"
+
+    @pytest.mark.parametrize(
+        ("text", "second"),
+        [
+            *(("14:30:07.25", "07"), ("14:30:07,123456Z", "07"), ("143007.5", "07")),
+            *(("14:30:60", "59"), ("14:30:  ", "00"), ("02:30:07 pm", "07")),
+        ],
+    )
+    def test_seconds(self, text: str, second: str, tmp_path: Path) -> None:
+        exif = exif_of({ExifTags.Base.DateTime: f"2024:05:31 {text}"})
+        assert facts_of(tmp_path, exif).taken_at == f"2024-05-31T14:30:{second}"
+
+    @pytest.mark.parametrize("year", ["1503", "1970", "1980", "2099"])
+    def test_no_year_is_too_odd(self, year: str, tmp_path: Path) -> None:
+        exif = exif_of({ExifTags.Base.DateTime: f"{year}:01:01 00:00:00"})
+        assert facts_of(tmp_path, exif).taken_at == f"{year}-01-01T00:00:00"
+
+    @given(st.datetimes(datetime(1000, 1, 1), datetime(2999, 12, 31)))
+    def test_what_the_standard_library_writes(self, date: datetime) -> None:
+        whole = date.replace(microsecond=0).isoformat()
+        for text in (date.isoformat(), f"{date.isoformat()}+00:00", f"{date:%Y:%m:%d %H:%M:%S}"):
+            assert read_date(text) == whole
+
+    @given(st.text("0123456789:-/. TZ+AP\0\u0661", max_size=24))
+    def test_any_text_is_a_date_or_none(self, text: str) -> None:
+        date = read_date(text)
+        assert date is None or datetime.fromisoformat(date).isoformat() == date
+
     @pytest.mark.parametrize(
         "value",
         [
             *(ZERO, "    :  :     :  :  ", "2023:02:29 12:00:00", "2024:05:01 24:00:00", "", "\0"),
-            *("2024", "2024:05:01", "yesterday", "2024:05:01 12:00:00 and more", "\xff" * 19, 7),
+            *("2024", "2024-05", "yesterday", "2024:05:01 12:00:00 and more", "\xff" * 19, 7),
+            *("05/06/2020", "01.05.2024 12:00", "24:05:01 12:00:00", "1717156800", "2024:13:01"),
+            *("2024:05-01", "2024:05:01 3", "2024-05-01T10-07:00", "2024:05:01 12:60:00"),
         ],
     )
     def test_malformed(self, value: Any, tmp_path: Path) -> None:
         exif = exif_of({ExifTags.Base.DateTime: value}, {ExifTags.Base.DateTimeOriginal: value})
         assert facts_of(tmp_path, exif).taken_at is None
+
+    @pytest.mark.parametrize(
+        "text", ["2012:10:23 \u4e0b\u5348 03:15", "\u0662\u0660\u0661\u0665:05:01"]
+    )
+    def test_other_scripts(self, text: str) -> None:
+        assert read_date(text) is None
 
     def test_padding(self, tmp_path: Path) -> None:
         exif = exif_of({ExifTags.Base.DateTime: "2024:05:01 12:00:00 \0\0"})

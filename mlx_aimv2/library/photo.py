@@ -1,7 +1,6 @@
 """What a picture's header says of it: format, size, date, place; no pixel is decoded."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from PIL import ExifTags, Image
@@ -9,6 +8,7 @@ from PIL import ExifTags, Image
 from ..image import read_header
 from ..paths import FilePath, open_file, printable
 from ..raw import is_raw, read_raw_header
+from .dates import read_date
 
 # When the picture was taken, the most trustworthy tag first. Source: EXIF 2.3, section 4.6.5 F.
 _DATE_TAGS = (
@@ -16,7 +16,6 @@ _DATE_TAGS = (
     (ExifTags.IFD.Exif, ExifTags.Base.DateTimeDigitized),
     (None, ExifTags.Base.DateTime),
 )
-_DATE = "%Y:%m:%d %H:%M:%S"
 
 # A coordinate's tag, the tag of its half of the globe, the halves with their signs, the limit.
 _LATITUDE = (ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLatitudeRef, {"N": 1, "S": -1}, 90)
@@ -31,8 +30,9 @@ class PhotoFacts:
     """What is known of a picture without its pixels.
 
     ``format`` is Pillow's name for it, or of a RAW file its extension in capitals. Width and
-    height are as displayed. ``orientation`` is EXIF's (1 to 8), ``taken_at`` local time as ISO
-    8601 without a zone, latitude and longitude are degrees; each is None where not known.
+    height are as displayed. ``orientation`` is EXIF's (1 to 8). ``taken_at`` is what the camera's
+    clock showed, as ISO 8601 without a zone. Latitude and longitude are degrees. Each is None where
+    not known.
     """
 
     format: str
@@ -85,15 +85,8 @@ def _directory(exif: Image.Exif, tag: int | None) -> dict[int, Any]:
 
 
 def _taken_at(exif: Image.Exif) -> str | None:
-    dates = (_date(_directory(exif, directory).get(tag)) for directory, tag in _DATE_TAGS)
-    return next((date for date in dates if date), None)
-
-
-def _date(value: object) -> str | None:
-    try:
-        return datetime.strptime(_text(value), _DATE).isoformat()
-    except ValueError:  # spaces, zeros or the 31st of February, where it is not known
-        return None
+    texts = (_text(_directory(exif, directory).get(tag)) for directory, tag in _DATE_TAGS)
+    return next((date for date in map(read_date, texts) if date), None)
 
 
 def _place(exif: Image.Exif) -> tuple[float, float] | tuple[None, None]:
