@@ -64,7 +64,7 @@ def tag(
             help="A file of your own tags (see docs/tagging.md).",
             metavar="FILE",
             parser=path,
-            show_default="the one in this package",
+            show_default="the checkpoint's own, or 580 everyday tags",
         ),
     ] = None,
     min_confidence: Annotated[

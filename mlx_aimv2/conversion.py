@@ -24,6 +24,7 @@ from .files import (
     CONFIG_FILE,
     LICENCE_FILES,
     PREPROCESSOR_FILE,
+    TAGS_FILE,
     TEXT_FILES,
     has_tokenizer,
 )
@@ -143,9 +144,9 @@ def _read_back(folder: Path, conversion: Conversion) -> Weights:
 
 
 def _copy_companions(source: Path, folder: Path, config: Config) -> None:
-    """What belongs to the weights: preprocessing, tokenizer, licence."""
+    """What belongs to the weights: preprocessing, tokenizer, tags, licence."""
     is_lit = isinstance(config, LiTConfig)
-    for name in (PREPROCESSOR_FILE, *LICENCE_FILES, *(TEXT_FILES if is_lit else ())):
+    for name in (PREPROCESSOR_FILE, *LICENCE_FILES, *((*TEXT_FILES, TAGS_FILE) if is_lit else ())):
         if (source / name).is_file():
             try:
                 content = (source / name).read_bytes()

@@ -19,6 +19,7 @@ TEXT_FILES = (
     "tokenizer_config.json",
     "special_tokens_map.json",
 )
+TAGS_FILE = "tags.txt"  # what the photo library looks for by default with this checkpoint
 # Either of these is a tokenizer.
 TOKENIZER_FILES = (TEXT_FILES[:1], TEXT_FILES[1:3])
 

@@ -1,5 +1,6 @@
 """`aimv2 tag` and `aimv2 tag undo`: what is in the library, in sidecars, and what is left alone."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -15,6 +16,7 @@ from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.store import FileRow, Store
 from mlx_aimv2.library.textcache import TextCache
 from mlx_aimv2.library.xmp import merge, read_keywords
+from mlx_aimv2.training.album import write_album
 from mlx_aimv2.training.glyphs import NOUNS
 from tests import sidecar_samples
 from tests.albums import make_album
@@ -399,7 +401,7 @@ def test_no_library(options: list[str], tmp_path: Path, monkeypatch: pytest.Monk
 def test_help_shows_what_is_so() -> None:
     shown = run("tag", "--help").out
     assert tag_command.MIN_CONFIDENCE == calibration.MIN_CONFIDENCE
-    assert f"[default: ({calibration.MIN_CONFIDENCE})" in " ".join(shown.split())
+    assert f"[default: {calibration.MIN_CONFIDENCE}]" in " ".join(shown.split())
     assert "aimv2 tag [OPTIONS] [undo]\n" in shown
     assert "[[" not in shown
 
@@ -487,3 +489,25 @@ def _name(file: FileRow) -> str:
 def _tagged_once(folder: Path) -> dict[str, set[str]]:
     tag(folder)
     return tags_in_library()
+
+
+def test_the_demo_finds_what_was_drawn_without_a_vocabulary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write_album(Path("album"), 40)
+    assert run("index", "album", "--model=demo", "--library=library.db").code == 0
+    outcome = run("tag", "--write=json", "--library=library.db")
+    assert outcome.code == 0
+    given = {
+        Path(record["path"]).name: {tag.split("|")[-1].casefold() for tag in record["tags"]}
+        for record in outcome.records
+    }
+    true = {
+        one["file"]: {thing["noun"] for thing in one["objects"]}
+        for one in json.loads(Path("album/captions.json").read_text())
+    }
+    found = sum(len(true[name] & tags) for name, tags in given.items())
+    assert found > 0.6 * sum(map(len, true.values()))
+    assert sum(len((tags & {*NOUNS}) - true[name]) for name, tags in given.items()) < 0.3 * found

@@ -5,9 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mlx_aimv2.conversion import convert
 from mlx_aimv2.errors import UsageError
+from mlx_aimv2.library.checkpoint import tags_of
 from mlx_aimv2.library.vocabulary import Tag, embed_vocabulary, prompts_of, read_vocabulary
 from mlx_aimv2.training.glyphs import NOUNS
+from mlx_aimv2.training.places import PLACES
 
 
 def written(folder: Path, content: bytes | str) -> Path:
@@ -25,6 +28,18 @@ def test_the_tags_that_come_with_the_package():
     dog = next(tag for tag in tags if tag.text == "Animals|Dog")
     assert dog.name == "Dog"
     assert {"dog", "puppy"} <= set(dog.words)
+
+
+def test_the_demo_checkpoint_comes_with_the_tags_that_it_knows(tmp_path):
+    file = tags_of("demo")
+    tags = read_vocabulary(file)
+    assert [tag.words[0] for tag in tags] == [*NOUNS, *PLACES]
+    assert {tag.path[0] for tag in tags} <= {tag.path[0] for tag in read_vocabulary()}
+    for published in ("lit", "3B-448", "someone/aimv2@main"):
+        assert tags_of(published) is None
+    assert tags_of(str(tmp_path)) is None
+    convert("demo", tmp_path / "8-bit", quantize_bits=8)
+    assert read_vocabulary(tags_of(str(tmp_path / "8-bit"))) == tags
 
 
 def test_no_two_tags_are_looked_for_by_the_same_texts():

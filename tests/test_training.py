@@ -177,7 +177,7 @@ def test_what_training_writes_can_be_loaded_and_converted(
     assert said[-1].startswith("step 2/2")
     measured = demo.publish(tmp_path, tmp_path / "demo", number=4)
     assert [row.weights for row in measured] == ["float16", "8-bit", "4-bit"]
-    for name in ("config.json", "preprocessor_config.json", "tokenizer.json"):
+    for name in ("config.json", "preprocessor_config.json", "tokenizer.json", "tags.txt"):
         assert (tmp_path / "demo" / name).is_file()
     embed_images, embed_texts = encoders_of(load(str(tmp_path / "demo")))
     assert embed_texts(["a dog"]).shape == (1, 64)

@@ -49,6 +49,7 @@ def test_it_holds_the_package_alone(wheel):
         "harness/conditions.py",
         "training/demo.py",
         "demo/model.safetensors",
+        "demo/tags.txt",
         "verification/expected.json",
         "verification/golden/lit.safetensors",
         "verification/references/demo.json",

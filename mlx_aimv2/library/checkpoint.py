@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..checkpoints import find
 from ..cuts import Cut
 from ..errors import CheckpointError
+from ..files import TAGS_FILE
 from ..plan import Decoding
 from .store import Store, VectorSet, stamp_of
 from .textcache import TextCache
@@ -29,6 +30,17 @@ def source_of(source: str) -> str:
     if source == "demo" or find(source.partition("@")[0]) or not Path(source).is_dir():
         return source
     return str(Path(source).absolute())
+
+
+def tags_of(source: str) -> Path | None:
+    """The list of tags that a checkpoint comes with: the demo's, or one in a folder of yours."""
+    from ..hub import DEMO, resolve  # noqa: PLC0415
+
+    folder = resolve(DEMO).folder if source == DEMO else Path(source)
+    if not folder.is_absolute():
+        return None  # a name on the hub: published checkpoints have no tags
+    file = folder / TAGS_FILE
+    return file if file.is_file() else None
 
 
 @dataclass(frozen=True)

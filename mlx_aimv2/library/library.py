@@ -19,7 +19,7 @@ from ..paths import FilePath, several
 from ..plan import BATCH_TOKENS, Decoding, ImageOptions
 from . import photos, query
 from .calibration import MIN_CONFIDENCE
-from .checkpoint import Dtype, SearchModel, identify, source_of
+from .checkpoint import Dtype, SearchModel, identify, source_of, tags_of
 from .duplicates import DEFAULT_THRESHOLD, Group, find_groups
 from .filters import Filters, as_known, check_places
 from .indexer import NATIVE_MAX_PATCHES, Estimate, Indexer, Progress, Report
@@ -247,8 +247,10 @@ class Library:
     ) -> None:
         """Give photos tags from a vocabulary, each tag calibrated on the whole library.
 
-        Tags given before are replaced; those of others stay. ``sidecars`` merges them into XMP
-        files beside the photos too, named in this style; those of Apple's Photos get none.
+        Without a vocabulary it is the checkpoint's own, where that has one, or the one in this
+        package. Tags given before are replaced; those of others stay. ``sidecars`` merges them
+        into XMP files beside the photos too, named in this style; those of Apple's Photos get
+        none.
         ``told`` is called with each photo's tags and what became of its sidecar; ``texts_told``,
         before that, with how many of the vocabulary's texts are embedded, and of how many.
         ``dry_run`` writes nothing, and tells what it would do.
@@ -259,12 +261,13 @@ class Library:
         from . import tagger  # noqa: PLC0415  (XML: a search starts sooner without it)
         from .vocabulary import read_vocabulary  # noqa: PLC0415
 
-        tags = read_vocabulary(None if vocabulary is None else Path(os.fsdecode(vocabulary)))
+        own = None if vocabulary is None else read_vocabulary(Path(os.fsdecode(vocabulary)))
         self.counts()  # where there is no library, none is made
         with Store(self.path, can_write=not dry_run) as store:
             vectors = store.serving()
             if vectors is None:
                 raise UsageError("there are no photos to tag", hint="aimv2 index FOLDER")
+            tags = own or read_vocabulary(tags_of(vectors.source))
             embed = SearchModel(store, vectors, cache=self._cache, confirm=confirm)
             found = tagger.assign(
                 store,

@@ -17,6 +17,8 @@ from mlx.utils import tree_flatten
 
 from ..config import LiTConfig, TextConfig, VisionConfig, config_to_dict
 from ..conversion import convert
+from ..files import TAGS_FILE
+from ..hub import DEMO, resolve
 from ..lit import LiT
 from ..model import load
 from ..tokenizer import Tokenizer
@@ -91,6 +93,7 @@ def train(folder: Path, seed: int, steps: int, say: Callable[[str], None]) -> Li
     started = time.perf_counter()
     pieces = learn_vocabulary(seed)
     pieces.save(str(folder / "tokenizer.json"))
+    (folder / TAGS_FILE).write_bytes((resolve(DEMO).folder / TAGS_FILE).read_bytes())
     config = demo_config(pieces.get_vocab_size())
     tokenizer = Tokenizer.from_folder(
         folder, max_length=MAX_TEXT_TOKENS, eos_token_id=config.text_config.eos_token_id
