@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mlx_aimv2 import checkpoints
+from mlx_aimv2.encoding import decode
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.names import escape
 from mlx_aimv2.paths import printable
@@ -24,10 +25,12 @@ from .options import (
     JsonOption,
     MaxPixelsOption,
     ModelOption,
+    NullOption,
     PathsArgument,
     PresetOption,
     ThreadsOption,
     YesOption,
+    check_null,
     confirm_download,
     path,
 )
@@ -103,6 +106,7 @@ def classify(
         int, typer.Option("--top", help="Show so many of the best labels.", min=1, metavar="COUNT")
     ] = 5,
     as_json: JsonOption = False,
+    null: NullOption = False,
     dtype: DtypeOption = None,
     preset: PresetOption = "hub",
     max_pixels: MaxPixelsOption = MAX_PIXELS,
@@ -116,6 +120,7 @@ def classify(
     The scores of an image are probabilities: they add up to 1 over all labels, unless they are
     independent. What cannot be read is listed with the reason, and the rest is done (exit code 3).
     """
+    check_null(null, paths)
     words = read_labels(labels or [], labels_from)
     if template and templates:
         raise UsageError("--template and --templates are both there", hint="leave one of them out")
@@ -134,7 +139,7 @@ def classify(
         threads=threads,
         decode=decode,
     )
-    source = Images(paths, False, options)
+    source = Images(paths, null, options)
     inputs = _require_any(source)
     loaded = load(model, dtype=dtype, confirm=confirm_download(yes))
     if not loaded.has_text:
@@ -173,12 +178,10 @@ def _decode(text: str) -> str:
 def _read_lines(file: str) -> list[str]:
     try:
         data = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
-        return data.decode("utf-8-sig").splitlines()
     except OSError as error:
         reason = f"{file} cannot be read: {error.strerror}"
         raise UsageError(reason, hint="--labels-from takes a file, one label a line") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{file} is not UTF-8 text", hint="save it as UTF-8") from error
+    return decode(data, "stdin" if file == STDIN else printable(file)).splitlines()
 
 
 def _check(

@@ -16,9 +16,11 @@ from .options import (
     DtypeOption,
     MaxPixelsOption,
     ModelOption,
+    NullOption,
     PresetOption,
     ThreadsOption,
     YesOption,
+    check_null,
     confirm_download,
     path,
     path_at_home,
@@ -89,9 +91,7 @@ def embed(
             show_default=False,
         ),
     ] = None,
-    null: Annotated[
-        bool, typer.Option("--null", "-0", help="The list on stdin has NULs, not line ends.")
-    ] = False,
+    null: NullOption = False,
     dtype: DtypeOption = None,
     pooling: Annotated[
         Literal["head", "mean", "none"] | None,
@@ -236,11 +236,7 @@ def _check_inputs(paths: list[str], is_text: bool, for_images: list[str]) -> Non
         raise UsageError(
             "there is nothing to embed", hint="name files or folders, or give a --text"
         )
-    if "--null" in for_images and STDIN not in paths:
-        raise UsageError(
-            "--null is for a list on stdin",
-            hint="find photos -name '*.jpg' -print0 | aimv2 embed - --null --out photos.npz",
-        )
+    check_null("--null" in for_images, paths)
 
 
 def _check_output(out: str | None, pooling: str | None, resume: bool) -> None:

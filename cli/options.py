@@ -4,12 +4,13 @@
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mlx_aimv2.checkpoints import CHECKPOINTS, LICENCE, LICENCE_TERMS
+from mlx_aimv2.errors import UsageError
 
 from . import output
 
@@ -67,6 +68,9 @@ PathsArgument = Annotated[
         parser=path,
         show_default=False,
     ),
+]
+NullOption = Annotated[
+    bool, typer.Option("--null", "-0", help="The list on stdin has NULs, not line ends.")
 ]
 PresetOption = Annotated[
     Literal["hub", "ml-aim"],
@@ -136,6 +140,15 @@ YesOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON, one object per line, with a schema number.")
 ]
+
+
+def check_null(null: bool, paths: Sequence[str]) -> None:
+    """Errors: UsageError for ``--null`` where no list is read."""
+    if null and output.STDIN not in paths:
+        raise UsageError(
+            "--null is for a list on stdin",
+            hint="name that with -, as in: find photos -name '*.jpg' -print0 | aimv2 … - --null",
+        )
 
 
 def hide_bars() -> None:

@@ -14,23 +14,19 @@ import numpy as np
 
 from mlx_aimv2.cuts import Cut, cut_note
 from mlx_aimv2.errors import Aimv2Error, ImageError, NumericsError, TextError, UsageError
-from mlx_aimv2.image import formats_of
 from mlx_aimv2.journal import Stamp, stamp
 from mlx_aimv2.paths import printable
 from mlx_aimv2.plan import ImageOptions, Plan
 from mlx_aimv2.table import Entry, Floats, Kind
 from mlx_aimv2.walk import Walk, find_images
 
-from . import output
+from . import lists, output
 from .output import STDIN
 
 if TYPE_CHECKING:
     from mlx_aimv2.model import Model
 
 _TEXT_CHUNK = 256
-_BLOCK_BYTES = 1 << 16
-_START_BYTES = 16  # by which a picture's format is known
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ class Images:
 
     def __init__(self, paths: list[str], is_null: bool, options: ImageOptions) -> None:
         self._paths = paths
-        self._separator = b"\0" if is_null else b"\n"
+        self._is_null = is_null
         self._options = options
         self._walk: Walk = find_images(self._expand())
 
@@ -105,9 +101,7 @@ class Images:
     def _expand(self) -> Iterator[str | bytes]:
         for path in self._paths:
             if path == STDIN:
-                if self._separator == b"\n":
-                    _check_paths(_stdin())
-                yield from filter(None, split(_stdin(), self._separator))
+                yield from lists.paths(_stdin(), is_null=self._is_null)
             else:
                 yield path
 
@@ -186,11 +180,11 @@ class Texts:
         for text in self._texts:
             yield text.encode("utf-8", "surrogateescape")
         if self._file == STDIN:
-            yield from _text_lines(_stdin())
+            yield from lists.lines(_stdin(), "stdin")
         elif self._file is not None:
             try:
                 with Path(self._file).open("rb") as file:
-                    yield from _text_lines(file)
+                    yield from lists.lines(file, printable(self._file))
             except OSError as error:
                 reason = f"{printable(self._file)} cannot be read: {error.strerror}"
                 hint = "--texts-from takes a file, one text a line"
@@ -214,16 +208,6 @@ def in_order(source: Images | Texts, model: "Model", inputs: Iterator[Input]) ->
     yield from _take_failed(waiting)
 
 
-def split(file: BufferedReader, separator: bytes) -> Iterator[bytes]:
-    """The parts of a stream between separators, as they come."""
-    rest = b""
-    while block := file.read1(_BLOCK_BYTES):
-        *parts, rest = (rest + block).split(separator)
-        yield from parts
-    if rest:
-        yield rest
-
-
 def _as_in_one_run(options: ImageOptions, plan: Plan, images: int) -> ImageOptions:
     if plan.vision.is_native:
         return options
@@ -235,36 +219,20 @@ def _stdin() -> BufferedReader:
     return cast(BufferedReader, sys.stdin.buffer)
 
 
-def _check_paths(file: BufferedReader) -> None:
-    """Errors: UsageError where a picture comes in place of a list of paths."""
-    start = file.peek(_START_BYTES)[:_START_BYTES]
-    if b"\0" in start and (formats := formats_of(start)):
-        raise UsageError(
-            f"- reads a list of paths, one a line, and this is a picture ({formats[0].name})",
-            hint="name the picture, or pipe names of pictures: ls *.jpg | aimv2 embed -",
-        )
-
-
 def _take_failed(waiting: deque[Input]) -> Iterator[Result]:
     while waiting and waiting[0].error is not None:
         failed = waiting.popleft()
         yield _failed(failed.name.decode("utf-8", "surrogateescape"), failed.error)
 
 
-def _text_lines(file: BufferedReader) -> Iterator[bytes]:
-    for number, line in enumerate(split(file, b"\n")):
-        start = _BYTE_ORDER_MARK if number == 0 else b""
-        yield line.removeprefix(start).removesuffix(b"\r")
-
-
 def _text_error(name: bytes) -> TextError | None:
+    hint = "save the list as UTF-8 text"
     try:
         name.decode()
     except UnicodeDecodeError:
-        hint = "write it in UTF-8"
         return TextError(f"the text {printable(name)} is not UTF-8", hint=hint)
     if b"\0" in name:  # the end of a name in NumPy's arrays
-        return TextError(f"the text {printable(name)} holds a NUL character", hint="leave it out")
+        return TextError(f"the text {printable(name)} holds a NUL character", hint=hint)
     return None
 
 

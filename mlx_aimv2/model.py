@@ -86,15 +86,14 @@ class Model(Embedder):
         """One unit vector a label, its prompts averaged.
 
         Shapes: m labels -> (m, P).
-        Errors: as :meth:`classify`; UsageError for a template so long that every label is cut off.
+        Errors: as :meth:`classify`; UsageError for templates so long that every label is cut off.
         """
-        for prompt in zeroshot.templates_of(templates):
-            before = prompt.partition("{}")[0]
-            if self.tokenizer.count(before) >= self.tokenizer.max_length:
-                raise UsageError(
-                    f"a template is too long: its label would be cut off ({before[:40]!r}…)",
-                    hint="put {} nearer to its beginning",
-                )
+        starts = [prompt.partition("{}")[0] for prompt in zeroshot.templates_of(templates)]
+        if all(self.tokenizer.count(start) >= self.tokenizer.max_length for start in starts):
+            raise UsageError(
+                f"the template is too long: every label would be cut off ({starts[0][:40]!r}…)",
+                hint="put {} nearer to its beginning",
+            )
         return mx.array(zeroshot.label_embeddings(labels, templates, self._unit_texts))
 
     def scores(

@@ -87,7 +87,7 @@ def open_file(path: FilePath) -> IO[bytes]:
     except OSError as error:
         raise unreadable(path, error) from error
     except ValueError as error:  # a NUL inside, or half of a surrogate pair
-        hint = "give a path, not what a file holds; a list with NULs needs --null"
+        hint = "give a path, not what a file holds"
         raise ImageError(f"{printable(path)} is no file name", hint=hint) from error
 
 

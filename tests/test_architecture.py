@@ -22,6 +22,7 @@ LAYERS: dict[str, set[str]] = {
         "checkpoints",
         "cores",
         "cuts",
+        "encoding",
         "errors",
         "files",
         "image",

@@ -80,7 +80,7 @@ def test_nothing_is_said_of_texts_that_fit(demo: Model) -> None:
 
 
 def test_a_template_that_cuts_off_every_label_is_refused(demo: Model) -> None:
-    with pytest.raises(UsageError, match="its label would be cut off"):
+    with pytest.raises(UsageError, match="every label would be cut off"):
         demo.label_embeddings(["dog", "cat"], templates=[LONG + " {}"])
 
 

@@ -18,7 +18,7 @@ import pytest
 
 import mlx_aimv2 as aimv2
 from mlx_aimv2 import image, model, plan
-from mlx_aimv2.cli import embed, runs, sources
+from mlx_aimv2.cli import embed, runs
 from mlx_aimv2.names import unescape
 from tests import pictures
 from tests.commands import AIMV2, Outcome, run
@@ -176,22 +176,6 @@ def test_a_picture_in_place_of_a_list_is_told(encoding: str, lit: str, tmp_path:
 def test_a_name_like_the_start_of_a_picture_is_a_name(lit: str) -> None:
     outcome = run("classify", "-", "-l", "a,b", "-m", lit, stdin=b"BMW.jpg\nGIF89a.gif\n")
     assert "BMW.jpg does not exist" in outcome.err
-
-
-@pytest.mark.parametrize(("listed", "hint"), [(b"a.jpg\r\n", "tr -d"), (b"a\0b\0", "--null")])
-def test_a_list_of_another_kind_is_told(lit: str, listed: bytes, hint: str) -> None:
-    outcome = run("embed", "-", "-m", lit, "-o", "x.npz", stdin=listed)
-    assert outcome.code == 1
-    assert hint in outcome.err
-
-
-def test_parts_of_a_stream_are_found_across_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    import io  # noqa: PLC0415
-
-    monkeypatch.setattr(sources, "_BLOCK_BYTES", 3)
-    for data in (b"", b"a", b"a\0", b"abc\0\0defgh\0i", b"\0"):
-        expected = data.removesuffix(b"\0").split(b"\0") if data else []
-        assert list(sources.split(io.BufferedReader(io.BytesIO(data)), b"\0")) == expected
 
 
 OPTIONS: dict[str, tuple[list[str], dict[str, object]]] = {

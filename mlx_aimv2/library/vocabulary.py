@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..encoding import decode
 from ..errors import UsageError
 from ..zeroshot import templates_of
 
@@ -103,13 +104,7 @@ def _read(path: Path) -> str:
         raise UsageError(
             f"{path} is too large for a vocabulary", hint="one tag a line, 4 MB at most"
         )
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise UsageError(
-            f"{path}, line {line}: not UTF-8", hint="save the file as UTF-8 text"
-        ) from None
+    return decode(content, str(path))
 
 
 def _parse(text: str, source: str) -> tuple[Tag, ...]:
