@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import ExifTags, Image, ImageFile
+from PIL import ExifTags, Image, ImageFile, PngImagePlugin
 
 from mlx_aimv2.errors import ImageError
 from mlx_aimv2.image import open_rgb
 from mlx_aimv2.library.dates import read_date
 from mlx_aimv2.library.photo import PhotoFacts, read_facts
+from mlx_aimv2.library.values import read_taken_at
 from tests import tiffs
 from tests.pictures import ENCODINGS, encoded, photo, png_header, write
 from tests.tiffs import Directory, Value
@@ -236,6 +237,101 @@ class TestDates:
     def test_padding(self, tmp_path: Path) -> None:
         exif = exif_of({ExifTags.Base.DateTime: "2024:05:01 12:00:00 \0\0"})
         assert facts_of(tmp_path, exif).taken_at == "2024-05-01T12:00:00"
+
+
+def xmp_of(properties: str) -> bytes:
+    """A packet with these attributes, or with these elements."""
+    inside = f"><rdf:Description rdf:about=''>{properties}</rdf:Description>"
+    if not properties.startswith("<"):
+        inside = f"><rdf:Description rdf:about='' {properties}/>"
+    return (
+        "<?xpacket begin='\ufeff' id='W5M0MpCehiHzreSzNTczkc9d'?>"
+        "<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF "
+        "xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#' "
+        "xmlns:exif='http://ns.adobe.com/exif/1.0/' xmlns:xmp='http://ns.adobe.com/xap/1.0/' "
+        f"xmlns:photoshop='http://ns.adobe.com/photoshop/1.0/'{inside}</rdf:RDF></x:xmpmeta>"
+        f"{' ' * 40}<?xpacket end='w'?>"
+    ).encode()
+
+
+def with_xmp(file: Path, packet: bytes, format: str, exif: Image.Exif | None = None) -> Path:
+    options: dict[str, Any] = {"xmp": packet}
+    if format == "PNG":
+        text = PngImagePlugin.PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", packet.decode(errors="replace"), zip=True)
+        options = {"pnginfo": text}
+    elif format == "TIFF":
+        exif, options = exif or Image.Exif(), {}
+        exif[700] = packet
+    if exif:
+        options["exif"] = exif.tobytes()
+    file.write_bytes(encoded(photo(46, 34), format, **options))
+    return file
+
+
+class TestDatesInXmp:
+    @pytest.mark.parametrize("format", WITH_EXIF)
+    @pytest.mark.parametrize(
+        "properties",
+        [
+            "exif:DateTimeOriginal='2024-05-31T14:05:06+02:00'",
+            "photoshop:DateCreated='2024-05-31T14:05:06'",
+            "xmp:CreateDate='2024-05-31T14:05:06.25Z' xmp:ModifyDate='2025-01-01T00:00:00'",
+            "<exif:DateTimeOriginal>2024-05-31T14:05:06</exif:DateTimeOriginal>",
+            "<photoshop:DateCreated>\n 2024-05-31T14:05:06 </photoshop:DateCreated>",
+            "<xmp:CreateDate>2025</xmp:CreateDate><exif:DateTimeDigitized>2024-05-31T14:05:06"
+            "</exif:DateTimeDigitized>",
+        ],
+    )
+    def test_where_exif_has_none(self, format: str, properties: str, tmp_path: Path) -> None:
+        file = with_xmp(tmp_path / "picture", xmp_of(properties), format)
+        assert read_facts(file).taken_at == "2024-05-31T14:05:06"
+
+    @pytest.mark.parametrize("format", WITH_EXIF)
+    def test_exif_comes_first(self, format: str, tmp_path: Path) -> None:
+        packet = xmp_of("exif:DateTimeOriginal='2024-05-31T14:05:06'")
+        for said, date in (
+            ("2023:04:05 06:07:08", "2023-04-05T06:07:08"),
+            (ZERO, "2024-05-31T14:05:06"),
+        ):
+            exif = exif_of({ExifTags.Base.DateTime: said})
+            file = with_xmp(tmp_path / "picture", packet, format, exif)
+            assert read_facts(file).taken_at == date
+
+    def test_the_time_of_the_shot_comes_before_that_of_the_file(self, tmp_path: Path) -> None:
+        packet = xmp_of(
+            "xmp:CreateDate='2025-01-01T00:00:00' photoshop:DateCreated='2024-05-31' "
+            "exif:DateTimeOriginal='unknown'"
+        )
+        file = with_xmp(tmp_path / "picture", packet, "JPEG")
+        assert read_facts(file).taken_at == "2024-05-31T00:00:00"
+
+    @pytest.mark.parametrize("format", WITH_EXIF)
+    @pytest.mark.parametrize(
+        "packet",
+        [
+            *(b"", b"\0", b"<", b"no XML", b"\xff\xfe", xmp_of("exif:DateTimeOriginal='soon'")),
+            xmp_of("exif:DateTimeOriginal='2024-05-31'")[:-99],
+            b"<!DOCTYPE x [<!ENTITY a '2024-05-31'><!ENTITY b '&a;&a;'>]><x>&b;</x>",
+            b"<!DOCTYPE x SYSTEM 'file:///etc/passwd'>" + xmp_of("xmp:CreateDate='2024-05-31'"),
+            b"<a>" * 9000,
+        ],
+    )
+    def test_damaged(self, format: str, packet: bytes, tmp_path: Path) -> None:
+        facts = read_facts(with_xmp(tmp_path / "picture", packet, format))
+        assert (facts.width_px, facts.taken_at) == (46, None)
+
+    def test_in_utf_16_and_padded_with_zeros(self) -> None:
+        packet = xmp_of("xmp:CreateDate='2024-05-31T14:05:06'")
+        for data in (packet + bytes(9), packet.decode().encode("utf-16"), b"\n" + packet):
+            assert read_taken_at(data) == "2024-05-31T14:05:06"
+
+    def test_in_a_raw(self, tmp_path: Path) -> None:
+        pytest.importorskip("rawpy")
+        packet = xmp_of("exif:DateTimeOriginal='2024-05-31T14:05:06'")
+        file = tmp_path / "a.DNG"
+        file.write_bytes(tiffs.dng(encoded(photo(46, 34), "JPEG"), packet=packet))
+        assert read_facts(file).taken_at == "2024-05-31T14:05:06"
 
 
 class TestPlaces:

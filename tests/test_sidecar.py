@@ -13,6 +13,7 @@ from mlx_aimv2.library.sidecar import (
     Style,
     Undone,
     existing_or_new,
+    own_sidecars,
     read_sidecar,
     restore,
     sidecar_path,
@@ -71,6 +72,51 @@ def test_a_short_name_beside_a_raw_is_the_raws(tmp_path: Path) -> None:
     negative.touch()
     assert existing_or_new(negative, "short") == tmp_path / "a.xmp"
     assert existing_or_new(photo, "short") == tmp_path / "a.jpg.xmp"
+
+
+NAMESPACE = b'xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/"'
+AS_ATTRIBUTE = DIGIKAM.replace(
+    b"digiKam:PickLabel", NAMESPACE + b' photoshop:SidecarForExtension="%s" digiKam:PickLabel'
+)
+AS_ELEMENT = DIGIKAM.replace(
+    b"<digiKam:TagsList>",
+    b"<photoshop:SidecarForExtension %s>%%s</photoshop:SidecarForExtension><digiKam:TagsList>"
+    % NAMESPACE,
+)
+
+
+@pytest.mark.parametrize("form", [AS_ATTRIBUTE, AS_ELEMENT])
+@pytest.mark.parametrize("style", ["full", "short"])
+@pytest.mark.parametrize("extension", [b"NEF", b"nef", b"CR3", b".Nef", b"heic"])
+def test_a_short_sidecar_says_whose_it_is(
+    tmp_path: Path, form: bytes, style: Style, extension: bytes
+) -> None:
+    photo, short = tmp_path / "IMG_1.jpg", tmp_path / "IMG_1.xmp"
+    short.write_bytes(form % extension)
+    assert existing_or_new(photo, style) == tmp_path / "IMG_1.jpg.xmp"
+    assert own_sidecars(photo, style) == []
+    for own in (b"JPG", b"jpg"):
+        short.write_bytes(form % own)
+        for rival in ("IMG_1.MOV", "IMG_1.NEF", "IMG_1.png"):  # it does not say theirs
+            (tmp_path / rival).touch()
+            assert existing_or_new(photo, style) == short
+            assert existing_or_new(tmp_path / rival, style) == tmp_path / f"{rival}.xmp"
+            (tmp_path / rival).unlink()
+
+
+@pytest.mark.parametrize("video", ["IMG_1.MOV", "IMG_1.mov", "IMG_1.mp4"])
+def test_a_short_name_beside_a_video_is_left_alone(tmp_path: Path, video: str) -> None:
+    photo = tmp_path / "IMG_1.HEIC"
+    (tmp_path / video).touch()
+    assert existing_or_new(photo, "short") == tmp_path / "IMG_1.HEIC.xmp"
+    (tmp_path / "IMG_1.xmp").write_bytes(DIGIKAM)
+    assert existing_or_new(photo) == tmp_path / "IMG_1.HEIC.xmp"
+
+
+def test_a_damaged_short_sidecar_is_the_only_pictures(tmp_path: Path) -> None:
+    short = tmp_path / "IMG_1.xmp"
+    short.write_bytes(AFTER[:-9])
+    assert existing_or_new(tmp_path / "IMG_1.jpg") == short  # writing it says what is wrong
 
 
 def test_reading(tmp_path: Path) -> None:

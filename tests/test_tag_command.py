@@ -149,6 +149,23 @@ def test_undo_leaves_everything_as_it_was(folder: Path) -> None:
         assert not any(tags_in_library().values())
 
 
+@pytest.mark.parametrize("names", ["full", "short"])
+def test_a_sidecar_that_says_it_is_a_raws_is_left_alone(folder: Path, names: str) -> None:
+    name = next(name for name, tags in _tagged_once(folder).items() if tags)
+    tag(folder, "undo")
+    raws = folder / "album" / f"{Path(name).stem}.xmp"
+    data = sidecar_samples.LIGHTROOM.replace(
+        b'xmp:Rating="4"',
+        b"xmlns:photoshop='http://ns.adobe.com/photoshop/1.0/' photoshop:SidecarForExtension='NEF'",
+    )
+    raws.write_bytes(data)
+    code, _, err = tag(folder, "--write=sidecar", f"--sidecar-names={names}")
+    assert (code, raws.read_bytes()) == (0, data), err
+    assert f"{name}.xmp" in sidecars(folder)
+    assert tag(folder, "undo")[0] == 0
+    assert sidecars(folder) == {raws.name: data}
+
+
 @pytest.fixture
 def moved(folder: Path) -> Iterator[Path]:
     """Where the album may be moved to; it is back at its place afterwards."""

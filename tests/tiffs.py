@@ -89,8 +89,12 @@ def dng(
     inner: Directory | None = None,
     gps: Directory | None = None,
     size: tuple[int, int] = (64, 48),
+    packet: bytes = b"",
 ) -> bytes:
-    """A DNG of a sensor of ``size``; ``preview`` is a JPEG. Source: DNG 1.4, chapter 2."""
+    """A DNG of a sensor of ``size``; ``preview`` is a JPEG, ``packet`` is XMP.
+
+    Source: DNG 1.4, chapter 2.
+    """
     width, height = size
     tiff = Tiff()
     sensor = struct.pack(f"<{width * height}H", *(i * 37 % 4096 for i in range(width * height)))
@@ -122,6 +126,7 @@ def dng(
         50708: text("Maker Camera"),
         50721: Value(10, 9, rationals(*identity).data),
         50778: shorts(21),
+        **({700: octets(*packet)} if packet else {}),
     }
     return tiff.finish(main | (_preview(tiff, preview) if preview else {}))
 

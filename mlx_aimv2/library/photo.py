@@ -21,6 +21,7 @@ _DATE_TAGS = (
 _LATITUDE = (ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLatitudeRef, {"N": 1, "S": -1}, 90)
 _LONGITUDE = (ExifTags.GPS.GPSLongitude, ExifTags.GPS.GPSLongitudeRef, {"E": 1, "W": -1}, 180)
 
+_XMP = 700  # a TIFF's tag; Pillow's ExifTags calls it XMLPacket
 _TURNED = range(5, 9)  # orientations that swap width and height
 _TURNED_BY_READER = {"TIFF", "HEIF"}
 
@@ -45,26 +46,32 @@ class PhotoFacts:
 
 
 def read_facts(path: FilePath) -> PhotoFacts:
-    """Read a picture's facts from its header; what makes no sense in its EXIF counts as absent.
+    """Read a picture's facts from its header; what makes no sense in it counts as absent.
+
+    The date is EXIF's, or else that of the XMP in the file.
 
     Errors: ImageError with the path for what cannot be opened or is no picture.
     """
     with open_file(path) as file:
         if is_raw(path):
             raw = read_raw_header(path, file)
-            return _facts(raw.format, (raw.width_px, raw.height_px), raw.orientation, raw.exif)
+            size = (raw.width_px, raw.height_px)
+            packet = _directory(raw.exif, None).get(_XMP)
+            return _facts(raw.format, size, raw.orientation, raw.exif, packet)
         image = read_header(file, printable(path))
         format, size = image.format or "", image.size
         exif, orientation = _read_exif(image)
-        is_stored_turned = orientation in _TURNED and format not in _TURNED_BY_READER
-        return _facts(format, size[::-1] if is_stored_turned else size, orientation, exif)
+        if orientation in _TURNED and format not in _TURNED_BY_READER:
+            size = size[::-1]
+        return _facts(format, size, orientation, exif, image.info.get("xmp"))
 
 
 def _facts(
-    format: str, size: tuple[int, int], orientation: int | None, exif: Image.Exif
+    format: str, size: tuple[int, int], orientation: int | None, exif: Image.Exif, packet: object
 ) -> PhotoFacts:
     latitude, longitude = _place(exif)
-    return PhotoFacts(format, *size, orientation, _taken_at(exif), latitude, longitude)
+    taken_at = _taken_at(exif) or _taken_at_in_xmp(packet)
+    return PhotoFacts(format, *size, orientation, taken_at, latitude, longitude)
 
 
 def _read_exif(image: Image.Image) -> tuple[Image.Exif, int | None]:
@@ -87,6 +94,17 @@ def _directory(exif: Image.Exif, tag: int | None) -> dict[int, Any]:
 def _taken_at(exif: Image.Exif) -> str | None:
     texts = (_text(_directory(exif, directory).get(tag)) for directory, tag in _DATE_TAGS)
     return next((date for date in map(read_date, texts) if date), None)
+
+
+def _taken_at_in_xmp(packet: object) -> str | None:
+    """The date in a file's own XMP, as its reader gives it: bytes, or a text in a PNG or a TIFF."""
+    if isinstance(packet, str):
+        packet = packet.encode("utf-8", "replace")
+    if not isinstance(packet, bytes):
+        return None
+    from .values import read_taken_at  # noqa: PLC0415  (XML: a search starts sooner without it)
+
+    return read_taken_at(packet)
 
 
 def _place(exif: Image.Exif) -> tuple[float, float] | tuple[None, None]:

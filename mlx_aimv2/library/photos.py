@@ -25,7 +25,7 @@ _ORIGINAL = re.compile(rf"({_UUID})(\.\w+)", re.IGNORECASE)
 _DERIVATIVE = re.compile(rf"({_UUID})_\w+(\.\w+)", re.IGNORECASE)
 _Files = dict[str, list[str]]  # a folder's paths by the UUID in their names, each list sorted
 
-_VIDEOS = frozenset(
+VIDEOS = frozenset(
     {".mov", ".mp4", ".m4v", ".avi", ".3gp", ".3g2", ".mpg", ".mpeg", ".mts", ".m2ts", ".dv"}
 )
 
@@ -127,7 +127,7 @@ def _choose(files: _Files, copies: list[_Files], raw_extensions: Set[str]) -> It
         readable = _with(EXTENSIONS, own) or _with(raw_extensions, own)
         if readable:
             yield PhotosItem(readable[0], uuid)
-        elif not _with(_VIDEOS, own):
+        elif not _with(VIDEOS, own):
             smaller = [path for copy in copies for path in _with(EXTENSIONS, copy.get(uuid, []))]
             if smaller:
                 yield PhotosItem(max(smaller, key=_size_bytes), uuid, is_derivative=True)

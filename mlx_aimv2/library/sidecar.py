@@ -16,6 +16,8 @@ from ..errors import OutputError
 from ..paths import FilePath, printable
 from ..staging import sync
 from .packet import MAX_BYTES
+from .photos import VIDEOS
+from .values import read_extension
 from .xmp import remove_ours, without_ours
 
 Style = Literal["full", "short"]
@@ -32,7 +34,7 @@ _HINTS = {
     errno.ENOENT: "its folder is gone: aimv2 index sees where the photos are now",
     errno.ENAMETOOLONG: "shorten the photo's name, or take --write json",
 }
-_PICTURES = image.EXTENSIONS | raw.EXTENSIONS
+_RIVALS = image.EXTENSIONS | raw.EXTENSIONS | VIDEOS
 
 
 class Undone(Enum):
@@ -57,18 +59,32 @@ def sidecar_names(photo: FilePath, style: Style = "full") -> list[Path]:
     return [path.with_suffix(suffix) for path in paths for suffix in _SUFFIXES]
 
 
-def existing_or_new(photo: FilePath, style: Style = "full") -> Path:
-    """The sidecar that a photo has, of whichever style, else where a new one goes.
+def own_sidecars(photo: FilePath, style: Style = "full") -> list[Path]:
+    """The sidecars that a photo has, those of this style first.
 
-    A short name that would stand for another picture too is not taken, as a.xmp for a.jpg beside
-    a.png; of a RAW and other pictures it is the RAW's.
+    A short name may be another file's: a sidecar says of which extension it is. Where it does not,
+    the short name is nobody's that stands for several pictures or for a video too, as a.xmp for
+    a.jpg beside a.png; of a RAW and other files it is the RAW's.
     """
-    names = sidecar_names(photo, style)
-    found = next((name for name in names if os.path.lexists(name)), names[0])
-    full = sidecar_names(photo)[: len(_SUFFIXES)]
-    if found in full or not _shares_short_name(Path(os.fsdecode(photo))):
-        return found
-    return next((name for name in full if os.path.lexists(name)), full[0])
+    short = sidecar_names(photo, "short")[: len(_SUFFIXES)]
+    return [
+        name
+        for name in sidecar_names(photo, style)
+        if os.path.lexists(name)
+        and not (name in short and _is_of_another(name, Path(os.fsdecode(photo))))
+    ]
+
+
+def existing_or_new(photo: FilePath, style: Style = "full") -> Path:
+    """The sidecar that a photo has, of whichever style, else where a new one goes."""
+    own = own_sidecars(photo, style)
+    if own:
+        return own[0]
+    full, short = sidecar_path(photo, "full"), sidecar_path(photo, "short")
+    is_taken = any(os.path.lexists(short.with_suffix(suffix)) for suffix in _SUFFIXES)
+    if style == "full" or is_taken or _shares_short_name(Path(os.fsdecode(photo))):
+        return full
+    return short
 
 
 def read_sidecar(path: FilePath) -> bytes | None:
@@ -149,9 +165,22 @@ def _put_back(path: FilePath, before: bytes | None) -> None:
         write_sidecar(path, before)
 
 
+def _is_of_another(short: Path, photo: Path) -> bool:
+    """Whether a sidecar of a photo's short name is another file's."""
+    if short == sidecar_path(photo, "full"):  # of a name without an extension
+        return False
+    try:
+        extension = read_extension(read_sidecar(short) or b"")
+    except OutputError:  # as whoever reads it next will say
+        extension = None
+    if extension is None:
+        return _shares_short_name(photo)
+    return extension != photo.suffix[1:].lower()
+
+
 def _shares_short_name(photo: Path) -> bool:
-    """Whether another picture has this name but for its extension; to a RAW only RAWs count."""
-    rivals = raw.EXTENSIONS if raw.is_raw(photo) else _PICTURES
+    """Whether another file has this name but for its extension; to a RAW only RAWs count."""
+    rivals = raw.EXTENSIONS if raw.is_raw(photo) else _RIVALS
     for extension in rivals:
         for spelling in (extension, extension.upper()):
             other = photo.with_suffix(spelling)

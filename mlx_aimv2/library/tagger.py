@@ -197,8 +197,8 @@ def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
         yield path, done
     known_paths = {path for path, _ in store.sidecars()}
     for file in list(store.files("missing_since IS NULL AND uuid IS NULL")):
-        for path in map(os.fsencode, sidecar.sidecar_names(file.path)):
-            if path not in known_paths and os.path.lexists(path):
+        for path in map(os.fsencode, sidecar.own_sidecars(file.path)):
+            if path not in known_paths:
                 yield from _clean(path)
     with store.transaction():
         store.remove_tags(ORIGIN)
@@ -228,7 +228,8 @@ def _moved_to(store: Store, path: bytes, photo: bytes) -> bytes | None:
         with suppress(Aimv2Error):
             found[name] = sidecar.read_sidecar(name) or b""
     same = [name for name, data in found.items() if data == known[1]]
-    ours = [name for name, data in found.items() if xmp.has_ours(data)]
+    own = set(map(os.fsencode, sidecar.own_sidecars(photo)))
+    ours = [name for name, data in found.items() if name in own and xmp.has_ours(data)]
     return next(iter(same or (ours if not os.path.lexists(path) else [])), None)
 
 
