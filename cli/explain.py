@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from mlx_aimv2.errors import Aimv2Error, CheckpointError
-from mlx_aimv2.paths import DISK_ACCESS_HINT
+from mlx_aimv2.paths import DISK_ACCESS_HINT, no_current_folder
 
 FAILED, USAGE, SOME_FAILED, INTERRUPTED = 1, 2, 3, 130
 
@@ -49,6 +49,8 @@ def explain(error: BaseException) -> Explanation:
             explanation = "MemoryError: there is not enough memory", _MEMORY_HINT, FAILED
         case RuntimeError() if _OUT_OF_MEMORY.search(str(error)):
             explanation = f"RuntimeError: {error}", _MEMORY_HINT, FAILED
+        case FileNotFoundError(filename=None):  # of a path that starts in the current folder
+            explanation = explain(no_current_folder())
         case OSError(strerror=str(reason)):
             hint = _SYSTEM_HINTS.get(error.errno or 0, _DEBUG_HINT)
             of_file = "" if error.filename is None else f": {_name(error.filename)}"

@@ -219,6 +219,7 @@ def tell(report: "Report", elapsed_s: float, *, as_json: bool = False) -> int:
                 "recognised": report.recognised,
                 "missing": report.missing,
                 "failed": len(report.errors),
+                "away": report.away,
                 "elapsed_s": round(elapsed_s, 3),
                 "is_serving": report.is_serving,
                 "empty": [escape(os.fsdecode(folder)) for folder in report.empty],
@@ -258,6 +259,7 @@ def _sentence(report: "Report", elapsed_s: float) -> str:
         "recognised": report.recognised,
         "not readable": report.failed,
         "gone": report.missing,
+        "out of reach": report.away,
     }
     return ", ".join(parts + [f"{count} {word}" for word, count in rest.items() if count])
 

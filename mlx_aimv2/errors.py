@@ -42,6 +42,10 @@ class ImageError(Aimv2Error):
     """An image that cannot be read or used; the message names it."""
 
 
+class AwayError(ImageError):
+    """A file that the system does not let one look at just now: it may be as it was."""
+
+
 class TextError(Aimv2Error):
     """A text or token sequence that cannot be encoded."""
 

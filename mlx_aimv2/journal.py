@@ -25,6 +25,7 @@ import numpy as np
 from . import export
 from .errors import OutputError, UsageError
 from .lock import take_lock
+from .paths import in_64_bits
 from .shard import KEY, Share
 from .table import Entry, Floats, Kind, Summary, Table
 
@@ -60,7 +61,7 @@ def stamp(name: bytes) -> Stamp:
         status = os.stat(name)  # noqa: PTH116  (pathlib takes no bytes)
     except (OSError, ValueError):
         return None
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, in_64_bits(status.st_mtime_ns)
 
 
 class Journal:

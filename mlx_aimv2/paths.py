@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
-from .errors import ImageError
+from .errors import AwayError, ImageError, UsageError
 
 FilePath = str | bytes | os.PathLike[str]
 
@@ -28,6 +28,8 @@ DISK_ACCESS_HINT = (
     "on a Mac, allow your terminal in System Settings → Privacy & Security → Full Disk Access, "
     "then open a new window of it"
 )
+_DRIVE_HINT = "look whether its drive is connected, then run the command again"
+_NETWORK_HINT = "look whether the network drive is connected, then run the command again"
 # What the system says of a path: the reason in plain words, and what to do about it.
 _REASONS = {
     errno.ENOENT: ("does not exist", "check its name and the folder you are in"),
@@ -40,8 +42,29 @@ _REASONS = {
     errno.EPERM: ("may not be read (operation not permitted)", DISK_ACCESS_HINT),
     errno.EMFILE: ("cannot be opened: too many open files", _MORE_FILES_HINT),
     errno.ENFILE: ("cannot be opened: too many open files on this system", _MORE_FILES_HINT),
-    errno.EIO: ("cannot be read: the disk or the network failed", "try to copy the file"),
-}
+    errno.EBUSY: ("cannot be read: it is busy", "look whether another program reads it"),
+    errno.EIO: (
+        "cannot be read: the disk or the network failed",
+        "look whether the drive is connected, and try to copy the file",
+    ),
+    # macOS, of a file that iCloud keeps: it is fetched when somebody opens it, but not for us
+    errno.EDEADLK: (
+        "is in the cloud only, and was not fetched",
+        "download it first: in Finder, a right click, Download Now",
+    ),
+    errno.ETIMEDOUT: (
+        "cannot be read: its disk, network or cloud does not answer",
+        "look whether its drive is connected, or download it from the cloud first",
+    ),
+    errno.ENODEV: ("cannot be read: its drive is not connected any more", _DRIVE_HINT),
+    **dict.fromkeys(
+        (errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN,
+         errno.ENETUNREACH, errno.ENETRESET, errno.ECONNRESET, errno.ECONNABORTED,
+         errno.ECONNREFUSED, errno.ESHUTDOWN),
+        ("cannot be read: its network drive is not connected any more", _NETWORK_HINT),
+    ),
+}  # fmt: skip
+_LOST = ("cannot be read: its drive has lost it, or is not connected any more", _DRIVE_HINT)
 
 
 def printable(path: FilePath) -> str:
@@ -64,17 +87,54 @@ def several(given: FilePath | Iterable[FilePath]) -> list[FilePath]:
 
 def unreadable(path: FilePath, error: OSError) -> ImageError:
     """The error to raise for a path the system would not open, list or read."""
-    unknown = (f"cannot be read: {error.strerror}", "look whether another program reads it")
-    reason, hint = _REASONS.get(error.errno or 0, unknown)
+    reason, hint = reason_of(error)
     if error.errno == errno.ENOENT:
         link = Path(os.fsdecode(path))
-        if link.is_symlink():
-            reason = f"is a link to {printable(link.readlink())}, which does not exist"
+        if not is_gone(path):
+            reason, hint = _LOST
+            if link.is_symlink():
+                reason = f"is a link to {printable(link.readlink())}, which does not exist"
+                hint = _REASONS[errno.ENOENT][1]
         elif re.match("[a-z]+://", os.fsdecode(path)):
             hint = "addresses are not fetched: download the picture first"
         elif os.fsencode(path).endswith(b"\r"):
             hint = "the list has Windows line ends: take them out with tr -d '\\r'"
-    return ImageError(f"{printable(path)} {reason}", hint=hint)
+    return AwayError(f"{printable(path)} {reason}", hint=hint)
+
+
+def reason_of(error: OSError) -> tuple[str, str]:
+    """What keeps a path from being looked at, in words that follow its name, and the way out."""
+    unknown = (f"cannot be read: {error.strerror or error}", "try to copy the file")
+    return _REASONS.get(error.errno or 0, unknown)
+
+
+def is_gone(path: FilePath) -> bool:
+    """Whether nothing is at a path: not so where the system does not let one look."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def in_64_bits(time_ns: int) -> int:
+    """A file's time as SQLite can hold it, different for different times: 1601 and 2300 wrap."""
+    return (time_ns + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+def absolute(path: FilePath) -> str:
+    """A path from the root, with its links. Errors: UsageError in a folder that was deleted."""
+    try:
+        return os.path.abspath(os.fsdecode(path))  # noqa: PTH100  (keeps links)
+    except FileNotFoundError as error:
+        raise no_current_folder() from error
+
+
+def no_current_folder() -> UsageError:
+    """The error to raise where a path is named from a current folder that is not there."""
+    return UsageError("the current folder was deleted", hint="go to another folder: cd ~")
 
 
 def open_file(path: FilePath) -> IO[bytes]:

@@ -1,7 +1,6 @@
 """The checkpoint behind a set of vectors: told apart without loading it, loaded when needed."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,7 +12,9 @@ from ..checkpoints import find
 from ..cuts import Cut
 from ..errors import CheckpointError
 from ..files import TAGS_FILE
+from ..paths import absolute
 from ..plan import Decoding
+from .scan import known_path
 from .store import Store, VectorSet, stamp_of
 from .textcache import TextCache
 
@@ -29,7 +30,7 @@ def source_of(source: str) -> str:
     """A source that means the same from every folder."""
     if source == "demo" or find(source.partition("@")[0]) or not Path(source).is_dir():
         return source
-    return str(Path(source).absolute())
+    return absolute(source)
 
 
 def tags_of(source: str) -> Path | None:
@@ -142,9 +143,8 @@ class SearchModel:
         return np.stack([vector for path in images if (vector := known[path]) is not None])
 
     def _known(self, path: str) -> Floats | None:
-        absolute = os.fsencode(os.path.abspath(path))  # noqa: PTH100  (keeps links)
-        file = self._store.file_at(absolute)
-        if file is None or stamp_of(absolute) != file.stamp:
+        file = self._store.file_at(known_path(self._store, path))
+        if file is None or stamp_of(file.path) != file.stamp:
             return None
         row = self._store.row_of(self._vectors.id, file.id)
         if row is None:

@@ -14,7 +14,7 @@ from typing import Literal
 from .. import raw
 from ..errors import UsageError
 from ..image import FORMATS
-from ..paths import FilePath, printable, several
+from ..paths import FilePath, absolute, is_gone, printable, several
 from .keywords import clean
 from .scan import known_path, under
 from .store import Store
@@ -114,9 +114,7 @@ class Filters:
 def as_known(store: Store, filters: Filters) -> Filters:
     """The filters with the paths that the library has for what is reached by a link."""
     places = tuple(
-        os.fsdecode(known_path(store, os.fsencode(path)))
-        if os.path.lexists(path := _absolute(place))
-        else place
+        place if is_gone(path := _absolute(place)) else os.fsdecode(known_path(store, path))
         for place in filters.named_places
     )
     return replace(filters, places=places)
@@ -130,7 +128,7 @@ def check_places(store: Store, places: Sequence[str]) -> None:
     """
     for place in filter(_is_plain, places):
         folder = os.fsencode(_absolute(place))
-        if not os.path.lexists(folder) and next(store.files(*under(folder)), None) is None:
+        if is_gone(folder) and next(store.files(*under(folder)), None) is None:
             raise UsageError(
                 f"{printable(place)} does not exist, and no photo in the library is of there",
                 hint="check the name, or leave it out to search all",
@@ -188,7 +186,7 @@ def _tag(text: str) -> str:
 
 
 def _absolute(place: str) -> str:
-    return os.path.abspath(os.path.expanduser(place))  # noqa: PTH100, PTH111  (keeps bytes and links)
+    return absolute(os.path.expanduser(place))  # noqa: PTH111  (keeps bytes and links)
 
 
 def _is_pattern(place: str) -> bool:
@@ -213,7 +211,7 @@ def _absolute_pattern(place: str) -> str:
     first, slash, rest = place.partition("/")
     if first.startswith("~"):
         place = glob.escape(os.path.expanduser(first)) + slash + rest  # noqa: PTH111  (keeps bytes)
-    return os.path.normpath(os.path.join(glob.escape(os.getcwd()), place))  # noqa: PTH109, PTH118  (keeps bytes)
+    return os.path.normpath(os.path.join(glob.escape(absolute(".")), place))  # noqa: PTH118  (keeps bytes)
 
 
 @lru_cache

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..config import LiTConfig
 from ..errors import Aimv2Error
+from ..paths import is_gone
 from ..plan import ImageOptions
 from .moves import Moves
 from .photo import read_facts
@@ -35,6 +36,7 @@ class Report:
     """What a run found and did; ``left`` files have no vector in the set yet.
 
     ``empty`` are folders that held photos and hold nothing now: those photos stay in the library.
+    ``away`` photos are known and could not be looked at just now: they stay as they were.
     ``had_photos``: some were known there before, or are.
     """
 
@@ -44,6 +46,7 @@ class Report:
     recognised: int = 0
     missing: int = 0
     failed: int = 0
+    away: int = 0
     left: int = 0
     is_serving: bool = True
     had_photos: bool = False
@@ -144,7 +147,8 @@ class Indexer:
                 report.is_serving = store.set_with_id(vectors.id).is_serving
         report.found, report.unchanged = scan.found, scan.unchanged
         report.recognised += scan.recognised
-        report.errors = scan.errors + report.errors
+        report.errors = scan.errors + scan.away.errors() + report.errors
+        report.away = scan.away.photos
         report.passed_over = dict(scan.passed_over)
         return report
 
@@ -199,7 +203,7 @@ class Indexer:
         known = [path for path, is_photos in self._store.roots() if not is_photos]
         for root in roots:
             is_led_to = not root.is_photos and any(covers(each, root.path) for each in known)
-            if os.path.lexists(root.path) and not is_led_to:
+            if not (is_gone(root.path) or is_led_to):
                 self._store.add_root(root.path, root.is_photos)
 
     def _new_set(self, model: "Model") -> VectorSet:
@@ -273,6 +277,9 @@ class Indexer:
     def _place_item(self, scan: Scan, candidate: Candidate, item: "Item") -> None:
         reading = self._reader.take(candidate.path)
         if item.embedding is None or reading is None:
+            if scan.keep_away(candidate, item.error):
+                self._finish_one(None)
+                return
             error = item.error or Aimv2Error("was not read")
             self._store.add_file(
                 candidate.path,
@@ -319,9 +326,7 @@ class Indexer:
         """The file of this content that is gone from where it was, if this path is new."""
         if candidate.known is not None:
             return None
-        gone = [
-            file for file in self._store.files_with_hash(hash) if not os.path.lexists(file.path)
-        ]
+        gone = [file for file in self._store.files_with_hash(hash) if is_gone(file.path)]
         name = candidate.path.rpartition(b"/")[2]
         return min(gone, key=lambda file: file.path.rpartition(b"/")[2] != name, default=None)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 from ..cuts import warn_of_cuts
 from ..errors import Aimv2Error, Aimv2Warning, OutputError, UsageError
 from ..image import MAX_PIXELS
-from ..paths import FilePath, several
+from ..paths import FilePath, absolute, several
 from ..plan import BATCH_TOKENS, Decoding, ImageOptions
 from . import photos, query
 from .calibration import MIN_CONFIDENCE
@@ -23,7 +23,7 @@ from .checkpoint import Dtype, SearchModel, identify, source_of, tags_of
 from .duplicates import DEFAULT_THRESHOLD, Group, find_groups
 from .filters import Filters, as_known, check_places
 from .indexer import NATIVE_MAX_PATCHES, Estimate, Indexer, Progress, Report
-from .scan import Root
+from .scan import Root, known_path
 from .searcher import Answer, Vectors, newest, search
 from .store import Counts, FileRow, Store, VectorSet
 from .textcache import TextCache
@@ -180,7 +180,7 @@ class Library:
         terms = query.parse(given, pictures)
         for note in query.notes(given, terms):
             warnings.warn(note, Aimv2Warning, stacklevel=2)
-        exclude = [os.fsencode(os.path.abspath(path)) for path in pictures]  # noqa: PTH100
+        exclude = [known_path(self.store, path) for path in pictures]
 
         check_places(self.store, filters.named_places)
         filters = as_known(self.store, filters)
@@ -329,7 +329,7 @@ class Library:
 
         self.counts()  # where there is no library, none is made
         with Store(self.path, can_write=True) as store:
-            return forget(store, os.path.abspath(os.fsencode(folder)))  # noqa: PTH100  (keeps links)
+            return forget(store, known_path(store, folder))
 
     def export(self, target: FilePath, *, model: str | None = None, overwrite: bool = False) -> int:
         """Write vectors and what is known of the photos to a file or folder; says how many.
@@ -385,7 +385,7 @@ def _indexer(
 
 def _roots(store: Store, folders: FilePath | Iterable[FilePath]) -> list[Root]:
     """What was named, as absolute paths; else what was indexed before."""
-    named = [os.path.abspath(os.fsencode(folder)) for folder in several(folders)]  # noqa: PTH100  (keeps links)
+    named = [os.fsencode(absolute(folder)) for folder in several(folders)]
     roots = [Root(path, photos.is_bundle(path)) for path in named]
     roots = roots or [Root(*root) for root in store.roots()]
     if not roots:

@@ -1,10 +1,10 @@
 """Known photos under names that others had: exchanged, shifted, or replaced by their originals."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 
 from ..errors import Aimv2Error
+from ..paths import is_gone
 from .reader import hash_file
 from .scan import Candidate, Root
 from .store import FileRow, Stamp, Store, stamp_of
@@ -97,7 +97,7 @@ class Moves:
         """Whether the file's path still holds its content."""
         stamp = stamp_of(file.path)
         if stamp is None:
-            return os.path.lexists(file.path)
+            return not is_gone(file.path)
         if stamp == file.stamp or stamp.size_bytes != file.stamp.size_bytes:
             return stamp == file.stamp
         hash = self._read(Candidate(file.path, stamp, file.uuid, file))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import raw
-from ..errors import ImageError, UsageError
+from ..errors import AwayError, ImageError, UsageError
 from ..image import EXTENSIONS
 from ..paths import DISK_ACCESS_HINT, FilePath, printable, unreadable
 
@@ -189,4 +189,4 @@ def _failed(path: str, error: OSError) -> PhotosItem:
 def _refused(path: str, error: OSError) -> ImageError:
     failure = unreadable(path, error)
     is_refused = isinstance(error, PermissionError)
-    return ImageError(str(failure), hint=DISK_ACCESS_HINT if is_refused else failure.hint)
+    return AwayError(str(failure), hint=DISK_ACCESS_HINT if is_refused else failure.hint)

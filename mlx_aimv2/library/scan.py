@@ -4,16 +4,16 @@ import os
 import shlex
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from ..errors import Aimv2Error, ImageError
+from ..errors import Aimv2Error, AwayError, ImageError
 from ..image import EXTENSIONS
-from ..paths import printable
+from ..paths import FilePath, absolute, is_gone, printable, unreadable
 from ..walk import find_images
 from . import photos
-from .store import FileRow, Stamp, Store, stamp_of
+from .store import FileRow, Stamp, Store, read_stamp
 
 _EXTENSIONS = tuple(extension.encode() for extension in EXTENSIONS)
 _NO_STAMP = Stamp(-1, 0)  # reading the file will say what is wrong with it
@@ -60,6 +60,36 @@ class _Seen:
     error: Aimv2Error | None
 
 
+class Away:
+    """Known photos, and folders of them, that cannot be looked at just now: they stay as they were.
+
+    There is one error for each reason, however many they are.
+    """
+
+    def __init__(self) -> None:
+        self.photos = 0
+        self._paths: dict[tuple[str, str], list[bytes]] = {}
+
+    def add(self, path: bytes, error: AwayError, *, is_photo: bool) -> None:
+        """One of them, and what keeps it from being looked at."""
+        self.photos += is_photo
+        reason = str(error).removeprefix(printable(path)).strip()
+        self._paths.setdefault((reason, error.hint), []).append(path)
+
+    def errors(self) -> list[Aimv2Error]:
+        """What to tell of them."""
+        return [
+            AwayError(f"{printable(paths[0])} {reason}{_and_more(len(paths) - 1)}", hint=hint)
+            for (reason, hint), paths in self._paths.items()
+        ]
+
+
+def _and_more(others: int) -> str:
+    if others:
+        return f", and {others} more like it; they stay in the library as they were"
+    return "; it stays in the library as it was"
+
+
 class Scan:
     """A walk over the roots: yields candidates, and knows afterwards what was not there.
 
@@ -74,6 +104,7 @@ class Scan:
         moved: Collection[int] = (),
     ) -> None:
         self.errors: list[Aimv2Error] = []
+        self.away = Away()
         self.empty: list[bytes] = []
         self.deleted: list[bytes] = []
         self.passed_over: Counter[str] = Counter()
@@ -110,16 +141,14 @@ class Scan:
                     continue
             for seen in self._walk(root):
                 if seen.error is not None:
-                    self.errors.append(seen.error)
-                    self._unseen_folders.append(seen.path)
+                    self._note_error(root, seen.path, seen.error)
                     continue
                 if len(self._roots) > 1:
                     if seen.path in self._met:
                         continue
                     self._met.add(seen.path)
-                stamp = stamp_of(seen.path) or _NO_STAMP
                 self.found += 1
-                candidate = self._look(seen, stamp)
+                candidate = self._look(seen)
                 if candidate:
                     yield candidate
 
@@ -131,8 +160,7 @@ class Scan:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         gone: set[int] = set()
         for root in self._roots:
-            is_there = os.path.lexists(root.path) or root.path in self.deleted
-            if not is_there:
+            if is_gone(root.path) and root.path not in self.deleted:
                 continue  # a drive that is not connected says nothing about its files
             known = self._store.files(*under(root.path))
             gone |= {file.id for file in known if self._is_gone(file, root)}
@@ -145,11 +173,34 @@ class Scan:
         """This file is there, under whichever path."""
         self._seen.add(file_id)
 
-    def _look(self, seen: _Seen, stamp: Stamp) -> Candidate | None:
+    def keep_away(self, candidate: Candidate, error: Aimv2Error | None) -> bool:
+        """Whether this was read before and cannot be looked at just now: it stays as it was."""
+        known = candidate.known
+        if known is None or known.hash is None or not isinstance(error, AwayError):
+            return False
+        self.away.add(candidate.path, error, is_photo=True)
+        return True
+
+    def _note_error(self, root: Root, path: bytes, error: Aimv2Error) -> None:
+        # Where a folder of Photos cannot be listed, its pictures may have been found in another.
+        self._unseen_folders.append(root.path if root.is_photos else path)
+        if isinstance(error, AwayError) and next(self._store.files(*under(path)), None):
+            self.away.add(path, error, is_photo=False)
+        else:
+            self.errors.append(error)
+
+    def _look(self, seen: _Seen) -> Candidate | None:
         known = self._store.file_at(seen.path)
-        candidate = Candidate(seen.path, stamp, seen.uuid, known)
+        candidate = Candidate(seen.path, _NO_STAMP, seen.uuid, known)
         if known is not None:
             self.note_seen(known.id)
+        try:
+            candidate = replace(candidate, stamp=read_stamp(seen.path))
+        except OSError as error:
+            if self.keep_away(candidate, unreadable(seen.path, error)):
+                return None
+        except ValueError:  # no name of a file, as reading it will say
+            pass
         if known is None or not candidate.is_unchanged:
             return candidate
         if known.missing_since is not None:
@@ -178,7 +229,7 @@ class Scan:
         if any(file.path.startswith(each.rstrip(b"/") + b"/") for each in self._unseen_folders):
             return False
         # In a Photos library a derivative stays when its original comes.
-        return root.is_photos or not os.path.lexists(file.path)
+        return root.is_photos or is_gone(file.path)
 
 
 def state_of(store: Store, root: Root, stored: Sequence[Root]) -> RootState:
@@ -188,7 +239,7 @@ def state_of(store: Store, root: Root, stored: Sequence[Root]) -> RootState:
     and so may one that is not there; but not if a folder around it was indexed and holds
     something, and a file is deleted if its folder holds something.
     """
-    if os.path.lexists(root.path):
+    if not is_gone(root.path):
         held = f"{under(root.path)[0]} AND missing_since IS NULL"
         is_lost = _is_empty(root.path) and next(store.files(held, under(root.path)[1]), None)
         return "empty" if is_lost else "there"
@@ -202,8 +253,9 @@ def state_of(store: Store, root: Root, stored: Sequence[Root]) -> RootState:
     return "deleted" if any(map(_holds_something, around)) else "away"
 
 
-def known_path(store: Store, path: bytes) -> bytes:
+def known_path(store: Store, given: FilePath) -> bytes:
     """The path by which the library knows what a path leads to, by links, in a folder indexed."""
+    path = os.fsencode(absolute(given))
     folders = [each for each, is_photos in store.roots() if not is_photos]
     if any((path + b"/").startswith(each.rstrip(b"/") + b"/") for each in folders):
         return path

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import OutputError
-from ..paths import printable
+from ..paths import absolute, printable
 from .segments import FULL_HINT
 
 APPLICATION_ID = 0x41494D32  # "AIM2", in the file's header
@@ -109,7 +109,7 @@ def open_database(path: Path, *, can_write: bool) -> sqlite3.Connection:
         mode = "rwc" if can_write else "rw"  # also a reader of a WAL makes its -shm file
         if not can_write and _is_settled(path):
             mode = "ro&immutable=1"
-        address = f"{path.absolute().as_uri()}?mode={mode}"
+        address = f"{Path(absolute(path)).as_uri()}?mode={mode}"
         connection = sqlite3.connect(
             address,
             uri=True,

@@ -140,7 +140,19 @@ class Segments:
         return self.folder / f"{number:06}.f16"
 
     def _too_short(self, file: Path) -> OutputError:
+        library_folder = self.folder.parent
+        if not library_folder.exists():
+            return no_vectors(library_folder)
         return OutputError(
             f"vectors are missing from {printable(file)}",
             hint="bring the folder back from a backup, or start a new library with --library",
         )
+
+
+def no_vectors(folder: Path) -> OutputError:
+    """The error to raise for a library whose folder of vectors is not where it should be."""
+    return OutputError(
+        f"the library's vectors are missing: there is no folder {printable(folder)}",
+        hint="was the library renamed or moved? give its folder of vectors that name and place, "
+        "bring it back from a backup, or start a new library with --library",
+    )

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..errors import ImageError, OutputError
 from ..lock import take_lock
-from ..paths import FilePath, printable
+from ..paths import FilePath, absolute, printable
 from ..staging import sync
 from .thumbnail import thumbnail
 
@@ -144,7 +144,7 @@ def _section_start(heading: str) -> str:
 
 
 def _card(row: SheetRow) -> Iterator[str]:
-    path = Path(os.fsdecode(row.path)).absolute()
+    path = Path(absolute(row.path))
     name, folder = _shown(path.name), _shown(os.fspath(path.parent))
     yield f'<li class="card{" best" if row.is_best else ""}">\n'
     yield f'<a href="{html.escape(path.as_uri())}" title="{_shown(os.fspath(path))}">'

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from ..errors import OutputError
 from ..lock import take_lock
-from ..paths import printable
+from ..paths import in_64_bits, printable
 from .photo import PhotoFacts
 from .schema import database_errors, open_database
-from .segments import FULL_HINT, Maps, Segments
+from .segments import FULL_HINT, Maps, Segments, no_vectors
 
 _FACTS = (
     "format", "width_px", "height_px", "orientation", "taken_at", "latitude", "longitude"
@@ -41,10 +41,15 @@ class Stamp:
 def stamp_of(path: bytes) -> Stamp | None:
     """The stamp of the file at a path; None where there is none to see."""
     try:
-        status = os.stat(path)  # noqa: PTH116  (pathlib takes no bytes)
+        return read_stamp(path)
     except (OSError, ValueError):
         return None
-    return Stamp(status.st_size, status.st_mtime_ns)
+
+
+def read_stamp(path: bytes) -> Stamp:
+    """The stamp of the file at a path. Errors: OSError; ValueError for what is no name."""
+    status = os.stat(path)  # noqa: PTH116  (pathlib takes no bytes)
+    return Stamp(status.st_size, in_64_bits(status.st_mtime_ns))
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,8 @@ class Store:
                 f"the library {printable(path)} is a folder",
                 hint=f"name a file: --library {printable(path / 'library.db')}",
             )
+        if path.is_symlink():  # the vectors are beside what it leads to
+            path = Path(os.path.realpath(path))
         self.path = path
         self.folder = path.with_name(f"{path.name}.vectors")
         self.means: dict[tuple[str, int], NDArray[np.float32]] = {}  # by folder of vectors, rows
@@ -113,6 +120,9 @@ class Store:
             self._lock = _lock(path, self.folder)
         try:
             self._database = open_database(path, can_write=can_write)
+            if can_write and is_new and any(each.row_count for each in self.sets()):
+                self._database.close()
+                raise no_vectors(self.folder)
         except BaseException:
             if can_write and is_new:
                 shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,6 +1,5 @@
 """Care of a library: forget what is gone, give disk back, hand vectors to other programs."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from .. import export
 from ..errors import OutputError, UsageError
 from ..names import escape
-from ..paths import printable
+from ..paths import is_gone, printable
 from ..table import Entry, Floats, Table
 from .duplicates import DuplicateInput
 from .scan import under
@@ -41,8 +40,8 @@ def prune(store: Store, *, dry_run: bool = False) -> Pruned:
     A folder that is not there is forgotten if no readable photo of it is known any more: all were
     moved or are gone. Otherwise it may be a drive that is not connected.
     """
-    gone = {file.id for file in store.files("missing_since IS NOT NULL")}
-    folders = [path for path, _ in store.roots() if not os.path.lexists(path)]
+    gone = {file.id for file in store.files("missing_since IS NOT NULL") if _is_lost(file)}
+    folders = [path for path, _ in store.roots() if is_gone(path)]
     folders = [path for path in folders if not _holds_photos(store, path)]
     for path in folders:  # what could not be read there cannot be recognised elsewhere
         gone |= {file.id for file in store.files(*under(path))}
@@ -154,6 +153,11 @@ def _compact(store: Store, vectors: VectorSet) -> None:
         moved.append(source.take(used[start : start + _BLOCK_ROWS]))
     with store.transaction():
         store.replace_rows(vectors, folder, moved.row_count, used)
+
+
+def _is_lost(file: FileRow) -> bool:
+    """Whether a missing file has not come back since; Photos keeps copies that it does not show."""
+    return file.uuid is not None or is_gone(file.path)
 
 
 def _holds_photos(store: Store, root: bytes) -> bool:
