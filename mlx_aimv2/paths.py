@@ -38,7 +38,10 @@ _REASONS = {
     errno.ENAMETOOLONG: ("has too long a name", "shorten the path"),
     errno.ENXIO: ("is a socket or a device, not a picture", "name a file"),
     errno.EOPNOTSUPP: ("is a socket, not a picture", "name a file"),  # macOS
-    errno.EACCES: ("may not be read (permission denied)", "allow it: chmod u+r FILE"),
+    errno.EACCES: (
+        "may not be read (permission denied)",
+        "allow it: chmod u+r FILE, and u+rx for the folders it is in",
+    ),
     errno.EPERM: ("may not be read (operation not permitted)", DISK_ACCESS_HINT),
     errno.EMFILE: ("cannot be opened: too many open files", _MORE_FILES_HINT),
     errno.ENFILE: ("cannot be opened: too many open files on this system", _MORE_FILES_HINT),
