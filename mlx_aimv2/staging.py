@@ -74,12 +74,16 @@ def _create(target: Path) -> tuple[Path, int]:
     while True:
         folder = target.with_name(f"{_prefix(target)}{secrets.token_hex(4)}")
         folder.mkdir()
-        lock = os.open(folder, os.O_RDONLY)
+        # Another run may take it for abandoned, and remove it, before it is locked.
+        try:
+            lock = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
         with suppress(BlockingIOError):
             hold(lock)
             if is_at(lock, folder):
                 return folder, lock
-        os.close(lock)  # another run took it for abandoned before it was locked
+        os.close(lock)
 
 
 def _remove_abandoned(target: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from mlx_aimv2.cli import app
 
 AIMV2 = Path(sys.executable).with_name("aimv2")
+PATIENCE_S = 600  # with what hangs; no test passes or fails by how long something takes
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def start(
         [AIMV2, *arguments],
         env=os.environ | dict(environment or {}),
         capture_output=not options,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
         **options,
     )

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import PATIENCE_S
+
 _FIELDS = {
     "Subject": "XMP-dc:Subject",
     "HierarchicalSubject": "XMP-lr:HierarchicalSubject",
@@ -25,7 +27,7 @@ def exiftool(*arguments: str | bytes | Path, cwd: Path | None = None) -> bytes:
             pytest.fail(reason)
         pytest.skip(reason)
     done = subprocess.run(
-        ["exiftool", *arguments], capture_output=True, check=False, cwd=cwd, timeout=60
+        ["exiftool", *arguments], capture_output=True, check=False, cwd=cwd, timeout=PATIENCE_S
     )
     assert (done.returncode, done.stderr) == (0, b""), done.stderr.decode(errors="replace")
     return done.stdout

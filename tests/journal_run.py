@@ -1,12 +1,11 @@
 """A run of a journal in a process of its own, which may be told when to die.
 
-python -m tests.journal_run TARGET [MOMENT [PAUSE_S]]
+python -m tests.journal_run TARGET [MOMENT]
 """
 
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +29,7 @@ def entry_of(name: bytes) -> Entry:
     return Entry(text, values.shape, lambda: values, note)
 
 
-def run(journal: Journal, stop_after: int = COUNT, pause_s: float = 0) -> list[bytes]:
+def run(journal: Journal, stop_after: int = COUNT) -> list[bytes]:
     """Embed what is to do; returns what was."""
     journal.set_inputs((name, "is a folder" if name == NAMES[11] else None) for name in NAMES)
     journal.match(SETTINGS)
@@ -40,7 +39,6 @@ def run(journal: Journal, stop_after: int = COUNT, pause_s: float = 0) -> list[b
             break
         todo.append(name)
         journal.add(name, now, entry_of(name))
-        time.sleep(pause_s)
     return todo
 
 
@@ -53,6 +51,9 @@ def die_at(moment: str) -> None:
     if moment == "committing":
         commit, left = Journal.commit, iter(range(6))
         Journal.commit = lambda self: die() if next(left, None) is None else commit(self)
+    elif moment.startswith("added "):
+        add, more = Journal.add, iter(range(int(moment.removeprefix("added "))))
+        Journal.add = lambda *given: die() if next(more, None) is None else add(*given)
     elif moment == "staged":
         export.sync = die
     elif moment == "placing":  # one of two files is in its place
@@ -62,11 +63,11 @@ def die_at(moment: str) -> None:
         Journal.remove = die
 
 
-def main(target: str, moment: str = "", pause_s: str = "0") -> None:
-    journal._COMMIT_S = 0.01
+def main(target: str, moment: str = "") -> None:
+    journal._COMMIT_S = -1.0
     die_at(moment)
     with journal.open_journal(Path(target), resume=True) as opened:
-        run(opened, pause_s=float(pause_s))
+        run(opened)
         opened.publish("path", SETTINGS)
 
 

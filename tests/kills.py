@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.albums import noise, rows_of
+from tests.commands import PATIENCE_S
 
 ROOT = Path(__file__).parents[1]
 PHOTOS = 26
@@ -49,7 +50,7 @@ def index(
             process.stdout.readline()
             time.sleep(kill_after_s)
             process.kill()
-        process.communicate(timeout=240)
+        process.communicate(timeout=PATIENCE_S)
         return process.returncode
 
 
@@ -75,7 +76,7 @@ def kill_often(photos: Path, library: Path, moments: list[str | float]) -> list[
         if isinstance(moment, str):
             code = index(photos, library, moment)
         else:
-            code = index(photos, library, kill_after_s=moment)
+            code = index(photos, library, "slow", kill_after_s=moment)
         done.append(Kill(str(moment), code, *look(library)))
         if code != -signal.SIGKILL:
             remove(library)

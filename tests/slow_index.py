@@ -1,8 +1,10 @@
-"""``aimv2 …`` on a library, slowly, and killed where the first argument says.
+"""``aimv2 …`` on a library in small batches, killed or held where the first argument says.
 
-It says ``begun`` when it begins to embed. ``never``, or a place in the commit of a batch and its
-number: ``torn:2`` after half of the second batch's rows are written, ``written:2`` before the
-database counts them, ``committed:2`` after.
+It says ``begun`` when it begins to embed. ``never``; ``item:7`` once the seventh picture is placed;
+or a place in the commit of a batch and its number: ``torn:2`` after half of the second batch's rows
+are written, ``written:2`` before the database counts them, ``committed:2`` after. ``slow`` takes a
+moment for each picture; ``step`` says ``waits`` before the first batch and after each, and goes on
+when it gets a line.
 """
 
 import os
@@ -28,8 +30,10 @@ def kill() -> None:
 
 def install(place: str, number: int) -> None:
     """Kill this process at that place of so manieth commit with vectors."""
-    write, append, commit = Segments._write, Segments.append, Store.commit
-    seen = 0
+    write, append = Segments._write, Segments.append
+    begin, commit = Store.begin, Store.commit
+    place_item = indexer.Indexer._place_item
+    seen, placed, stepped = 0, 0, -1
 
     def write_then(self: Segments, file: Path, start: int, rows: "np.ndarray") -> None:
         if place == "torn" and seen == number:
@@ -49,32 +53,40 @@ def install(place: str, number: int) -> None:
         commit(self)
         if place == "committed" and seen == number:
             kill()
+        if place == "step" and seen > stepped:
+            step()
 
-    Segments._write, Segments.append, Store.commit = write_then, append_then, commit_then
-
-
-def slow_down() -> None:
-    place_item, begin = indexer.Indexer._place_item, Store.begin
-    has_begun = False
+    def step() -> None:
+        nonlocal stepped
+        stepped = seen
+        print("waits", flush=True)
+        sys.stdin.readline()
 
     def begin_loudly(self: Store) -> None:
-        nonlocal has_begun
+        nonlocal stepped
         begin(self)
-        if not has_begun:
+        if stepped < 0:
             print("begun", flush=True)
-        has_begun = True
+            stepped = 0
+            if place == "step":
+                step()
 
-    def slowly(self: indexer.Indexer, *arguments: object) -> None:
+    def place_then(self: indexer.Indexer, *arguments: object) -> None:
+        nonlocal placed
         place_item(self, *arguments)
-        time.sleep(0.02)
+        placed += 1
+        if place == "item" and placed == number:
+            kill()
+        if place == "slow":
+            time.sleep(0.02)
 
-    indexer._COMMIT_FILES = BATCH
-    indexer.Indexer._place_item, Store.begin = slowly, begin_loudly
+    Segments._write, Segments.append = write_then, append_then
+    Store.begin, Store.commit = begin_loudly, commit_then
+    indexer.Indexer._place_item = place_then
 
 
 if __name__ == "__main__":
-    slow_down()
+    indexer._COMMIT_FILES, indexer._COMMIT_S = BATCH, float("inf")
     place, _, count = sys.argv[1].partition(":")
-    if place in PLACES:
-        install(place, int(count))
+    install(place, int(count or 0))
     sys.exit(main(sys.argv[2:]))

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import PATIENCE_S
+
 LINUX = sys.platform.startswith("linux")
 
 
 def run(code: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_S, check=True
     )
     return done.stdout.strip()
 

@@ -20,7 +20,7 @@ import typer
 from mlx_aimv2.cli import app, help, library, output
 from mlx_aimv2.errors import Aimv2Warning, CheckpointError, ImageError, UsageError
 from mlx_aimv2.names import escape, unescape
-from tests.commands import AIMV2, run, start
+from tests.commands import AIMV2, PATIENCE_S, run, start
 
 HEAVY = ("mlx", "PIL", "numpy", "huggingface_hub", "tokenizers", "safetensors", "rich", "pydantic")
 
@@ -153,7 +153,11 @@ def test_help_imports_nothing_heavy():
         "print(*sys.modules)\n"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
     )
     loaded = set(ended.stdout.splitlines()[-1].split())
     assert "mlx_aimv2.cli.classify" in loaded
@@ -436,7 +440,7 @@ def test_a_full_disk_is_told_in_one_line(arguments):
 
 def test_closed_streams_are_no_error():
     shell = f"'{AIMV2}' models <&- >&- 2>&-"
-    assert subprocess.run(["sh", "-c", shell], check=False, timeout=60).returncode == 0
+    assert subprocess.run(["sh", "-c", shell], check=False, timeout=PATIENCE_S).returncode == 0
 
 
 def test_an_interrupt_ends_with_130():
@@ -455,7 +459,7 @@ def test_an_interrupt_ends_with_130():
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert ended.returncode == 130

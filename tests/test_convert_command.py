@@ -6,7 +6,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,6 @@ from tests.writable_hub import writable_hub
 
 ROOT = Path(__file__).parent.parent
 SIZES = makers.VISION | {"width": 128, "mlp": 256}
-WIDE = makers.VISION | {"width": 1024, "mlp": 2816, "blocks": 1}  # 50 MB: time to be stopped
 
 
 @pytest.fixture
@@ -170,39 +168,36 @@ def test_names_that_are_not_utf8_and_the_door_at_the_top(source, tmp_path):
 
 
 @pytest.fixture
-def wide(tmp_path, monkeypatch):
+def plain(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    makers.write_checkpoint(tmp_path / "source", makers.random_vision(sizes=WIDE), None)
+    makers.write_checkpoint(tmp_path / "source", makers.random_vision(), makers.vision_config())
 
 
-def stop_while_writing(signal_number, folder, size_bytes):
-    """Send a signal once so many bytes of the hidden folder are written; returns the exit."""
-    arguments = ["convert", "--hf-path", "source", "--mlx-path", "target"]
-    command = [sys.executable, "-m", "tests.slow_convert", *arguments]
+def stop_while_writing(signal_number, size_bytes):
+    """Send a signal once so many bytes are written; returns the exit."""
+    arguments = [str(size_bytes), "convert", "--hf-path", "source", "--mlx-path", "target"]
+    command = [sys.executable, "-m", "tests.stopped_convert", *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
-        while process.poll() is None:
-            parts = folder.glob(".target.partial-*/*.safetensors")
-            if sum(part.stat().st_size for part in parts) >= size_bytes:
-                break
-            time.sleep(0.01)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, env=environment, **pipes) as process:
+        assert process.stdout.readline() == "stopped\n"
         process.send_signal(signal_number)
         _, err = process.communicate()
     return process.returncode, err
 
 
-@pytest.mark.usefixtures("wide")
+@pytest.mark.usefixtures("plain")
 def test_ctrl_c_leaves_nothing(tmp_path):
-    code, err = stop_while_writing(signal.SIGINT, tmp_path, 1_000_000)
+    code, err = stop_while_writing(signal.SIGINT, 1_000)
     assert code == 130
     assert "Traceback" not in err
     assert names_in(tmp_path) == ["source"]
 
 
-@pytest.mark.usefixtures("wide")
+@pytest.mark.usefixtures("plain")
 def test_kill_9_leaves_nothing_half_made(tmp_path):
-    for size_bytes in (1, 15_000_000, 35_000_000):
-        code, _ = stop_while_writing(signal.SIGKILL, tmp_path, size_bytes)
+    for size_bytes in (1, 10_000, 30_000):
+        code, _ = stop_while_writing(signal.SIGKILL, size_bytes)
         assert code == -signal.SIGKILL
         assert not (tmp_path / "target").exists()
         assert len(names_in(tmp_path)) == 2  # of earlier runs nothing is left either

@@ -4,13 +4,15 @@ import gc
 import threading
 import time
 import weakref
-from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from mlx_aimv2 import decode as decoding
 from mlx_aimv2.decode import decode
 from mlx_aimv2.errors import ImageError
+from tests.commands import PATIENCE_S
 
 
 def fit(source):
@@ -39,7 +41,7 @@ def test_order_errors_and_notes_across_buffers(threads):
 
 
 def test_several_threads_decode_at_once():
-    together = threading.Barrier(3, timeout=10)
+    together = threading.Barrier(3, timeout=PATIENCE_S)
 
     def meet(source):
         together.wait()
@@ -55,7 +57,7 @@ def test_the_next_buffer_begins_before_the_last_is_done(last):
     def wait_for_the_next(source):
         if source == last + 1:
             begun.set()
-        if source == last and not begun.wait(20):
+        if source == last and not begun.wait(PATIENCE_S):
             raise ImageError("the pipe was drained")
         return fit(source)
 
@@ -128,11 +130,14 @@ def test_a_closed_stream_holds_no_source() -> None:
     assert len(alive) <= len(sources) + 2  # not taken yet, and in the threads' hands
 
 
-def test_threads_are_let_go_once_they_rest() -> None:
-    before = len(list(Path("/proc/self/task").iterdir())) if Path("/proc/self").exists() else 0
-    for _ in range(30):
+def test_threads_are_let_go_once_they_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(decoding, "time", SimpleNamespace(monotonic=lambda: now_s))
+    decoding._resting.clear()
+    for number in range(1, 8):
         assert len(list(decode(range(3), fit, threads=2))) == 3
-    time.sleep(0.1)
+        assert len(decoding._resting) == number
+    now_s += 1
+    time.sleep(0.2)  # for the threads themselves: they must not be ended before they sleep
     assert len(list(decode(range(3), fit, threads=2))) == 3
-    if before:
-        assert len(list(Path("/proc/self/task").iterdir())) <= before + 4
+    assert len(decoding._resting) == 1  # its own

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import PATIENCE_S
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -37,7 +39,7 @@ def test_a_mac_gets_wheels_only(python, tmp_path):
             "--only-binary", ":all:", "--no-header", "--no-annotate", "--extra", "parquet",
             "--no-cache", "--output-file", str(tmp_path / "resolved.txt"),
         ],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False,
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     resolved = (tmp_path / "resolved.txt").read_text()

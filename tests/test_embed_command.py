@@ -8,7 +8,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from mlx_aimv2 import image, model, plan
 from mlx_aimv2.cli import embed, runs
 from mlx_aimv2.names import unescape
 from tests import pictures
-from tests.commands import AIMV2, Outcome, run
+from tests.commands import AIMV2, PATIENCE_S, Outcome, run
 from tests.makers import (
     PROJECTION,
     TEXT,
@@ -482,25 +481,23 @@ def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def slow(*arguments: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "tests.slow_embed", "embed", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-
-
-def wait_for_some(target: str) -> None:
-    embeddings = Path(f".{target}.partial/embeddings.f32")
-    deadline_s = time.monotonic() + 30
-    while not embeddings.exists() or embeddings.stat().st_size < 8 * 4 * PROJECTION:
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
+def stopped(*arguments: str) -> "subprocess.Popen[str]":
+    """A run that has stopped in the middle, once it says so."""
+    command = [sys.executable, "-m", "tests.stopped_embed", "embed", *arguments]
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
 def test_a_stopped_run_goes_on_with_resume(sign: signal.Signals, lit: str, many: Path) -> None:
     arguments = ["many", "-m", lit, "--batch-size", "4", "-o"]
-    with slow(*arguments, "x.npz") as process:
-        wait_for_some("x.npz")
+    with stopped(*arguments, "x.npz") as process:
+        assert process.stdout.readline() == "stopped\n"
         second = run("embed", *arguments, "x.npz")
         assert second.code == 1
         assert f"process {process.pid} is writing x.npz" in second.err
@@ -656,7 +653,7 @@ def test_a_hostile_folder_as_an_ordinary_user(out: str, open_folder: Path) -> No
         env=os.environ | {"PYTHONPATH": str(ROOT), "HOME": str(open_folder)},
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     errors = ended.stderr.decode()
     assert ended.returncode == 3, errors

@@ -18,6 +18,7 @@ from PIL import Image
 import mlx_aimv2 as aimv2
 from mlx_aimv2 import buckets, embedder
 from mlx_aimv2.errors import Aimv2Warning, CheckpointError, ImageError, NumericsError, UsageError
+from tests.commands import PATIENCE_S
 from tests.makers import (
     PROJECTION,
     TEXT,
@@ -374,7 +375,10 @@ def test_a_forked_process_is_told_so_and_does_not_hang(folders):
         sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, timeout=60, check=False
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
     assert done.returncode == 7, done.stderr
 
@@ -397,7 +401,7 @@ def test_leaving_a_stream_unfinished_ends_cleanly(folders, runs_ahead):
             [sys.executable, "-c", textwrap.dedent(code)],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             check=False,
         )
         assert (done.returncode, done.stdout.strip()) == (5, f"({PROJECTION},)"), done.stderr

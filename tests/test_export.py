@@ -2,7 +2,6 @@
 
 import json
 import os
-import tracemalloc
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from mlx_aimv2.errors import Aimv2Error, OutputError, UsageError
 from mlx_aimv2.formats import FORMATS
 from mlx_aimv2.names import escape, unescape
 from mlx_aimv2.table import Entry, Table
+from tests.counted import allocated
 from tests.names import takes_any_bytes
 from tests.outputs import write
 
@@ -189,11 +189,9 @@ def test_memory_does_not_grow_with_the_rows(extension: str, tmp_path: Path) -> N
         return Table("path", {}, entries)
 
     def peak_bytes(count: int) -> int:
-        tracemalloc.start()
-        write(table_of(count), tmp_path / f"{count}{extension}")
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return peak
+        with allocated() as most_bytes:
+            write(table_of(count), tmp_path / f"{count}{extension}")
+            return most_bytes()
 
     peak_bytes(1000)  # what is imported and cached once
     # Parquet is written in groups of 4 MiB, the others in blocks of 1 MiB.

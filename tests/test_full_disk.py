@@ -17,7 +17,7 @@ from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.segments import Segments
 from mlx_aimv2.library.store import Store
 from tests.albums import noise, rows_of
-from tests.commands import run
+from tests.commands import PATIENCE_S, run
 from tests.kills import ROOT
 from tests.synthetic import make_library, segments_of, unit
 
@@ -107,7 +107,7 @@ def limited(limit_bytes: int, folder: Path, library: Path) -> tuple[int, str]:
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         check=False,
-        timeout=240,
+        timeout=PATIENCE_S,
     )
     return ended.returncode, ended.stderr.decode()
 

@@ -30,6 +30,7 @@ from mlx_aimv2.harness.startup import drop_pages, load_figures, text_tower
 from mlx_aimv2.harness.timing import Timing
 from mlx_aimv2.library.nearest import nearest
 from tests import networks
+from tests.commands import PATIENCE_S
 from tests.makers import VISION
 
 TINY = LiTConfig(
@@ -218,7 +219,7 @@ def test_fresh_as_a_program():
     done = subprocess.run(
         [sys.executable, "-m", "mlx_aimv2.harness.fresh", "first text",
          json.dumps({"source": "demo", "text": "a dog"})],
-        capture_output=True, text=True, check=True, timeout=60,
+        capture_output=True, text=True, check=True, timeout=PATIENCE_S,
     )  # fmt: skip
     assert json.loads(done.stdout)["width"] == 192
 

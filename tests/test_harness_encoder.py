@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import mlx.core as mx
 import numpy as np
 import pytest
 
@@ -20,6 +19,7 @@ from mlx_aimv2.harness.photos import make_photos
 from mlx_aimv2.harness.plain import PlainEncoder
 from mlx_aimv2.harness.text import text_figures
 from mlx_aimv2.lines import to_json
+from tests.counted import Alive
 from tests.makers import random_vision, to_transformers, vision_config
 from tests.networks import assert_close, filled, pixels
 from tests.tolerances import ATTENTION_BY_HAND, BATCH_MATES
@@ -398,9 +398,15 @@ def test_random_weights_by_name(monkeypatch):
     assert report.subject["name"] == "aimv2-large-patch14-224-lit"
 
 
-def test_memory_is_freed_between_cases(model):
-    mx.clear_cache()
-    encoder.measure_case(model, Case(SIDE, 2, DEPTH), SMALL)
-    before = mx.get_active_memory()
-    encoder.measure_case(model, Case(SIDE, 2, DEPTH), SMALL)
-    assert mx.get_active_memory() <= before + 1e6
+def test_memory_is_freed_between_cases(model, monkeypatch):
+    networks, make = Alive(), encoder.variant
+
+    def noted(*arguments):
+        made = make(*arguments)
+        networks.note(made.network)
+        return made
+
+    monkeypatch.setattr(encoder, "variant", noted)
+    for blocks in (2, DEPTH):
+        encoder.measure_case(model, Case(SIDE, 2, blocks), SMALL)
+    assert (networks.noted, networks.now) == (2, 0)

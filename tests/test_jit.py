@@ -8,6 +8,7 @@ from importlib.metadata import version
 import pytest
 
 from mlx_aimv2 import jit
+from tests.commands import PATIENCE_S
 from tests.makers import random_vision, vision_config, write_checkpoint
 
 
@@ -49,7 +50,7 @@ print(model.embed_images(np.zeros((9, 9, 3), np.uint8)).shape)
         env=os.environ | {"TMPDIR": str(tmp_path / "missing")},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.stdout == "(1, 76)\n", done.stderr

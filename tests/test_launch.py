@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests import pictures
-from tests.commands import AIMV2, run, start
+from tests.commands import AIMV2, PATIENCE_S, run, start
+from tests.stopped_embed import KEPT
 
 ROOT = Path(__file__).parents[1]
 LAUNCH = AIMV2.with_name("mlx.launch")
@@ -22,7 +23,7 @@ COUNT, WIDTH = 40, 192  # pictures; the demo checkpoint's embeddings
 THREADS = {"MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 ENVIRONMENT = os.environ | THREADS | {"PYTHONPATH": str(ROOT)}
 EMBED = ["embed", "photos", "-m", "demo", "--batch-size", "4", "--out"]
-SLOW = [sys.executable, "-m", "tests.slow_embed", *EMBED]
+STOPPED = [sys.executable, "-m", "tests.stopped_embed", *EMBED]
 
 needs_launcher = pytest.mark.skipif(
     not LAUNCH.exists() or shutil.which("bash") is None, reason="needs mlx.launch and bash"
@@ -67,8 +68,8 @@ def begun(shard: str) -> int:
     """Wait until a shard has something to keep; returns the process that makes it."""
     folder = Path(f".many.{shard}.npz.partial")
     rows = folder / "embeddings.f32"
-    deadline_s = time.monotonic() + 60
-    while not rows.exists() or rows.stat().st_size < 8 * 4 * WIDTH:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not rows.exists() or rows.stat().st_size < KEPT * 4 * WIDTH:
         assert time.monotonic() < deadline_s, f"{shard} has not begun"
         time.sleep(0.01)
     return int((folder / "lock").read_text())
@@ -88,10 +89,10 @@ def test_two_ranks_write_what_one_process_does(one: bytes) -> None:
 
 @needs_launcher
 def test_a_killed_rank_ends_the_other_and_each_goes_on_alone(one: bytes) -> None:
-    with launched(*SLOW, "many.npz") as process:
+    with launched(*STOPPED, "many.npz") as process:
         begun("shard-1-of-2")
         os.kill(begun("shard-2-of-2"), signal.SIGKILL)
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE_S)
     outcome = run("merge", "many.npz")
     assert outcome.code == 1
     assert "there are no shards of many.npz" in outcome.err
@@ -105,7 +106,8 @@ def test_a_killed_rank_ends_the_other_and_each_goes_on_alone(one: bytes) -> None
 def test_one_of_two_by_hand_is_killed_and_rerun_alone(one: bytes) -> None:
     assert embed("many.npz", "--shard", "1/2")[0] == 3  # the broken one is its
     finished = Path("many.shard-1-of-2.npz").read_bytes()
-    with subprocess.Popen([*SLOW, "many.npz", "--shard", "2/2"], env=ENVIRONMENT) as process:
+    by_hand = [*STOPPED, "many.npz", "--shard", "2/2"]
+    with subprocess.Popen(by_hand, stdout=subprocess.DEVNULL, env=ENVIRONMENT) as process:
         assert begun("shard-2-of-2") == process.pid
         process.kill()
     outcome = run("merge", "many.shard-1-of-2.npz", "--out", "many.npz")

@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import tracemalloc
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
@@ -19,6 +18,7 @@ from mlx_aimv2.lock import take_lock
 from mlx_aimv2.shard import Shard
 from mlx_aimv2.table import Entry
 from tests.commands import run
+from tests.counted import allocated
 from tests.shards import Entries, shard, shards, whole
 from tests.test_export import NAMES, WIDTH, every_format, values_of
 
@@ -154,13 +154,10 @@ def test_memory_does_not_grow_with_the_rows(extension: str, tmp_path: Path) -> N
 
         target = tmp_path / f"{count}{extension}"
         made = [*shards(entries, MADE_BY | {"width": len(row)}, target, 2)]
-        tracemalloc.start()
-        with merge.open_whole(made) as opened:
+        with allocated() as most_bytes, merge.open_whole(made) as opened:
             list(opened.verify())
             opened.write(target)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return peak
+            return most_bytes()
 
     peak_bytes(1000)  # what is imported and cached once
     # Written in blocks of 1 MiB; 5000 rows are 10 MB and their names another.

@@ -10,6 +10,7 @@ import pytest
 
 from mlx_aimv2 import openblas
 from mlx_aimv2.errors import Aimv2Error
+from tests.commands import PATIENCE_S
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux needs it")
 
@@ -70,7 +71,7 @@ maps = open("/proc/self/maps").read()
 print(blas.threads() > 0, {str(installed)!r} in maps, np.abs(found - a @ a).max() < 1e-3)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_S, check=True
     )
     assert done.stdout.split() == ["True", "True", "True"]
 
@@ -85,7 +86,7 @@ def test_help_installs_nothing():
     code = "import runpy, sys; sys.argv = ['openblas', '--help']; sys.prefix = sys.argv[0];"
     code += "runpy.run_module('mlx_aimv2.openblas', run_name='__main__')"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_S, check=True
     )
     assert "usage:" in done.stdout
 

@@ -9,6 +9,7 @@ import pytest
 
 from mlx_aimv2 import blas, parts
 from tests import networks
+from tests.commands import PATIENCE_S
 
 CPU = mx.default_device().type == mx.DeviceType.cpu
 
@@ -111,6 +112,6 @@ for _ in range(3):
 print(*sums)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_S, check=True
     )
     assert done.stdout.split() == ["262144.0"] * 6

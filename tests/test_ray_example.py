@@ -11,6 +11,7 @@ import pytest
 import mlx_aimv2 as aimv2
 from mlx_aimv2.names import escape
 from tests import pictures
+from tests.commands import PATIENCE_S
 from tests.names import takes_any_bytes
 from tests.tolerances import BATCH_MATES
 
@@ -25,7 +26,7 @@ def start(*arguments: str) -> "subprocess.CompletedProcess[str]":
     # Ray's store of objects: enough for a few small pictures' vectors.
     environment = os.environ | {"RAY_DEFAULT_OBJECT_STORE_MEMORY_PROPORTION": "0.01"}
     return subprocess.run(
-        command, capture_output=True, text=True, env=environment, timeout=240, check=False
+        command, capture_output=True, text=True, env=environment, timeout=PATIENCE_S, check=False
     )
 
 

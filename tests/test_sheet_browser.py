@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from mlx_aimv2.library.sheet import SheetGroup, SheetRow, write_sheet
+from tests.commands import PATIENCE_S
 from tests.pictures import photo
 from tests.test_sheet import Page
 
@@ -39,7 +40,7 @@ def browser() -> str:
 def open_in(browser: str, page: Path, profile: Path) -> Page:
     """The page as it is after its scripts, if any, have run."""
     command = [browser, *QUIET, f"--user-data-dir={profile}", "--dump-dom", page.as_uri()]
-    ended = subprocess.run(command, capture_output=True, timeout=300, check=True)
+    ended = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=True)
     return Page(ended.stdout.decode())
 
 

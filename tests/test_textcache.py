@@ -14,6 +14,7 @@ import pytest
 
 from mlx_aimv2.library import textcache
 from mlx_aimv2.library.textcache import Floats, TextCache
+from tests.commands import PATIENCE_S
 
 WIDTH = 13
 
@@ -280,7 +281,7 @@ for number in range(40):
 def test_two_processes_at_once(cache: TextCache) -> None:
     command = [sys.executable, "-c", WRITER, str(cache.path)]
     running = [subprocess.Popen([*command, name]) for name in ("first", "second")]
-    assert [process.wait(timeout=60) for process in running] == [0, 0]
+    assert [process.wait(timeout=PATIENCE_S) for process in running] == [0, 0]
     names = [text for _, text in rows(cache)]
     assert len(names) == len(set(names))
     assert {name.split()[0] for name in names} == {"shared", "first", "second"}

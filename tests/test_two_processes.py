@@ -26,13 +26,15 @@ def writer(tmp_path: Path, photos: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """Another process that has begun to index the rest."""
     arguments = ["index", str(photos), "--library", str(tmp_path / "library.db"), "-m", "demo"]
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.slow_index", "never", *arguments, "--quiet"],
+        [sys.executable, "-m", "tests.slow_index", "step", *arguments, "--quiet"],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"begun\n"
+        assert process.stdout.readline() == b"waits\n"
         yield process
         process.kill()
 
@@ -40,19 +42,23 @@ def writer(tmp_path: Path, photos: Path) -> Iterator["subprocess.Popen[bytes]"]:
 def test_searches_go_on_while_another_process_indexes(
     tmp_path: Path, photos: Path, writer: "subprocess.Popen[bytes]"
 ) -> None:
-    library = tmp_path / "library.db"
-    seen = []
-    while writer.poll() is None:
-        with Library(library) as opened:
+    def searched() -> int:
+        with Library(tmp_path / "library.db") as opened:
             answer = opened.search(like=[photos / "00.png"], count=99)
             assert len(answer.hits) == answer.searched  # the picture itself is left out
-            seen.append(answer.searched)
-    assert writer.returncode == 3
-    assert seen == sorted(seen)
-    assert len(seen) > 3
-    assert seen[0] < 24
-    with Library(library) as opened:
-        assert opened.search(like=[photos / "00.png"]).searched == 24
+            return answer.searched
+
+    assert writer.stdin is not None
+    assert writer.stdout is not None
+    seen, said = [], b"waits\n"
+    while said == b"waits\n":
+        seen.append(searched())
+        writer.stdin.write(b"on\n")
+        writer.stdin.flush()
+        said = writer.stdout.readline()
+    assert writer.wait() == 3
+    assert seen == [3, 6, 10, 14, 18, 22]  # the sixth picture is none
+    assert searched() == 24
 
 
 def test_a_second_index_is_refused_by_the_first_ones_number(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,11 +17,14 @@ from mlx_aimv2 import hub, layers
 from mlx_aimv2.config import TextConfig, VisionConfig
 from mlx_aimv2.conversion import convert
 from mlx_aimv2.verification import probe
+from mlx_aimv2.verification import trace as traces
 from mlx_aimv2.verification.compare import compare
 from mlx_aimv2.verification.difference import difference
 from mlx_aimv2.verification.record import Opened, Record
-from mlx_aimv2.verification.tensors import examine, placed
+from mlx_aimv2.verification.tensors import block_of, examine, placed
+from mlx_aimv2.weights import Weights
 from tests import makers
+from tests.counted import Alive
 
 VISION = makers.random_vision(head=True)
 LIT = makers.random_lit()
@@ -446,19 +450,44 @@ def test_another_device_is_held_against_the_cpu(
     assert [step.to_cpu for step in record.steps] == [0.0] * len(vision.steps)
 
 
-def test_one_block_at_a_time_is_in_memory(tmp_path: Path) -> None:
-    peaks = []
-    for blocks in (2, 8):
-        sizes = {**makers.VISION, "width": 256, "mlp": 512, "blocks": blocks}
-        tensors = makers.random_vision(sizes=sizes)
-        makers.write_checkpoint(tmp_path / str(blocks), tensors, makers.vision_config(sizes))
-        opened = Opened.of(hub.resolve(tmp_path / str(blocks)))
-        mx.clear_cache()
-        mx.reset_peak_memory()
-        Record.of(opened)
-        peaks.append(mx.get_peak_memory())
-    block_bytes = 4 * (4 * 256**2 + 3 * 256 * 512)
-    assert peaks[1] - peaks[0] < 2 * block_bytes
+def test_one_block_at_a_time_is_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no step has come to is not read yet, and what steps are done with is gone."""
+    sizes = makers.VISION | {"blocks": 5}
+    tensors = makers.random_vision(sizes=sizes)
+    makers.write_checkpoint(tmp_path, tensors, makers.vision_config(sizes))
+    opened = Opened.of(hub.resolve(tmp_path))
+    blocks, dense = defaultdict(Alive), traces.dense
+
+    def noted(weights: Weights, name: str) -> mx.array:
+        array = dense(weights, name)
+        if block := block_of(name):
+            blocks[block].note(array)
+        return array
+
+    monkeypatch.setattr(traces, "dense", noted)
+    steps = traces.trace(opened.weights, opened.config)
+    finite = [next(steps).is_finite for _ in range(3)]  # the patches and two blocks
+    assert [blocks[f"block {number}"].now for number in range(2)] == [0, 0]
+    (file,) = tmp_path.glob("*.safetensors")
+    header_bytes = 8 + int.from_bytes(file.read_bytes()[:8], "little")
+    with file.open("r+b") as ruined:
+        ruined.seek(header_bytes)
+        ruined.write(b"\xff" * (file.stat().st_size - header_bytes))  # not a number
+    finite += [step.is_finite for step in steps]
+    assert finite == [True] * 3 + [False] * 5
+
+
+def test_one_tensor_at_a_time_is_in_memory(tmp_path: Path) -> None:
+    makers.write_checkpoint(tmp_path, makers.random_vision(), makers.vision_config())
+    opened = Opened.of(hub.resolve(tmp_path))
+    (file,) = tmp_path.glob("*.safetensors")
+    header_bytes = 8 + int.from_bytes(file.read_bytes()[:8], "little")
+    found = examine(opened.weights)
+    assert not next(found)[1].defects
+    with file.open("r+b") as ruined:
+        ruined.seek(header_bytes)
+        ruined.write(b"\xff" * (file.stat().st_size - header_bytes))
+    assert all(tensor.defects for _, tensor in found)
 
 
 def test_a_record_survives_json(lit: Record, vision: Record) -> None:

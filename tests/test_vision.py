@@ -1,6 +1,5 @@
 """The vision encoder's properties: dtypes, padding, batch-mates, what it keeps, what it refuses."""
 
-import gc
 from functools import partial
 
 import mlx.core as mx
@@ -11,11 +10,13 @@ from hypothesis import strategies as st
 from mlx.utils import tree_flatten
 from PIL import Image
 
+from mlx_aimv2 import layers
 from mlx_aimv2.config import VisionConfig
 from mlx_aimv2.errors import ImageError
 from mlx_aimv2.layers import grid_positions, patchify
 from mlx_aimv2.loader import DTYPES
 from mlx_aimv2.vision import VisionEncoder
+from tests.counted import Alive
 from tests.makers import random_vision, vision_config
 from tests.networks import (
     BLOCKS,
@@ -297,38 +298,29 @@ def test_attention_maps_reproduce_everything_by_hand(eps: float) -> None:
     assert_close(output.last_hidden_state, norm(x, "trunk.post_trunk_norm"), ATTENTION_BY_HAND)
 
 
-def test_nothing_is_kept_that_was_not_asked_for() -> None:
-    state_bytes = 2 * 16 * 16 * 64 * 4
-    shallow, deep = _memory(blocks=2), _memory(blocks=24)
-    for memory in (shallow, deep):  # not to the byte: other tests' garbage goes when it goes
-        assert abs(memory["kept"] - state_bytes) < 20_000
-    # Not to the state: how far MLX runs ahead of its operations is a matter of time.
-    ahead = 8 * state_bytes
-    assert deep["peak"] < shallow["peak"] + ahead
-    one = _memory(blocks=24, hidden_states=[3])
-    assert one["kept"] < 2 * state_bytes + 20_000  # the pooled vectors beside them
-    assert one["peak"] < deep["peak"] + ahead
-    every = _memory(blocks=24, hidden_states=True)
-    assert every["kept"] > 24 * state_bytes
+@pytest.mark.parametrize("blocks", [2, 13])
+@pytest.mark.parametrize("asked", [[], [1], "all"])
+def test_nothing_is_kept_that_was_not_asked_for(
+    monkeypatch: pytest.MonkeyPatch, blocks: int, asked: list[int] | str
+) -> None:
+    """Of the states after the blocks those asked for live, and those that one block needs."""
+    encoder = VisionEncoder(VisionConfig(16, 23, blocks, 1, image_size=PATCH, patch_size=PATCH))
+    states, call = Alive(), layers.Block.__call__
 
+    def noted(self: layers.Block, x: mx.array, mask: layers.Mask = None) -> mx.array:
+        x = call(self, x, mask)
+        states.note(x)
+        return x
 
-def _memory(blocks: int, **request) -> dict[str, int]:
-    """Bytes of a call's peak, and of what is alive while its result is."""
-    encoder = VisionEncoder(
-        VisionConfig(64, 97, blocks, 1, image_size=16 * PATCH, patch_size=PATCH)
-    )
-    batch = pixels(2, 16 * PATCH, 16 * PATCH)
-    mx.eval(encoder.parameters(), batch)
-    gc.collect()
-    before = mx.get_active_memory()
-    mx.reset_peak_memory()
-    with mx.stream(mx.cpu):  # a GPU frees what it used a few operations later
-        output = encoder(batch, **request)
-        mx.eval(output if isinstance(output, mx.array) else list(vars(output).values()))
-    return {
-        "peak": mx.get_peak_memory() - before,
-        "kept": mx.get_active_memory() - before,
-    }
+    monkeypatch.setattr(layers.Block, "__call__", noted)
+    request = {"hidden_states": True if asked == "all" else asked} if asked else {}
+    output = encoder(pixels(1, PATCH, PATCH), **request)
+    kept = blocks if asked == "all" else len(asked)
+    assert states.noted == blocks
+    assert states.now == kept
+    assert states.most <= kept + 2
+    del output
+    assert states.now == 0
 
 
 @pytest.mark.skipif(not mx.metal.is_available(), reason="Metal has the fused kernels")

@@ -4,7 +4,6 @@ import inspect
 import os
 import subprocess
 import sys
-import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from mlx_aimv2 import image, walk
 from mlx_aimv2.walk import Walk, find_images
+from tests.counted import allocated
 
 
 def grow(root: Path, *names: str) -> None:
@@ -200,12 +200,9 @@ def test_memory_is_one_listing(tmp_path: Path) -> None:
     folders, files = 20, 50
     for number in range(folders):
         grow(tmp_path, *(f"{number:03}/{name:0100}.jpg" for name in range(files)))
-    tracemalloc.start()
-    try:
+    with allocated() as most_bytes:
         assert sum(1 for _ in find_images([tmp_path])) == folders * files
-        _, peak_bytes = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+        peak_bytes = most_bytes()
     assert peak_bytes < 5 * files * 200  # all names together are four times as much
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import PATIENCE_S
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -18,7 +20,7 @@ def run(*command: str, cwd: Path, **environment: str) -> str:
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -4,13 +4,15 @@ import subprocess
 import sys
 import textwrap
 
+from tests.commands import PATIENCE_S
+
 
 def exits(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -19,13 +21,13 @@ def test_a_call_on_its_way_to_a_thread_that_ends_is_not_waited_for() -> None:
     # The first thread's call comes to the second just after its last one; that thread still lives.
     done = exits(
         """
-        import threading, time
+        import threading
         import mlx.core as mx
         from mlx_aimv2.worker import Worker
-        clear, ending = mx.clear_streams, threading.Event()
+        clear, ending, told = mx.clear_streams, threading.Event(), threading.Event()
         def slowly():
             ending.set()
-            time.sleep(0.5)
+            told.wait(300)
             clear()
         mx.clear_streams = slowly
         first, second = Worker("first"), Worker("second")
@@ -37,6 +39,7 @@ def test_a_call_on_its_way_to_a_thread_that_ends_is_not_waited_for() -> None:
         waiting = first.submit(late)
         def tell(future):
             print(type(future.exception()).__name__, future.exception())
+            told.set()
         waiting.add_done_callback(tell)
         raise SystemExit(5)
         """

@@ -1,4 +1,4 @@
-"""``aimv2 …`` at a pace at which it can be stopped in the middle."""
+"""``aimv2 …`` that stops for good after 12 embeddings, each kept as it is done, and says so."""
 
 import signal
 import sys
@@ -8,17 +8,22 @@ from mlx_aimv2 import journal
 from mlx_aimv2.cli.app import main
 from mlx_aimv2.journal import Journal
 
+KEPT = 12
+
 if __name__ == "__main__":
     # Whoever runs the tests in the background has Ctrl-C ignored, and so would this.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    add, journal._COMMIT_S = Journal.add, 0.02
+    add, journal._COMMIT_S = Journal.add, -1.0
     added = 0
 
-    def add_slowly(*arguments: object) -> None:
+    def add_some(*arguments: object) -> None:
         global added
         add(*arguments)
         added += 1
-        time.sleep(0.05 if added < 20 else 60)  # then it waits to be stopped
+        if added == KEPT:
+            print("stopped", flush=True)
+            while True:
+                time.sleep(600)
 
-    Journal.add = add_slowly
+    Journal.add = add_some
     sys.exit(main())
