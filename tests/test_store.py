@@ -387,6 +387,9 @@ def test_former_sets_of_the_first_version_are_known(
         store.serve(serving)
     with sqlite3.connect(path) as database:
         database.execute("ALTER TABLE sets DROP COLUMN is_former")
+        database.execute("DROP INDEX files_by_shot")
+        for column in ("shot", "sidecar_stamp"):
+            database.execute(f"ALTER TABLE files DROP COLUMN {column}")
         database.execute("PRAGMA user_version = 1")
     database.close()
     with Store(path, can_write=True) as store:

@@ -133,6 +133,10 @@ class Indexer:
         else:
             deque(scan.candidates(), 0)  # none, but the walk tells what is still there
         report.missing = scan.mark_missing()
+        from .undated import date_undated  # noqa: PLC0415  (XML: a search starts sooner without it)
+
+        for root in roots:
+            date_undated(store, root.path)
         report.empty = scan.empty
         report.had_photos = any(next(store.files(*under(root.path)), None) for root in roots)
         with store.transaction():
@@ -269,7 +273,8 @@ class Indexer:
             row = self._store.row_of_hash(self._set.id, hash)
             if row is None or twin is None or twin.facts is None:
                 continue  # its twin has changed meanwhile: the next run embeds it
-            reading = Reading(hash, twin.facts, twin.signature or b"")
+            facts = replace(twin.facts, taken_at=None) if twin.is_dated_by_sidecar else twin.facts
+            reading = Reading(hash, facts, twin.signature or b"")
             self._place(scan, candidate, reading, row)
             self._report.recognised += 1
             self._finish_one(None)

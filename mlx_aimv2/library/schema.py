@@ -9,6 +9,7 @@ from pathlib import Path
 from ..errors import OutputError
 from ..paths import absolute, printable
 from .segments import FULL_HINT
+from .shots import shot_key
 
 APPLICATION_ID = 0x41494D32  # "AIM2", in the file's header
 _BUSY_MS = 10_000
@@ -94,6 +95,12 @@ MIGRATIONS = (
             AND id NOT IN (SELECT file_id FROM vectors WHERE set_id = sets.id)
         )
     );
+    """,
+    # When the sidecars changed that gave a photo its date, or none; and what may be one shot.
+    """
+    ALTER TABLE files ADD COLUMN sidecar_stamp INTEGER;
+    ALTER TABLE files ADD COLUMN shot INTEGER;
+    CREATE INDEX files_by_shot ON files (shot);
     """,
 )
 
@@ -184,6 +191,8 @@ def _migrate(connection: sqlite3.Connection) -> None:
             f"BEGIN IMMEDIATE; {MIGRATIONS[number]}"
             f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number + 1}; COMMIT;"
         )
+    connection.create_function("shot_key", 1, shot_key)
+    connection.execute("UPDATE files SET shot = shot_key(path) WHERE shot IS NULL")
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

@@ -22,11 +22,15 @@ from ..paths import in_64_bits, printable
 from .photo import PhotoFacts
 from .schema import database_errors, open_database
 from .segments import FULL_HINT, Maps, Segments, no_vectors
+from .shots import shot_key
 
 _FACTS = (
     "format", "width_px", "height_px", "orientation", "taken_at", "latitude", "longitude"
 )  # fmt: skip
-_FILE = "id, path, size_bytes, mtime_ns, hash, uuid, signature, error, error_hint, missing_since"
+_FILE = (
+    "id, path, size_bytes, mtime_ns, hash, uuid, signature, error, error_hint, missing_since, "
+    "sidecar_stamp IS NOT NULL"
+)
 _COLUMNS = f"{_FILE}, {', '.join(_FACTS)}"
 
 
@@ -54,7 +58,10 @@ def read_stamp(path: bytes) -> Stamp:
 
 @dataclass(frozen=True)
 class FileRow:
-    """A file as the library knows it; ``facts`` is None where it could not be read."""
+    """A file as the library knows it; ``facts`` is None where it could not be read.
+
+    ``is_dated_by_sidecar``: the date in ``facts``, if any, is not the file's own.
+    """
 
     id: int
     path: bytes
@@ -65,7 +72,21 @@ class FileRow:
     error: str | None
     error_hint: str | None
     missing_since: str | None
+    is_dated_by_sidecar: bool
     facts: PhotoFacts | None
+
+
+@dataclass(frozen=True)
+class Undated:
+    """A photo without a date of its own: ``taken_at`` is a sidecar's, if any.
+
+    ``sidecar_stamp`` is another one when its sidecars have changed, None where it has none.
+    """
+
+    id: int
+    path: bytes
+    taken_at: str | None
+    sidecar_stamp: int | None
 
 
 @dataclass(frozen=True)
@@ -215,6 +236,25 @@ class Store:
             values,
         )
 
+    def undated(self, where: str = "TRUE", values: Sequence[object] = ()) -> list[Undated]:
+        """The files, there and readable, without a date of their own; Apple's Photos has no
+        sidecars."""
+        found = self._rows(
+            "SELECT id, path, taken_at, sidecar_stamp FROM files "
+            "WHERE (taken_at IS NULL OR sidecar_stamp IS NOT NULL) "
+            f"AND error IS NULL AND missing_since IS NULL AND uuid IS NULL AND ({where})",
+            values,
+        )
+        return [Undated(*row) for row in found]
+
+    def set_sidecar_dates(self, photos: Iterable[Undated]) -> None:
+        """The dates of photos are these, by their sidecars."""
+        with database_errors(self.path):
+            self._database.executemany(
+                "UPDATE files SET taken_at = ?, sidecar_stamp = ? WHERE id = ?",
+                ((each.taken_at, each.sidecar_stamp, each.id) for each in photos),
+            )
+
     def files_of(self, ids: Iterable[int]) -> dict[int, FileRow]:
         """Files by their ids."""
         wanted = json.dumps([int(id) for id in ids])
@@ -253,6 +293,8 @@ class Store:
             "error": error,
             "error_hint": error_hint,
             "missing_since": None,
+            "sidecar_stamp": None,
+            "shot": shot_key(path),
             **{name: getattr(facts, name) if facts else None for name in _FACTS},
         }
         names = list(values)
@@ -267,9 +309,9 @@ class Store:
     def move_file(self, id: int, path: bytes, stamp: Stamp, uuid: str | None) -> None:
         """The file is at another path now; what is known of it stays."""
         self._run(
-            "UPDATE files SET path = ?, size_bytes = ?, mtime_ns = ?, uuid = ?, "
+            "UPDATE files SET path = ?, shot = ?, size_bytes = ?, mtime_ns = ?, uuid = ?, "
             "missing_since = NULL WHERE id = ?",
-            path, stamp.size_bytes, stamp.mtime_ns, uuid, id,
+            path, shot_key(path), stamp.size_bytes, stamp.mtime_ns, uuid, id,
         )  # fmt: skip
 
     def move_files(self, moves: Sequence[tuple[int, bytes, Stamp, str | None]]) -> None:
@@ -619,10 +661,10 @@ def _lock(path: Path, folder: Path) -> IO[str]:
 
 
 def _file_row(row: Sequence[Any]) -> FileRow:
-    id, path, size_bytes, mtime_ns, hash, uuid, signature, error, hint, missing, *facts = row
+    id, path, size_bytes, mtime_ns, hash, uuid, signature, error, hint, missing, dated, *facts = row
     known = PhotoFacts(*facts) if facts[0] is not None else None
     stamp = Stamp(size_bytes, mtime_ns)
-    return FileRow(id, path, stamp, hash, uuid, signature, error, hint, missing, known)
+    return FileRow(id, path, stamp, hash, uuid, signature, error, hint, missing, bool(dated), known)
 
 
 # Values of SQLite's own types only: NumPy's integers would be stored as bytes.
