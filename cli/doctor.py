@@ -81,6 +81,7 @@ def examine() -> Iterator[Check]:
         ("BLAS", _blas),
         ("memory", _memory),
         ("formats", _formats),
+        ("library", _library),
         ("cache", _cache),
         ("network", _network),
         ("product", _product),
@@ -192,6 +193,16 @@ def _loads(module: str) -> bool:
     except Exception:  # as a part it is told of already
         return False
     return True
+
+
+def _library() -> Check:
+    """Where the library is by default, and the vectors of texts that were searched for."""
+    from mlx_aimv2.library import library, textcache  # noqa: PLC0415
+
+    file, texts = library.default_path(), textcache.default_path()
+    state = output.size(_folder_bytes(file.parent)) if file.exists() else "not there yet"
+    values = {"library": escape(str(file)), "texts": escape(str(texts))}
+    return Check("library", f"{file} ({state}); texts searched for: {texts}", values=values)
 
 
 def _cache() -> Check:

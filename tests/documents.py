@@ -87,7 +87,7 @@ class Home:
         for name in _STUBS:
             (programs / name).write_text("#!/bin/sh\ntest -t 0 || cat > /dev/null\n")
             (programs / name).chmod(0o755)
-        for folder in ("aimv2-env/bin", "Desktop", "Archive"):
+        for folder in ("aimv2-env/bin", "Desktop", "Archive", "mlx-aimv2"):
             (self.folder / folder).mkdir(parents=True)
         (self.folder / "aimv2-env/bin/activate").touch()
         shutil.copytree(self.folder / "Pictures", self.folder / "Archive" / "photos")
@@ -113,7 +113,7 @@ class Home:
         line = _NAMED.sub(lambda found: f"{found[1]} {here[found[2]]}", line)
         line = _UNNAMED.sub(r"aimv2 \1 --model demo", line)
         line = line.replace("/Volumes/Archive", str(self.folder / "Archive"))
-        return self._start("bash", "-o", "pipefail", "-c", line)
+        return self._start("bash", "-c", line)
 
     def write_tags(self, guide: Document) -> None:
         """The guide's example of a file of tags, where its commands look for it."""
@@ -144,6 +144,11 @@ class Home:
         config = vision_config(native=native)
         folder = self.folder / "checkpoints" / name
         return write_checkpoint(folder, random_vision(native=native), config)
+
+
+def has_worked(done: "subprocess.CompletedProcess[str]") -> bool:
+    """Whether a line did what it should, each part of a pipe too."""
+    return done.returncode == 0 and "error:" not in done.stderr and "Traceback" not in done.stderr
 
 
 def alike(shown: str, printed: str) -> bool:

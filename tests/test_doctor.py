@@ -7,12 +7,13 @@ import pytest
 
 from mlx_aimv2 import blas
 from mlx_aimv2.cli import doctor
+from mlx_aimv2.library import library, textcache
 from tests.commands import run
 
 CHECKS = [
     "mlx-aimv2", "Python", "system", "mlx", "mlx-data", "numpy", "pillow", "safetensors",
     "huggingface_hub", "tokenizers", "pillow-heif", "device", "BLAS", "memory", "formats",
-    "cache", "network", "product",
+    "library", "cache", "network", "product",
 ]  # fmt: skip
 
 
@@ -117,6 +118,19 @@ def test_wrong_products_are_found(monkeypatch):
     found = examine()["product"]
     assert found.status == "broken"
     assert "off by" in found.detail
+
+
+def test_the_library_and_the_texts_searched_for_are_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(library, "default_path", lambda: tmp_path / "library.db")
+    monkeypatch.setattr(textcache, "default_path", lambda: tmp_path / "texts.db")
+    assert "(not there yet)" in examine()["library"].detail
+    (tmp_path / "library.db").write_bytes(b"12345")
+    found = examine()["library"]
+    assert found.detail == f"{tmp_path}/library.db (5 B); texts searched for: {tmp_path}/texts.db"
+    assert found.values == {
+        "library": f"{tmp_path}/library.db",
+        "texts": f"{tmp_path}/texts.db",
+    }
 
 
 def test_the_cache_folder_and_its_size(monkeypatch, tmp_path):

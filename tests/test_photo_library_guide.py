@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from tests.commands import run
-from tests.documents import UUID, Home, alike, read
+from tests.documents import UUID, Home, alike, has_worked, read
 
 GUIDE = read("docs/photo-library.md")
 TEXT = GUIDE.path.read_text(encoding="utf-8")
@@ -20,7 +20,7 @@ def test_its_commands_work_in_their_order_and_print_what_it_shows(tmp_path):
         done = typed[line] = home.type(line)
         reason = next((reason for name, reason in REFUSED.items() if name in line), None)
         if reason is None:
-            assert done.returncode == 0, (line, done.stderr)
+            assert has_worked(done), (line, done.stderr)
         else:
             assert reason in done.stderr
     assert len(GUIDE.shown) >= 6

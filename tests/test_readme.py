@@ -1,35 +1,28 @@
-"""What the README says can be typed."""
+"""What the README says can be typed, in its order, and what it says of Python runs."""
 
-import contextlib
-import io
 import re
-from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from mlx_aimv2.checkpoints import CHECKPOINTS, find
-from tests.commands import run
+from tests.documents import ROOT, Home, has_worked, read
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
-COMMANDS = [
-    line.split("#")[0].split("|")[0].strip()
-    for kind, block in BLOCKS
-    if kind == "sh"
-    for line in block.splitlines()
-    if line.startswith("aimv2 ")
-]
+PAGE = read("README.md")
+README = PAGE.path.read_text(encoding="utf-8")
+# Minutes, of which one section is enough here.
+SHORTER = {"aimv2 bench --quick": "aimv2 bench --quick --model demo --only start"}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_its_commands_have_the_options_it_uses(command):
-    name, *rest = command.removeprefix("aimv2 ").split()
-    known = run(name, "--help").out
-    for option in (word for word in rest if re.fullmatch(r"--?[a-z][a-z-]*", word)):
-        assert re.search(rf"(^|[ ,]){option}\b", known, re.MULTILINE), f"{name} has no {option}"
+def test_its_commands_work_in_their_order(tmp_path):
+    home = Home(tmp_path)
+    for line in PAGE.lines:
+        command = line.split("#")[0].strip()
+        done = home.type(SHORTER.get(command, command))
+        assert has_worked(done), (line, done.stdout, done.stderr)
+    with np.load(tmp_path / "pictures.npz") as one, np.load(tmp_path / "whole.npz") as merged:
+        assert one["paths"].tolist() == merged["paths"].tolist()
+        np.testing.assert_array_equal(one["embeddings"], merged["embeddings"])
 
 
 def test_its_make_targets_are_there():
@@ -39,16 +32,15 @@ def test_its_make_targets_are_there():
     assert set(asked) <= set(targets)
 
 
-def test_its_python_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_its_python_runs(tmp_path):
+    home = Home(tmp_path)
     pixels = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save("a.jpg")
-    Image.fromarray(pixels).save("b.png")
-    (code,) = (block for kind, block in BLOCKS if kind == "python")
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(code, "README.md", "exec"), {})
-    first, second, third = printed.getvalue().splitlines()
+    Image.fromarray(pixels).save(tmp_path / "a.jpg")
+    Image.fromarray(pixels).save(tmp_path / "b.png")
+    for code in PAGE.python:
+        done = home.run_python(code)
+        assert done.returncode == 0, done.stderr
+    first, second, third = done.stdout.splitlines()
     assert first.startswith("a.jpg (")
     assert "missing.jpg does not exist" in second
     assert third.startswith("b.png (")
