@@ -1,6 +1,8 @@
 """Images decoded ahead of the model, on mlx-data's threads, in order."""
 
 import atexit
+import os
+import sys
 import threading
 import time
 import weakref
@@ -13,6 +15,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from . import forks
 from .cores import available_cores
 from .errors import Aimv2Error, ImageError
 from .source import ImageSource, describe
@@ -148,11 +151,18 @@ class _Prefetch:
 
     def take(self, index: int) -> Decoded:
         """The next one, waited for."""
+        if self._stream is None:
+            raise forks.error("reading images")
         offset = len(self._chunk) - self.left
         self.left -= 1
         sample = next(self._stream)
         error, note = self._remarks.pop(offset, (None, None))
         return Decoded(index, self._chunk[offset], sample["pixels"], error, note)
+
+    def abandon(self) -> None:
+        """Leave the threads alone: they are another process's."""
+        forks.keep(self._stream)
+        self._stream = None
 
     def close(self) -> None:
         """Let go of the sources now, and of the threads once they rest."""
@@ -181,3 +191,19 @@ def _close_all() -> None:
     if _resting:
         time.sleep(_REST_S)
     _resting.clear()
+
+
+def _abandon_all() -> None:
+    for prefetch in list(_live):
+        prefetch.abandon()
+    for _, stream in _resting:
+        forks.keep(stream)
+    _resting.clear()
+    if "mlx.data.core" in sys.modules:
+        # Threads of its own are waited for when one of its classes goes, or its library (0.1.0).
+        for each in vars(sys.modules["mlx.data.core"]).values():
+            forks.keep(each)
+        forks.skip_destructors()
+
+
+os.register_at_fork(after_in_child=_abandon_all)

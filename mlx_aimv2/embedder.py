@@ -128,6 +128,7 @@ class Embedder:
         Units: normalised RGB, float32.
         Errors: ImageError for an image that cannot be read.
         """
+        worker.check()
         plan = self.plan(ImageOptions(preset=preset, max_patches=max_patches))
         pixels, note = plan.fit(_evaluated(image))
         _warn(note, image)
@@ -285,12 +286,14 @@ class Embedder:
         )
 
     def _rows(self, images: Iterable[ImageSource], plan: Plan) -> Iterator[batches.Row]:
+        worker.check()
         encode = self._encode_native if plan.vision.is_native else self._encode_fixed
 
         def start(pixels: Pixels, shape: int) -> Rows:
             begun = worker.submit(encode, pixels, shape, plan)
 
             def rows() -> list[Floats | None]:
+                worker.check()
                 return begun.result()()
 
             return rows

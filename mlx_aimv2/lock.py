@@ -5,6 +5,7 @@ Where a file system has no locks, work goes on without: nothing is then ever tak
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -39,6 +40,13 @@ def take_lock(folder: Path, what: str) -> IO[str]:
     file.write(f"{os.getpid()}\n")
     file.flush()
     return file
+
+
+def release_lock(file: IO[str]) -> None:
+    """Give the lock back, also where a forked process has the file open too."""
+    with suppress(OSError):  # no locks there
+        fcntl.flock(file, fcntl.LOCK_UN)
+    file.close()
 
 
 def hold(descriptor: int) -> bool:

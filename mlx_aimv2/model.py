@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.metadata import version
 from typing import Literal, cast
 
@@ -47,6 +46,7 @@ class Model(Embedder):
         self.repo_id = resolved.repo_id
         self.revision = resolved.revision
         self.checkpoint = resolved.checkpoint
+        self._background: zeroshot.Floats | None = None
 
     def classify(
         self,
@@ -103,6 +103,8 @@ class Model(Embedder):
         images, labels = np.array(image_embeds), np.array(label_embeds)
         if not independent:
             return mx.array(zeroshot.probabilities(images, labels, self.logit_scale))
+        if self._background is None:
+            self._background = self._unit_texts(list(zeroshot.BACKGROUND))
         background = self._background
         return mx.array(zeroshot.independent_scores(images, labels, background, self.logit_scale))
 
@@ -157,10 +159,6 @@ class Model(Embedder):
             "normalize": plan.normalize,
             "preprocessing": preprocessing,
         }
-
-    @cached_property
-    def _background(self) -> zeroshot.Floats:
-        return self._unit_texts(list(zeroshot.BACKGROUND))
 
     def _unit_texts(self, texts: list[str]) -> zeroshot.Floats:
         return np.array(self.embed_texts(texts))

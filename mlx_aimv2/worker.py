@@ -6,12 +6,14 @@ a batch's parts have threads of their own: see ``parts``.
 """
 
 import atexit
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
+from . import forks
 from .errors import Aimv2Error
 
 P = ParamSpec("P")
@@ -54,11 +56,16 @@ class Worker:
             self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
             self._thread.start()
             atexit.register(self._stop)
-        elif not self._thread.is_alive():
-            raise Aimv2Error(
-                "MLX does not go on in a forked process",
-                hint='start processes with the "spawn" method, and load the model in each',
-            )
+        self.check()
+
+    def check(self) -> None:
+        """Errors: Aimv2Error in a process that was forked after the thread began."""
+        if self._thread is not None and not self._thread.is_alive():
+            raise forks.error("MLX")
+
+    @staticmethod
+    def _renew_lock() -> None:
+        Worker._lock = threading.Lock()  # another thread may have held it as the process forked
 
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
@@ -80,7 +87,8 @@ class Worker:
 
 
 _worker = Worker("mlx-aimv2")
-run, submit = _worker.run, _worker.submit
+run, submit, check = _worker.run, _worker.submit, _worker.check
+os.register_at_fork(after_in_child=Worker._renew_lock)
 
 
 def _fulfil(future: Future[T], function: Callable[..., T], args: Any, kwargs: Any) -> None:

@@ -25,6 +25,7 @@ LAYERS: dict[str, set[str]] = {
         "encoding",
         "errors",
         "files",
+        "forks",
         "image",
         "jit",
         "lines",

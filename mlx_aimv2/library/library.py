@@ -3,14 +3,15 @@
 import math
 import os
 import tempfile
+import threading
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from ..cuts import warn_of_cuts
 from ..errors import Aimv2Error, Aimv2Warning, OutputError, UsageError
@@ -25,7 +26,7 @@ from .filters import Filters, as_known, check_places
 from .indexer import NATIVE_MAX_PATCHES, Estimate, Indexer, Progress, Report
 from .scan import Root, known_path
 from .searcher import Answer, Vectors, newest, search
-from .store import Counts, FileRow, Store, VectorSet
+from .store import CLOSED, CLOSED_HINT, Counts, FileRow, Store, VectorSet
 from .textcache import TextCache
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "lit"
 _SAMPLE = 20
+T = TypeVar("T")
 _TAGGED_TOGETHER = 256  # photos in a transaction
 
 
@@ -50,13 +52,19 @@ def default_path() -> Path:
 class Library:
     """Photos that can be searched and tagged; in one file, with a folder of vectors beside it.
 
-    Open it to read; what writes opens it for itself, and one process at a time may.
+    Every method may be called from any thread, and by several at once. What writes the library
+    waits for the other threads that do; another process that writes it is an error.
     """
 
     def __init__(self, path: FilePath | None = None, *, cache: TextCache | None = None) -> None:
         self.path = default_path() if path is None else Path(os.fsdecode(path))
         self._cache = cache
         self._store: Store | None = None
+        self._resting: list[Store] = []
+        self._is_closed = False
+
+    def __repr__(self) -> str:
+        return f"Library({str(self.path)!r})"
 
     def __enter__(self) -> Self:
         return self
@@ -70,17 +78,69 @@ class Library:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, for good; what other threads have begun goes on to its end."""
+        self._is_closed = True
+        while (store := self._rested()) is not None:
+            store.close()
         if self._store is not None:
             self._store.close()
             self._store = None
 
     @property
     def store(self) -> Store:
-        """The library, open for reading. Errors: OutputError where there is none."""
-        if self._store is None:
+        """The library, open for one thread to read. Errors: OutputError where there is none."""
+        self._check_open()
+        if self._store is None or self._store.is_closed:
             self._store = Store(self.path)
         return self._store
+
+    @contextmanager
+    def _reading(self) -> Iterator[Store]:
+        """A connection that no other thread uses meanwhile; kept for the next one who reads."""
+        self._check_open()
+        store = self._rested() or Store(self.path)
+        store.is_resting = False
+        try:
+            yield store
+        finally:
+            store.is_resting = True
+            self._resting.append(store)
+            if self._is_closed:  # meanwhile
+                self.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Store]:
+        self._check_open()
+        with _turn_to_write(self.path), Store(self.path, can_write=True) as store:
+            yield store
+
+    def _of_one_moment(self, look: Callable[[Store], T]) -> T:
+        """What is read of the library as it was at one moment.
+
+        Vectors lie beside the database: where they were pruned away meanwhile, look again.
+        """
+        while True:
+            with self._reading() as store, store.snapshot():
+                before = [each.folder for each in store.sets()]
+                try:
+                    return look(store)
+                except OutputError as error:
+                    failed = error
+            with self._reading() as store:
+                if before == [each.folder for each in store.sets()]:
+                    raise failed
+
+    def _rested(self) -> Store | None:
+        with suppress(IndexError):  # another thread was faster
+            while True:
+                store = self._resting.pop()
+                if not store.is_closed:  # as all are after a fork
+                    return store
+        return None
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise OutputError(CLOSED, hint=CLOSED_HINT)
 
     def index(
         self,
@@ -113,7 +173,7 @@ class Library:
             threads=threads,
             fills_batches=True,
         )
-        with Store(self.path, can_write=True) as store:
+        with self._writing() as store:
             roots = _roots(store, folders)
             indexer = _indexer(store, model, preset, decode, options, dtype, confirm, progress)
             return indexer.run(roots)
@@ -135,8 +195,9 @@ class Library:
         """What ``index`` would take, measured on 20 of the photos; nothing is written."""
         options = ImageOptions(max_patches=max_patches, max_pixels=max_pixels, threads=threads)
         with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
-            store = self.store if self.path.exists() else None
-            if store is None:
+            if self.path.exists():
+                store = stack.enter_context(self._reading())
+            else:
                 new = Store(Path(scratch) / "library.db", can_write=True)
                 store = stack.enter_context(new)
             roots = _roots(store, folders)
@@ -174,63 +235,44 @@ class Library:
                 raise UsageError(
                     "without words or pictures there are no scores", hint="leave min_score out"
                 )
-            check_places(self.store, filters.named_places)
-            filters = as_known(self.store, filters)
-            return newest(self.store, filters, count)
+            return self._of_one_moment(lambda store: newest(store, _checked(store, filters), count))
         terms = query.parse(given, pictures)
         for note in query.notes(given, terms):
             warnings.warn(note, Aimv2Warning, stacklevel=2)
-        exclude = [known_path(self.store, path) for path in pictures]
 
-        check_places(self.store, filters.named_places)
-        filters = as_known(self.store, filters)
-
-        def look() -> Answer:
-            vectors = self.vectors(model)
+        def look(store: Store) -> Answer:
+            chosen = _checked(store, filters)
+            vectors = _set_of(store, model)
             if vectors is None:
                 return Answer((), None, 0)
-            model_of = SearchModel(
-                self.store, vectors, cache=self._cache, dtype=dtype, confirm=confirm
-            )
+            model_of = SearchModel(store, vectors, cache=self._cache, dtype=dtype, confirm=confirm)
             answer = search(
-                self.store,
+                store,
                 vectors,
                 terms,
                 Vectors(model_of.texts, model_of.images),
                 count=count,
-                filters=filters,
+                filters=chosen,
                 min_score=min_score,
-                exclude=exclude,
+                exclude=[known_path(store, path) for path in pictures],
             )
             warn_of_cuts(model_of.cuts)
             return answer
 
-        try:
-            with self.store.snapshot():
-                return look()
-        except OutputError:  # another process has pruned the vectors away: look where they are now
-            with self.store.snapshot():
-                return look()
+        return self._of_one_moment(look)
 
     def vectors(self, model: str | None = None) -> VectorSet | None:
         """The set that searches use, or the latest by a checkpoint; None in an empty library.
 
         Errors: UsageError for a checkpoint that the library was not indexed with.
         """
-        if model is None:
-            return self.store.serving()
-        wanted = source_of(model)
-        for each in reversed(self.store.sets()):
-            if wanted in (each.source, each.settings.get("checkpoint")):
-                return each
-        raise UsageError(
-            f"this library was not indexed with {model}",
-            hint=f"aimv2 index --model {model}",
-        )
+        with self._reading() as store:
+            return _set_of(store, model)
 
     def counts(self) -> Counts:
         """How many files there are, cannot be read, and are missing."""
-        return self.store.counts()
+        with self._reading() as store:
+            return store.counts()
 
     def tag(
         self,
@@ -263,7 +305,7 @@ class Library:
 
         own = None if vocabulary is None else read_vocabulary(Path(os.fsdecode(vocabulary)))
         self.counts()  # where there is no library, none is made
-        with Store(self.path, can_write=not dry_run) as store:
+        with self._tagging(dry_run) as store:
             vectors = store.serving()
             if vectors is None:
                 raise UsageError("there are no photos to tag", hint="aimv2 index FOLDER")
@@ -301,26 +343,27 @@ class Library:
         from . import tagger  # noqa: PLC0415
 
         self.counts()  # where there is no library, none is made
-        with Store(self.path, can_write=True) as store:
+        with self._writing() as store:
             return list(tagger.undo(store))
 
     def duplicates(self, *, threshold: float = DEFAULT_THRESHOLD) -> list[Group]:
         """Groups of files that show one picture, the best first; see ``duplicates``."""
         from .upkeep import duplicate_input  # noqa: PLC0415  (output formats)
 
-        vectors = self.vectors()
-        if vectors is None:
-            return []
-        return find_groups(duplicate_input(self.store, vectors), threshold)
+        def look(store: Store) -> list[Group]:
+            vectors = store.serving()
+            return find_groups(duplicate_input(store, vectors), threshold) if vectors else []
+
+        return self._of_one_moment(look)
 
     def prune(self, *, dry_run: bool = False) -> "Pruned":
         """Forget files that are gone and vectors that no longer serve; photos are not touched."""
         from .upkeep import prune  # noqa: PLC0415
 
         if dry_run:
-            return prune(self.store, dry_run=True)
+            return self._of_one_moment(lambda store: prune(store, dry_run=True))
         self.counts()  # where there is no library, none is made
-        with Store(self.path, can_write=True) as store:
+        with self._writing() as store:
             return prune(store)
 
     def forget(self, folder: FilePath) -> "Pruned":
@@ -328,7 +371,7 @@ class Library:
         from .upkeep import forget  # noqa: PLC0415
 
         self.counts()  # where there is no library, none is made
-        with Store(self.path, can_write=True) as store:
+        with self._writing() as store:
             return forget(store, known_path(store, folder))
 
     def export(self, target: FilePath, *, model: str | None = None, overwrite: bool = False) -> int:
@@ -339,14 +382,59 @@ class Library:
         """
         from .upkeep import export_vectors  # noqa: PLC0415
 
-        vectors = self.vectors(model)
-        if vectors is None:
-            raise OutputError("there are no vectors to export", hint="aimv2 index FOLDER")
-        return export_vectors(self.store, vectors, Path(os.fsdecode(target)), overwrite=overwrite)
+        def write(store: Store) -> int:
+            vectors = _set_of(store, model)
+            if vectors is None:
+                raise OutputError("there are no vectors to export", hint="aimv2 index FOLDER")
+            return export_vectors(store, vectors, Path(os.fsdecode(target)), overwrite=overwrite)
+
+        return self._of_one_moment(write)
 
     def errors(self) -> list[FileRow]:
         """The files that could not be read, with the reason."""
-        return list(self.store.files("error IS NOT NULL AND missing_since IS NULL"))
+        with self._reading() as store:
+            return list(store.files("error IS NOT NULL AND missing_since IS NULL"))
+
+    @contextmanager
+    def _tagging(self, dry_run: bool) -> Iterator[Store]:
+        """Writing; or with ``dry_run`` reading, while no other thread writes."""
+        if not dry_run:
+            with self._writing() as store:
+                yield store
+        else:
+            with _turn_to_write(self.path), self._reading() as store, store.snapshot():
+                yield store
+
+
+def _checked(store: Store, filters: Filters) -> Filters:
+    check_places(store, filters.named_places)
+    return as_known(store, filters)
+
+
+def _set_of(store: Store, model: str | None) -> VectorSet | None:
+    """The set that searches use, or the latest by a checkpoint."""
+    if model is None:
+        return store.serving()
+    wanted = source_of(model)
+    for each in reversed(store.sets()):
+        if wanted in (each.source, each.settings.get("checkpoint")):
+            return each
+    raise UsageError(
+        f"this library was not indexed with {model}", hint=f"aimv2 index --model {model}"
+    )
+
+
+def _turn_to_write(path: Path) -> threading.RLock:
+    """A lock for the threads of this process, one for each library.
+
+    A thread that has it gets it again: that it writes in the midst of writing is told by the
+    lock on the disk.
+    """
+    return _turns.setdefault(os.path.realpath(path), threading.RLock())
+
+
+_turns: dict[str, threading.RLock] = {}
+os.register_at_fork(after_in_child=_turns.clear)
 
 
 def _indexer(

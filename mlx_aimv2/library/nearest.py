@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import forks
 from ..cores import available_cores
 from .segments import Halves, Segments
 
@@ -65,7 +66,9 @@ def _scan(segments: Segments, rounded: Halves, among: Rows | None) -> Floats:
 
     products: list[Floats] = [np.zeros(0, np.float32)]
     for block in _blocks(segments, among):
-        products += _threads().map(multiply, _parts(block))
+        # In a forked process, threads that are kept could keep it from ending.
+        spread = map if forks.is_forked() else _threads().map
+        products += spread(multiply, _parts(block))
     return np.concatenate(products)
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sqlite3
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +17,9 @@ from typing import IO, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import forks
 from ..errors import OutputError
-from ..lock import take_lock
+from ..lock import release_lock, take_lock
 from ..paths import in_64_bits, printable
 from .photo import PhotoFacts
 from .schema import database_errors, open_database
@@ -32,6 +34,7 @@ _FILE = (
     "sidecar_stamp IS NOT NULL"
 )
 _COLUMNS = f"{_FILE}, {', '.join(_FACTS)}"
+CLOSED, CLOSED_HINT = "the library is closed", "open it again: Library(path)"
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,10 @@ class Counts:
 
 
 class Store:
-    """An open library. One process may write; any number may read meanwhile."""
+    """An open library, for one thread at a time. One process may write; any number may read.
+
+    ``is_resting``: no thread is using it, and none of its statements or transactions is open.
+    """
 
     def __init__(self, path: Path, *, can_write: bool = False) -> None:
         if not path.name or path.is_dir():
@@ -128,9 +134,12 @@ class Store:
                 f"the library {printable(path)} is a folder",
                 hint=f"name a file: --library {printable(path / 'library.db')}",
             )
+        if _is_cut_off:
+            raise forks.error("a library")
         if path.is_symlink():  # the vectors are beside what it leads to
             path = Path(os.path.realpath(path))
         self.path = path
+        self.is_resting = False
         self.folder = path.with_name(f"{path.name}.vectors")
         self.means: dict[tuple[str, int], NDArray[np.float32]] = {}  # by folder of vectors, rows
         self._maps: Maps = {}
@@ -140,15 +149,16 @@ class Store:
         if can_write:
             self._lock = _lock(path, self.folder)
         try:
-            self._database = open_database(path, can_write=can_write)
+            self._connection: sqlite3.Connection | None = open_database(path, can_write=can_write)
             if can_write and is_new and any(each.row_count for each in self.sets()):
-                self._database.close()
+                self._connection.close()
                 raise no_vectors(self.folder)
         except BaseException:
             if can_write and is_new:
                 shutil.rmtree(self.folder, ignore_errors=True)
             self._unlock()
             raise
+        _opened.add(self)
 
     def __enter__(self) -> Self:
         return self
@@ -163,8 +173,30 @@ class Store:
 
     def close(self) -> None:
         """Close the database, then let others write."""
-        self._database.close()
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+        _opened.discard(self)
         self._unlock()
+
+    def abandon(self) -> None:
+        """In a forked process: leave the database and its lock to the process that opened it."""
+        forks.keep(self._connection)
+        self._connection = None
+        if self._lock is not None:
+            self._lock.close()
+        self._lock = None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it can be used no more."""
+        return self._connection is None
+
+    @property
+    def _database(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise forks.error("a library") if _is_cut_off else OutputError(CLOSED, hint=CLOSED_HINT)
+        return self._connection
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -644,7 +676,7 @@ class Store:
 
     def _unlock(self) -> None:
         if self._lock is not None:
-            self._lock.close()
+            release_lock(self._lock)
             self._lock = None
 
 
@@ -669,3 +701,20 @@ def _file_row(row: Sequence[Any]) -> FileRow:
 
 # Values of SQLite's own types only: NumPy's integers would be stored as bytes.
 sqlite3.register_adapter(np.int64, int)
+
+_opened: "weakref.WeakSet[Store]" = weakref.WeakSet()
+_is_cut_off = False  # by a fork in the middle of what SQLite was doing for another thread
+
+
+def _after_fork() -> None:
+    """In a forked process SQLite must begin anew; it cannot where a thread was in it."""
+    global _is_cut_off
+    _is_cut_off = not all(store.is_resting for store in _opened)
+    for store in list(_opened):
+        if _is_cut_off:
+            store.abandon()
+        else:
+            store.close()
+
+
+os.register_at_fork(after_in_child=_after_fork)
