@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import CheckpointError
+from .unfit import unfit
 
 CONFIG_FILE = "config.json"
 PREPROCESSOR_FILE = "preprocessor_config.json"
@@ -70,9 +71,7 @@ def read_index(index: Path) -> dict[str, str]:
         weight_map = dict(json.loads(index.read_text(encoding="utf-8"))["weight_map"].items())
         shards = set(weight_map.values())
     except (OSError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(
-            f"{index} is not a weights index: {error!r}", hint="fetch the checkpoint again"
-        ) from error
+        raise unfit(index, "a weights index", error) from error
     if not shards:
         raise CheckpointError(f"{index} names no file", hint="fetch the checkpoint again")
     for shard in shards:

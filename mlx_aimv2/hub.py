@@ -13,7 +13,6 @@ from .snapshot import Confirm, Download, Snapshot, cache_folder, fetch
 __all__ = ["Confirm", "Download", "Resolved", "cache_folder", "cached", "resolve"]
 
 DEMO = "demo"
-DEFAULT_REVISION = "main"
 
 # What the Hub allows: no ".." or "--", nothing that ends in ".git", 96 characters a part.
 _PART = r"\w(?:[\w.-]{0,94}\w)?"
@@ -61,7 +60,7 @@ def resolve(source: str | os.PathLike[str], *, confirm: Confirm | None = None) -
         )
     if "/" not in name or _exists(source):
         return _local(source)
-    folder = fetch(name, revision or DEFAULT_REVISION, confirm)
+    folder = fetch(name, revision, confirm)
     return Resolved(source, folder, name, name, folder.name)
 
 

@@ -20,6 +20,7 @@ from .files import PREPROCESSOR_FILE
 from .paths import unreadable
 from .raw import is_raw, open_preview
 from .source import ImageSource, describe, is_array, open_source, to_array
+from .unfit import unfit
 
 MAX_PIXELS = 178_956_970  # above it Pillow itself speaks of a decompression bomb
 MAX_ASPECT = 32  # a 1 x 10000 strip resized whole takes 18 s and 4.7 GB
@@ -399,6 +400,9 @@ def read_preset(folder: Path, name: str) -> Preset:
         return preset
     try:
         config = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise unfit(file, "readable JSON", error) from error
+    try:
         mean = _triple(config.get("image_mean", preset.mean))
         std = _triple(config.get("image_std", preset.std))
         if min(std) <= 0:
@@ -407,7 +411,7 @@ def read_preset(folder: Path, name: str) -> Preset:
         for key, made in _MADE_HERE.items():
             if config.get(key, made) != made:
                 raise ValueError(f"{key} is {config[key]!r}, and only {made!r} is made here")
-    except (OSError, ValueError, TypeError, AttributeError, ArithmeticError, LookupError) as error:
+    except (ValueError, TypeError, AttributeError, ArithmeticError, LookupError) as error:
         raise CheckpointError(
             f"{describe(file)} cannot be used: {error}", hint="fetch it again, or remove it"
         ) from error

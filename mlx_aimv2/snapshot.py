@@ -10,11 +10,13 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import huggingface_hub  # the package itself is light: what is used of it loads on first use
 from huggingface_hub import constants
+from huggingface_hub.file_download import repo_folder_name
 
 from .checkpoints import LICENCE, find, nearest
 from .errors import Aimv2Error, CheckpointError, HubError
@@ -33,6 +35,7 @@ from .files import (
     shards_of,
 )
 
+_DEFAULT_REVISION = "main"
 _COMMIT = re.compile("[0-9a-f]{40}")
 _OTHER_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".msgpack", ".npz", ".h5")
 
@@ -109,20 +112,22 @@ class Snapshot:
         )
 
 
-def fetch(repo_id: str, revision: str, confirm: Confirm | None = None) -> Path:
+def fetch(repo_id: str, revision: str | None, confirm: Confirm | None = None) -> Path:
     """The folder of a repository at a revision, from the cache as far as it goes.
 
+    Without a revision it is the main branch; where there is no network, and the cache does not
+    know what that stands for, the one snapshot that the cache has.
     Errors: as ``hub.resolve``.
     """
-    in_cache = Snapshot(repo_id, revision)
-    if _COMMIT.fullmatch(revision) and (folder := in_cache.whole_folder()):
+    asked, revision = revision, revision or _DEFAULT_REVISION
+    if _COMMIT.fullmatch(revision) and (folder := Snapshot(repo_id, revision).whole_folder()):
         return folder
     if huggingface_hub.is_offline_mode():
-        if folder := in_cache.folder():
+        if folder := _cached_folder(repo_id, asked):
             return folder
         raise HubError(
             f"{repo_id} at {revision} is not in the cache, and HF_HUB_OFFLINE is set",
-            hint="unset HF_HUB_OFFLINE to download it, or give a local folder" + _or_demo(repo_id),
+            hint="unset HF_HUB_OFFLINE to download it, or give a local folder" + _instead(repo_id),
         )
     api = huggingface_hub.HfApi(library_name="mlx-aimv2")
     try:
@@ -133,7 +138,7 @@ def fetch(repo_id: str, revision: str, confirm: Confirm | None = None) -> Path:
             timeout=constants.HF_HUB_ETAG_TIMEOUT,
         )
     except Exception as error:  # the client's errors come from several libraries
-        folder = None if _is_refusal(error) else in_cache.folder()
+        folder = None if _is_refusal(error) else _cached_folder(repo_id, asked)
         if folder is None:
             raise _explain(error, repo_id, revision) from error
         return folder
@@ -143,6 +148,36 @@ def fetch(repo_id: str, revision: str, confirm: Confirm | None = None) -> Path:
         raise
     except Exception as error:
         raise _explain(error, repo_id, revision) from error
+
+
+def _cached_folder(repo_id: str, asked: str | None) -> Path | None:
+    """What the cache has for a revision, or for none.
+
+    Errors: HubError where it has several snapshots and none was asked for.
+    """
+    revision = asked or _DEFAULT_REVISION
+    with suppress(OSError):  # a reference may end in a line end, for which the client does not look
+        reference = _stored(repo_id) / "refs" / revision
+        revision = reference.read_text(encoding="utf-8", errors="replace").strip()
+    if (folder := Snapshot(repo_id, revision).folder()) or asked:
+        return folder
+    whole = _whole_snapshots(repo_id)
+    if len(whole) > 1:
+        raise HubError(
+            f"the cache has {len(whole)} snapshots of {repo_id}, and none is known as main: "
+            + ", ".join(whole),
+            hint=f"say which: {repo_id}@{whole[0]}",
+        )
+    return Snapshot(repo_id, whole[0]).folder() if whole else None
+
+
+def _whole_snapshots(repo_id: str) -> list[str]:
+    commits = sorted(path.name for path in _stored(repo_id).glob("snapshots/*"))
+    return [commit for commit in commits if Snapshot(repo_id, commit).folder()]
+
+
+def _stored(repo_id: str) -> Path:
+    return cache_folder() / repo_folder_name(repo_id=repo_id, repo_type="model")
 
 
 def _download(
@@ -253,9 +288,11 @@ def _is_refusal(error: Exception) -> bool:
     return status is not None and 400 <= status < 500 and status not in (408, 429)
 
 
-def _or_demo(repo_id: str) -> str:
-    """For who wants to try things: somebody's own checkpoint has no stand-in."""
-    return "; to try things without a network: --model demo" if find(repo_id) else ""
+def _instead(repo_id: str) -> str:
+    """What else there is without a network; only a published checkpoint has the demo beside it."""
+    others = [f"; the cache has {repo_id}@{commit}" for commit in _whole_snapshots(repo_id)[:1]]
+    demo = "; to try things without a network: --model demo" if find(repo_id) else ""
+    return "".join(others) + demo
 
 
 def _explain(error: Exception, repo_id: str, revision: str) -> HubError:
@@ -282,5 +319,5 @@ def _explain(error: Exception, repo_id: str, revision: str) -> HubError:
     else:
         reason = str(error).partition("\n")[0] or type(error).__name__
         message = f"{repo_id} could not be fetched from {constants.ENDPOINT}: {reason}"
-        hint += _or_demo(repo_id)
+        hint += _instead(repo_id)
     return HubError(message, hint=hint)

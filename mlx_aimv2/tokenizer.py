@@ -13,6 +13,7 @@ from tokenizers import models, normalizers, pre_tokenizers
 from .cuts import Cut
 from .errors import CheckpointError, TextError
 from .files import TOKENIZER_FILES
+from .unfit import unfit
 
 # The begin and end strings in use: open_clip's (AIMv2's own files have them), then OpenAI's.
 _SPECIALS = (
@@ -163,7 +164,7 @@ def _read_whole(file: Path) -> tokenizers.Tokenizer:
     try:
         return tokenizers.Tokenizer.from_buffer(file.read_bytes())
     except Exception as error:  # tokenizers raises plain Exception and ValueError
-        raise CheckpointError(f"{file} cannot be read: {error}") from error
+        raise unfit(file, "a readable tokenizer", error) from error
 
 
 def _read_parts(vocab_file: Path, merges_file: Path) -> tokenizers.Tokenizer:
@@ -176,11 +177,14 @@ def _read_parts(vocab_file: Path, merges_file: Path) -> tokenizers.Tokenizer:
         )
     try:
         vocab = json.loads(vocab_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise unfit(vocab_file, "a readable vocabulary", error) from error
+    try:
         merges = _read_merges(merges_file)
         model = models.BPE(vocab, merges, end_of_word_suffix=_WORD_END)
     except Exception as error:  # tokenizers raises plain Exception
-        raise CheckpointError(
-            f"{vocab_file} and {merges_file.name} cannot be read: {error}"
+        raise unfit(
+            merges_file, f"a readable list of merges beside {vocab_file.name}", error
         ) from error
     pieces = tokenizers.Tokenizer(model)
     pieces.normalizer = normalizers.Sequence(

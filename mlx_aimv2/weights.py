@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from . import layouts, quantize
 from .errors import CheckpointError
 from .files import CONFIG_FILE, INDEX_FILE, SINGLE_FILE, Copy, first_copy, read_index, shards_of
+from .unfit import unfit
 
 _SAMPLES, _SAMPLE_BYTES = 64, 4096
 SHARD_BYTES = 5 * 1000**3
@@ -31,7 +32,8 @@ DTYPE_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 _FLOATS = {"F32": 4, "F16": 2, "BF16": 2}  # MLX reads no F64
 _DTYPE_BYTES = _FLOATS | {"U32": 4}
 _WRITTEN = {mx.float32: "F32", mx.float16: "F16", mx.bfloat16: "BF16", mx.uint32: "U32"}
-_PICKLED = (".bin", ".pt", ".pth", ".ckpt")
+_PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+_OTHER = (".gguf", ".npz", ".npy", ".h5", ".msgpack", ".onnx", ".mlpackage", ".incomplete", ".part")
 _METADATA = {"format": "mlx"}
 
 
@@ -147,8 +149,10 @@ def read_config_file(folder: Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise unfit(path, "readable JSON", error) from error
     if not isinstance(config, dict):
         raise CheckpointError(f"{path} is not a JSON object")
     quantization = config.get("quantization")
@@ -195,8 +199,11 @@ def weight_files(folder: Path) -> list[Path]:
         return others
     found = ", ".join(path.name for path in others) or "none"
     hint = "give a folder with config.json and model.safetensors, or a name: aimv2 models"
-    if pickled := sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLED):
+    names = sorted(path.name for path in folder.iterdir())
+    if pickled := [name for name in names if name.endswith(_PICKLED)]:
         hint = f"{pickled[0]} is not read, as unpickling can run code: convert it to safetensors"
+    elif others_there := [name for name in names if name.endswith(_OTHER)]:
+        hint = f"{others_there[0]} is not read: take the checkpoint's {SINGLE_FILE}"
     raise CheckpointError(
         f"{folder} has no {SINGLE_FILE} (safetensors files there: {found})", hint=hint
     )
@@ -307,10 +314,7 @@ def _read_header(file: Path) -> list[Header]:
             raise CheckpointError(
                 f"{file} may not be read (permission denied)", hint="allow it: chmod u+r FILE"
             ) from error
-        raise CheckpointError(
-            f"{file} is not a readable safetensors file: {error}",
-            hint="fetch the checkpoint again",
-        ) from error
+        raise unfit(file, "a readable safetensors file", error) from error
 
 
 def _match(

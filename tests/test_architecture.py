@@ -39,6 +39,7 @@ LAYERS: dict[str, set[str]] = {
         "staging",
         "table",
         "tokenizer",
+        "unfit",
         "walk",
         "worker",
     },
