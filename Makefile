@@ -63,17 +63,18 @@ demo: $(VENV)/.installed-demo
 	$(BIN)/aimv2 search --like "$$(ls $(OUT)/photos/*bicycle*.jpg | head -n 1)" --library $(LIBRARY) -n 3
 	$(BIN)/aimv2 search a shopping list --library $(LIBRARY)
 	@echo; echo '==> aimv2 tag: several tags a picture'
-	$(BIN)/aimv2 tag --dry-run --in '$(OUT)/photos/000*' --vocabulary $(OUT)/photos/labels.txt \
-		--library $(LIBRARY)
-	$(BIN)/aimv2 tag --vocabulary $(OUT)/photos/labels.txt --library $(LIBRARY)
+	$(BIN)/aimv2 tag --dry-run --in '$(OUT)/photos/000*' --library $(LIBRARY)
+	$(BIN)/aimv2 tag --library $(LIBRARY)
+	$(BIN)/aimv2 search --tag Bicycle --library $(LIBRARY) -n 3
 	@echo; echo '==> aimv2 duplicates'
 	$(BIN)/aimv2 duplicates --library $(LIBRARY)
 	@echo; echo '==> sheets to look at'
 	$(BIN)/aimv2 search bicycle --library $(LIBRARY) --html $(OUT)/bicycles.html
 	$(BIN)/aimv2 duplicates --library $(LIBRARY) --html $(OUT)/duplicates.html
-	@echo; echo "All of it is in $(OUT)/. With Apple's LiT checkpoint (1.7 GB, research licence), on your photos:"
-	@echo; echo '    aimv2 classify ~/Pictures --model lit --labels "dog, cat, beach, birthday cake"'
-	@echo '    aimv2 search "red bicycle in snow" --in ~/Pictures'; echo
+	@echo; echo "All of it is in $(OUT)/. With Apple's LiT checkpoint (1.75 GB, research licence), on your photos:"
+	@echo; echo '    $(BIN)/aimv2 index ~/Pictures'
+	@echo '    $(BIN)/aimv2 search red bicycle in snow'
+	@echo '    $(BIN)/aimv2 classify ~/Pictures --labels "dog, cat, beach, birthday cake"'; echo
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest tests --ignore=tests/parity

@@ -1,6 +1,6 @@
 """Embed a folder of pictures on a Ray cluster, into a folder of Parquet files.
 
-    pip install 'mlx-aimv2[ray]'
+    pip install '.[ray]'
     python examples/ray_embed.py photos --out embeddings --actors 2
 
 Ray spreads the paths over actors on all machines of its cluster, or over processes on this one.

@@ -7,7 +7,6 @@ writes into docs/photo-library.md what its commands print.
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -90,7 +89,9 @@ class Home:
         for folder in ("aimv2-env/bin", "Desktop", "Archive", "mlx-aimv2"):
             (self.folder / folder).mkdir(parents=True)
         (self.folder / "aimv2-env/bin/activate").touch()
-        shutil.copytree(self.folder / "Pictures", self.folder / "Archive" / "photos")
+        for place in ("photos", "Archive/photos"):
+            write_album(self.folder / place, 12)
+        (self.folder / "examples").symlink_to(ROOT / "examples")
         self._native = str(self._checkpoint("native", native=True))
         self._large = str(self._checkpoint("large"))
         if sys.platform != "darwin":  # where a Mac keeps what Linux keeps elsewhere
