@@ -1,5 +1,6 @@
 """A picture, from wherever it comes, to upright RGB, and from there to a model's pixels."""
 
+import io
 import json
 import math
 import re
@@ -15,9 +16,12 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, TiffImagePlugin
 
 from .arrays import array_to_image, divide_by_257, stretch
+from .avif import read_nclx
+from .colour import Colour, colour_of
 from .errors import CheckpointError, ImageError, UsageError
 from .files import PREPROCESSOR_FILE
 from .paths import unreadable
+from .png import read_cicp, without_profile
 from .raw import is_raw, open_preview
 from .source import ImageSource, describe, is_array, open_source, to_array
 from .unfit import unfit
@@ -120,6 +124,8 @@ _TRANSPOSES = {  # by EXIF orientation
 # EXIF orientations whose stored pixels start at the right, at the bottom, and have sides swapped.
 _FROM_RIGHT, _FROM_BELOW, _TURNED = {2, 3, 6, 7}, {3, 4, 7, 8}, {5, 6, 7, 8}
 
+_CODES = {"AVIF": read_nclx, "PNG": read_cicp}
+
 # One PIL image may be given twice, and be loaded by two threads at once.
 _LOAD_LOCKS = tuple(threading.Lock() for _ in range(61))
 
@@ -136,7 +142,9 @@ class Picture:
     """An upright RGB picture of ``size``, held in an image that may be smaller.
 
     The image has one pixel for ``reduction`` x ``reduction`` of the picture, which starts at
-    ``origin`` in it: a picture that is no multiple of that leaves a part of a pixel over.
+    ``origin`` in it: a picture that is no multiple of that leaves a part of a pixel over. Its
+    colours are the file's own: ``colour``, if there is one, makes them sRGB, which costs least
+    where the picture has been made small.
     Units: size in pixels, origin in pixels of the image; x, y.
     """
 
@@ -144,6 +152,8 @@ class Picture:
     size: tuple[int, int]
     reduction: int = 1
     origin: tuple[float, float] = (0.0, 0.0)
+    colour: Colour | None = None
+    note: str | None = None
 
     @classmethod
     def of(cls, image: "Image.Image | Picture") -> "Picture":
@@ -151,9 +161,14 @@ class Picture:
         return image if isinstance(image, Picture) else cls(image, image.size)
 
     def resize(self, size: tuple[int, int], box: Box) -> Image.Image:
-        """What is in a box of the picture, resized (bicubic)."""
+        """What is in a box of the picture, resized (bicubic), in sRGB."""
         held = (self.origin[k % 2] + edge / self.reduction for k, edge in enumerate(box))
-        return self.image.resize(size, Image.Resampling.BICUBIC, cast(Box, tuple(held)))
+        resized = self.image.resize(size, Image.Resampling.BICUBIC, cast(Box, tuple(held)))
+        return self.to_srgb(resized)
+
+    def to_srgb(self, part: Image.Image) -> Image.Image:
+        """What was made of the image, its colours turned into sRGB's."""
+        return part if self.colour is None else self.colour.to_srgb(part)
 
 
 def open_picture(
@@ -180,13 +195,15 @@ def open_picture(
 
 
 def open_rgb(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode a picture, turn it upright (EXIF orientation) and convert it to RGB.
+    """Decode a picture, turn it upright (EXIF orientation) and convert it to sRGB.
 
-    8-bit pictures become exactly what transformers' CLIPImageProcessorPil makes of them, so what
-    is transparent is laid on white. 16-bit grey is divided by 257; of 32-bit integers and floats
-    the lowest value becomes black and the highest white (NaN is black, a flat picture black).
-    Of files with several pictures the first is taken, of RAW files (known by their names) the
-    largest preview in them, with rawpy. Arrays are (H, W), or (H, W, C) or (C, H, W) of 1, 3 or 4
+    Colours are converted by the ICC profile of a file or a PIL image, or by the colours' numbers
+    in AVIF, HEIF and PNG (see ``colour``); without any of these they are taken for sRGB's. 8-bit
+    pictures become exactly what transformers' CLIPImageProcessorPil makes of them, so what is
+    transparent is laid on white. 16-bit grey is divided by 257; of 32-bit integers and floats the
+    lowest value becomes black and the highest white (NaN is black, a flat picture black). Of files
+    with several pictures the first is taken, of RAW files (known by their names) the largest
+    preview in them, with rawpy. Arrays are (H, W), or (H, W, C) or (C, H, W) of 1, 3 or 4
     channels, the last where both would do: uint8, bool, uint16 (divided by 257), or floats from 0
     to 1.
 
@@ -195,7 +212,8 @@ def open_rgb(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Imag
     Errors: ImageError with the source's name for everything that keeps it from being read,
     among them more than ``max_pixels`` pixels, which is known before they are decoded.
     """
-    return open_picture(source, max_pixels=max_pixels).image
+    picture = open_picture(source, max_pixels=max_pixels)
+    return picture.to_srgb(picture.image)
 
 
 def formats_of(start: bytes) -> list[Format]:
@@ -211,9 +229,7 @@ def read_header(file: IO[bytes], name: str) -> Image.Image:
     failure: ImageError | None = None
     for format in formats_of(file.read(_MAGIC_BYTES)):
         try:
-            file.seek(0)
-            reader = getattr(import_module(format.module), format.reader)
-            opened = cast(ImageFile.ImageFile, reader(file))
+            opened = _opened(format, file)
             opened.decodermaxblock = _BLOCK_BYTES
             return opened
         except Exception as error:
@@ -223,6 +239,20 @@ def read_header(file: IO[bytes], name: str) -> Image.Image:
         raise failure
     known = ", ".join(format.name for format in FORMATS)
     raise ImageError(f"{name} is not a picture in a known format", hint=f"known are {known}")
+
+
+def _opened(format: Format, file: IO[bytes]) -> ImageFile.ImageFile:
+    reader = getattr(import_module(format.module), format.reader)
+    file.seek(0)
+    try:
+        return cast(ImageFile.ImageFile, reader(file))
+    except (ValueError, SyntaxError):
+        if format.name != "PNG":
+            raise
+        # Pillow reads no PNG with a large profile, or one that is packed in an unknown way.
+        opened = cast(ImageFile.ImageFile, reader(io.BytesIO(without_profile(file))))
+        opened.info["icc_profile"] = None
+        return opened
 
 
 def _decode(
@@ -241,18 +271,21 @@ def _decode(
     try:
         reduction = _draft(image, shrink) if shrink is not None else 1
         upright, orientation = _upright(image)
+        colour, note = colour_of(image, upright.mode)
+        if colour is not None and colour.mode == "CMYK":
+            upright, colour = colour.to_srgb(upright), None
         rgb = _to_rgb(upright, name)
     except ImageError:
         raise
     except Exception as error:  # decoders of damaged files raise whatever there is
         raise _undecodable(name, image.format or image.mode, error) from error
     if reduction == 1:
-        return Picture(rgb, rgb.size)
+        return Picture(rgb, rgb.size, colour=colour, note=note)
     size = (height, width) if orientation in _TURNED else (width, height)
     over = [held - exact / reduction for held, exact in zip(rgb.size, size, strict=True)]
     left = over[0] if orientation in _FROM_RIGHT else 0.0
     top = over[1] if orientation in _FROM_BELOW else 0.0
-    return Picture(rgb, size, reduction, (left, top))
+    return Picture(rgb, size, reduction, (left, top), colour, note)
 
 
 def _draft(image: Image.Image, shrink: Shrink) -> int:
@@ -294,6 +327,7 @@ def _upright(image: Image.Image) -> tuple[Image.Image, int]:
     with _LOAD_LOCKS[id(image) % len(_LOAD_LOCKS)]:
         if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tile:
             _give_memory(image)
+        _read_codes(image)
         image.load()
         try:
             orientation = image.getexif().get(ExifTags.Base.Orientation)
@@ -302,6 +336,20 @@ def _upright(image: Image.Image) -> tuple[Image.Image, int]:
     if orientation not in _TRANSPOSES:
         return image, 1
     return image.transpose(_TRANSPOSES[orientation]), orientation
+
+
+def _read_codes(image: Image.Image) -> None:
+    """Keep what an AVIF or a PNG says of its colours by numbers as pillow-heif keeps a HEIF's.
+
+    Of an image that was decoded before it was given, this can no longer be known.
+    """
+    file = getattr(image, "fp", None)
+    if image.format not in _CODES or file is None or not getattr(image, "tile", None):
+        return
+    stood = file.tell()
+    if codes := _CODES[image.format](file):
+        image.info["nclx_profile"] = codes
+    file.seek(stood)
 
 
 def _give_memory(tiff: TiffImagePlugin.TiffImageFile) -> None:

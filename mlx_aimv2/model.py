@@ -9,7 +9,7 @@ from typing import Literal, cast
 import mlx.core as mx
 import numpy as np
 
-from . import hub, worker, zeroshot
+from . import colour, hub, worker, zeroshot
 from .checkpoints import DEFAULT, LICENCE, LICENCE_TERMS
 from .embedder import Embedder
 from .errors import Aimv2Warning, UsageError
@@ -145,6 +145,7 @@ class Model(Embedder):
             "preset": plan.preset.name,
             "mean": plan.preset.mean,
             "std": plan.preset.std,
+            "colours": colour.RULE,
         }
         if plan.vision.is_native:
             preprocessing["max_patches"] = plan.max_patches

@@ -89,7 +89,8 @@ def fit(
     size, (rows, columns) = grid_of(*picture.size, patch_size, max_patches)
     if size is not None:
         return np.array(picture.resize(size, middle_box(*picture.size, max_patches)))
-    return np.array(picture.image.crop((0, 0, columns * patch_size, rows * patch_size)))
+    whole = picture.image.crop((0, 0, columns * patch_size, rows * patch_size))
+    return np.array(picture.to_srgb(whole))
 
 
 def patchify(pixels_hwc: NDArray[np.uint8], patch_size: int) -> NDArray[np.uint8]:

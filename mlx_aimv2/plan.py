@@ -147,12 +147,12 @@ def _fit(options: ImageOptions, preset: Preset, max_patches: int, vision: Vision
     def fit_native(source: ImageSource) -> tuple[NDArray[np.uint8], str | None]:
         opened = options.open(source, max_pixels=options.max_pixels, shrink=shrink)
         strip = patches.crops_strip(*opened.size, patch_size, max_patches)
-        return patches.fit(opened, patch_size, max_patches), _strip_note(opened) if strip else None
+        return patches.fit(opened, patch_size, max_patches), _note(opened, strip)
 
     def fit_fixed(source: ImageSource) -> tuple[NDArray[np.uint8], str | None]:
         opened = options.open(source, max_pixels=options.max_pixels, shrink=shrink)
         strip = image.crops_strip(*opened.size)
-        return image.fit(opened, side_px, preset), _strip_note(opened) if strip else None
+        return image.fit(opened, side_px, preset), _note(opened, strip)
 
     if vision.is_native:
         # Checked here, where nothing has been read yet.
@@ -161,6 +161,7 @@ def _fit(options: ImageOptions, preset: Preset, max_patches: int, vision: Vision
     return fit_fixed
 
 
-def _strip_note(opened: Picture) -> str:
+def _note(opened: Picture, is_strip: bool) -> str | None:
     width_px, height_px = opened.size
-    return f"of this {width_px}×{height_px} strip only the middle is seen"
+    strip = f"of this {width_px}×{height_px} strip only the middle is seen" if is_strip else None
+    return "; ".join(filter(None, (opened.note, strip))) or None

@@ -17,9 +17,11 @@ PACKAGE = "mlx_aimv2"
 LAYERS: dict[str, set[str]] = {
     "leaves": {
         "arrays",
+        "avif",
         "blas",
         "buckets",
         "checkpoints",
+        "colour",
         "cores",
         "cuts",
         "encoding",
@@ -34,6 +36,7 @@ LAYERS: dict[str, set[str]] = {
         "openblas",
         "patches",
         "paths",
+        "png",
         "raw",
         "source",
         "staging",

@@ -197,6 +197,7 @@ class TestNonsense:
         assert len(str(item.error)) <= MOST_CHARACTERS
 
 
+@pytest.mark.filterwarnings("ignore::mlx_aimv2.errors.Aimv2Warning")  # texts are cut
 @pytest.mark.parametrize(
     "call",
     [

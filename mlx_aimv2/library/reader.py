@@ -35,7 +35,7 @@ class Reader:
         path = os.fsencode(source)  # type: ignore[arg-type]  # an index knows paths only
         hash = hash_file(path)
         opened = image.open_picture(source, max_pixels=max_pixels, shrink=shrink)
-        self._readings[path] = Reading(hash, read_facts(path), make_signature(opened.image))
+        self._readings[path] = Reading(hash, read_facts(path), make_signature(opened))
         return opened
 
     def take(self, path: bytes) -> Reading | None:

@@ -7,10 +7,13 @@ still differ most: copies differ a little everywhere, look-alikes much in one pl
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from ..image import Picture
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -52,9 +55,9 @@ _COARSE_LUMA, _COARSE_CHROMA = 5, 3
 _COARSE_CONTRAST = 40.0
 
 
-def make_signature(image: Image.Image) -> bytes:
+def make_signature(image: Image.Image | Picture) -> bytes:
     """The signature of an upright RGB picture: ``SIGNATURE_BYTES`` bytes."""
-    square = _squeeze(image).convert("YCbCr")
+    square = _squeeze(_in_srgb(Picture.of(image))).convert("YCbCr")
     luma, *chroma = (_transform(np.asarray(band, np.float32)) for band in square.split())
     mean = round(float(luma[0, 0]) / _GRID)
     for part in chroma:
@@ -112,6 +115,18 @@ def coarse_vectors(signatures: Bytes) -> Floats:
     parts.append(np.full((len(signatures), 1), _COARSE_CONTRAST * _GRID / 4, np.float32))
     vectors = np.concatenate(parts, axis=1)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def _in_srgb(picture: Picture) -> Image.Image:
+    """The picture's image; if its colours are others, in sRGB and small, but not yet so small
+    that what was rounded in them no longer evens out."""
+    image = picture.image
+    if picture.colour is None:
+        return image
+    if min(image.size) >= 2 * _LARGE_PX:
+        image = image.resize(_reduced(image.size), Image.Resampling.NEAREST)
+    factors = tuple(max(1, side // (4 * _SAMPLES)) for side in image.size)
+    return picture.to_srgb(image.reduce(cast(tuple[int, int], factors)))
 
 
 def _squeeze(image: Image.Image) -> Image.Image:
