@@ -200,6 +200,9 @@ def _report(error: BaseException) -> int:
         return FAILED
     if output.is_debug():
         traceback.print_exception(error)
+    if isinstance(error, KeyboardInterrupt):
+        output.stopped()
+        return INTERRUPTED
     message, hint, code = explain(error)
     output.error(message, hint)
     if isinstance(error, OSError):

@@ -222,14 +222,9 @@ def _require_any(source: "Images") -> "Iterator[Input]":
     inputs = source.find()
     first = next(inputs, None)
     if first is None:
-        _say_passed_over(source)
+        output.left_out(source.left_out())
         raise source.nothing()
     return chain([first], inputs)
-
-
-def _say_passed_over(source: "Images") -> None:
-    if passed_over := source.passed_over():
-        output.say(f"passed over: {passed_over}")
 
 
 class _Tally:
@@ -265,7 +260,7 @@ class _Tally:
 
     def report(self, source: "Images") -> int:
         """Say how many there were, and return the exit code."""
-        _say_passed_over(source)
+        output.left_out(source.left_out())
         skipped = f", {self._failed} skipped" if self._failed else ""
         output.say(f"{self._done} classified{skipped}")
         return exit_code(self._done, self._failed)

@@ -43,8 +43,6 @@ def explain(error: BaseException) -> Explanation:
             explanation = _explain_usage(error)
         case typer.Abort():
             explanation = "nothing was done", "", FAILED
-        case KeyboardInterrupt():
-            explanation = "stopped", "", INTERRUPTED
         case MemoryError():
             explanation = "MemoryError: there is not enough memory", _MEMORY_HINT, FAILED
         case RuntimeError() if _OUT_OF_MEMORY.search(str(error)):

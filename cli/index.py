@@ -152,8 +152,12 @@ def index(
         )
     except KeyboardInterrupt:
         counter.close()
-        kept = f"{output.counted(counter.done, 'photo')} done and kept: go on with the same command"
-        output.say(kept if counter.done else "nothing was done yet")
+        done = output.counted(counter.done, "photo")
+        output.stopped(
+            f"{done} done and kept: the same command goes on"
+            if counter.done
+            else "nothing was done yet"
+        )
         raise
     finally:
         counter.close()
@@ -202,9 +206,7 @@ def tell(report: "Report", elapsed_s: float, *, as_json: bool = False) -> int:
 
     for error in report.errors[: len(report.errors) - report.failed]:
         output.skipped(error)
-    if report.passed_over:
-        parts = (f"{count} {reason}" for reason, count in report.passed_over.items())
-        output.say(f"passed over: {', '.join(parts)}")
+    output.left_out(report.skipped)
     for folder in report.empty:
         output.note(
             f"{printable(folder)} is empty now, and its photos stay in the library: "

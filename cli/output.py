@@ -28,6 +28,7 @@ class _State:
     quiet: bool = False
     debug: bool = False
     noted: set[str] = field(default_factory=set)
+    is_stopped: bool = False
     has_open_line: bool = False  # a progress line that the next message must wipe
 
 
@@ -140,6 +141,24 @@ def skipped(error: Aimv2Error) -> None:
         _labelled("hint", _CYAN, error.hint)
 
 
+def stopped(kept: str = "") -> None:
+    """The run was stopped by Ctrl-C: said once, first by the command that knows what is kept."""
+    if not _state.is_stopped:
+        _state.is_stopped = True
+        say(f"stopped; {kept}" if kept else "stopped")
+
+
+def left_out(counts: Mapping[str, int]) -> None:
+    """How many of each kind of thing in folders were skipped, and how RAW files would be read."""
+    if counts:
+        kinds = [counted(count, kind) for kind, count in counts.items()]
+        say(f"{', '.join(kinds)} skipped")
+    if "RAW file" in counts:
+        from mlx_aimv2.raw import INSTALL  # noqa: PLC0415  (Pillow)
+
+        note(f"RAW files are read after: {INSTALL}")
+
+
 def shows_progress() -> bool:
     """Whether there is a terminal to draw progress on, and no wish for quiet."""
     return not _state.quiet and is_terminal(sys.stderr)
@@ -239,8 +258,9 @@ def size(size_bytes: float) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """So many of something: ``1 image``, ``2 images``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    """So many of something: ``1 image``, ``2 images``, ``3 libraries``."""
+    many = f"{noun[:-1]}ies" if noun.endswith("ry") else f"{noun}s"
+    return f"{count} {noun if count == 1 else many}"
 
 
 def duration(seconds: float) -> str:

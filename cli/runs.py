@@ -81,9 +81,7 @@ class Tally:
         return exit_code(self.done + kept, len(self.failures))
 
     def _tell_failures(self) -> None:
-        passed_over = self._source.passed_over()
-        if passed_over:
-            output.say(f"passed over: {passed_over}")
+        output.left_out(self._source.left_out())
         for error in self._untold:
             output.skipped(error)
 
@@ -126,8 +124,12 @@ def to_file(
             summary = journal.publish(source.kind, source.settings(model), part)
         except KeyboardInterrupt:
             journal.commit()
-            kept = f"{journal.done} done and kept: go on with the same command and --resume"
-            output.say(kept if journal.done else "nothing was done yet")
+            done = output.counted(journal.done, source.noun)
+            output.stopped(
+                f"{done} done and kept: the same command with --resume goes on"
+                if journal.done
+                else "nothing was done yet"
+            )
             raise
     code = tally.report(summary.width, summary.count - tally.done, str(target))
     return code if shard is None else _code_of_shard(shard, tally)

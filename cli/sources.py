@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from io import BufferedReader
 from itertools import islice
@@ -63,9 +63,9 @@ class Images:
         for found in self._walk:
             yield Input(os.fsencode(found.path), found.error)
 
-    def passed_over(self) -> str:
-        """What was passed over, in words; empty if nothing."""
-        return ", ".join(f"{count} {reason}" for reason, count in self._walk.skipped.most_common())
+    def left_out(self) -> Mapping[str, int]:
+        """How many of each kind of thing in folders were skipped."""
+        return self._walk.skipped
 
     def nothing(self) -> Aimv2Error:
         """The error to raise where there is nothing to embed."""
@@ -131,9 +131,9 @@ class Texts:
             else:
                 self._blank += 1
 
-    def passed_over(self) -> str:
-        """What was passed over, in words; empty if nothing."""
-        return f"{self._blank} blank" if self._blank else ""
+    def left_out(self) -> Mapping[str, int]:
+        """How many lines without a text were skipped."""
+        return {"blank line": self._blank} if self._blank else {}
 
     def nothing(self) -> Aimv2Error:
         """The error to raise where there is nothing to embed."""

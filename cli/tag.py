@@ -139,17 +139,21 @@ def tag(
             teller.add(tagged, written)
             counter.photo()
 
-        opened.tag(
-            vocabulary=vocabulary,
-            min_confidence=MIN_CONFIDENCE if min_confidence is None else min_confidence,
-            limit=limit,
-            filters=Filters(tuple(places or ())),
-            dry_run=dry_run,
-            sidecars=(sidecar_names or "full") if write == "sidecar" else None,
-            confirm=confirm_download(yes),
-            told=told,
-            texts_told=counter.texts,
-        )
+        try:
+            opened.tag(
+                vocabulary=vocabulary,
+                min_confidence=MIN_CONFIDENCE if min_confidence is None else min_confidence,
+                limit=limit,
+                filters=Filters(tuple(places or ())),
+                dry_run=dry_run,
+                sidecars=(sidecar_names or "full") if write == "sidecar" else None,
+                confirm=confirm_download(yes),
+                told=told,
+                texts_told=counter.texts,
+            )
+        except KeyboardInterrupt:
+            output.stopped("what is done is kept: the same command goes on")
+            raise
     return teller.report()
 
 

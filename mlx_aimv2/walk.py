@@ -11,13 +11,13 @@ from .errors import ImageError
 from .image import EXTENSIONS
 from .paths import FilePath, unreadable
 
-# Why an entry of a folder is passed over.
-APPLE_DOUBLE = "macOS metadata (._*)"
-HIDDEN = "hidden"
-OTHER_KIND = "not a picture by its name"
-PHOTO_LIBRARY = "a photo library's internals"
-RAW_FILE = f"RAW, to be read after {raw.INSTALL}"
-SEEN_FOLDER = "a folder met before"
+# What an entry of a folder is that is skipped.
+APPLE_DOUBLE = "macOS metadata file"
+HIDDEN = "hidden file"
+OTHER_KIND = "other file"
+PHOTO_LIBRARY = "photo library"
+RAW_FILE = "RAW file"
+SEEN_FOLDER = "folder seen before"
 
 _EXTENSIONS = frozenset(extension.encode() for extension in EXTENSIONS)
 _RAW_EXTENSIONS = frozenset(extension.encode() for extension in raw.EXTENSIONS)
@@ -41,13 +41,13 @@ def find_images(paths: Iterable[FilePath]) -> "Walk":
     What is named is always found, whatever its name, and as often as it is named. In folders
     pictures are known by their extensions (those of RAW files where rawpy is installed), and
     links are followed, but each folder is walked once, by whichever way comes first. What is
-    hidden in them is passed over.
+    hidden in them is skipped.
     """
     return Walk(paths)
 
 
 class Walk:
-    """An iterator over what is found; ``skipped`` counts what is passed over, by reason.
+    """An iterator over what is found; ``skipped`` counts what is skipped, by what it is.
 
     It holds the names of one folder per level, however large the tree is.
     """

@@ -116,7 +116,7 @@ def test_one_label_by_itself(lit, album):
 def test_bad_images_are_named_and_the_rest_is_done(lit, album):
     (album / "empty.jpg").write_bytes(b"")
     (album / "words.png").write_text("not a picture")
-    (album / "notes.txt").write_text("passed over")
+    (album / "notes.txt").write_text("skipped")
     name = os.fsencode(album) + b"/\xff.png"
     with open(name, "wb") as file:  # noqa: PTH123  (pathlib takes no bytes)
         file.write((album / "0.png").read_bytes())
@@ -131,7 +131,7 @@ def test_bad_images_are_named_and_the_rest_is_done(lit, album):
     assert "is empty" in records[str(album / "empty.jpg")]["error"]
     for bad in ("empty.jpg", "words.png", "gone.jpg"):
         assert f"skipped: {album / bad}" in outcome.err
-    assert "passed over: 1 not a picture by its name" in outcome.err
+    assert "1 other file skipped" in outcome.err
     assert "5 classified, 3 skipped" in outcome.err
     assert rb"\udcff.png" in run("classify", *paths, "-m", lit, "-l", "a,b").stdout
 
@@ -217,7 +217,7 @@ def test_no_pictures(tmp_path, no_load):
     (tmp_path / "notes.txt").touch()
     outcome = run("classify", str(tmp_path), "--labels", "cat,beach")
     assert outcome.code == 1
-    assert "passed over: 1 not a picture by its name" in outcome.err
+    assert "1 other file skipped" in outcome.err
     assert "error: there are no pictures" in outcome.err
 
 

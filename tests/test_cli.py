@@ -258,7 +258,7 @@ def test_options_do_not_outlive_a_run(fake):
     [
         (ImageError("a.jpg is empty"), 1, ["error: a.jpg is empty"]),
         (UsageError("too many", hint="give one"), 2, ["error: too many", "hint: give one"]),
-        (KeyboardInterrupt(), 130, ["error: stopped"]),
+        (KeyboardInterrupt(), 130, ["stopped"]),
         (typer.Abort(), 1, ["error: nothing was done"]),
         (
             ValueError("odd"),
@@ -463,4 +463,4 @@ def test_an_interrupt_ends_with_130():
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert ended.returncode == 130
-    assert ended.stderr == "error: stopped\n"
+    assert ended.stderr == "stopped\n"

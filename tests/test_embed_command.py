@@ -106,10 +106,8 @@ def test_a_folder_to_a_file(lit: str, photos: Path) -> None:
     assert metadata.pop("notes") == []
     assert metadata == json.loads(json.dumps(loaded.metadata(plan.ImageOptions())))
     assert not outcome.out
-    passed_over, skipped, *_, summary = outcome.err.splitlines()
-    assert passed_over.startswith("passed over: ")
-    assert "1 hidden" in passed_over
-    assert "1 not a picture by its name" in passed_over
+    left_out, skipped, *_, summary = outcome.err.splitlines()
+    assert left_out == "1 hidden file, 1 other file skipped"
     assert skipped.startswith("skipped: photos/bad.jpg is truncated")
     assert summary.startswith(f"embedded 4 images ({PROJECTION} wide) in ")
     assert summary.endswith(" → photos.npz")
@@ -283,7 +281,7 @@ def test_texts_from_options_and_files(lit: str, tmp_path: Path) -> None:
     assert "not UTF-8" in failed[r"\udcff"]
     assert "NUL" in failed["no\0end"]
     assert metadata == loaded.metadata() | {"notes": []}
-    assert "passed over: 2 blank" in outcome.err
+    assert "2 blank lines skipped" in outcome.err
     assert f"embedded 5 texts ({PROJECTION} wide)" in outcome.err
 
 
@@ -433,7 +431,7 @@ def test_quiet_says_only_what_failed(lit: str, photos: Path) -> None:
     outcome = run("embed", "photos", "-m", lit, "-o", "x.npz", "--quiet")
     assert "skipped: photos/bad.jpg" in outcome.err
     assert "embedded" not in outcome.err
-    assert "passed over" not in outcome.err
+    assert "file skipped" not in outcome.err
     assert not run("embed", "photos/a.jpg", "-m", lit, "-o", "y.npz", "--quiet").err
 
 
@@ -444,11 +442,11 @@ def test_each_failure_shows_once(target: str, terminal: str, lit: str, photos: P
     assert outcome.err.count("photos/bad.jpg is truncated") == 1
     assert outcome.err.count("nowhere does not exist") == 1
     lines = outcome.err.splitlines()
-    skipped, passed_over = (
+    skipped, left_out = (
         next(number for number, line in enumerate(lines) if words in line)
-        for words in ("is truncated", "passed over")
+        for words in ("bad.jpg is truncated", "other file skipped")
     )
-    assert (skipped < passed_over) == bool(terminal)  # at once, or with the report
+    assert (skipped < left_out) == bool(terminal)  # at once, or with the report
 
 
 def test_one_is_told_as_one(lit: str, photos: Path) -> None:
@@ -506,7 +504,7 @@ def test_a_stopped_run_goes_on_with_resume(sign: signal.Signals, lit: str, many:
     assert not Path("x.npz").exists()
     if sign == signal.SIGINT:
         assert process.returncode == 130
-        assert "done and kept: go on with the same command and --resume" in errors
+        assert " done and kept: the same command with --resume goes on" in errors
         assert "Traceback" not in errors
     else:
         assert process.returncode == -signal.SIGKILL
@@ -537,7 +535,7 @@ def test_nothing_is_said_to_be_kept_where_nothing_is(
     monkeypatch.setattr(runs, "_embed_all", stop)
     outcome = run("embed", "photos", "-m", lit, "-o", "x.npz")
     assert outcome.code == 130
-    assert outcome.err.splitlines() == ["nothing was done yet", "error: stopped"]
+    assert outcome.err.splitlines() == ["stopped; nothing was done yet"]
     assert listed() == ["photos"]
 
 
@@ -679,7 +677,7 @@ def test_a_hostile_folder_as_an_ordinary_user(out: str, open_folder: Path) -> No
         assert reason in bad[path]
         assert len([line for line in skipped if path in line and reason in line]) == 1, errors
     assert len(skipped) == len(BAD)
-    assert "1 a folder met before" in errors
+    assert "1 folder seen before" in errors
     assert "nan" not in ended.stdout.decode().lower()
 
 

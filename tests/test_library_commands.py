@@ -725,6 +725,29 @@ WRONG = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("command", "method", "said"),
+    [
+        (["index", "album", "-m", "demo"], "index", "stopped; nothing was done yet"),
+        (["tag"], "tag", "stopped; what is done is kept: the same command goes on"),
+    ],
+)
+def test_a_stop_is_no_error(
+    made: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+    method: str,
+    said: str,
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Library, method, stop)
+    outcome = on(made, *command)
+    assert (outcome.code, outcome.err) == (130, f"{said}\n")
+
+
 def test_options_may_stand_before_an_action(made: Path, tmp_path: Path) -> None:
     library = ["--library", str(made / "library.db")]
     after = run("library", "errors", *library, "--json")

@@ -52,7 +52,7 @@ class Report:
     had_photos: bool = False
     empty: list[bytes] = field(default_factory=list)
     errors: list[Aimv2Error] = field(default_factory=list)
-    passed_over: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class Indexer:
         report.recognised += scan.recognised
         report.errors = scan.errors + scan.away.errors() + report.errors
         report.away = scan.away.photos
-        report.passed_over = dict(scan.passed_over)
+        report.skipped = dict(scan.skipped)
         return report
 
     def estimate(self, roots: Sequence[Root], sample: int) -> Estimate:

@@ -86,7 +86,7 @@ def default_bundle() -> Path:
 def find_photos(bundle: FilePath) -> Iterator[PhotosItem]:
     """Every picture of a Photos library once, sorted by UUID, one folder listed at a time.
 
-    Of an original that is not here the largest derivative is found. Videos are passed over, and
+    Of an original that is not here the largest derivative is found. Videos are skipped, and
     so is all that belongs to a picture: a Live Photo's video, edits, the other half of RAW+JPEG.
     Of a video that is only in iCloud the derivative, a frame of it, looks like a picture's.
     """

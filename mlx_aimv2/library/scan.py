@@ -107,7 +107,7 @@ class Scan:
         self.away = Away()
         self.empty: list[bytes] = []
         self.deleted: list[bytes] = []
-        self.passed_over: Counter[str] = Counter()
+        self.skipped: Counter[str] = Counter()
         self.found = 0
         self.unchanged = 0
         self.recognised = 0
@@ -221,7 +221,7 @@ class Scan:
         walk = find_images([root.path])
         for found in walk:
             yield _Seen(os.fsencode(found.path), None, found.error)
-        self.passed_over += walk.skipped
+        self.skipped += walk.skipped
 
     def _is_gone(self, file: FileRow, root: Root) -> bool:
         if file.missing_since is not None or file.id in self._seen:
