@@ -12,9 +12,10 @@ _CHANNELS = {1, 3, 4}
 _ARRAY_HINT = "give uint8 from 0 to 255 (array.astype('uint8')), or floats from 0 to 1"
 
 
-def divide_by_257(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """16-bit values as 8-bit ones, rounded: 65535 becomes 255."""
-    return ((np.arange(65536) + 128) // 257).astype(np.uint8)[values]
+def to_8_bits(values: NDArray[Any], most: int = 65535) -> NDArray[np.uint8]:
+    """Values of 16 bits or less as 8-bit ones, rounded: the highest becomes 255."""
+    scale = np.minimum(np.rint(np.arange(65536) * (255 / most)), 255)
+    return scale.astype(np.uint8)[values]
 
 
 def stretch(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
@@ -28,7 +29,8 @@ def stretch(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
     scale = 255 / (high - low) if high > low else 0.0
     grey = np.empty(values.shape, np.uint8)
     for row, out in zip(values, grey, strict=True):  # float64 for a row at a time
-        plain = np.nan_to_num(row.astype(np.float64), nan=low, posinf=high, neginf=low)
+        with np.errstate(invalid="ignore"):  # of the NaN that signal
+            plain = np.nan_to_num(row.astype(np.float64), nan=low, posinf=high, neginf=low)
         out[:] = np.rint((plain - low) * scale)
     return grey
 
@@ -50,7 +52,7 @@ def array_to_image(array: NDArray[Any], name: str) -> Image.Image:
     if array.dtype == np.bool_:
         array = array * np.uint8(255)
     elif array.dtype.newbyteorder("=") == np.uint16:
-        array = divide_by_257(array)
+        array = to_8_bits(array)
     elif np.issubdtype(array.dtype, np.floating):
         if not ((array >= 0) & (array <= 1)).all():  # NaN is neither
             raise ImageError(f"{name} has values outside 0 to 1", hint=_ARRAY_HINT)

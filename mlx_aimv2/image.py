@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, TiffImagePlugin
 
-from .arrays import array_to_image, divide_by_257, stretch
+from .arrays import array_to_image, stretch, to_8_bits
 from .avif import read_nclx
 from .colour import Colour, colour_of
 from .errors import CheckpointError, ImageError, UsageError
@@ -24,6 +24,7 @@ from .paths import unreadable
 from .png import read_cicp, without_profile
 from .raw import is_raw, open_preview
 from .source import ImageSource, describe, is_array, open_source, to_array
+from .tiff import Levels, is_unknown, read_levels, unread
 from .unfit import unfit
 
 MAX_PIXELS = 178_956_970  # above it Pillow itself speaks of a decompression bomb
@@ -270,11 +271,14 @@ def _decode(
         )
     try:
         reduction = _draft(image, shrink) if shrink is not None else 1
+        levels = Levels()
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            levels = read_levels(image, name)
         upright, orientation = _upright(image)
         colour, note = colour_of(image, upright.mode)
         if colour is not None and colour.mode == "CMYK":
             upright, colour = colour.to_srgb(upright), None
-        rgb = _to_rgb(upright, name)
+        rgb = _to_rgb(upright, levels, name)
     except ImageError:
         raise
     except Exception as error:  # decoders of damaged files raise whatever there is
@@ -305,17 +309,26 @@ def _undecodable(name: str, format: str, error: Exception) -> ImageError:
     if isinstance(error, OSError) and error.errno:
         return unreadable(name, error)
     reason = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, ValueError) and "closed" in reason:
-        return _closed(name)
-    if isinstance(error, MemoryError):
-        return ImageError(f"{name} needs more memory than there is", hint="shrink the picture")
-    if isinstance(error, Image.DecompressionBombError):
-        hint = "shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS in Python"
-        return ImageError(f"{name} has more pixels than Pillow allows ({reason})", hint=hint)
-    if "truncated" in reason.lower():
-        hint = "copy or download the file again"
-        return ImageError(f"{name} is truncated ({format}: {reason})", hint=hint)
-    return ImageError(f"{name} is damaged ({format}: {reason})", hint="does a viewer open it?")
+    match error:
+        case MemoryError():
+            failure = ImageError(
+                f"{name} needs more memory than there is", hint="shrink the picture"
+            )
+        case Image.DecompressionBombError():
+            hint = "shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS in Python"
+            message = f"{name} has more pixels than Pillow allows ({reason})"
+            failure = ImageError(message, hint=hint)
+        case ValueError() if "closed" in reason:
+            failure = _closed(name)
+        case _ if format == "TIFF" and is_unknown(reason):
+            failure = unread(name)
+        case _ if "truncated" in reason.lower():
+            hint = "copy or download the file again"
+            failure = ImageError(f"{name} is truncated ({format}: {reason})", hint=hint)
+        case _:
+            hint = "does a viewer open it?"
+            failure = ImageError(f"{name} is damaged ({format}: {reason})", hint=hint)
+    return failure
 
 
 def _closed(name: str) -> ImageError:
@@ -359,11 +372,14 @@ def _give_memory(tiff: TiffImagePlugin.TiffImageFile) -> None:
     tiff.im = Image.new(tiff.mode, size).im
 
 
-def _to_rgb(image: Image.Image, name: str) -> Image.Image:
+def _to_rgb(image: Image.Image, levels: Levels, name: str) -> Image.Image:
     if image.mode.startswith("I;16"):
-        image = Image.fromarray(divide_by_257(np.asarray(image)))
+        grey = to_8_bits(np.asarray(image), levels.most)
+        image = Image.fromarray(255 - grey if levels.is_inverted else grey)
     elif image.mode in {"I", "F"}:
-        image = Image.fromarray(stretch(np.asarray(image), name))
+        values = np.asarray(image)
+        grey = stretch(values.view(np.uint32) if levels.is_unsigned else values, name)
+        image = Image.fromarray(255 - grey if levels.is_inverted else grey)
     elif image.mode in {"RGBA", "LA", "PA"} or image.info.get("transparency") is not None:
         image = _lay_on_white(image)
     return image if image.mode == "RGB" else image.convert("RGB")

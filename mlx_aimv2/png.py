@@ -4,8 +4,10 @@ import struct
 from collections.abc import Iterator
 from typing import IO
 
+from PIL.PngImagePlugin import PngImageFile
+
 _SIGNATURE_BYTES = 8
-_NAMES_IN = {b"eXIf", b"tEXt", b"zTXt", b"iTXt"}  # chunks that can hold EXIF data or XMP
+_TEXTS = {b"eXIf", b"tEXt", b"zTXt", b"iTXt"}  # chunks that can hold EXIF data or XMP
 
 
 def chunks(file: IO[bytes]) -> Iterator[tuple[bytes, int]]:
@@ -33,10 +35,20 @@ def read_cicp(file: IO[bytes]) -> dict[str, int] | None:
     return None
 
 
-def has_text_after_pixels(file: IO[bytes]) -> bool:
-    """Whether what may be EXIF data stands behind the pixels, where Pillow finds it last."""
-    names = [name for name, _ in chunks(file)]
-    return b"IDAT" in names and bool(_NAMES_IN & set(names[names.index(b"IDAT") :]))
+def read_text_after_pixels(image: PngImageFile) -> None:
+    """Have Pillow read what stands behind the pixels, which it does only once it decoded them.
+
+    The image cannot be decoded any more. Errors: whatever Pillow raises for what is damaged.
+    """
+    file, parser = image.fp, image.png
+    assert file is not None and parser is not None
+    is_behind = False
+    for name, length in chunks(file):
+        is_behind = is_behind or name == b"IDAT"
+        if is_behind and name == b"fcTL":
+            return  # the next picture of several: what follows is not the first one's
+        if is_behind and name in _TEXTS:
+            parser.call(name, file.tell(), length)
 
 
 def without_profile(file: IO[bytes]) -> bytes:

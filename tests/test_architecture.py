@@ -41,6 +41,7 @@ LAYERS: dict[str, set[str]] = {
         "source",
         "staging",
         "table",
+        "tiff",
         "tokenizer",
         "unfit",
         "walk",

@@ -3,6 +3,7 @@
 import os
 import struct
 import tempfile
+import zlib
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,25 @@ class TestFiles:
         assert (file.read_bytes(), file.stat().st_mtime_ns) == before
 
 
+def orientation_chunk(kind: str, orientation: int) -> bytes:
+    """A PNG chunk that says how a picture is turned: EXIF, EXIF in text as ImageMagick, or XMP."""
+    exif = exif_of({ExifTags.Base.Orientation: orientation}).tobytes()
+    hexadecimal = f"\nexif\n{len(exif):8}\n{exif.hex()}\n".encode()
+    xmp = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r tiff:Orientation="{orientation}"/></x:xmpmeta>'
+    content = {
+        "eXIf": exif.removeprefix(b"Exif\0\0"),
+        "zTXt": b"Raw profile type exif\0\0" + zlib.compress(hexadecimal),
+        "iTXt": b"XML:com.adobe.xmp\0\0\0\0\0" + xmp.encode(),
+    }[kind]
+    name = kind.encode()
+    return (
+        struct.pack(">I", len(content))
+        + name
+        + content
+        + struct.pack(">I", zlib.crc32(name + content))
+    )
+
+
 class TestOrientation:
     @pytest.mark.parametrize("orientation", range(1, 9))
     @pytest.mark.parametrize("format", WITH_EXIF)
@@ -131,6 +151,28 @@ class TestOrientation:
             assert facts.orientation == orientation
         assert (facts.width_px, facts.height_px) == open_rgb(tmp_path / "picture").size
         assert (facts.width_px > facts.height_px) == (orientation < 5)
+
+    @pytest.mark.parametrize("kind", ["eXIf", "zTXt", "iTXt"])
+    @pytest.mark.parametrize("is_behind", [False, True])
+    @pytest.mark.parametrize("frames", [1, 2])
+    def test_png_wherever_it_stands(
+        self,
+        kind: str,
+        is_behind: bool,
+        frames: int,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        more = {"save_all": True, "append_images": [photo(46, 34, 1)]} if frames > 1 else {}
+        data = encoded(photo(46, 34), "PNG", **more)
+        at = len(data) - 12 if is_behind else 33
+        file = tmp_path / "a.png"
+        file.write_bytes(data[:at] + orientation_chunk(kind, 6) + data[at:])
+        size = open_rgb(file).size
+        assert size == ((46, 34) if is_behind and frames > 1 else (34, 46))  # Pillow's truth
+        monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("decoded"))
+        facts = read_facts(file)
+        assert (facts.width_px, facts.height_px) == size
 
     @pytest.mark.parametrize("value", [0, 9, 65535])
     def test_out_of_range(self, value: int, tmp_path: Path) -> None:

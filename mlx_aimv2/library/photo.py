@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngImageFile
 
 from ..image import read_header
 from ..paths import FilePath, open_file, printable
+from ..png import read_text_after_pixels
 from ..raw import is_raw, read_raw_header
 from .dates import read_date
 
@@ -77,6 +79,8 @@ def _facts(
 def _read_exif(image: Image.Image) -> tuple[Image.Exif, int | None]:
     """The EXIF data and the orientation, however damaged they are."""
     try:
+        if isinstance(image, PngImageFile):
+            read_text_after_pixels(image)
         exif = Image.Image.getexif(image)  # the PNG reader's own decodes all pixels first
         stored = image.info.get("original_orientation") or exif.get(ExifTags.Base.Orientation)
     except Exception:  # parsers of damaged EXIF raise whatever there is
