@@ -70,8 +70,12 @@ class Commands(TyperGroup):
         if args[0] in COMMANDS:
             command = load_command(args[0])
             everywhere = [option for option in self.params if option.name in _EVERYWHERE]
-            for each in (command, *getattr(command, "commands", {}).values()):
+            several = (command, *getattr(command, "commands", {}).values())
+            for each in several:
                 each.params += everywhere
+            output.set_options(
+                name for each in several for param in each.params for name in param.opts
+            )
             self.add_command(command)
         return super().resolve_command(ctx, args)
 

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+from mlx_aimv2 import install
 from mlx_aimv2.names import escape
 
 from . import output
@@ -35,8 +36,6 @@ _PARTS = (
     ("tokenizers", "tokenizers", "texts cannot be embedded"),
     ("pillow-heif", "pillow_heif", "HEIC pictures, as iPhones make them, cannot be read"),
 )
-_INSTALL_HINT = "install the package again: pip install --force-reinstall mlx-aimv2"
-_BACKEND_HINT = "on Linux MLX needs a backend: pip install 'mlx[cpu]', 'mlx[cuda12]' or more"
 
 _KNOWN_AS = {"HEIF": "HEIC"}
 
@@ -93,7 +92,7 @@ def _guarded(name: str, check: Callable[[], Check]) -> Check:
     try:
         return check()
     except Exception as error:  # whatever is missing: that is what is looked for here
-        return Check(name, f"{type(error).__name__}: {error}", "broken", _INSTALL_HINT)
+        return Check(name, f"{type(error).__name__}: {error}", "broken", _again())
 
 
 def _versions() -> Iterator[Check]:
@@ -104,6 +103,14 @@ def _versions() -> Iterator[Check]:
         yield _part(distribution, module, lost)
 
 
+def _again() -> str:
+    return f"install the package again: {install.again()}"
+
+
+def _backend() -> str:
+    return f"on Linux MLX needs a backend: {install.packages('mlx[cpu]')} (or cuda12, cuda13)"
+
+
 def _part(distribution: str, module: str, lost: str) -> Check:
     severity: Literal["note", "broken"] = "note" if lost else "broken"
     try:
@@ -111,11 +118,11 @@ def _part(distribution: str, module: str, lost: str) -> Check:
         import_module(module)
     except PackageNotFoundError:
         detail = f"not installed{f': {lost}' if lost else ''}"
-        return Check(distribution, detail, severity, f"pip install {distribution}")
+        return Check(distribution, detail, severity, install.packages(distribution))
     except Exception as error:  # a broken library can raise anything as it is imported
         detail = f"{found}, but {module} does not load: {error}"
         is_backend = module == "mlx.core" and sys.platform.startswith("linux")
-        return Check(distribution, detail, severity, _BACKEND_HINT if is_backend else _INSTALL_HINT)
+        return Check(distribution, detail, severity, _backend() if is_backend else _again())
     return Check(distribution, found, values={"version": found})
 
 
@@ -143,7 +150,7 @@ def _blas() -> Check:
         return Check("BLAS", "only MLX's slow reference BLAS", "note", problem)
     values = {"library": library, "threads": blas.threads()}
     if blas.is_slower_than_openblas():
-        hint = f"on AMD OpenBLAS is faster: {blas.INSTALL}"
+        hint = f"on AMD OpenBLAS is faster: {blas.how_to_install()}"
         return Check("BLAS", str(library), "note", hint, values)
     return Check("BLAS", library or "MLX's own", values=values)
 
@@ -182,7 +189,7 @@ def _formats() -> Check:
     missing = [name for name in ("jpg", "webp", "avif") if not features.check(name)]
     if missing:
         detail = f"this Pillow cannot read {', '.join(missing)}"
-        return Check("formats", detail, "note", "pip install --force-reinstall pillow")
+        return Check("formats", detail, "note", install.packages("--force-reinstall", "pillow"))
     names = [format.name for format in FORMATS if _loads(format.module)]
     return Check("formats", ", ".join(_KNOWN_AS.get(name, name) for name in names))
 
@@ -274,7 +281,13 @@ def _product() -> Check:
     values = {"relative_error": error, "gflop_per_s": round(gigaflops, 1)}
     if not error < _TOLERANCE:
         detail = f"MLX multiplies wrongly: off by {error:.2g} of the largest value"
-        return Check("product", detail, "broken", "update MLX: pip install --upgrade mlx", values)
+        return Check(
+            "product",
+            detail,
+            "broken",
+            f"update MLX: {install.packages('--upgrade', 'mlx')}",
+            values,
+        )
     return Check("product", f"right, {gigaflops:.0f} GFLOP/s", values=values)
 
 

@@ -10,6 +10,8 @@ import typer
 from mlx_aimv2.errors import Aimv2Error, CheckpointError
 from mlx_aimv2.paths import DISK_ACCESS_HINT, no_current_folder
 
+from .output import hint_of
+
 FAILED, USAGE, SOME_FAILED, INTERRUPTED = 1, 2, 3, 130
 
 _DEBUG_HINT = "run again with --debug to see where it happened"
@@ -79,7 +81,7 @@ def _hint(error: Aimv2Error) -> str:
     cause = error.__cause__
     of_cause = _SYSTEM_HINTS.get(cause.errno or 0, "") if isinstance(cause, OSError) else ""
     of_kind = _CHECKPOINT_HINT if isinstance(error, CheckpointError) else ""
-    return error.hint or of_cause or of_kind
+    return hint_of(error) or of_cause or of_kind
 
 
 def _name(filename: object) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from mlx_aimv2 import install
 from mlx_aimv2.errors import Aimv2Error, Aimv2Warning
 from mlx_aimv2.paths import printable
 
@@ -29,6 +30,7 @@ class _State:
     debug: bool = False
     noted: set[str] = field(default_factory=set)
     is_stopped: bool = False
+    options: frozenset[str] = frozenset()  # of the command at hand
     has_open_line: bool = False  # a progress line that the next message must wipe
 
 
@@ -60,6 +62,11 @@ def is_quiet() -> bool:
 def set_debug() -> None:
     """From now on show the tracebacks of errors."""
     _state.debug = True
+
+
+def set_options(names: Iterable[str]) -> None:
+    """From now on hints name these options only, the command's own."""
+    _state.options = frozenset(names)
 
 
 def is_debug() -> bool:
@@ -136,9 +143,15 @@ def error(message: str, hint: str = "") -> None:
 def skipped(error: Aimv2Error) -> None:
     """One input that cannot be used, while the others go on; each hint is given once."""
     _labelled("skipped", _RED, str(error))
-    if error.hint and error.hint not in _state.noted:
-        _state.noted.add(error.hint)
-        _labelled("hint", _CYAN, error.hint)
+    hint = hint_of(error)
+    if hint and hint not in _state.noted:
+        _state.noted.add(hint)
+        _labelled("hint", _CYAN, hint)
+
+
+def hint_of(error: Aimv2Error) -> str:
+    """An error's hint, with those of its options that the command at hand has."""
+    return error.hint_for(_state.options)
 
 
 def stopped(kept: str = "") -> None:
@@ -154,9 +167,7 @@ def left_out(counts: Mapping[str, int]) -> None:
         kinds = [counted(count, kind) for kind, count in counts.items()]
         say(f"{', '.join(kinds)} skipped")
     if "RAW file" in counts:
-        from mlx_aimv2.raw import INSTALL  # noqa: PLC0415  (Pillow)
-
-        note(f"RAW files are read after: {INSTALL}")
+        note(f"RAW files are read after: {install.extra('raw')}")
 
 
 def shows_progress() -> bool:

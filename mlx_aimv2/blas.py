@@ -14,6 +14,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
+from . import install
 from .cores import available_cores
 from .errors import Aimv2Warning
 
@@ -34,11 +35,7 @@ _THREADS = {
     "MKL_Set_Num_Threads": ("MKL_NUM_THREADS", "OMP_NUM_THREADS"),
 }
 
-INSTALL = (
-    "`apt install libopenblas0`, or "
-    "`pip install 'mlx-aimv2[openblas]'` and then `python -m mlx_aimv2.openblas`"
-)
-INSTALL_HINT = f"MLX runs on its slow reference BLAS: install a fast one with {INSTALL}"
+_SLOW = "MLX runs on its slow reference BLAS"
 LATE_HINT = (
     "mlx.core was imported before mlx_aimv2, so no fast BLAS could be loaded: "
     "import mlx_aimv2 first"
@@ -48,6 +45,12 @@ _loaded: str | None = None
 _library: Any = None
 _problem: str | None = None
 _warned = False
+
+
+def how_to_install() -> str:
+    """Commands that give a fast BLAS."""
+    wheel = f"`{install.extra('openblas')}` and then `{install.python()} -m mlx_aimv2.openblas`"
+    return f"`apt install libopenblas0`, or {wheel}"
 
 
 def preload() -> str | None:
@@ -73,13 +76,14 @@ def preload() -> str | None:
         _loaded = candidate
         _set_threads(_threads_of_a_product())
         return _loaded
-    _problem = INSTALL_HINT
+    _problem = _SLOW
     return None
 
 
 def status() -> tuple[str | None, str | None]:
     """What was loaded and what is wrong: ``(library, None)``, ``(None, hint)`` or neither."""
-    return _loaded, _problem
+    is_slow = _problem == _SLOW
+    return _loaded, f"{_SLOW}: install a fast one with {how_to_install()}" if is_slow else _problem
 
 
 def threads() -> int:
@@ -116,7 +120,7 @@ def warn_once() -> None:
     global _warned
     if _problem and not _warned:
         _warned = True
-        warnings.warn(_problem, Aimv2Warning, stacklevel=2)
+        warnings.warn(status()[1] or _problem, Aimv2Warning, stacklevel=2)
 
 
 def _candidates() -> list[str]:

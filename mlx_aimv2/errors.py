@@ -1,5 +1,7 @@
 """What can go wrong, in kinds: each carries a message, a hint and an exit code."""
 
+from collections.abc import Collection, Mapping
+
 _MOST_CHARACTERS = 300  # of a message or a hint: what is longer holds somebody's data
 
 
@@ -7,14 +9,29 @@ class Aimv2Error(Exception):
     """Base of every error this package raises on purpose.
 
     ``hint`` is the next thing to type or do; ``exit_code`` is what the command exits with. Of a
-    text of more than 300 characters the middle is left out.
+    text of more than 300 characters the middle is left out. ``options`` are names of options, as
+    keywords, and what each would do about it: which of them there are, only a command knows.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", options: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(_shortened(message))
-        self.hint = _shortened(hint)
+        self._hint = hint
+        self._options = dict(options or {})
+
+    @property
+    def hint(self) -> str:
+        """The next thing to type or do, whoever asks."""
+        return _shortened(", or ".join(filter(None, [self._hint, *self._options.values()])))
+
+    def hint_for(self, there: Collection[str]) -> str:
+        """The hint for a command that has these options, like ``--max-pixels``."""
+        named = {f"--{name.replace('_', '-')}": what for name, what in self._options.items()}
+        ways = [f"{what}: {name}" for name, what in named.items() if name.split()[0] in there]
+        return _shortened(", or ".join(filter(None, [self._hint, *ways])))
 
 
 def _shortened(text: str) -> str:

@@ -5,6 +5,7 @@ import shlex
 from importlib.util import find_spec
 from pathlib import Path
 
+from . import install
 from .errors import OutputError, UsageError
 from .formats import FORMATS, Format
 from .staging import sync
@@ -28,7 +29,7 @@ def format_of(target: Path, *, grids: bool = False) -> Format:
     if format.module and find_spec(format.module) is None:
         raise OutputError(
             f"{format.extension} files need {format.module}, which is not installed",
-            hint="pip install 'mlx-aimv2[parquet]'",
+            hint=install.extra("parquet"),
         )
     return format
 

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import install
 from .checkpoints import Checkpoint, find, nearest
 from .errors import HubError
 from .files import CONFIG_FILE
@@ -112,6 +113,6 @@ def _demo() -> Resolved:
     if not (folder / CONFIG_FILE).is_file():
         raise HubError(
             "this installation has no demo checkpoint",
-            hint="install the package again, or use --model lit",
+            hint=f"install the package again: {install.again()}",
         )
     return Resolved(DEMO, folder, DEMO)

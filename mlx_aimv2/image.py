@@ -267,7 +267,8 @@ def _decode(
     if width * height > max_pixels:
         raise ImageError(
             f"{name} has {width}×{height} pixels, over the limit of {max_pixels:,}",
-            hint="shrink it, or raise the limit: --max-pixels, or max_pixels= in Python",
+            hint="shrink it",
+            options={"max_pixels": "raise the limit of pixels"},
         )
     try:
         reduction = _draft(image, shrink) if shrink is not None else 1

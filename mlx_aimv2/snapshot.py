@@ -127,7 +127,8 @@ def fetch(repo_id: str, revision: str | None, confirm: Confirm | None = None) ->
             return folder
         raise HubError(
             f"{repo_id} at {revision} is not in the cache, and HF_HUB_OFFLINE is set",
-            hint="unset HF_HUB_OFFLINE to download it, or give a local folder" + _instead(repo_id),
+            hint="unset HF_HUB_OFFLINE to download it, or give a local folder" + _cached(repo_id),
+            options=_demo(repo_id),
         )
     api = huggingface_hub.HfApi(library_name="mlx-aimv2")
     try:
@@ -196,7 +197,9 @@ def _download(
         download = Download(repo_id, commit, tuple(weights), size_bytes, _licence(info, repo_id))
         if confirm and not confirm(download):
             raise HubError(
-                f"{repo_id} was not downloaded", hint="--yes downloads without being asked"
+                f"{repo_id} was not downloaded",
+                hint="agree to the download",
+                options={"yes": "be asked nothing"},
             )
     if revision != commit:
         # By the name asked for: the cache then knows what it stands for when there is no network.
@@ -288,11 +291,16 @@ def _is_refusal(error: Exception) -> bool:
     return status is not None and 400 <= status < 500 and status not in (408, 429)
 
 
-def _instead(repo_id: str) -> str:
-    """What else there is without a network; only a published checkpoint has the demo beside it."""
-    others = [f"; the cache has {repo_id}@{commit}" for commit in _whole_snapshots(repo_id)[:1]]
-    demo = "; to try things without a network: --model demo" if find(repo_id) else ""
-    return "".join(others) + demo
+def _cached(repo_id: str) -> str:
+    """What else there is without a network."""
+    return "".join(
+        f"; the cache has {repo_id}@{commit}" for commit in _whole_snapshots(repo_id)[:1]
+    )
+
+
+def _demo(repo_id: str) -> dict[str, str]:
+    """Only a published checkpoint has a stand-in for who wants to try things."""
+    return {"model demo": "try things without a network, by the demo"} if find(repo_id) else {}
 
 
 def _explain(error: Exception, repo_id: str, revision: str) -> HubError:
@@ -300,6 +308,7 @@ def _explain(error: Exception, repo_id: str, revision: str) -> HubError:
     status, code = _status(error), _error_code(error)
     number = error.errno if isinstance(error, OSError) else None
     hint = "check the network and try again: files that arrived whole are kept"
+    options: dict[str, str] = {}
     if code in _REFUSALS:
         message, hint = _REFUSALS[code]
         likely = nearest(repo_id) if code == _NO_REPOSITORY and not find(repo_id) else None
@@ -319,5 +328,6 @@ def _explain(error: Exception, repo_id: str, revision: str) -> HubError:
     else:
         reason = str(error).partition("\n")[0] or type(error).__name__
         message = f"{repo_id} could not be fetched from {constants.ENDPOINT}: {reason}"
-        hint += _instead(repo_id)
-    return HubError(message, hint=hint)
+        hint += _cached(repo_id)
+        options = _demo(repo_id)
+    return HubError(message, hint=hint, options=options)

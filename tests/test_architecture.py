@@ -27,6 +27,7 @@ LAYERS: dict[str, set[str]] = {
         "encoding",
         "errors",
         "files",
+        "install",
         "forks",
         "image",
         "jit",

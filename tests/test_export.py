@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from mlx_aimv2 import export, formats
+from mlx_aimv2 import export, formats, install
 from mlx_aimv2.errors import Aimv2Error, OutputError, UsageError
 from mlx_aimv2.formats import FORMATS
 from mlx_aimv2.names import escape, unescape
@@ -315,7 +315,7 @@ def test_parquet_without_pyarrow_is_told_at_once(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(export, "find_spec", lambda name: None)
     with pytest.raises(OutputError, match="need pyarrow") as caught:
         export.check_target(Path("x.parquet"))
-    assert caught.value.hint == "pip install 'mlx-aimv2[parquet]'"
+    assert caught.value.hint == install.extra("parquet")
 
 
 def test_a_table_without_rows_is_not_written(tmp_path: Path) -> None:

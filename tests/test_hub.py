@@ -266,7 +266,8 @@ def test_declined(hub: LoopbackHub) -> None:
     publish(hub, "lit", LIT)
     with pytest.raises(HubError, match="was not downloaded") as caught:
         resolve("lit", confirm=lambda _: False)
-    assert "--yes" in caught.value.hint
+    assert "--yes" in caught.value.hint_for(["--yes"])
+    assert "--yes" not in caught.value.hint_for([])
     assert hub.downloads() == []
     assert cached(published("lit")) is None
 
@@ -339,7 +340,9 @@ def test_nothing_cached_and_no_hub(
     _take_away(hub, how, monkeypatch)
     with pytest.raises(HubError, match="apple/aimv2-large-patch14-224-lit") as caught:
         resolve("lit")
-    assert ("--model demo" in caught.value.hint) == (how in ("offline", "unplugged", "portal"))
+    assert ("--model demo" in caught.value.hint_for(["--model"])) == (
+        how in ("offline", "unplugged", "portal")
+    )
     with pytest.raises(HubError) as of_another:
         resolve("somebody/model")
     assert "demo" not in of_another.value.hint

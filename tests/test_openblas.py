@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlx_aimv2 import openblas
+from mlx_aimv2 import install, openblas
 from mlx_aimv2.errors import Aimv2Error
 from tests.commands import PATIENCE_S
 
@@ -95,7 +95,7 @@ def test_without_the_wheel_or_patchelf_one_is_told(library, monkeypatch):
     monkeypatch.setattr(openblas, "find_spec", lambda name: None)
     with pytest.raises(Aimv2Error, match="scipy-openblas32 is not installed") as caught:
         openblas.install()
-    assert "pip install 'mlx-aimv2[openblas]'" in caught.value.hint
+    assert install.extra("openblas") in caught.value.hint
     monkeypatch.setattr(openblas, "_wheel_library", lambda: Path("libscipy_openblas.so"))
     monkeypatch.setattr(openblas.shutil, "which", lambda *args, **options: None)
     with pytest.raises(Aimv2Error, match="patchelf is not installed"):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlx_aimv2 import raw, walk
+from mlx_aimv2 import install, raw, walk
 from mlx_aimv2.errors import ImageError
 from mlx_aimv2.image import open_rgb
 from mlx_aimv2.library.photo import PhotoFacts, read_facts
@@ -136,7 +136,7 @@ def test_without_rawpy(tmp_path: Path) -> None:
     for read in (open_rgb, read_facts):
         error = fails(file, read)
         assert str(error) == f"{file} is RAW, and rawpy is not installed"
-        assert error.hint == "pip install 'mlx-aimv2[raw]'"
+        assert error.hint == install.extra("raw")
 
 
 def test_rawpy_is_imported_when_it_is_needed() -> None:

@@ -15,7 +15,7 @@ from tests.commands import PATIENCE_S
 from tests.names import takes_any_bytes
 from tests.tolerances import BATCH_MATES
 
-pytest.importorskip("ray", reason="needs ray: pip install 'mlx-aimv2[ray]'")
+pytest.importorskip("ray", reason="needs ray: pip install -e '.[ray]'")
 parquet = pytest.importorskip("pyarrow.parquet")
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "ray_embed.py"

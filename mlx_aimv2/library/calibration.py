@@ -139,7 +139,8 @@ def _rows(blocks: Iterable[Floats]) -> Iterator[Floats]:
             rows = np.asarray(block[first : first + _BLOCK], np.float32)
             if not np.isfinite(rows).all():
                 raise NumericsError(
-                    "a picture's vector is not finite", hint="index it again, with --dtype float32"
+                    "a picture's vector is not finite",
+                    hint="index again in a new library: aimv2 index --dtype float32",
                 )
             yield rows
 

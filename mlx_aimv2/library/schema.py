@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .. import install
 from ..errors import OutputError
 from ..paths import absolute, printable
 from .segments import FULL_HINT
@@ -172,7 +173,7 @@ def _check(connection: sqlite3.Connection, path: Path, *, can_write: bool) -> No
     if version > len(MIGRATIONS):
         raise OutputError(
             f"library {printable(path)} was made by a newer version",
-            hint="pip install --upgrade mlx-aimv2",
+            hint=f"get the newer version, then: {install.again()}",
         )
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if tables and _pragma(connection, "application_id") != APPLICATION_ID:

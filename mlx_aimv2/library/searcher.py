@@ -147,7 +147,7 @@ def make_query(store: Store, vectors: VectorSet, terms: Sequence[Term], embed: V
         if not vectors.has_text:
             raise UsageError(
                 "this library's checkpoint has no text tower: it finds pictures by pictures",
-                hint="aimv2 search --like FILE, or index again with --model lit",
+                hint="aimv2 search --like FILE; or index again: aimv2 index --model lit",
             )
         embedded = embed.texts([*texts, *BACKGROUND])
         line = float(_mean(store, vectors) @ embedded[len(texts) :].mean(axis=0))

@@ -61,9 +61,7 @@ def check_sheet(target: Path, *, overwrite: bool = False) -> None:
     if target.exists() and not target.is_file():
         raise OutputError(f"{name} is not a file", hint="give another name, like photos.html")
     if os.path.lexists(target) and not overwrite:
-        raise OutputError(
-            f"{name} exists already", hint="choose another name, or replace it with --force"
-        )
+        raise OutputError(f"{name} exists already", hint="choose another name")
     if not target.parent.is_dir():
         raise OutputError(
             f"there is no folder {printable(target.parent)}", hint="make it first, with mkdir -p"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import export
+from .. import export, install
 from ..errors import OutputError, UsageError
 from ..names import escape
 from ..paths import is_gone, printable
@@ -172,7 +172,7 @@ def _export_folder(
     if find_spec("pyarrow") is None:
         raise OutputError(
             "clip-retrieval's folders need pyarrow, which is not installed",
-            hint="pip install 'mlx-aimv2[parquet]'",
+            hint=install.extra("parquet"),
         )
     import pyarrow  # noqa: PLC0415  (an extra)
     import pyarrow.parquet  # noqa: PLC0415

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+from .. import install
 from ..errors import CheckpointError
 from ..files import CONFIG_FILE, SINGLE_FILE
 from ..layers import EncoderOutput
@@ -49,7 +50,7 @@ def load_golden(name: str, folder: Path) -> tuple[VisionEncoder | LiT, Arrays]:
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != SHA256[name]:
         raise CheckpointError(
             f"{path} is missing or damaged",
-            hint="install the package again: pip install --force-reinstall mlx-aimv2",
+            hint=f"install the package again: {install.again()}",
         )
     tensors = load_file(path)
     io = {key[3:]: array for key, array in tensors.items() if key.startswith("io.")}
