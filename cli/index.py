@@ -212,6 +212,16 @@ def tell(report: "Report", elapsed_s: float, *, as_json: bool = False) -> int:
             f"{printable(folder)} is empty now, and its photos stay in the library: "
             f"{forget_hint(folder)}"
         )
+    if report.recoloured:
+        output.note(
+            f"embedded again, because they have a colour profile that was ignored before: "
+            f"{output.counted(report.recoloured, 'photo')}"
+        )
+    if report.colours_unread:
+        output.note(
+            f"{output.counted(report.colours_unread, 'photo')} in other folders or out of reach "
+            "were read while colour profiles were ignored: aimv2 index reads them again"
+        )
     if as_json:
         output.record(
             {
@@ -219,6 +229,7 @@ def tell(report: "Report", elapsed_s: float, *, as_json: bool = False) -> int:
                 "unchanged": report.unchanged,
                 "embedded": report.embedded,
                 "recognised": report.recognised,
+                "recoloured": report.recoloured,
                 "missing": report.missing,
                 "failed": len(report.errors),
                 "away": report.away,

@@ -217,6 +217,19 @@ def open_rgb(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Imag
     return picture.to_srgb(picture.image)
 
 
+def converts_colours(source: ImageSource) -> bool:
+    """Whether a picture's colours are other than sRGB's; no pixel is decoded.
+
+    Errors: ImageError for what cannot be opened or is no picture.
+    """
+    name = describe(source)
+    file, file_name = open_source(source, name)
+    with file:
+        image = open_preview(file_name, file) if is_raw(file_name) else read_header(file, name)
+        _read_codes(image)
+        return colour_of(image, image.mode)[0] is not None
+
+
 def formats_of(start: bytes) -> list[Format]:
     """The formats that a file with these first bytes can be in."""
     return [format for format in FORMATS if re.match(format.magic, start, re.DOTALL)]

@@ -387,8 +387,9 @@ def test_former_sets_of_the_first_version_are_known(
         store.serve(serving)
     with sqlite3.connect(path) as database:
         database.execute("ALTER TABLE sets DROP COLUMN is_former")
-        database.execute("DROP INDEX files_by_shot")
-        for column in ("shot", "sidecar_stamp"):
+        for index in ("files_by_shot", "files_of_unread_colours"):
+            database.execute(f"DROP INDEX {index}")
+        for column in ("shot", "sidecar_stamp", "colours"):
             database.execute(f"ALTER TABLE files DROP COLUMN {column}")
         database.execute("PRAGMA user_version = 1")
     database.close()

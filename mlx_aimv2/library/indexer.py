@@ -16,6 +16,7 @@ from ..plan import ImageOptions
 from .moves import Moves
 from .photo import read_facts
 from .reader import Reader, Reading
+from .recolour import UNREAD, forget_other_colours
 from .scan import Candidate, Root, Scan, covers, known_path, under
 from .segments import Halves, Segments
 from .store import FileRow, Store, VectorSet
@@ -37,7 +38,9 @@ class Report:
 
     ``empty`` are folders that held photos and hold nothing now: those photos stay in the library.
     ``away`` photos are known and could not be looked at just now: they stay as they were.
-    ``had_photos``: some were known there before, or are.
+    ``had_photos``: some were known there before, or are. ``recoloured`` have to be embedded again,
+    because their colour profiles were ignored when they were read; ``colours_unread`` may have to
+    be, but are not in these folders, or out of reach.
     """
 
     found: int = 0
@@ -48,6 +51,8 @@ class Report:
     failed: int = 0
     away: int = 0
     left: int = 0
+    recoloured: int = 0
+    colours_unread: int = 0
     is_serving: bool = True
     had_photos: bool = False
     empty: list[bytes] = field(default_factory=list)
@@ -114,6 +119,8 @@ class Indexer:
         store.remove_strays()
         for each in store.sets():
             store.segments(each).cut()
+        report.recoloured = sum(forget_other_colours(store, root.path) for root in roots)
+        report.colours_unread = store.count(UNREAD)
         vectors = store.set_with_key(self._key)
         self._moves = Moves(store, roots)
         total = self._count(roots, vectors, self._moves)

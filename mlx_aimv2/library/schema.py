@@ -103,6 +103,11 @@ MIGRATIONS = (
     ALTER TABLE files ADD COLUMN shot INTEGER;
     CREATE INDEX files_by_shot ON files (shot);
     """,
+    # By which rule a photo's colours were read (colour.RULE); NULL: profiles were ignored.
+    """
+    ALTER TABLE files ADD COLUMN colours TEXT;
+    CREATE INDEX files_of_unread_colours ON files (id) WHERE colours IS NULL;
+    """,
 )
 
 

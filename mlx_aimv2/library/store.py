@@ -17,7 +17,7 @@ from typing import IO, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import forks
+from .. import colour, forks
 from ..errors import OutputError
 from ..lock import release_lock, take_lock
 from ..paths import in_64_bits, printable
@@ -326,6 +326,7 @@ class Store:
             "error_hint": error_hint,
             "missing_since": None,
             "sidecar_stamp": None,
+            "colours": colour.RULE if hash else None,
             "shot": shot_key(path),
             **{name: getattr(facts, name) if facts else None for name in _FACTS},
         }
@@ -362,6 +363,20 @@ class Store:
             for move in moves:
                 self.move_file(*move)
 
+    def set_colours(self, ids: Iterable[int]) -> None:
+        """The colours of these files are read by the rule of now, or need no conversion; once this
+        is so of all, the sets say it."""
+        with database_errors(self.path):
+            self._database.executemany(
+                "UPDATE files SET colours = ? WHERE id = ?", ((colour.RULE, id) for id in ids)
+            )
+        self._run(
+            "UPDATE sets SET settings = json_set(settings, '$.preprocessing.colours', ?) WHERE "
+            "NOT EXISTS (SELECT 1 FROM files WHERE colours IS NULL AND hash IS NOT NULL "
+            "AND missing_since IS NULL)",
+            colour.RULE,
+        )
+
     def set_missing(self, ids: Iterable[int], since: str | None) -> None:
         """These files are not there any more; or, with None, there again."""
         with database_errors(self.path):
@@ -373,6 +388,10 @@ class Store:
         """Forget files, their tags and their vectors' rows."""
         with database_errors(self.path):
             self._database.executemany("DELETE FROM files WHERE id = ?", ((id,) for id in ids))
+
+    def count(self, where: str) -> int:
+        """How many files there are for which ``where`` is true."""
+        return int(self._one(f"SELECT count(*) FROM files WHERE {where}")[0])
 
     def counts(self) -> Counts:
         """Of all files."""
@@ -512,10 +531,10 @@ class Store:
         return None if row is None else int(row[0])
 
     def row_of_hash(self, set_id: int, hash: bytes) -> int | None:
-        """The row of a vector of this content."""
+        """The row of a vector of this content, its colours read by the rule of now."""
         row = self._one(
             "SELECT row FROM vectors JOIN files ON id = file_id WHERE set_id = ? AND hash = ? "
-            "ORDER BY row LIMIT 1",
+            "AND colours IS NOT NULL ORDER BY row LIMIT 1",
             set_id, hash,
         )  # fmt: skip
         return None if row is None else int(row[0])

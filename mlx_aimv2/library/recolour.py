@@ -1,0 +1,36 @@
+"""Photos whose vectors were made before colour profiles were read: found, and embedded again."""
+
+import os
+
+from ..errors import Aimv2Error
+from ..image import converts_colours
+from .scan import under
+from .store import FileRow, Store
+
+_TOGETHER = 1000  # photos whose headers are read between two commits
+
+UNREAD = "colours IS NULL AND hash IS NOT NULL AND missing_since IS NULL"
+
+
+def forget_other_colours(store: Store, root: bytes) -> int:
+    """Forget the vectors of photos under a root whose colours are converted now, and were not when
+    they were read; says how many. A walk finds them without a vector.
+
+    Each photo's header is read once. One that is out of reach is looked at by the next run.
+    """
+    found = 0
+    where, values = under(root)
+    unread = list(store.files(f"{UNREAD} AND {where}", values))
+    for start in range(0, len(unread), _TOGETHER):
+        looked_at: dict[bool, list[FileRow]] = {False: [], True: []}
+        for file in unread[start : start + _TOGETHER]:
+            try:
+                looked_at[converts_colours(os.fsdecode(file.path))].append(file)
+            except Aimv2Error:
+                continue
+        with store.transaction():
+            for file in looked_at[True]:
+                store.remove_vectors(file.id)
+            store.set_colours([file.id for files in looked_at.values() for file in files])
+        found += len(looked_at[True])
+    return found

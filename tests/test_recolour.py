@@ -1,0 +1,110 @@
+"""A library made before colour profiles were read: what they change is embedded again, once."""
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from mlx_aimv2.library.duplicates import find_groups
+from mlx_aimv2.library.library import Library
+from mlx_aimv2.library.upkeep import duplicate_input
+from tests.albums import rows_of
+from tests.commands import run
+from tests.test_colour import copy, drawing
+
+WIDE, PLAIN = 3, 4
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    for number in range(PLAIN):
+        (tmp_path / "album" / "plain").mkdir(parents=True, exist_ok=True)
+        drawing(1000 + number, 256).save(tmp_path / "album" / "plain" / f"{number}.png")
+    for number in range(WIDE):
+        (tmp_path / "album" / "wide").mkdir(parents=True, exist_ok=True)
+        copy(tmp_path / "album" / "wide" / f"{number}.png", 1000 + number, "prophoto")
+    return tmp_path / "album"
+
+
+def make_older(path: Path, monkeypatch: pytest.MonkeyPatch, album: Path) -> None:
+    """A library as it was made when profiles were ignored."""
+    with monkeypatch.context() as patch:
+        patch.setattr("mlx_aimv2.image.colour_of", lambda _image, _mode: (None, None))
+        Library(path).index(album, model="demo")
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE files SET colours = NULL")
+        database.execute(
+            "UPDATE sets SET settings = json_remove(settings, '$.preprocessing.colours')"
+        )
+
+
+def test_only_what_differs_is_embedded_again(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "library.db"
+    make_older(path, monkeypatch, album)
+    with Library(path) as library:
+        assert len(find_groups(duplicate_input(library.store, library.store.serving()))) == 0
+    outcome = run("index", "--library", str(path), "--json")
+    assert outcome.code == 0
+    assert outcome.records[0]["embedded"] == outcome.records[0]["recoloured"] == WIDE
+    assert outcome.records[0]["unchanged"] == PLAIN
+    assert "embedded again, because they have a colour profile" in outcome.err
+    fresh = Library(tmp_path / "fresh.db")
+    fresh.index(album, model="demo")
+    with Library(path) as library, fresh:
+        assert len(library.duplicates()) == WIDE
+        serving = library.store.serving()
+        assert serving is not None and serving.settings["preprocessing"]["colours"] == "srgb"
+    # The file's facts, its signature and the bits of its vector, but not its row.
+    found, expected = (
+        {(*row[1:6], row[-1]) for row in rows_of(each.path)} for each in (library, fresh)
+    )
+    assert found == expected
+    again = run("index", "--library", str(path), "--json")
+    assert (again.records[0]["embedded"], again.records[0]["recoloured"]) == (0, 0)
+    assert "colour" not in again.err
+
+
+def test_other_folders_are_told_and_left(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "library.db"
+    make_older(path, monkeypatch, album)
+    outcome = run("index", str(album / "plain"), "--library", str(path))
+    assert f"{WIDE} photos in other folders or out of reach" in outcome.err
+    with Library(path) as library:
+        assert library.store.unembedded(1) == 0  # what is not read again is still found
+        serving = library.store.serving()
+        assert serving is not None and "colours" not in serving.settings["preprocessing"]
+    outcome = run("index", "--library", str(path), "--json")
+    assert outcome.records[0]["recoloured"] == WIDE
+
+
+def test_what_is_out_of_reach_is_looked_at_later(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "library.db"
+    make_older(path, monkeypatch, album)
+    album.rename(tmp_path / "away")
+    run("index", "--library", str(path))
+    (tmp_path / "away").rename(album)
+    outcome = run("index", "--library", str(path), "--json")
+    assert (outcome.records[0]["recoloured"], outcome.records[0]["unchanged"]) == (WIDE, PLAIN)
+
+
+def test_a_copy_does_not_share_a_vector_made_before(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "library.db"
+    make_older(path, monkeypatch, album)
+    copies = tmp_path / "copies"
+    shutil.copytree(album / "wide", copies)
+    outcome = run("index", str(copies), "--library", str(path), "--json")
+    assert (outcome.records[0]["embedded"], outcome.records[0]["recognised"]) == (WIDE, 0)
