@@ -86,14 +86,16 @@ def classify(
     templates: Annotated[
         Literal["photo", "plain", "drawing", "ensemble"] | None,
         typer.Option(
-            "--templates", help="The prompts that labels are put into.", show_default="photo"
+            "--templates",
+            help='The sentences that labels are put into, like "a photo of a dog".',
+            show_default="photo",
         ),
     ] = None,
     template: Annotated[
         list[str] | None,
         typer.Option(
             "--template",
-            help="A prompt of your own instead, with {} for the label; may be given again.",
+            help="A sentence of your own instead, with {} for the label; may be given again.",
             metavar="TEXT",
             show_default=False,
         ),
@@ -103,7 +105,7 @@ def classify(
         typer.Option("--independent", help="Score each label by itself: several may fit, or none."),
     ] = False,
     top: Annotated[
-        int, typer.Option("--top", help="Show so many of the best labels.", min=1, metavar="COUNT")
+        int, typer.Option("--top", help="Number of best labels to show.", min=1, metavar="COUNT")
     ] = 5,
     as_json: JsonOption = False,
     null: NullOption = False,
@@ -123,7 +125,9 @@ def classify(
     check_null(null, paths)
     words = read_labels(labels or [], labels_from)
     if template and templates:
-        raise UsageError("--template and --templates are both there", hint="leave one of them out")
+        raise UsageError(
+            "--template and --templates cannot be combined", hint="leave one of them out"
+        )
     _check(words, paths, labels_from, model, independent=independent)
     from mlx_aimv2.model import load  # noqa: PLC0415  (heavy, as those below)
     from mlx_aimv2.plan import ImageOptions  # noqa: PLC0415

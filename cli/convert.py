@@ -37,8 +37,8 @@ def convert(
             "--hf-path",
             "--model",
             "-m",
-            help="What to convert: an alias or name (see `aimv2 models`), a hub id[@revision], "
-            "or a folder.",
+            help="The checkpoint to convert: a name from `aimv2 models`, a hub id[@revision], or a "
+            "folder.",
             parser=path,
             metavar="SOURCE",
             autocompletion=complete_model,
@@ -49,17 +49,19 @@ def convert(
         typer.Option("--mlx-path", help="The new folder to write.", parser=path, metavar="FOLDER"),
     ] = "mlx_model",
     quantize: Annotated[
-        bool, typer.Option("--quantize", "-q", help="Pack the weights of both towers into bits.")
+        bool, typer.Option("--quantize", "-q", help="Quantise: store weights in few bits.")
     ] = False,
     q_bits: Annotated[
         Literal[4, 8] | None,
-        typer.Option("--q-bits", help="Bits a weight.", metavar="4|8", show_default=f"{_BITS}"),
+        typer.Option(
+            "--q-bits", help="Number of bits for a weight.", metavar="4|8", show_default=f"{_BITS}"
+        ),
     ] = None,
     q_group_size: Annotated[
         Literal[32, 64, 128] | None,
         typer.Option(
             "--q-group-size",
-            help="Weights that share a scale.",
+            help="Number of weights that share a scale.",
             metavar="32|64|128",
             show_default=f"{_GROUP_SIZE}",
         ),
@@ -68,7 +70,7 @@ def convert(
         Dtype | None,
         typer.Option(
             "--dtype",
-            help="Precision of what is not packed.",
+            help="Precision of weights that are not quantised.",
             metavar="float32|float16|bfloat16",
             show_default="as it is on disk",
         ),

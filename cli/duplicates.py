@@ -28,14 +28,17 @@ def duplicates(
         typer.Option(
             "--threshold",
             "-t",
-            help="How alike, from 0 to 1: lower finds more, and more that are not.",
+            help="How alike copies must be, from 0 to 1: a lower number finds more, and more "
+            "that are no copies.",
             min=0.0,
             max=1.0,
             metavar="SHARE",
             show_default="0.5",
         ),
     ] = None,
-    exact: Annotated[bool, typer.Option("--exact", help="Only files of the same content.")] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Only files that are the same byte for byte.")
+    ] = False,
     html: HtmlOption = None,
     is_open: OpenOption = False,
     library: LibraryOption = None,
@@ -47,7 +50,7 @@ def duplicates(
     ever deleted.
     """
     if exact and threshold is not None:
-        raise UsageError("--exact and --threshold are both there", hint="leave one of them out")
+        raise UsageError("--exact and --threshold cannot be combined", hint="leave one of them out")
     if is_open and not html:
         raise UsageError("there is no sheet to open", hint="--html duplicates.html --open")
     if html:

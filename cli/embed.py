@@ -75,7 +75,7 @@ def embed(
         typer.Option(
             "--text",
             "-t",
-            help="A text to embed, instead of images.",
+            help="A text to embed instead of images; may be given again.",
             metavar="TEXT",
             parser=path,
             show_default=False,
@@ -85,7 +85,7 @@ def embed(
         str | None,
         typer.Option(
             "--texts-from",
-            help="Embed the lines of a file; - for stdin.",
+            help="A file with a text to embed on each line; - for stdin.",
             metavar="FILE",
             parser=path,
             show_default=False,
@@ -97,7 +97,8 @@ def embed(
         Literal["head", "mean", "none"] | None,
         typer.Option(
             "--pooling",
-            help="One vector an image, by the head or the mean; none keeps the patch grid.",
+            help="One vector for an image, by the head or the mean; none keeps a vector for each "
+            "patch.",
             show_default="head with LiT, else mean",
         ),
     ] = None,
@@ -106,7 +107,7 @@ def embed(
         int,
         typer.Option(
             "--tiles",
-            help="Encode each image at so many times the side, in tiles.",
+            help="Cut each image into 2 × 2 or 3 × 3 tiles, for finer detail.",
             min=1,
             max=3,
             metavar="1|2|3",
@@ -116,7 +117,7 @@ def embed(
         int | None,
         typer.Option(
             "--max-patches",
-            help="Shrink larger images to this many patches (native checkpoints).",
+            help="Shrink larger images to this number of patches (native checkpoints).",
             min=1,
             metavar="COUNT",
             show_default="4096",
@@ -127,14 +128,17 @@ def embed(
         int | None,
         typer.Option(
             "--side",
-            help="Resample a fixed-size checkpoint for this side in pixels.",
+            help="Adapt a fixed-size checkpoint to images of this side in pixels.",
             min=1,
             metavar="PX",
             show_default="the checkpoint's own",
         ),
     ] = None,
     no_normalize: Annotated[
-        bool, typer.Option("--no-normalize", help="Leave vectors at the length they have.")
+        bool,
+        typer.Option(
+            "--no-normalize", help="Keep the length that the checkpoint gives to vectors, not 1."
+        ),
     ] = False,
     batch_size: BatchSizeOption = None,
     threads: ThreadsOption = None,
@@ -143,8 +147,8 @@ def embed(
         str | None,
         typer.Option(
             "--shard",
-            help="Do share I of N, every Nth input from the Ith: shares of equal work for several "
-            "machines. Then: aimv2 merge.",
+            help="Do only share I of N (every Nth image, from the Ith), for several machines; "
+            "aimv2 merge puts the shares together.",
             metavar="I/N",
             show_default="all, or this process's under mlx.launch",
         ),
@@ -159,9 +163,9 @@ def embed(
 ) -> int:
     """Turn images or texts into embeddings.
 
-    Every output says what made it, and which inputs were left out. What cannot be read is listed
-    with the reason, and the rest is done (exit code 3). A run that is stopped keeps what it has
-    done: the same command with --resume goes on.
+    The file says what made its vectors, and which images were left out. Images that cannot be read
+    are listed with the reason, and the rest is done (exit code 3). A run that is stopped keeps what
+    is done: the same command with --resume goes on.
 
     With --shard, or under mlx.launch, photos.npz becomes photos.shard-1-of-2.npz and so on: see
     aimv2 merge.
@@ -227,11 +231,11 @@ def embed(
 def _check_inputs(paths: list[str], is_text: bool, for_images: list[str]) -> None:
     if is_text and paths:
         raise UsageError(
-            "images and texts go to files of their own",
-            hint="run the command for each: their embeddings compare all the same",
+            "images and texts cannot share a file",
+            hint="run the command once for images and once for texts: their embeddings compare",
         )
     if is_text and for_images:
-        raise UsageError(f"not for texts: {', '.join(for_images)}", hint="leave it out")
+        raise UsageError(f"texts take no {', '.join(for_images)}", hint="leave it out")
     if not is_text and not paths:
         raise UsageError(
             "there is nothing to embed", hint="name files or folders, or give a --text"

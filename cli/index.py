@@ -48,14 +48,15 @@ def index(
     folders: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Folders and files, .photoslibrary folders too; all indexed before if none.",
+            help="Folders and photos, also a .photoslibrary; without any, all folders of before.",
             metavar="FOLDER",
             parser=path,
             show_default=False,
         ),
     ] = None,
     photos: Annotated[
-        bool, typer.Option("--photos", help="Index the library of Apple's Photos; only read it.")
+        bool,
+        typer.Option("--photos", help="Index the library of Apple's Photos, which is only read."),
     ] = False,
     library: LibraryOption = None,
     model: Annotated[
@@ -63,7 +64,7 @@ def index(
         typer.Option(
             "--model",
             "-m",
-            help="An alias or name (see `aimv2 models`), a hub id[@revision], or a folder.",
+            help="The checkpoint: a name from `aimv2 models`, a hub id[@revision], or a folder.",
             parser=path,
             metavar="SOURCE",
             autocompletion=complete_model,
@@ -72,13 +73,16 @@ def index(
     ] = None,
     estimate: Annotated[
         bool,
-        typer.Option("--estimate", help="Only say how many, how long and how much disk."),
+        typer.Option(
+            "--estimate",
+            help="Only say how many photos there are, and how much time and disk they take.",
+        ),
     ] = False,
     preset: Annotated[
         Literal["hub", "ml-aim"] | None,
         typer.Option(
             "--preset",
-            help="How pixels are made: as on the Hub, or as in Apple's evaluation code.",
+            help="Prepare pixels as on the Hub, or as in Apple's evaluation code.",
             show_default="the library's; hub for a new one",
         ),
     ] = None,
@@ -107,9 +111,9 @@ def index(
 ) -> int:
     """Read new and changed photos into the library, so that they can be searched and tagged.
 
-    What is there and unchanged is not read again; what was moved is recognised. A run that is
-    stopped keeps what it has done, and the next goes on. What cannot be read is listed with the
-    reason, and the rest is done (exit code 3). Photos themselves are never changed.
+    Photos that are unchanged are not read again, and moved ones are recognised. A run that is
+    stopped keeps what is done, and the next run goes on from there. Photos that cannot be read are
+    listed with the reason, and the rest is done (exit code 3). Photos themselves are never changed.
     """
     from mlx_aimv2.library.library import Library  # noqa: PLC0415  (heavy)
     from mlx_aimv2.library.photos import default_bundle  # noqa: PLC0415

@@ -29,7 +29,7 @@ _ITEM_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 SourceArgument = Annotated[
     str,
     typer.Argument(
-        help="An alias or name (see `aimv2 models`), a hub id[@revision], or a folder.",
+        help="The checkpoint: a name from `aimv2 models`, a hub id[@revision], or a folder.",
         metavar="SOURCE",
         parser=path,
         autocompletion=complete_model,

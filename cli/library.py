@@ -162,12 +162,13 @@ def _status(library: "Library", as_json: bool) -> None:
         rows.append(("gone", f"{counts.missing} (aimv2 library prune forgets them)"))
     rows += [("folder", root) for root in roots]
     for each, facts in zip(store.sets(), sets, strict=True):
-        note = "complete" if not facts["left"] else f"not complete, {facts['left']} left"
+        left = output.counted(facts["left"], "photo")
+        note = f"not complete, {left} left" if facts["left"] else "complete"
         note = "searched" if each.is_serving else f"{note}, not searched"
         disk = output.size(store.segments(each).size_bytes)
         rows.append(("vectors", f"{each.row_count} by {describe_set(each)}, {disk} ({note})"))
     if tags:
-        rows.append(("tags", f"{sum(tags.values())} of {len(tags)} kinds"))
+        rows.append(("tags", f"{sum(tags.values())}, of {len(tags)} different ones"))
     rows += [("problem", problem) for problem in problems]
     output.table(rows)
 
@@ -191,13 +192,11 @@ def _prune(library: "Library", dry_run: bool, as_json: bool) -> None:
         output.record(asdict(pruned))
     verb = "to forget" if dry_run else "forgotten"
     given = "" if dry_run else f", {output.size(pruned.size_bytes)} of disk given back"
-    photos = output.counted(pruned.files, "photo")
-    photos += " that is gone" if pruned.files == 1 else " that are gone"
-    folders = output.counted(pruned.folders, "folder")
-    folders += " that is not there" if pruned.folders == 1 else " that are not there"
-    parts = [photos, *([folders] * (pruned.folders > 0))]
-    sets = output.counted(pruned.sets, "former set")
-    output.say(f"{verb}: {', '.join(parts)}, {sets}{given}")
+    parts = [output.counted(pruned.files, "missing photo")]
+    if pruned.folders:
+        parts.append(output.counted(pruned.folders, "missing folder"))
+    parts.append(output.counted(pruned.sets, "unused vector set"))
+    output.say(f"{verb}: {', '.join(parts)}{given}")
 
 
 def _tell_forgotten(pruned: "Pruned", as_json: bool) -> None:

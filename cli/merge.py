@@ -21,7 +21,7 @@ def merge(
     files: Annotated[
         list[str],
         typer.Argument(
-            help="The file to make, whose shards lie beside it; or, with --out, all its shards.",
+            help="The whole file to make, with its shards beside it; or, with --out, all shards.",
             metavar="FILE",
             parser=path,
             show_default=False,
@@ -43,8 +43,8 @@ def merge(
 ) -> int:
     """Put the shards of a run together into one file.
 
-    It is the file that one process would have written, byte for byte. All shards have to be there
-    and whole, of the same inputs and with the same settings. They stay; remove them yourself.
+    The result is the file that one process would have written, byte for byte. All shards have to be
+    there and whole, made of the same images with the same settings. Shards stay where they are.
     """
     if out is None and len(files) > 1:
         raise UsageError(

@@ -46,7 +46,7 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="An alias or name (see `aimv2 models`), a hub id[@revision], or a folder.",
+        help="The checkpoint: a name from `aimv2 models`, a hub id[@revision], or a folder.",
         parser=path,
         metavar="SOURCE",
         autocompletion=complete_model,
@@ -70,12 +70,15 @@ PathsArgument = Annotated[
     ),
 ]
 NullOption = Annotated[
-    bool, typer.Option("--null", "-0", help="The list on stdin has NULs, not line ends.")
+    bool,
+    typer.Option(
+        "--null", "-0", help="The list on stdin has a NUL after each name, not a line end."
+    ),
 ]
 PresetOption = Annotated[
     Literal["hub", "ml-aim"],
     typer.Option(
-        "--preset", help="How pixels are made: as on the Hub, or as in Apple's evaluation code."
+        "--preset", help="Prepare pixels as on the Hub, or as in Apple's evaluation code."
     ),
 ]
 Decoding = Literal["exact", "fast"]
@@ -87,7 +90,7 @@ MaxPixelsOption = Annotated[
     int,
     typer.Option(
         "--max-pixels",
-        help="Refuse larger images.",
+        help="Refuse images with more pixels.",
         min=1,
         metavar="COUNT",
         show_default="179 million",
@@ -97,7 +100,7 @@ BatchSizeOption = Annotated[
     int | None,
     typer.Option(
         "--batch-size",
-        help="Images computed at once.",
+        help="Number of images computed at once.",
         min=1,
         metavar="COUNT",
         show_default="by the checkpoint's tokens",
@@ -107,7 +110,7 @@ ThreadsOption = Annotated[
     int | None,
     typer.Option(
         "--threads",
-        help="Threads that decode images.",
+        help="Number of threads that decode images.",
         min=1,
         metavar="COUNT",
         show_default="by the number of cores",
@@ -117,7 +120,7 @@ LibraryOption = Annotated[
     str | None,
     typer.Option(
         "--library",
-        help="The library's file.",
+        help="The file of the library.",
         metavar="FILE",
         parser=path,
         show_default="library.db where the system keeps data",
@@ -127,19 +130,17 @@ HtmlOption = Annotated[
     str | None,
     typer.Option(
         "--html",
-        help="Write a sheet of pictures to look at.",
+        help="Write a page of small pictures to look at.",
         metavar="FILE",
         parser=path,
         show_default=False,
     ),
 ]
-OpenOption = Annotated[bool, typer.Option("--open", help="Open the sheet in the browser.")]
+OpenOption = Annotated[bool, typer.Option("--open", help="Open the page in the browser.")]
 YesOption = Annotated[
     bool, typer.Option("--yes", "-y", help="Download weights without being asked first.")
 ]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print JSON, one object per line, with a schema number.")
-]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object on each line.")]
 
 
 def check_null(null: bool, paths: Sequence[str]) -> None:

@@ -56,7 +56,7 @@ def search(
         list[str] | None,
         typer.Option(
             "--like",
-            help="Find what looks like this picture.",
+            help="Find photos that look like this picture.",
             metavar="FILE",
             parser=path,
             show_default=False,
@@ -66,21 +66,25 @@ def search(
         list[str] | None,
         typer.Option(
             "--in",
-            help="Only in this folder, or by this pattern (*.heic); what is new there is indexed.",
+            help="Only photos in this folder, whose new photos are indexed first, or of this "
+            "pattern (*.heic).",
             metavar="PLACE",
             parser=path,
             show_default=False,
         ),
     ] = None,
     count: Annotated[
-        int, typer.Option("-n", "--count", help="Show so many at most.", min=1, metavar="COUNT")
+        int,
+        typer.Option(
+            "-n", "--count", help="Number of photos to show, at most.", min=1, metavar="COUNT"
+        ),
     ] = 20,
     min_score: Annotated[
         float | None,
         typer.Option(
             "-t",
             "--min-score",
-            help="Only scores from this on; 0.5 is where a text fits no better than any other.",
+            help="Lowest score to show; at 0.5 a photo fits the text no better than any text.",
             metavar="SCORE",
             show_default="0.5 for texts, none for pictures",
         ),
@@ -89,7 +93,7 @@ def search(
         str | None,
         typer.Option(
             "--since",
-            help="Taken on this day or later: 2024, 2024-05 or 2024-05-31.",
+            help="Only photos taken on this day or later: 2024, 2024-05 or 2024-05-31.",
             metavar="DATE",
             show_default=False,
         ),
@@ -97,24 +101,32 @@ def search(
     until: Annotated[
         str | None,
         typer.Option(
-            "--until", help="Taken on this day or before.", metavar="DATE", show_default=False
+            "--until",
+            help="Only photos taken on this day or before.",
+            metavar="DATE",
+            show_default=False,
         ),
     ] = None,
     tag: Annotated[
         list[str] | None,
-        typer.Option("--tag", help="Only with this tag.", metavar="TAG", show_default=False),
+        typer.Option("--tag", help="Only photos with this tag.", metavar="TAG", show_default=False),
     ] = None,
     orientation: Annotated[
         Literal["landscape", "portrait", "square"] | None,
-        typer.Option("--orientation", help="Only so oriented.", show_default=False),
+        typer.Option("--orientation", help="Only photos of this shape.", show_default=False),
     ] = None,
     format: Annotated[
         list[str] | None,
         typer.Option(
-            "--format", help="Only this format: jpeg, heic, ...", metavar="NAME", show_default=False
+            "--format",
+            help="Only photos of this format: jpeg, heic and so on.",
+            metavar="NAME",
+            show_default=False,
         ),
     ] = None,
-    photos: Annotated[bool, typer.Option("--photos", help="Only from Apple's Photos.")] = False,
+    photos: Annotated[
+        bool, typer.Option("--photos", help="Only photos of Apple's Photos.")
+    ] = False,
     paths_only: Annotated[
         bool, typer.Option("-f", "--paths", help="Print paths only, one on each line.")
     ] = False,
@@ -122,7 +134,7 @@ def search(
         bool, typer.Option("-0", "--null", help="Print paths only, a NUL after each.")
     ] = False,
     uuid: Annotated[
-        bool, typer.Option("--uuid", help="Print the UUIDs that Photos knows them by.")
+        bool, typer.Option("--uuid", help="Print the UUIDs of the photos in Apple's Photos.")
     ] = False,
     html: HtmlOption = None,
     is_open: OpenOption = False,
@@ -145,8 +157,8 @@ def search(
     """Find photos in the library: by words, by likeness, or by both.
 
     Words between + and - belong together; 2:dog counts twice; a term after - is taken away. Where
-    nothing fits it says so, with the best score that there was. Options like --tag without words
-    list photos, the newest first.
+    no photo fits, the best score is told. Options like --tag without words list photos, the newest
+    first.
     """
     _check(paths_only, null, uuid, as_json, html, is_open, min_score)
     from mlx_aimv2.library import query  # noqa: PLC0415  (heavy)
@@ -211,7 +223,7 @@ def _check(
     chosen = {"--paths": paths_only, "--null": null, "--uuid": uuid, "--json": as_json}
     names = [name for name, is_chosen in chosen.items() if is_chosen]
     if len(names) > 1:
-        raise UsageError(f"{' and '.join(names)} exclude each other", hint="leave one of them out")
+        raise UsageError(f"{' and '.join(names)} cannot be combined", hint="leave one of them out")
     if is_open and not html:
         raise UsageError("there is no sheet to open", hint="--html results.html --open")
     if html:

@@ -39,7 +39,7 @@ def tag(
     action: Annotated[
         str | None,
         typer.Argument(
-            help="Instead, take back all tags that this program has given, in sidecars too.",
+            help="Take back all tags that aimv2 has given, in sidecars too, and give none.",
             metavar="undo",
             parser=path,
             show_default=False,
@@ -55,7 +55,7 @@ def tag(
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what would change.")
+        bool, typer.Option("--dry-run", help="Only show what would change, and write nothing.")
     ] = False,
     vocabulary: Annotated[
         str | None,
@@ -71,7 +71,8 @@ def tag(
         float | None,
         typer.Option(
             "--min-confidence",
-            help="How sure a tag must be, from 0 to 1: lower gives more, and more wrong ones.",
+            help="How sure a tag must be, from 0 to 1: a lower number gives more tags, and more "
+            "wrong ones.",
             min=0.0,
             max=1.0,
             metavar="SHARE",
@@ -82,7 +83,7 @@ def tag(
         int | None,
         typer.Option(
             "--limit",
-            help="At most so many tags a photo.",
+            help="Number of tags for a photo, at most.",
             min=1,
             metavar="COUNT",
             show_default="none",
@@ -92,7 +93,7 @@ def tag(
         list[str] | None,
         typer.Option(
             "--in",
-            help="Only photos in this folder, or by this pattern.",
+            help="Only photos in this folder, or of this pattern (*.heic).",
             metavar="PLACE",
             parser=path,
             show_default=False,
@@ -102,7 +103,7 @@ def tag(
         Literal["full", "short"] | None,
         typer.Option(
             "--sidecar-names",
-            help="Name them IMG_1.jpg.xmp (full), or IMG_1.xmp as Adobe does (short).",
+            help="Name sidecars IMG_1.jpg.xmp (full), or IMG_1.xmp as Adobe does (short).",
             show_default="full",
         ),
     ] = None,
@@ -111,8 +112,8 @@ def tag(
 ) -> int:
     """Give photos tags, several each, from a vocabulary of everyday words.
 
-    Each tag is calibrated on your library. Photos themselves are never changed; a sidecar keeps
-    what other programs wrote, and undo puts it back as it was.
+    How sure a tag must be is learnt from your library. Photos themselves are never changed; a
+    sidecar keeps what other programs wrote, and undo puts the sidecar back as it was.
     """
     given = {
         "--write": write,
@@ -159,7 +160,7 @@ def tag(
 
 def _check(action: str | None, given: list[str], write: Write | None) -> None:
     if action == "undo" and given:
-        raise UsageError(f"not for undo: {', '.join(given)}", hint="leave it out")
+        raise UsageError(f"undo takes no {', '.join(given)}", hint="aimv2 tag undo")
     if action not in (None, "undo"):
         raise UsageError(
             f"tag does not know {printable(action)!r}, only undo",

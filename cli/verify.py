@@ -36,8 +36,8 @@ def verify(
         typer.Option(
             "--model",
             "-m",
-            help="The checkpoint to verify: an alias or name (see `aimv2 models`), a hub "
-            "id[@revision], or a folder.",
+            help="The checkpoint to verify: a name from `aimv2 models`, a hub id[@revision], or a "
+            "folder.",
             parser=path,
             metavar="SOURCE",
             autocompletion=complete_model,
@@ -48,7 +48,8 @@ def verify(
         str | None,
         typer.Option(
             "--against",
-            help="What to hold it against: another copy of it, named like --model, or a report.",
+            help="What the checkpoint is compared with: another copy, named as for --model, or a "
+            "report.",
             parser=path,
             metavar="SOURCE|REPORT",
             show_default=False,
@@ -58,7 +59,7 @@ def verify(
         str | None,
         typer.Option(
             "--out",
-            help="Write a report to contribute, or to hold other copies against.",
+            help="Write a report, to contribute or to compare other copies with.",
             parser=path_at_home,
             metavar="FILE",
             show_default=False,
@@ -69,8 +70,8 @@ def verify(
 ) -> int:
     """Verify that this port is right on this machine, and that a checkpoint's weights are.
 
-    Pixels, ids and every block are held against other implementations, the GPU against the CPU,
-    weights against what is known of them. A wrong weight is named with its block. The exit code is
+    Pixels, texts and every block are compared with other implementations, the GPU with the CPU,
+    weights with what is known of them. A wrong weight is named with its block. The exit code is
     1 if anything failed.
     """
     # MLX reads this as it is imported: without it an M5 multiplies float32 with 10 bits.
@@ -117,6 +118,7 @@ def _summary(checks: "Sequence[Check]", unheld: Sequence[str], elapsed_s: float)
     elif unheld:
         names = printable(", ".join(unheld))
         verdict = (
-            f"nothing wrong found, but no copy tells of the weights of {names} (--against COPY)"
+            f"nothing wrong found; the weights of {names} were compared with no copy "
+            "(--against COPY)"
         )
     return f"{verdict}: {counted['ok']} ok, {counted['skipped']} skipped, {elapsed_s:.0f} s"

@@ -384,15 +384,15 @@ def test_found_by_their_tags(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (["undo", "--dry-run"], "not for undo"),
+        (["undo", "--dry-run"], "undo takes no"),
         (["--min-confidence=1.5"], "min-confidence"),
         (["--limit=0"], "limit"),
         (["--vocabulary=missing.txt"], "missing.txt"),
         (["redo"], "tag does not know 'redo', only undo"),
         (["--sidecar-names=short"], "--sidecar-names is for sidecars only"),
         (["--sidecar-names=full", "--write=json"], "--sidecar-names is for sidecars only"),
-        (["undo", "--sidecar-names=short"], "not for undo: --sidecar-names"),
-        (["undo", "--min-confidence=0"], "not for undo: --min-confidence"),
+        (["undo", "--sidecar-names=short"], "undo takes no --sidecar-names"),
+        (["undo", "--min-confidence=0"], "undo takes no --min-confidence"),
         (["--in=~/nofolder"], "the library has no photos in ~/nofolder"),
         (["--in=*.jpg", "--in=missing"], "the library has no photos in missing"),
         (["--in=*.nef"], "no photo in the library fits *.nef"),
