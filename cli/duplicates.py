@@ -39,6 +39,12 @@ def duplicates(
     exact: Annotated[
         bool, typer.Option("--exact", help="Only files that are the same byte for byte.")
     ] = False,
+    shots: Annotated[
+        bool,
+        typer.Option(
+            "--shots", help="Also within a shot: a RAW and its JPEG, an edit and its original."
+        ),
+    ] = False,
     html: HtmlOption = None,
     is_open: OpenOption = False,
     library: LibraryOption = None,
@@ -46,8 +52,8 @@ def duplicates(
 ) -> int:
     """Find copies in the library: the same file twice, resized, recompressed, lightly cropped.
 
-    The first of each group is the one to keep: most pixels, least lossy, oldest place. Nothing is
-    ever deleted.
+    The first of each group is the one to keep: most pixels, least lossy, oldest place. A RAW and
+    its JPEG, or Apple's edit and its original, are one shot and no copies. Nothing is ever deleted.
     """
     if exact and threshold is not None:
         raise UsageError("--exact and --threshold cannot be combined", hint="leave one of them out")
@@ -60,7 +66,7 @@ def duplicates(
 
     with Library(library) as opened:
         least = 1.0 if exact else DEFAULT_THRESHOLD if threshold is None else threshold
-        groups = opened.duplicates(threshold=least)
+        groups = opened.duplicates(threshold=least, shots=shots)
         files = opened.store.files_of(id for group in groups for id in group.files)
     for group in groups:
         if as_json:

@@ -1,6 +1,7 @@
 """``aimv2 search``: photos that fit words, or look like a picture."""
 
 import math
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -203,7 +204,7 @@ def search(
         elif not html:
             _print_table(answer)
         if html and answer.hits:
-            rows = (sheet_row(hit.file, hit.score) for hit in answer.hits)
+            rows = (sheet_row(hit.file, hit.score, note=_others(hit)) for hit in answer.hits)
             write(html, " ".join(words or like or ["Photos"]), rows=rows, is_open=is_open)
         _tell(opened, answer, filters)
     if html and not answer.hits:
@@ -236,8 +237,6 @@ def _index_new(
     library: "Library", places: list[str], model: str | None, dtype: Dtype | None, yes: bool
 ) -> None:
     """Index what is new in the folders that were named, where nobody else writes."""
-    import os  # noqa: PLC0415
-
     from mlx_aimv2.errors import LockedError  # noqa: PLC0415
 
     from .index import Counter  # noqa: PLC0415
@@ -267,7 +266,7 @@ def _index_new(
 
 
 def _print_table(answer: "Answer") -> None:
-    rows = [(_score(hit), _day(hit), _path(hit)) for hit in answer.hits]
+    rows = [(_score(hit), _day(hit), _path(hit) + _others(hit)) for hit in answer.hits]
     columns = ("score", "date", "path")
     first = 1 if answer.best is None else 0  # a list by filters has no scores
     if rows:
@@ -282,6 +281,7 @@ def _print_json(library: "Library", answer: "Answer") -> None:
         output.record(
             {
                 "path": escape(_path(hit)),
+                "same_shot": [escape(os.fsdecode(path)) for path in _same_shot(hit)],
                 "score": None if hit.score is None else round(hit.score, 6),
                 "taken_at": facts.taken_at if facts else None,
                 "width_px": facts.width_px if facts else None,
@@ -338,7 +338,18 @@ def _day(hit: "Hit") -> str:
     return facts.taken_at[:10] if facts and facts.taken_at else ""
 
 
-def _path(hit: "Hit") -> str:
-    import os  # noqa: PLC0415
+def _others(hit: "Hit") -> str:
+    """The names of the other files of the shot, to stand behind a path."""
+    return "".join(f"  + {os.path.basename(path)}" for path in hit.same_shot)  # noqa: PTH119  (any name)
 
+
+def _same_shot(hit: "Hit") -> list[bytes]:
+    """The other files of the shot, and the videos that are part of it."""
+    from mlx_aimv2.library.shots import videos_beside  # noqa: PLC0415
+
+    others = [os.fsencode(path) for path in hit.same_shot]
+    return [*others, *(video for path in (hit.file.path, *others) for video in videos_beside(path))]
+
+
+def _path(hit: "Hit") -> str:
     return os.fsdecode(hit.file.path)

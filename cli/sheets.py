@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from mlx_aimv2.library.store import FileRow
 
 
-def sheet_row(file: "FileRow", score: float | None = None, *, is_best: bool = False) -> "SheetRow":
+def sheet_row(
+    file: "FileRow", score: float | None = None, *, is_best: bool = False, note: str = ""
+) -> "SheetRow":
     """A photo as a sheet shows it."""
     from mlx_aimv2.library.sheet import SheetRow  # noqa: PLC0415
 
@@ -26,6 +28,7 @@ def sheet_row(file: "FileRow", score: float | None = None, *, is_best: bool = Fa
         width_px=facts.width_px if facts else None,
         height_px=facts.height_px if facts else None,
         is_best=is_best,
+        note=note,
     )
 
 

@@ -31,7 +31,6 @@ def write(sidecar: Path, date: str, more: str = "") -> None:
 
 def index(library: Library, folder: Path) -> dict[str, str | None]:
     """The date of each photo after a run."""
-    library.close()
     library.index([folder], model="demo")
     return {
         os.fsdecode(file.path.rpartition(b"/")[2]): file.facts.taken_at if file.facts else None

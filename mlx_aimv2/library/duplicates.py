@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from .leaders import Leaders, Pictures
+from .shots import kind_of
 from .signature import is_signature, stack
 
 DEFAULT_THRESHOLD = 0.5
@@ -32,7 +33,9 @@ Rows = NDArray[np.int64]
 @dataclass(frozen=True)
 class DuplicateInput:
     """The files to compare, one entry each. ``rows`` are where ``take`` finds their vectors,
-    -1 for none; a file without vector or signature can only be an exact copy.
+    -1 for none; a file without vector or signature can only be an exact copy. ``shots`` are the
+    numbers of the shots that files are part of, -1 for none: files of one shot are no copies, nor
+    is a RAW one of a picture, nor an edit one of an original, if they are part of a shot.
 
     Shapes: n entries; ``take``: (k,) rows -> (k, P) unit vectors.
     """
@@ -47,6 +50,7 @@ class DuplicateInput:
     size_bytes: NDArray[np.int64]
     rows: Rows
     take: Callable[[Rows], NDArray[np.float16]]
+    shots: Rows | None = None
 
 
 @dataclass(frozen=True)
@@ -81,13 +85,14 @@ def find_groups(files: DuplicateInput, threshold: float = DEFAULT_THRESHOLD) -> 
 
 def best_first(files: DuplicateInput) -> Rows:
     """Positions of the files, the one to keep first: most pixels, then the least lossy format,
-    most bytes, the shortest path, the first path."""
+    most bytes, part of a shot of several files, the shortest path, the first path."""
     pixels = files.width_px * files.height_px
 
-    def rank(number: int) -> tuple[int, int, int, int, bytes]:
+    def rank(number: int) -> tuple[int, int, int, bool, int, bytes]:
         loss = _LOSS.get((files.formats[number] or "").upper(), _LOSSY)
+        is_alone = files.shots is None or bool(files.shots[number] < 0)
         path = files.paths[number]
-        return -int(pixels[number]), loss, -int(files.size_bytes[number]), len(path), path
+        return -int(pixels[number]), loss, -int(files.size_bytes[number]), is_alone, len(path), path
 
     return np.array(sorted(range(len(files.ids)), key=rank), np.int64)
 
@@ -104,7 +109,10 @@ def _exact(files: DuplicateInput, order: Rows) -> tuple[Rows, NDArray[np.float32
     for number in order.tolist():
         hash = files.hashes[number]
         if hash:
-            owner[number] = first.setdefault(hash, number)
+            same = first.setdefault(hash, number)
+            shots = (-1, -1) if files.shots is None else files.shots[[same, number]].tolist()
+            if shots[0] < 0 or shots[0] != shots[1]:
+                owner[number] = same
     return owner, np.ones(len(owner), np.float32)
 
 
@@ -122,6 +130,8 @@ def _add_near(
         take=files.take,
         signatures=stack([files.signatures[number] or b"" for number in numbers]),
         aspect=files.width_px[numbers] / np.maximum(files.height_px[numbers], 1),
+        shots=None if files.shots is None else files.shots[numbers],
+        kinds=np.array([kind_of(files.paths[number]) for number in numbers]),
     )
     leader, alike = Leaders(pictures, threshold).settle()
     owner[numbers], similarity[numbers] = numbers[leader], alike

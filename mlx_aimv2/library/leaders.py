@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .shots import RAW
 from .signature import Bytes, Floats, coarse_vectors, similarity
 
 Rows = NDArray[np.int64]
@@ -28,12 +29,28 @@ _MOST_PER_PICTURE = 64  # candidates in a tile; the nearest are kept where there
 
 @dataclass(frozen=True)
 class Pictures:
-    """What is compared, best first. Shapes: n entries; ``take``: (k,) rows -> (k, P)."""
+    """What is compared, best first; ``shots`` and ``kinds`` as in ``DuplicateInput`` and ``shots``.
+
+    Shapes: n entries; ``take``: (k,) rows -> (k, P).
+    """
 
     rows: Rows
     take: Callable[[Rows], NDArray[np.float16]]
     signatures: Bytes
     aspect: NDArray[np.float64]
+    shots: Rows | None = None
+    kinds: Rows | None = None
+
+    def may_be_copies(self, first: Rows, second: Rows) -> NDArray[np.bool_]:
+        """Whether pictures may be copies by their shots. Shapes: (m,), (m,) -> (m,)."""
+        if self.shots is None or self.kinds is None:
+            return np.ones(len(first), np.bool_)
+        shots, kinds = (array[[first, second]] for array in (self.shots, self.kinds))
+        is_part = shots >= 0
+        is_same_shot = (shots[0] == shots[1]) & is_part[0]
+        is_raw_and_not = ((kinds[0] == RAW) != (kinds[1] == RAW)) & is_part.any(axis=0)
+        is_edit_and_not = (kinds[0] != kinds[1]) & is_part.all(axis=0)
+        return ~(is_same_shot | is_raw_and_not | is_edit_and_not)
 
 
 @dataclass(frozen=True)
@@ -111,6 +128,7 @@ class Leaders:
         pictures = self._pictures
         ratio = np.abs(np.log(pictures.aspect[number] / pictures.aspect[leader]))
         fits = (ratio <= np.log(_MOST_STRETCHED)) & (leader < number)
+        fits &= pictures.may_be_copies(number, leader)
         number, leader = number[fits], leader[fits]
         alike = similarity(pictures.signatures[number], pictures.signatures[leader])
         over = alike >= self._threshold

@@ -346,13 +346,20 @@ class Library:
         with self._writing() as store:
             return list(tagger.undo(store))
 
-    def duplicates(self, *, threshold: float = DEFAULT_THRESHOLD) -> list[Group]:
-        """Groups of files that show one picture, the best first; see ``duplicates``."""
+    def duplicates(
+        self, *, threshold: float = DEFAULT_THRESHOLD, shots: bool = False
+    ) -> list[Group]:
+        """Groups of files that show one picture, the best first; see ``duplicates``.
+
+        Files of one shot, as a RAW and its JPEG, are copies of each other only with ``shots``.
+        """
         from .upkeep import duplicate_input  # noqa: PLC0415  (output formats)
 
         def look(store: Store) -> list[Group]:
             vectors = store.serving()
-            return find_groups(duplicate_input(store, vectors), threshold) if vectors else []
+            if vectors is None:
+                return []
+            return find_groups(duplicate_input(store, vectors, shots=shots), threshold)
 
         return self._of_one_moment(look)
 

@@ -7,8 +7,9 @@ in ``classify --independent``: 0.5 where both fit alike. Less each photo's own p
 prompts it was worse: docs/decisions/0007-photo-library.md has the figures.
 """
 
+import os
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ Floats = NDArray[np.float32]
 
 LEAST_TEXT_SCORE = 0.5
 _SAMPLED = 1024
+_MANY = 1000  # files: of more than these, all shots are sooner found
 
 
 @dataclass(frozen=True)
@@ -31,17 +33,20 @@ class Hit:
     """A photo that was found.
 
     ``score``: 0 to 1 for texts; the cosine for pictures alone; None where only filters chose.
+    ``same_shot`` are the paths of the other files of the shot, as a RAW beside its JPEG.
     """
 
     file: FileRow
     score: float | None
+    same_shot: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Answer:
     """Hits, best first; ``best`` is the best score, also where it was too low to be a hit.
 
-    ``searched`` are the photos that could be found, ``excluded`` those that were not to be.
+    Of a shot of several files one is a hit, the first that fits. ``searched`` are the files that
+    could be found (the shots, where only filters chose), ``excluded`` those that were not to be.
     """
 
     hits: tuple[Hit, ...]
@@ -75,24 +80,26 @@ def search(
     """The photos that fit the terms best, equal ones by path.
 
     ``min_score`` is 0.5 for texts, the line above which a text fits better than nothing in
-    particular; pictures alone have none. ``exclude`` are paths not to find.
+    particular; pictures alone have none. ``exclude`` are paths not to find, nor the other files
+    of their shots.
     """
     if count < 1:
         raise UsageError(f"count is {count}", hint="give a positive number")
     is_text = any(term.text is not None for term in terms)
     query = make_query(store, vectors, terms, embed)
     least = min_score if min_score is not None else (LEAST_TEXT_SCORE if is_text else -1.0)
-    found = _found(store, vectors, query, count + len(exclude), filters or Filters())
-    left_out = _in_search(store, vectors, set(exclude), filters or Filters())
+    filters = filters or Filters()
+    excluded = _with_their_shots(store, exclude)
+    found = _found(store, vectors, query, count, filters, excluded)
+    left_out = _in_search(store, vectors, excluded, filters)
     scale = vectors.logit_scale or 1.0
     scored = [
         (file, logistic(scale * (product - query.line)) if is_text else product)
         for file, product in found.files
-        if file.path not in exclude
     ]
     best = scored[0][1] if scored else None
-    hits = tuple(Hit(file, score) for file, score in scored[:count] if score >= least)
-    return Answer(hits, best, found.searched - left_out, left_out)
+    hits = [Hit(file, score) for file, score in scored[:count] if score >= least]
+    return Answer(_with_same_shot(store, hits), best, found.searched - left_out, left_out)
 
 
 def newest(store: Store, filters: Filters, count: int = 20) -> Answer:
@@ -103,9 +110,11 @@ def newest(store: Store, filters: Filters, count: int = 20) -> Answer:
     if count < 1:
         raise UsageError(f"count is {count}", hint="give a positive number")
     known = store.readable_by_date(*filters.sql())
-    ids = [id for id, path in known if filters.matches(path)]
+    fitting = [id for id, path in known if filters.matches(path)]
+    ids = _shown(store, fitting, set(fitting))
     files = store.files_of(ids[:count])
-    return Answer(tuple(Hit(files[id], None) for id in ids[:count]), None, len(ids))
+    hits = [Hit(files[id], None) for id in ids[:count]]
+    return Answer(_with_same_shot(store, hits), None, len(ids))
 
 
 @dataclass(frozen=True)
@@ -178,7 +187,14 @@ class _Found:
     searched: int
 
 
-def _found(store: Store, vectors: VectorSet, query: Query, count: int, filters: Filters) -> _Found:
+def _found(
+    store: Store,
+    vectors: VectorSet,
+    query: Query,
+    count: int,
+    filters: Filters,
+    excluded: Collection[int],
+) -> _Found:
     segments = store.segments(vectors)
     among = None
     allowed: set[int] = set()
@@ -188,11 +204,13 @@ def _found(store: Store, vectors: VectorSet, query: Query, count: int, filters: 
             known = matching(store, known, filters)
         among, allowed = np.unique(known[:, 0]), set(known[:, 1].tolist())
     searched = store.count_vectors(vectors.id) if among is None else len(known)
-    wanted = count
+    wanted = count + len(excluded)
     while True:
         rows, bounds = nearest(segments, query.wanted, wanted, among)
         pairs = store.files_in_rows(vectors.id, rows)
-        pairs = [(row, id) for row, id in pairs if among is None or id in allowed]
+        ids = [id for _, id in pairs if (among is None or id in allowed) and id not in excluded]
+        shown = set(_shown(store, ids, None if among is None else allowed, vectors))
+        pairs = [(row, id) for row, id in pairs if id in shown]
         products = bounds - query.penalties(segments.take(rows).astype(np.float32))
         product_of = dict(zip(rows.tolist(), products.tolist(), strict=True))
         best = sorted((product_of[row] for row, _ in pairs), reverse=True)[:count]
@@ -208,13 +226,48 @@ def _found(store: Store, vectors: VectorSet, query: Query, count: int, filters: 
     return _Found(ranked, searched)
 
 
-def _in_search(store: Store, vectors: VectorSet, paths: Collection[bytes], filters: Filters) -> int:
-    """How many of these paths a search looks at."""
-    if not paths:
+def _shown(
+    store: Store, ids: list[int], fitting: set[int] | None, vectors: VectorSet | None = None
+) -> list[int]:
+    """These files, but of each shot only the first that fits (None: all do) and has a vector."""
+    shots = store.shots(ids if len(ids) < _MANY else None)
+    members = {each for id in ids for each in shots.get(id, ())}
+    if vectors is not None:
+        members = store.with_vectors(vectors.id, members)
+    if fitting is not None:
+        members &= fitting
+    return [id for id in ids if id == next(filter(members.__contains__, shots.get(id, ())), id)]
+
+
+def _with_same_shot(store: Store, hits: Sequence[Hit]) -> tuple[Hit, ...]:
+    shots = store.shots([hit.file.id for hit in hits])
+    files = store.files_of({id for shot in shots.values() for id in shot})
+    return tuple(
+        replace(
+            hit,
+            same_shot=tuple(
+                os.fsdecode(files[id].path)
+                for id in shots.get(hit.file.id, ())
+                if id != hit.file.id
+            ),
+        )
+        for hit in hits
+    )
+
+
+def _with_their_shots(store: Store, paths: Sequence[bytes]) -> set[int]:
+    """The ids of the files at these paths, and of the others of their shots."""
+    files = [file.id for file in map(store.file_at, paths) if file is not None]
+    return {*files, *(id for shot in store.shots(files).values() for id in shot)}
+
+
+def _in_search(store: Store, vectors: VectorSet, ids: Collection[int], filters: Filters) -> int:
+    """How many of these files a search looks at."""
+    if not ids:
         return 0
     where, values = filters.sql()
-    marks = ", ".join("?" * len(paths))
-    known = store.rows_and_files(vectors.id, f"path IN ({marks}) AND {where}", (*paths, *values))
+    marks = ", ".join("?" * len(ids))
+    known = store.rows_and_files(vectors.id, f"files.id IN ({marks}) AND {where}", (*ids, *values))
     return len(matching(store, known, filters) if filters.has_patterns and len(known) else known)
 
 

@@ -1,18 +1,93 @@
-"""Which files are one shot of the camera."""
+"""Which files are one shot of the camera: a RAW and its pictures, an original and Apple's edit.
+
+They have one name in one folder, but for the extension and the E of ``IMG_E0001.JPG``, and their
+dates are seconds apart; where one of them has no date, they look alike. Pictures of one name
+alone, as a HEIC and the JPEG made of it, are copies and no shot.
+"""
 
 import os
 import re
 import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from hashlib import blake2b
 
-# Apple's names for an original and what was made of it: IMG_0001.HEIC and IMG_E0001.JPG.
+from .. import raw
+
 _EDIT = re.compile(r"(img_)e(\d+)")
+_MOST_APART_S = 5
+_LEAST_ALIKE = 0.1  # ``signature.similarity``: below it are two unlike pictures in a thousand
+
+_FIRST = (".jpg", ".jpeg", ".heic", ".heif", ".hif")  # of the pictures, the one to show
+EDIT, PICTURE, RAW = range(3)  # kinds; the lowest is shown
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file that may be part of a shot."""
+
+    id: int
+    path: bytes
+    taken_at: str | None
+
+
+def kind_of(path: bytes) -> int:
+    """Whether a file is an edit, a picture or a RAW by its name."""
+    if raw.is_raw(path):
+        return RAW
+    return EDIT if _EDIT.fullmatch(_stem(path)) else PICTURE
 
 
 def shot_key(path: bytes) -> int:
     """The same number for files of one folder whose names say that they may be one shot."""
-    folder, _, name = path.rpartition(b"/")
-    stem = os.path.splitext(os.fsdecode(name))[0]  # noqa: PTH122  (pathlib takes no bytes)
-    stem = _EDIT.sub(r"\1\2", unicodedata.normalize("NFC", stem).casefold())
+    folder = path.rpartition(b"/")[0]
+    stem = _EDIT.sub(r"\1\2", _stem(path))
     digest = blake2b(folder + b"/" + os.fsencode(stem), digest_size=8).digest()
     return int.from_bytes(digest, signed=True)
+
+
+def videos_beside(path: bytes) -> list[bytes]:
+    """The videos of a picture's own name beside it, as those of Live Photos are."""
+    stem = os.path.splitext(path)[0]  # noqa: PTH122  (pathlib takes no bytes)
+    found = []
+    for extension in (b".MOV", b".MP4"):
+        names = (stem + extension, stem + extension.lower())
+        found += list(filter(os.path.lexists, names))[:1]  # both, where capitals do not count
+    return found
+
+
+def settle(members: Sequence[Member], alike: Callable[[int, int], float]) -> list[list[Member]]:
+    """The shots among files of one key, each with the file to show first.
+
+    That is the edit, or else the JPEG, and RAWs come last. ``alike`` is how like two files look, by
+    their ids.
+    """
+    left = sorted(members, key=lambda each: (kind_of(each.path), _rank(each.path), each.path))
+    shots = []
+    while left:
+        first = left[0]
+        shot = [each for each in left if each is first or _is_one_shot(first, each, alike)]
+        left = [each for each in left if each not in shot]
+        if len({kind_of(each.path) for each in shot}) > 1:
+            shots.append(shot)
+    return shots
+
+
+def _is_one_shot(first: Member, other: Member, alike: Callable[[int, int], float]) -> bool:
+    if first.taken_at is None or other.taken_at is None:
+        return alike(first.id, other.id) >= _LEAST_ALIKE
+    apart = datetime.fromisoformat(first.taken_at) - datetime.fromisoformat(other.taken_at)
+    return abs(apart.total_seconds()) <= _MOST_APART_S
+
+
+def _rank(path: bytes) -> int:
+    extension = os.path.splitext(os.fsdecode(path))[1].lower()  # noqa: PTH122  (pathlib takes no bytes)
+    return _FIRST.index(extension) if extension in _FIRST else len(_FIRST)
+
+
+def _stem(path: bytes) -> str:
+    """A file's name without its extension, the same for all spellings of it."""
+    name = os.fsdecode(path.rpartition(b"/")[2])
+    stem = os.path.splitext(name)[0]  # noqa: PTH122  (a name, no path)
+    return unicodedata.normalize("NFC", stem).casefold()

@@ -6,10 +6,13 @@ import os
 import shutil
 import sqlite3
 import weakref
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -24,7 +27,8 @@ from ..paths import in_64_bits, printable
 from .photo import PhotoFacts
 from .schema import database_errors, open_database
 from .segments import FULL_HINT, Maps, Segments, no_vectors
-from .shots import shot_key
+from .shots import Member, settle, shot_key
+from .signature import is_signature, similarity, stack
 
 _FACTS = (
     "format", "width_px", "height_px", "orientation", "taken_at", "latitude", "longitude"
@@ -302,6 +306,37 @@ class Store:
         query = "SELECT 1 FROM files WHERE size_bytes = ? AND hash IS NOT NULL LIMIT 1"
         return self._one(query, size_bytes) is not None
 
+    def shots(self, ids: Sequence[int] | None = None) -> dict[int, tuple[int, ...]]:
+        """The shots of more than one file, the one to show first, by the id of each of their files.
+
+        Of all files that are there and readable, or of those that are in a shot with these.
+        """
+        there = "missing_since IS NULL AND error IS NULL"
+        keys = "SELECT shot FROM files GROUP BY shot HAVING count(*) > 1"
+        values: tuple[str, ...] = ()
+        if ids is not None:
+            keys = "SELECT shot FROM files WHERE id IN (SELECT value FROM json_each(?))"
+            values = (json.dumps([int(id) for id in ids]),)
+        found = self._rows(
+            f"SELECT shot, id, path, taken_at FROM files WHERE {there} AND shot IN ({keys}) "
+            "ORDER BY shot",
+            values,
+        )
+        shots: dict[int, tuple[int, ...]] = {}
+        for _, rows in groupby(found, key=itemgetter(0)):
+            members = [Member(*row[1:]) for row in rows]
+            for shot in settle(members, self._alike) if len(members) > 1 else []:
+                shots |= dict.fromkeys((each.id for each in shot), tuple(each.id for each in shot))
+        return shots
+
+    def _alike(self, id: int, other: int) -> float:
+        """How like two files look, from 0 to 1."""
+        files = self.files_of([id, other])
+        signatures = [files[each].signature or b"" for each in (id, other)]
+        if not all(map(is_signature, signatures)):
+            return 0.0
+        return float(similarity(stack(signatures[:1]), stack(signatures[1:]))[0])
+
     def add_file(
         self,
         path: bytes,
@@ -568,6 +603,15 @@ class Store:
         )
         return np.array(found, np.int64).reshape(-1, 2)
 
+    def with_vectors(self, set_id: int, ids: Iterable[int]) -> set[int]:
+        """Those of these files that have a vector in the set."""
+        found = self._rows(
+            "SELECT file_id FROM vectors "
+            "WHERE set_id = ? AND file_id IN (SELECT value FROM json_each(?))",
+            (set_id, json.dumps(list(ids))),
+        )
+        return {id for (id,) in found}
+
     def paths(self) -> Iterator[tuple[int, bytes]]:
         """Ids and paths of all files."""
         with database_errors(self.path):
@@ -615,11 +659,13 @@ class Store:
         yield from self._rows(query, (origin,))
 
     def tag_counts(self) -> list[tuple[str, int]]:
-        """How many files have each tag, the commonest first."""
-        return self._rows(
-            "SELECT tag, count(DISTINCT file_id) AS files FROM tags GROUP BY tag "
-            "ORDER BY files DESC, tag"
-        )
+        """How many photos have each tag, the commonest first; the files of a shot are one."""
+        firsts = {id: shot[0] for id, shot in self.shots().items()}
+        found = {
+            (tag, firsts.get(id, id)) for tag, id in self._rows("SELECT tag, file_id FROM tags")
+        }
+        counts = Counter(tag for tag, _ in found)
+        return sorted(counts.items(), key=lambda each: (-each[1], each[0]))
 
     def add_tags(self, origin: str, rows: Iterable[tuple[int, str, float | None]]) -> None:
         """Write tags of this origin: (file id, tag, score)."""

@@ -1,7 +1,7 @@
 """Giving photos tags: from vectors to changes, and from changes to the library and sidecars."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -71,6 +71,7 @@ def assign(
 ) -> Iterator[Tagged]:
     """The tags of every photo that fits the filters, in the order of their rows.
 
+    All files of a shot get the tags of the one that is shown, and count as one.
     Each tag is calibrated on the whole library (docs/tagging.md), whatever the filters.
     Errors: UsageError for a checkpoint without texts, and for a place without photos; of several
     patterns one at least must fit.
@@ -83,12 +84,14 @@ def assign(
     known = store.rows_and_files(vectors.id)
     if not len(known):
         return
+    shown = _rows_shown(store, known)
+    known = _with_rows(known, shown)
     words = embed_vocabulary(tags, embed_texts)
     background = embed_texts(list(BACKGROUND))
     blocks = _Blocks(store, vectors, _spread(np.unique(known[:, 0])))
     learnt = calibration.fit(blocks, words, background)
     if filters is not None and not filters.is_empty:
-        known = _fitting(store, vectors, filters)
+        known = _with_rows(_fitting(store, vectors, filters), shown)
     had = _by_file(store)
     for start in range(0, len(known), _BLOCK_ROWS):
         part = known[start : start + _BLOCK_ROWS]
@@ -247,6 +250,20 @@ def _fitting(store: Store, vectors: VectorSet, filters: Filters) -> NDArray[np.i
     """Rows and file ids of the photos that fit. Shapes: (n, 2)."""
     known = store.rows_and_files(vectors.id, *filters.sql())
     return matching(store, known, filters) if filters.has_patterns else known
+
+
+def _rows_shown(store: Store, known: NDArray[np.int64]) -> dict[int, int]:
+    """The row of the file that is shown of a shot, by the id of each of its files."""
+    shots = store.shots()
+    row_of = dict(known[:, ::-1].tolist()) if shots else {}
+    firsts = {id: next(filter(row_of.__contains__, shot), None) for id, shot in shots.items()}
+    return {id: row_of[first] for id, first in firsts.items() if first is not None}
+
+
+def _with_rows(known: NDArray[np.int64], shown: Mapping[int, int]) -> NDArray[np.int64]:
+    """Rows and ids with the rows of the files that are shown. Shapes: (n, 2), kept."""
+    pairs = [(shown.get(id, row), id) for row, id in known.tolist()] if shown else known
+    return np.array(pairs, np.int64).reshape(-1, 2)
 
 
 def _check_places(store: Store, vectors: VectorSet, places: Sequence[str]) -> None:

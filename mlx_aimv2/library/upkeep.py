@@ -120,8 +120,11 @@ def export_vectors(store: Store, vectors: VectorSet, target: Path, *, overwrite:
     return len(known)
 
 
-def duplicate_input(store: Store, vectors: VectorSet) -> DuplicateInput:
-    """What is known of all files that are there, for finding duplicates."""
+def duplicate_input(store: Store, vectors: VectorSet, *, shots: bool = False) -> DuplicateInput:
+    """What is known of all files that are there, for finding duplicates.
+
+    With ``shots`` files of one shot are compared as any others.
+    """
     files = list(store.files("missing_since IS NULL AND error IS NULL"))
     row_of = dict(store.rows_and_files(vectors.id)[:, ::-1].tolist())
     return DuplicateInput(
@@ -135,7 +138,13 @@ def duplicate_input(store: Store, vectors: VectorSet) -> DuplicateInput:
         size_bytes=np.array([file.stamp.size_bytes for file in files], np.int64),
         rows=np.array([row_of.get(file.id, -1) for file in files], np.int64),
         take=store.segments(vectors).take,
+        shots=None if shots else _shot_numbers(store, files),
     )
+
+
+def _shot_numbers(store: Store, files: list[FileRow]) -> NDArray[np.int64]:
+    shots = store.shots()  # a shot's number is the id of its first file
+    return np.array([shots.get(file.id, (-1,))[0] for file in files], np.int64)
 
 
 def _compact(store: Store, vectors: VectorSet) -> None:
