@@ -43,6 +43,7 @@ from mlx_aimv2 import cost
 from mlx_aimv2.batches import Pixels, Rows, stream_fixed
 from mlx_aimv2.buckets import batched, padded_share
 from mlx_aimv2.checkpoints import find
+from mlx_aimv2.colour import coded_profile
 from mlx_aimv2.config import VisionConfig
 from mlx_aimv2.cores import available_cores
 from mlx_aimv2.decode import decode
@@ -60,6 +61,7 @@ MOST_PADDING = 0.10
 MIX_SHAPES = ((3, 2), (4, 3), (16, 9), (1, 1), (9, 16), (3, 4), (2, 3))
 MIX_TOKENS = (150, 4096)
 OVERLAP_PHOTOS, OVERLAP_BATCH = 120, 3  # the first batch and the last overlap with nothing
+MOST_FOR_A_PROFILE = 1.05
 LARGE_PICTURES = 6  # that AIMv2-L embeds twice: a second each
 
 
@@ -194,6 +196,24 @@ def embed(encoder: VisionEncoder, pixels: NDArray[np.uint8]) -> Floats:
     return np.asarray(vector / np.linalg.norm(vector), np.float32)
 
 
+def profiles(pictures: Sequence[Made], runs: int) -> Iterator[Line]:
+    """What a colour profile adds to a photograph's time: both are read in turn."""
+    first = pictures[0].path
+    data = first.read_bytes()
+    profile = b"ICC_PROFILE\0\1\1" + coded_profile(12, 13)  # Display P3
+    with_profile = first.with_name("with a profile.jpg")
+    segment = b"\xff\xe2" + (2 + len(profile)).to_bytes(2, "big") + profile
+    with_profile.write_bytes(data[:2] + segment + data[2:])
+    for how, plan in plans(224).items():
+        took = [(cpu_s(plan, first, 1), cpu_s(plan, with_profile, 1)) for _ in range(4 * runs)]
+        without, converted = map(statistics.median, zip(*took, strict=True))
+        ratio = converted / without
+        about = f"{1000 * without:.1f} and {1000 * converted:.1f} ms"
+        limit = f"≤ {MOST_FOR_A_PROFILE:g}"
+        what = f"224 px, {how}: with a colour profile"
+        yield Line(what, ratio, "times", limit, ratio <= MOST_FOR_A_PROFILE, about)
+
+
 def overlaps(pictures: Sequence[Made]) -> Iterator[Line]:
     """A run with a stand-in for a device, against the slower of it and of decoding."""
     plan = replace(plans(112)["fast"], batch_size=OVERLAP_BATCH)
@@ -302,6 +322,7 @@ def main() -> int:
         pictures = list(make_photos(Path(folder)))
         tell(paddings())
         tell(speeds(pictures, arguments.runs))
+        tell(profiles(pictures, arguments.runs))
         tell(overlaps(pictures))
         tell(cosines(pictures))
     if arguments.as_json:

@@ -184,11 +184,12 @@ def _coded(nclx: object) -> object:
         return None
     if _PRIMARIES[primaries] == _BT709 and _CURVES[transfer] is _srgb:
         return _SRGB
-    return _made_by_code(primaries, transfer)
+    return coded_profile(primaries, transfer)
 
 
 @lru_cache(maxsize=16)
-def _made_by_code(primaries: int, transfer: int) -> bytes:
+def coded_profile(primaries: int, transfer: int) -> bytes:
+    """The ICC profile of colours by their numbers in ITU-T H.273; Display P3 is 12, 13."""
     return make_profile(_PRIMARIES[primaries], _CURVES[transfer])
 
 

@@ -41,6 +41,7 @@ def gamma(exponent: float) -> tuple[Callable[[Floats], Floats], Callable[[Floats
 
 
 _D65, _D50 = (0.3127, 0.3290), (0.3457, 0.3585)
+_D50_XYZ = (0.9642, 1.0, 0.8249)
 _SRGB_CURVE = (_srgb_to_light, _srgb_to_signal)
 # Sources: IEC 61966-2-1; SMPTE EG 432-1; Adobe RGB (1998); ROMM RGB (its short toe left out);
 # ITU-R BT.2020.
@@ -107,6 +108,32 @@ def icc(space: Space, *, kind: bytes = b"RGB ", major: int = 2) -> bytes:
     head = struct.pack(">I4sBBH4s4s4s", size, b"test", major, 0x20, 0, b"mntr", kind, b"XYZ ")
     head = (head + bytes(12) + b"acsp").ljust(68, b"\0") + _xyz(d50)[8:]
     return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
+
+
+def cmyk_icc(inks: dict[tuple[int, int, int, int], tuple[float, float, float]]) -> bytes:
+    """A printer's profile: the Lab of each of the 16 prints of full inks, between them a mixture.
+
+    Source: ICC.1:2001-04, lut8Type.
+    """
+    corners = np.array([inks[key] for key in sorted(inks)]) * (2.55, 1, 1) + (0, 128, 128)
+    line = bytes(range(256))
+    matrix = np.rint(np.eye(3) * 65536).astype(">i4").tobytes()
+    table = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + matrix + line * 4
+    table += np.rint(corners).astype(np.uint8).tobytes() + line * 3
+    size = 144 + len(table)
+    head = struct.pack(">I4sBBH4s4s4s", size, b"test", 2, 0x20, 0, b"prtr", b"CMYK", b"Lab ")
+    head = (head + bytes(12) + b"acsp").ljust(68, b"\0") + _xyz(np.array(_D50_XYZ))[8:]
+    return head.ljust(128, b"\0") + struct.pack(">I4sII", 1, b"A2B0", 144, len(table)) + table
+
+
+def lab_to_srgb(lab: tuple[float, float, float]) -> Floats:
+    """Lab (D50) as sRGB from 0 to 255. Source: CIE 15."""
+    y = (lab[0] + 16) / 116
+    f = np.array([y + lab[1] / 500, y, y - lab[2] / 200])
+    xyz = np.where(f > 6 / 29, f**3, (f - 4 / 29) * 3 * (6 / 29) ** 2) * _D50_XYZ
+    adapted = adaptation(np.array(_D50_XYZ), SRGB.matrix() @ np.ones(3))
+    light = np.linalg.inv(SRGB.matrix()) @ adapted @ xyz
+    return 255 * SRGB.to_signal(np.clip(light, 0, 1))
 
 
 def _xyz(values: Floats) -> bytes:

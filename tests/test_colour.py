@@ -1,6 +1,7 @@
 """A file's colours become sRGB's; what has no profile, or sRGB's, keeps every byte."""
 
 import io
+import itertools
 import os
 import struct
 import zlib
@@ -29,8 +30,10 @@ from tests.profiles import (
     SRGB,
     WIDE,
     Space,
+    cmyk_icc,
     gamma,
     icc,
+    lab_to_srgb,
     to_srgb,
     wide_picture,
 )
@@ -304,6 +307,36 @@ class TestByNumbers:
             except aimv2.Aimv2Error:
                 continue
         assert image.open_rgb(data).tobytes() == expected
+
+
+class TestInks:
+    """CMYK: by its profile, before the resize; without one as the reference has it."""
+
+    PAPER, CYAN, MAGENTA = (95.0, 0.0, -2.0), (60.0, -30.0, -40.0), (50.0, 60.0, -5.0)
+
+    def profile(self) -> bytes:
+        named = {(0, 0, 0, 0): self.PAPER, (1, 0, 0, 0): self.CYAN, (0, 1, 0, 0): self.MAGENTA}
+        every = itertools.product((0, 1), repeat=4)
+        return cmyk_icc({key: named.get(key, (0.0, 0.0, 0.0)) for key in every})
+
+    @pytest.mark.parametrize("format", ["JPEG", "TIFF"])
+    def test_as_its_profile_says(self, format: str, tmp_path: Path) -> None:
+        inks = Image.new("CMYK", (48, 16))
+        inks.paste((255, 0, 0, 0), (16, 0, 32, 16))
+        inks.paste((0, 255, 0, 0), (32, 0, 48, 16))
+        path = write(tmp_path / "a", inks, format, self.profile())
+        picture = image.open_picture(path)
+        assert (picture.image.mode, picture.colour, picture.note) == ("RGB", None, None)
+        # Paper is white; what is relative to it is a little lighter.
+        assert np.asarray(picture.image)[8, 8].min() >= 253
+        for x, lab in ((24, self.CYAN), (40, self.MAGENTA)):
+            found = np.asarray(picture.image, float)[8, x]
+            assert abs(found - lab_to_srgb(lab)).max() <= 12
+
+    def test_without_a_profile(self, tmp_path: Path) -> None:
+        inks = pictures.photo_in("CMYK", 31, 23)
+        path = write(tmp_path / "a", inks, "TIFF", None)
+        assert image.open_rgb(path).tobytes() == inks.convert("RGB").tobytes()
 
 
 class TestVectors:
