@@ -1,5 +1,6 @@
 """``aimv2 classify``: which of some labels fit images, without any training."""
 
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -54,6 +55,7 @@ GROUPS = {
     "Speed": "--decode",
 }
 
+_LEAST_LABEL = 12  # columns of a terminal
 _TEXT_HINT = "labels need a checkpoint with a text tower: --model lit"
 
 Score = Callable[["Floats"], "Floats"]  # an image's unit vector -> one number a label
@@ -238,7 +240,11 @@ class _Tally:
         self._words = words
         self._top = top
         self._as_json = as_json
-        self._path_width = 0
+        # Wide enough for every label: which of them come is not known yet.
+        self._label_width = max(map(output.width, map(printable, words)))
+        if output.is_terminal(sys.stdout):
+            columns = shutil.get_terminal_size().columns
+            self._label_width = min(self._label_width, max(_LEAST_LABEL, columns // 3))
         self._done = self._failed = 0
 
     def add(self, result: "Result", score: Score) -> None:
@@ -270,10 +276,9 @@ class _Tally:
         return exit_code(self._done, self._failed)
 
     def _print_rows(self, path: str, pairs: list[tuple[str, float]]) -> None:
-        # As wide as the widest path so far: the others are not known yet.
-        name = printable(path)
-        self._path_width = max(self._path_width, output.width(name))
-        label_width = max(map(output.width, self._words))
+        # The path comes last, as it may have any width.
         for label, number in pairs:
-            cells = output.pad(name, self._path_width), output.pad(label, label_width)
-            output.line("  ".join([*cells, f"{number:.3f}"]))
+            shown = printable(label)
+            if output.is_terminal(sys.stdout):
+                shown = output.shortened(shown, self._label_width)
+            output.line(f"{number:.3f}  {output.pad(shown, self._label_width)}  {printable(path)}")

@@ -9,7 +9,7 @@ from mlx_aimv2.errors import UsageError
 
 from . import output
 from .options import HtmlOption, JsonOption, LibraryOption, OpenOption
-from .sheets import check, sheet_row, write
+from .sheets import sheet_row, target_of, write
 
 if TYPE_CHECKING:
     from mlx_aimv2.library.duplicates import Group
@@ -57,10 +57,7 @@ def duplicates(
     """
     if exact and threshold is not None:
         raise UsageError("--exact and --threshold cannot be combined", hint="leave one of them out")
-    if is_open and not html:
-        raise UsageError("there is no sheet to open", hint="--html duplicates.html --open")
-    if html:
-        check(html)
+    html = target_of(html, is_open, "duplicates")
     from mlx_aimv2.library.duplicates import DEFAULT_THRESHOLD  # noqa: PLC0415  (heavy)
     from mlx_aimv2.library.library import Library  # noqa: PLC0415
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -171,8 +172,9 @@ def index(
 class Counter:
     """What a terminal shows while photos are found, then embedded."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Collection[str] = ()) -> None:
         self.done = 0
+        self._told = told  # why files could not be read, said before
         self._line = output.Progress("found")
         self._started_s = 0.0
         self.elapsed_s = 0.0
@@ -195,7 +197,7 @@ class Counter:
     def _add(self, error: Aimv2Error | None) -> None:
         self.done += error is None
         self.elapsed_s = time.monotonic() - self._started_s
-        if error is not None:
+        if error is not None and str(error) not in self._told:
             output.skipped(error)
         self._line.advance()
 

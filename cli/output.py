@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import TextIOWrapper
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -22,6 +23,11 @@ STDIN = STDOUT = "-"  # for a file's name
 
 _BOLD, _RED, _YELLOW, _CYAN = "1", "1;31", "33", "36"
 _REDRAW_S = 0.1
+_TOGETHER_S = 0.02  # what follows sooner is of one batch
+_MEASURED_S = 3.0  # before that no rate is told, and no time left
+# Signs that take no column beside what they follow: skin tones, vowels and finals of Hangul.
+_JOINING = frozenset(map(chr, (*range(0x1F3FB, 0x1F400), *range(0x1160, 0x1200))))
+_JOINER, _AS_EMOJI = "\u200d", "\ufe0f"
 
 
 @dataclass
@@ -221,7 +227,9 @@ class Progress:
         self._verb = verb
         self._total = total
         self._done = 0
-        self._started_s = self._drawn_s = time.monotonic()
+        self._drawn_s = self._last_s = time.monotonic()
+        self._first_s: float | None = None  # when the first were done
+        self._rate: float | None = None
         self._is_shown = shows_progress()
 
     def __enter__(self) -> Self:
@@ -237,22 +245,35 @@ class Progress:
 
     def advance(self, count: int = 1) -> None:
         """Count so many more as done."""
-        self._done += count
         now_s = time.monotonic()
+        self._measure(now_s)
+        self._done += count
         if self._is_shown and now_s - self._drawn_s >= _REDRAW_S:
             self._drawn_s = now_s
-            text = self._text(now_s - self._started_s)
+            text = self._text()
             _wipe()
             sys.stderr.write(text[: shutil.get_terminal_size().columns - 1])
             sys.stderr.flush()
             _state.has_open_line = True
 
-    def _text(self, elapsed_s: float) -> str:
-        rate = self._done / elapsed_s
-        of_total = f"/{self._total}" if self._total else ""
-        text = f"{self._verb} {self._done}{of_total}, {rate:.1f}/s"
-        if self._total and rate:
-            text += f", {duration((self._total - self._done) / rate)} left"
+    def _measure(self, now_s: float) -> None:
+        """The rate, without what comes before the first are done: loading and compiling.
+
+        Those of a batch come at once: at its first, all that were done before took until now.
+        """
+        if now_s - self._last_s >= _TOGETHER_S or self._first_s is None:
+            if self._first_s is None:
+                self._first_s = now_s
+            elif now_s - self._first_s >= _MEASURED_S:
+                self._rate = self._done / (now_s - self._first_s)
+        self._last_s = now_s
+
+    def _text(self) -> str:
+        text = f"{self._verb} {self._done}" + (f"/{self._total}" if self._total else "")
+        if self._rate:
+            text += f", {self._rate:.1f}/s"
+        if self._rate and self._total:
+            text += f", {duration((self._total - self._done) / self._rate)} left"
         return text
 
 
@@ -285,11 +306,26 @@ def duration(seconds: float) -> str:
 
 
 def width(text: str) -> int:
-    """Columns on a terminal: wide characters take two, combining ones none."""
-    return sum(
-        0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
-        for char in text
-    )
+    """Columns on a terminal: wide characters and emoji take two, what joins or combines none."""
+    if text.isascii():
+        return len(text)
+    columns = [0]
+    for before, char in pairwise(f" {text}"):
+        if char == _AS_EMOJI:
+            columns[-1] = 2
+        elif before != _JOINER and char not in _JOINING:
+            is_mark = unicodedata.category(char) in ("Mn", "Me", "Cf")
+            is_wide = unicodedata.east_asian_width(char) in "WF"
+            columns.append(0 if is_mark else 1 + is_wide)
+    return sum(columns)
+
+
+def shortened(text: str, columns: int) -> str:
+    """As much of a text as fits into so many columns, with … where it goes on."""
+    if width(text) <= columns:
+        return text
+    kept = next(end for end in range(len(text), -1, -1) if width(text[:end]) < columns)
+    return f"{text[:kept]}…"
 
 
 def pad(text: str, columns: int, *, is_right: bool = False) -> str:

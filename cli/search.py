@@ -21,7 +21,7 @@ from .options import (
     confirm_download,
     path,
 )
-from .sheets import check, sheet_row, write
+from .sheets import sheet_row, target_of, write
 
 if TYPE_CHECKING:
     from mlx_aimv2.library.filters import Filters
@@ -161,7 +161,8 @@ def search(
     no photo fits, the best score is told. Options like --tag without words list photos, the newest
     first.
     """
-    _check(paths_only, null, uuid, as_json, html, is_open, min_score)
+    _check(paths_only, null, uuid, as_json, min_score)
+    html = target_of(html, is_open, "search")
     from mlx_aimv2.library import query  # noqa: PLC0415  (heavy)
     from mlx_aimv2.library.filters import Filters  # noqa: PLC0415
     from mlx_aimv2.library.library import Library  # noqa: PLC0415
@@ -217,18 +218,12 @@ def _check(
     null: bool,
     uuid: bool,
     as_json: bool,
-    html: str | None,
-    is_open: bool,
     min_score: float | None,
 ) -> None:
     chosen = {"--paths": paths_only, "--null": null, "--uuid": uuid, "--json": as_json}
     names = [name for name, is_chosen in chosen.items() if is_chosen]
     if len(names) > 1:
         raise UsageError(f"{' and '.join(names)} cannot be combined", hint="leave one of them out")
-    if is_open and not html:
-        raise UsageError("there is no sheet to open", hint="--html results.html --open")
-    if html:
-        check(html)
     if min_score is not None and not math.isfinite(min_score):
         raise UsageError(f"{min_score} is no score", hint="give a number, like 0.5")
 
@@ -245,7 +240,8 @@ def _index_new(
     folders = [place for place in expanded if os.path.lexists(place)]
     if not folders:
         return
-    counter = Counter()
+    known = library.errors() if library.path.exists() else []
+    counter = Counter(told={str(file.error) for file in known})
     try:
         report = library.index(
             folders,

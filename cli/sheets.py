@@ -32,7 +32,24 @@ def sheet_row(
     )
 
 
-def check(target: str) -> None:
+def target_of(html: str | None, is_open: bool, name: str) -> str | None:
+    """Where a command's sheet goes, if it makes one: where it was asked for, else, to be looked at
+    once, into the cache, where the next one takes its place.
+
+    Errors: UsageError for a name that does not end in .html; OutputError.
+    """
+    if html or not is_open:
+        if html:
+            _check(html)
+        return html
+    from platformdirs import user_cache_path  # noqa: PLC0415
+
+    folder = user_cache_path("mlx-aimv2") / "sheets"
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder / f"{name}.html")
+
+
+def _check(target: str) -> None:
     """Refuse a target that is no sheet: a photo would be written over.
 
     Errors: UsageError for a name that does not end in .html; OutputError.
@@ -55,11 +72,12 @@ def write(
     """Write a sheet, over one that is there, say so, and open it in the browser if asked to."""
     from mlx_aimv2.library.sheet import write_sheet  # noqa: PLC0415
 
-    check(target)
+    _check(target)
     path = Path(target)
     count = write_sheet(path, title, rows, groups=groups, overwrite=True)
     output.say(f"{output.counted(count, 'photo')} → {target}")
     if is_open:
         import webbrowser  # noqa: PLC0415
 
-        webbrowser.open(path.absolute().as_uri())
+        if webbrowser.open(path.absolute().as_uri()) is False:
+            output.note(f"no browser was found to open {target}")

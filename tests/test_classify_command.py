@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import mlx_aimv2 as aimv2
-from mlx_aimv2.cli import classify
+from mlx_aimv2.cli import classify, output
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.model import Model
 from mlx_aimv2.plan import ImageOptions
@@ -89,17 +89,48 @@ def test_own_templates(lit, album):
 
 def test_the_table(lit, album):
     outcome = run("classify", str(album), "--model", lit, "--labels", "cat,beach,boats")
-    rows = [line.rsplit(maxsplit=2) for line in outcome.out.splitlines()]
-    assert [row[0] for row in rows] == [
+    rows = [line.split(maxsplit=2) for line in outcome.out.splitlines()]
+    assert [row[2] for row in rows] == [
         str(album / f"{n}.png") for n in (0, 0, 0, 1, 1, 1, 2, 2, 2)
     ]
     for start in (0, 3, 6):
-        numbers = [float(row[2]) for row in rows[start : start + 3]]
+        numbers = [float(row[0]) for row in rows[start : start + 3]]
         assert numbers == sorted(numbers, reverse=True)
         assert sum(numbers) == pytest.approx(1, abs=2e-3)
         assert {row[1] for row in rows[start : start + 3]} == {"cat", "beach", "boats"}
     assert outcome.err.splitlines() == ["3 classified"]
     assert run("--quiet", "classify", str(album), "-m", lit, "-l", "a,b").err == ""
+
+
+LABELS_OF_ALL_WIDTHS = [
+    "a",
+    "船と家",
+    "👩\u200d👩\u200d👧 family",
+    "Ba\u0308r",
+    "x" * 90,
+    *map(str, range(40)),
+]
+
+
+@pytest.mark.parametrize("terminal", ["", "stdout"])
+@pytest.mark.parametrize("columns", [40, 200])
+@pytest.mark.parametrize("top", [1, 3, 50])
+def test_columns_are_kept(lit, album, terminal, columns, top, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    paths = [album / "0.png", album / "a much longer name than the first.png", album / "1.png"]
+    paths[1].write_bytes(paths[0].read_bytes())
+    outcome = run(
+        "classify", *map(str, paths), "-m", lit, "--top", str(top), "--template", "{}",
+        "-l", ",".join(LABELS_OF_ALL_WIDTHS), terminal=terminal,
+    )  # fmt: skip
+    lines = outcome.out.splitlines()
+    assert len(lines) == 3 * min(top, len(LABELS_OF_ALL_WIDTHS))
+    starts = [output.width(line[: line.index(str(album))]) for line in lines]
+    assert set(starts) == {starts[0]}
+    if terminal:
+        assert starts[0] <= max(12, columns // 3) + 9
+    else:
+        assert any("x" * 90 in line for line in lines) or top < 50
 
 
 def test_top(lit, album):

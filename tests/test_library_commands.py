@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import webbrowser
 from pathlib import Path
 
 import numpy as np
@@ -219,6 +220,36 @@ def test_where_nothing_fits_it_says_so(made: Path) -> None:
     assert outcome.code == 0, said(outcome)
     assert outcome.err.endswith("no sheet was written\n")
     assert not Path("sheet.html").exists()
+
+
+def test_open_makes_a_sheet_by_itself(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    for count in (2, 3):
+        outcome = search(made, "-n", str(count), "--open")
+        assert (outcome.code, outcome.out) == (0, ""), said(outcome)
+        (sheet,) = tmp_path.rglob("*.html")
+        assert f"{count} photos → {sheet}" in outcome.err
+        assert sheet.read_text().count("<img ") == count
+    assert opened == [sheet.as_uri()] * 2
+    monkeypatch.setattr(webbrowser, "open", lambda address: False)
+    assert f"no browser was found to open {sheet}" in search(made, "--open").err
+
+
+def test_what_cannot_be_read_is_told_once(tmp_path: Path) -> None:
+    make_album(tmp_path / "album", 2)
+    (tmp_path / "album" / "broken.jpg").write_bytes(b"no picture")
+    assert "skipped: " in on(tmp_path, "index", "album", "-m", "demo").err
+    arguments = ("search", "a circle", "-t", "0", "--in", "album")
+    assert "skipped: " not in on(tmp_path, *arguments).err
+    (tmp_path / "album" / "new.jpg").write_bytes(b"no picture either")
+    told = on(tmp_path, *arguments).err
+    assert told.count("skipped: ") == 1
+    assert "new.jpg" in told
+    assert "skipped: " not in on(tmp_path, *arguments).err
+    assert on(tmp_path, "index").err.count("skipped: ") == 2
 
 
 def test_filters_alone_list_photos_by_date(made: Path, tmp_path: Path) -> None:
@@ -686,7 +717,6 @@ WRONG = [
     ("search dog +", 2, "nothing after the last +"),
     ("search dog -f -0", 2, "cannot be combined"),
     ("search dog --json --uuid", 2, "cannot be combined"),
-    ("search dog --open", 2, "no sheet to open"),
     ("search dog --html sheet.pdf", 2, "no name of a sheet"),
     ("search dog --html nowhere/sheet.html", 1, "there is no folder nowhere"),
     ("search dog --since 2024-13", 2, "is no date"),

@@ -134,9 +134,76 @@ def test_progress_is_drawn_on_a_terminal_and_wiped(streams, monkeypatch):
         progress.advance(3)
         output.line("data")
         progress.advance()
+        progress.advance()
     assert out.getvalue() == "data\n"
     drawn = re.split(r"\r\x1b\[K", err.getvalue())
-    assert drawn == ["embedded 3/9, 1.5/s, 4 s left", "embedded 4/9, 1.0/s, 5 s left", ""]
+    assert drawn == ["embedded 3/9", "embedded 4/9", "embedded 5/9, 1.0/s, 4 s left", ""]
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+@pytest.mark.parametrize("loading_s", [0.5, 60])
+@pytest.mark.parametrize(("together", "batch_s"), [(1, 0.25), (16, 4.0), (256, 9.0)])
+def test_the_time_left_is_never_far_off(streams, monkeypatch, loading_s, together, batch_s):
+    clock, total = Clock(), 64 * together
+    monkeypatch.setattr(output, "time", clock)
+    _, err = streams(Terminal)
+    left = {}  # when the line was drawn -> seconds that were really left, seconds that were told
+    with output.Progress("embedded", total) as progress:
+        clock.now_s += loading_s
+        for batch in range(64):
+            for _ in range(together):
+                clock.now_s += 1e-6
+                before = len(err.getvalue())
+                progress.advance()
+                if told := re.search(
+                    r"(?:(\d+) h )?(?:(\d+) min )?(\d+) s left", err.getvalue()[before:]
+                ):
+                    hours, minutes, seconds = (int(part or 0) for part in told.groups())
+                    left[clock.now_s] = (
+                        (63 - batch) * batch_s,
+                        hours * 3600 + minutes * 60 + seconds,
+                    )
+            clock.now_s += batch_s
+    assert left
+    for truly_s, told_s in left.values():
+        assert abs(told_s - truly_s) <= batch_s + 1 + 0.1 * truly_s
+    assert max(truly_s for truly_s, _ in left.values()) >= 63 * batch_s - 2 * max(batch_s, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("boat", 4),
+        ("Bär", 3),
+        ("Ba\u0308r", 3),
+        ("船と家", 6),
+        ("ｈ", 2),
+        ("한국", 4),
+        ("\u1112\u1161\u11ab", 2),  # a syllable in its parts
+        ("😀", 2),
+        ("👩\u200d👩\u200d👧", 2),  # one sign of three
+        ("👍\U0001f3fd", 2),
+        ("❤\ufe0f", 2),
+        ("1\ufe0f\u20e3", 2),
+        ("🇩🇪", 2),
+        ("a\u200bb", 2),
+        ("", 0),
+    ],
+)
+def test_columns_are_those_of_a_terminal(text, columns):
+    assert output.width(text) == columns
+    assert output.width(output.pad(text, 9)) == 9
+    for room in range(1, 9):
+        assert output.width(output.shortened(text, room)) <= room
 
 
 @pytest.mark.parametrize("case", ["file", "quiet", "dumb"])
