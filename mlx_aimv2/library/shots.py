@@ -15,9 +15,9 @@ from hashlib import blake2b
 
 from .. import raw
 
-_EDIT = re.compile(r"(img_)e(\d+)")
+_EDIT = re.compile(r"(img_)e(\d+)", re.ASCII)
 _MOST_APART_S = 5
-_LEAST_ALIKE = 0.1  # ``signature.similarity``: below it are two unlike pictures in a thousand
+_LEAST_ALIKE = 0.1  # ``signature.similarity``: 1 pair of unlike drawings in 1,000 is above it
 
 _FIRST = (".jpg", ".jpeg", ".heic", ".heif", ".hif")  # of the pictures, the one to show
 EDIT, PICTURE, RAW = range(3)  # kinds; the lowest is shown
@@ -42,7 +42,9 @@ def kind_of(path: bytes) -> int:
 def shot_key(path: bytes) -> int:
     """The same number for files of one folder whose names say that they may be one shot."""
     folder = path.rpartition(b"/")[0]
-    stem = _EDIT.sub(r"\1\2", _stem(path))
+    stem = _stem(path)
+    if edit := _EDIT.fullmatch(stem):
+        stem = edit[1] + edit[2]
     digest = blake2b(folder + b"/" + os.fsencode(stem), digest_size=8).digest()
     return int.from_bytes(digest, signed=True)
 

@@ -36,6 +36,8 @@ def _changes(folder: bytes, photos: Iterable[Undated]) -> Iterator[Undated]:
     except OSError:
         return
     for photo in photos:
+        if not stamps and photo.sidecar_stamp is None:
+            continue
         name = os.path.basename(photo.path).lower()  # noqa: PTH119  (pathlib takes no bytes)
         names = {name + b".xmp", os.path.splitext(name)[0] + b".xmp"}  # noqa: PTH122  (as above)
         found = names & stamps.keys()
