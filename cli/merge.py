@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from mlx_aimv2.errors import Aimv2Error, UsageError
+from mlx_aimv2.spelling import is_same_file
 
 from . import output
 from .explain import exit_code
@@ -55,7 +56,7 @@ def merge(
 
     target = Path(files[0] if out is None else out)
     shards = merging.find(target) if out is None else [Path(file) for file in files]
-    if any(target.exists() and shard.exists() and target.samefile(shard) for shard in shards):
+    if any(is_same_file(target, shard) for shard in shards):
         raise UsageError(
             f"{target} is one of the shards, which stay", hint="give the whole another name: --out"
         )

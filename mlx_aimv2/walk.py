@@ -10,6 +10,7 @@ from . import raw
 from .errors import ImageError
 from .image import EXTENSIONS
 from .paths import FilePath, unreadable
+from .spelling import fold, spelled
 
 # What an entry of a folder is that is skipped.
 APPLE_DOUBLE = "macOS metadata file"
@@ -22,6 +23,9 @@ SEEN_FOLDER = "folder seen before"
 _EXTENSIONS = frozenset(extension.encode() for extension in EXTENSIONS)
 _RAW_EXTENSIONS = frozenset(extension.encode() for extension in raw.EXTENSIONS)
 _LIBRARIES = (b".photoslibrary", b".migratedphotolibrary", b".photolibrary", b".aplibrary")
+
+
+_Inode = tuple[int, int]  # a file's, with its device
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,8 @@ class Walk:
     def __init__(self, paths: Iterable[FilePath]) -> None:
         self.skipped: Counter[str] = Counter()
         self._reads_raw = raw.is_available()
-        self._seen: set[tuple[int, int]] = set()  # folders, by device and inode
+        self._seen: dict[tuple[_Inode, bytes], list[bytes]] = {}  # folders, by their real paths
+        self._around: list[_Inode] = []  # of the folder that is listed and those it is in
         self._found = self._walk(paths)
 
     def __iter__(self) -> Iterator[Found]:
@@ -79,7 +84,7 @@ class Walk:
                 yield Found(os.fsdecode(path))
 
     def _walk_folder(self, root: bytes) -> Iterator[Found]:
-        levels = [self._walk_level(root)]
+        levels = [self._walk_level(root, 0)]
         while levels:
             found = next(levels[-1], None)
             if found is None:
@@ -87,17 +92,15 @@ class Walk:
             elif isinstance(found, Found):
                 yield found
             else:
-                levels.append(self._walk_level(found))
+                levels.append(self._walk_level(found, len(levels)))
 
-    def _walk_level(self, folder: bytes) -> Iterator[Found | bytes]:
+    def _walk_level(self, folder: bytes, depth: int) -> Iterator[Found | bytes]:
         """The pictures of one folder, and as bytes the folders in it."""
         names: list[bytes] = []
         try:
-            status = _status(folder)
-            if (status.st_dev, status.st_ino) in self._seen:
+            if self._is_seen(folder, depth):
                 self.skipped[SEEN_FOLDER] += 1
                 return
-            self._seen.add((status.st_dev, status.st_ino))
             with os.scandir(folder) as entries:
                 for entry in entries:
                     reason = self._reason_to_skip(entry)
@@ -111,6 +114,22 @@ class Walk:
         while names:
             path = folder.rstrip(b"/") + b"/" + names.pop()
             yield path.rstrip(b"/") if path.endswith(b"/") else Found(os.fsdecode(path))
+
+    def _is_seen(self, folder: bytes, depth: int) -> bool:
+        """Whether a folder was met before, by a link or another spelling, or leads back to itself.
+
+        Inodes alone do not tell: on some network disks all of them are equal.
+        """
+        inode, real = _inode(_status(folder)), os.path.realpath(folder)
+        del self._around[depth:]
+        if inode in self._around and not _tells_none_apart(folder, inode):
+            return True
+        self._around.append(inode)
+        seen = self._seen.setdefault((inode, fold(real)), [])
+        if real in seen or (seen and spelled(real) in map(spelled, seen)):
+            return True
+        seen.append(real)
+        return False
 
     def _reason_to_skip(self, entry: os.DirEntry[bytes]) -> str:
         name = entry.name.lower()
@@ -131,6 +150,16 @@ def _is_folder(entry: os.DirEntry[bytes]) -> bool:
         return entry.is_dir()
     except OSError:  # a link to itself, or to where one may not look
         return False
+
+
+def _inode(status: os.stat_result) -> _Inode:
+    return status.st_dev, status.st_ino
+
+
+def _tells_none_apart(folder: bytes, inode: _Inode) -> bool:
+    """Whether the disk gives what is in a folder the folder's own inode."""
+    with os.scandir(folder) as entries:
+        return any(_inode(os.lstat(entry.path)) == inode for entry in entries)
 
 
 def _status(path: bytes) -> os.stat_result:

@@ -40,6 +40,7 @@ LAYERS: dict[str, set[str]] = {
         "png",
         "raw",
         "source",
+        "spelling",
         "staging",
         "table",
         "tiff",

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..spelling import fold
 from .leaders import Leaders, Pictures
 from .shots import kind_of
 from .signature import is_signature, stack
@@ -179,13 +180,17 @@ def _without_links(files: DuplicateInput, group: list[int]) -> list[int]:
     return [best, *(number for number in kept if number != best)]
 
 
-def _inode(path: bytes) -> tuple[int, int] | None:
-    """What a path leads to on the disk; None where there is nothing."""
+def _inode(path: bytes) -> tuple[object, ...] | None:
+    """What a path leads to on the disk; None where there is nothing.
+
+    Of a file without hard links the path is a part of it: some disks give all files one inode.
+    """
     try:
         status = os.stat(path)  # noqa: PTH116  (pathlib takes no bytes)
     except (OSError, ValueError):
         return None
-    return status.st_dev, status.st_ino
+    own = fold(os.path.realpath(path)) if status.st_nlink == 1 else b""
+    return status.st_dev, status.st_ino, own
 
 
 def _link_rank(path: bytes) -> int:

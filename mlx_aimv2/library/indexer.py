@@ -13,6 +13,7 @@ from ..config import LiTConfig
 from ..errors import Aimv2Error
 from ..paths import is_gone
 from ..plan import ImageOptions
+from ..spelling import spelled
 from .moves import Moves
 from .photo import read_facts
 from .reader import Reader, Reading
@@ -186,19 +187,26 @@ class Indexer:
         self, roots: Sequence[Root], vectors: VectorSet | None, moves: Moves | None = None
     ) -> int:
         count = 0
-        for candidate in Scan(self._store, roots, vectors.id if vectors else None).candidates():
+        scan = Scan(self._store, roots, vectors.id if vectors else None)
+        for candidate in scan.candidates():
             count += 1
             if moves is not None:
                 moves.note(candidate)
             self._progress.counted()
+        if moves is not None and scan.respelled:
+            self._store.move_files(scan.respelled)
         return count
 
     def _usable(self, roots: Sequence[Root]) -> list[Root]:
         """The roots by the paths that the library has for them, without files that are no
         pictures: of those nothing is remembered."""
         usable = []
+        bundles = {spelled(path): path for path, is_photos in self._store.roots() if is_photos}
         for root in roots:
-            known = root if root.is_photos else Root(known_path(self._store, root.path))
+            known = Root(known_path(self._store, root.path))
+            if root.is_photos:
+                own = spelled(root.path)
+                known = Root(bundles.get(own, own), is_photos=True)
             is_new_file = os.path.isfile(known.path) and self._store.file_at(known.path) is None  # noqa: PTH113
             try:
                 if is_new_file:

@@ -11,8 +11,10 @@ from typing import Literal
 from ..errors import Aimv2Error, AwayError, ImageError
 from ..image import EXTENSIONS
 from ..paths import FilePath, absolute, is_gone, printable, unreadable
+from ..spelling import spelled
 from ..walk import find_images
 from . import photos
+from .respelled import Respelled
 from .store import FileRow, Stamp, Store, read_stamp
 
 _EXTENSIONS = tuple(extension.encode() for extension in EXTENSIONS)
@@ -93,7 +95,8 @@ def _and_more(others: int) -> str:
 class Scan:
     """A walk over the roots: yields candidates, and knows afterwards what was not there.
 
-    ``moved`` are files that were recognised at other paths before it.
+    ``moved`` are files that were recognised at other paths before it; ``respelled`` are known by
+    other spellings of their paths, for ``Store.move_files``.
     """
 
     def __init__(
@@ -105,6 +108,7 @@ class Scan:
     ) -> None:
         self.errors: list[Aimv2Error] = []
         self.away = Away()
+        self.respelled: list[tuple[int, bytes, Stamp, str | None]] = []
         self.empty: list[bytes] = []
         self.deleted: list[bytes] = []
         self.skipped: Counter[str] = Counter()
@@ -117,6 +121,7 @@ class Scan:
         self._set_id = set_id
         self._seen: set[int] = set()
         self._back: list[int] = []
+        self._former = Respelled(store)
         self._met: set[bytes] = set()
         self._unseen_folders: list[bytes] = []
         self._states: dict[bytes, RootState] = {}
@@ -190,7 +195,7 @@ class Scan:
             self.errors.append(error)
 
     def _look(self, seen: _Seen) -> Candidate | None:
-        known = self._store.file_at(seen.path)
+        known = self._store.file_at(seen.path) or self._respell(seen.path)
         candidate = Candidate(seen.path, _NO_STAMP, seen.uuid, known)
         if known is not None:
             self.note_seen(known.id)
@@ -212,6 +217,13 @@ class Scan:
         else:
             self.unchanged += 1
         return None
+
+    def _respell(self, path: bytes) -> FileRow | None:
+        known = self._former.before(path)
+        if known is None:
+            return None
+        self.respelled.append((known.id, path, known.stamp, known.uuid))
+        return replace(known, path=path)
 
     def _walk(self, root: Root) -> Iterator[_Seen]:
         if root.is_photos:
@@ -254,14 +266,15 @@ def state_of(store: Store, root: Root, stored: Sequence[Root]) -> RootState:
 
 
 def known_path(store: Store, given: FilePath) -> bytes:
-    """The path by which the library knows what a path leads to, by links, in a folder indexed."""
-    path = os.fsencode(absolute(given))
+    """The path by which the library knows what a path leads to, by links or by other
+    spellings, in a folder indexed."""
+    path = spelled(os.fsencode(absolute(given)))
     folders = [each for each, is_photos in store.roots() if not is_photos]
     if any((path + b"/").startswith(each.rstrip(b"/") + b"/") for each in folders):
         return path
-    real = os.path.realpath(path)
+    real = spelled(os.path.realpath(path))
     for each in folders:
-        inside = os.path.realpath(each).rstrip(b"/") + b"/"
+        inside = spelled(os.path.realpath(each)).rstrip(b"/") + b"/"
         if (real + b"/").startswith(inside):
             return (each.rstrip(b"/") + b"/" + real[len(inside) :]).rstrip(b"/") or b"/"
     return path

@@ -14,6 +14,7 @@ from typing import Literal
 from .. import image, raw
 from ..errors import OutputError
 from ..paths import FilePath, printable
+from ..spelling import is_same_file
 from ..staging import sync
 from .packet import MAX_BYTES
 from .photos import VIDEOS
@@ -184,16 +185,13 @@ def _shares_short_name(photo: Path) -> bool:
     for extension in rivals:
         for spelling in (extension, extension.upper()):
             other = photo.with_suffix(spelling)
-            if other != photo and os.path.lexists(other) and not _is_same(other, photo):
+            if (
+                other != photo
+                and os.path.lexists(other)
+                and not is_same_file(other, photo)
+            ):
                 return True
     return False
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)  # where capitals make no difference
-    except OSError:
-        return False
 
 
 def _target(path: FilePath) -> Path:

@@ -1,0 +1,168 @@
+"""A disk that keeps names as given, but tells neither capitals nor normal forms apart, as APFS does.
+
+It passes a folder through. ``mounted`` is a real mount, by FUSE, for which fusepy and libfuse 2 are
+needed; ``pretended`` answers Python's own calls, wherever there is no FUSE.
+``python -m tests.folding_disk ROOT MOUNT [one-inode]`` is the server of the mount.
+"""
+
+import ctypes.util
+import errno
+import os
+import subprocess
+import sys
+import time
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands import PATIENCE_S
+
+REQUIRED = "AIMV2_REQUIRE_FUSE"
+ONE_INODE = 7
+_CALLS = ("stat", "lstat", "listdir", "scandir", "open", "access", "readlink", "rename", "chmod")
+
+
+def fold(name: str) -> str:
+    plain = unicodedata.normalize("NFD", name).casefold()
+    return unicodedata.normalize("NFD", plain)
+
+
+def real(root: str, path: str) -> str:
+    """Where in ROOT a path on the disk is, whichever spelling it has."""
+    place = root
+    for name in filter(None, path.split("/")):
+        if os.path.lexists(f"{place}/{name}"):
+            place = f"{place}/{name}"
+            continue
+        try:
+            listed = os.listdir(place)
+        except OSError:
+            listed = []
+        place = f"{place}/{next((each for each in listed if fold(each) == fold(name)), name)}"
+    return place
+
+
+@contextmanager
+def mounted(root: Path, mount: Path, *, one_inode: bool = False) -> Iterator[Path]:
+    """The disk as a mount; without FUSE the test is skipped, unless it is required."""
+    problem = _problem()
+    if problem:
+        if os.environ.get(REQUIRED):
+            pytest.fail(problem)
+        pytest.skip(problem)
+    mount.mkdir()
+    command = [sys.executable, "-m", "tests.folding_disk", root, mount]
+    server = subprocess.Popen([*command, *["one-inode"] * one_inode], cwd=Path(__file__).parents[1])
+    try:
+        until = time.monotonic() + PATIENCE_S
+        while not os.path.ismount(mount):
+            assert server.poll() is None, "the disk could not be mounted"
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        yield mount
+    finally:
+        subprocess.run(["fusermount", "-u", "-z", mount], check=False, timeout=PATIENCE_S)
+        server.wait(PATIENCE_S)
+
+
+@contextmanager
+def pretended(root: Path, mount: Path, *, one_inode: bool = False) -> Iterator[Path]:
+    """The disk as Python's calls show it; it is in a folder that is not there."""
+
+    def folding(call: Callable[..., Any], *, is_status: bool) -> Callable[..., Any]:
+        def answer(*arguments: Any, **options: Any) -> Any:
+            found = call(*(inside(each) for each in arguments), **options)
+            return _with_one_inode(found) if is_status and one_inode else found
+
+        def inside(path: Any) -> Any:
+            if not isinstance(path, str | bytes | os.PathLike):
+                return path
+            text = os.fsdecode(path)
+            if text != str(mount) and not text.startswith(f"{mount}/"):
+                return path
+            with pytest.MonkeyPatch.context() as patch:  # looking for it is not pretended
+                for name, own in owns.items():
+                    patch.setattr(os, name, own)
+                found = real(str(root), text.removeprefix(str(mount)))
+            return os.fsencode(found) if isinstance(path, bytes) else found
+
+        return answer
+
+    owns = {name: getattr(os, name) for name in _CALLS}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, own in owns.items():
+            patch.setattr(os, name, folding(own, is_status=name in ("stat", "lstat")))
+        yield mount
+
+
+def _with_one_inode(status: os.stat_result) -> os.stat_result:
+    plain, named = status.__reduce__()[1]
+    return os.stat_result((plain[0], ONE_INODE, *plain[2:]), named)
+
+
+def _problem() -> str:
+    """Why there can be no mount, in a line; empty if there can."""
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        return "there is no FUSE here that one may use (/dev/fuse)"
+    if not ctypes.util.find_library("fuse"):
+        return "there is no libfuse 2 (Debian: libfuse2, fuse)"
+    try:
+        import fuse  # noqa: F401, PLC0415
+    except ImportError:
+        return "there is no fusepy (pip install fusepy)"
+    return ""
+
+
+def _serve(root: str, mount: str, *, one_inode: bool) -> None:
+    import fuse  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415
+
+    class Folding(fuse.Operations):  # type: ignore[misc]
+        def __call__(self, operation: str, path: str, *arguments: Any) -> Any:
+            try:
+                return getattr(self, operation)(path, *arguments)
+            except AttributeError:
+                raise fuse.FuseOSError(errno.ENOSYS) from None
+            except OSError as error:
+                raise fuse.FuseOSError(error.errno or errno.EIO) from error
+
+        def getattr(self, path: str, _: Any = None) -> dict[str, Any]:
+            status = os.lstat(real(root, path))
+            names = ("mode", "nlink", "uid", "gid", "size", "atime", "mtime", "ctime", "ino")
+            facts = {f"st_{name}": getattr(status, f"st_{name}") for name in names}
+            return facts | ({"st_ino": ONE_INODE} if one_inode else {})
+
+        def readdir(self, path: str, _: Any) -> list[str]:
+            return [".", "..", *os.listdir(real(root, path))]
+
+        def readlink(self, path: str) -> str:
+            return os.readlink(real(root, path))
+
+        def open(self, path: str, flags: int) -> int:
+            return os.open(real(root, path), flags)
+
+        def read(self, _: str, size: int, start: int, file: int) -> bytes:
+            return os.pread(file, size, start)
+
+        def release(self, _: str, file: int) -> None:
+            os.close(file)
+
+        def rename(self, before: str, after: str) -> None:
+            folder, name = os.path.split(after)
+            os.rename(real(root, before), f"{real(root, folder)}/{name}")
+
+        def statfs(self, path: str) -> dict[str, int]:
+            status = os.statvfs(real(root, path))
+            return {name: getattr(status, name) for name in dir(status) if name.startswith("f_")}
+
+    fuse.FUSE(
+        Folding(), mount, foreground=True, nothreads=True, use_ino=True,
+        attr_timeout=0, entry_timeout=0, negative_timeout=0,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1], sys.argv[2], one_inode="one-inode" in sys.argv)
