@@ -159,7 +159,7 @@ def _inode(status: os.stat_result) -> _Inode:
 def _tells_none_apart(folder: bytes, inode: _Inode) -> bool:
     """Whether the disk gives what is in a folder the folder's own inode."""
     with os.scandir(folder) as entries:
-        return any(_inode(os.lstat(entry.path)) == inode for entry in entries)
+        return any(_inode(os.lstat(folder + b"/" + entry.name)) == inode for entry in entries)
 
 
 def _status(path: bytes) -> os.stat_result:

@@ -1,4 +1,4 @@
-"""A disk that keeps names as given, but tells neither capitals nor normal forms apart, as APFS does.
+"""A disk that keeps names as given and tells neither capitals nor normal forms apart, like APFS.
 
 It passes a folder through. ``mounted`` is a real mount, by FUSE, for which fusepy and libfuse 2 are
 needed; ``pretended`` answers Python's own calls, wherever there is no FUSE.
@@ -13,7 +13,7 @@ import sys
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +31,19 @@ def fold(name: str) -> str:
     return unicodedata.normalize("NFD", plain)
 
 
-def real(root: str, path: str) -> str:
-    """Where in ROOT a path on the disk is, whichever spelling it has."""
+def real(
+    root: str, path: str, lstat: Callable[..., Any] = os.lstat, listdir: Any = os.listdir
+) -> str:
+    """Where in ROOT a path on the disk is, whichever spelling it has; asked of the real calls."""
     place = root
     for name in filter(None, path.split("/")):
-        if os.path.lexists(f"{place}/{name}"):
-            place = f"{place}/{name}"
-            continue
         try:
-            listed = os.listdir(place)
+            lstat(f"{place}/{name}")
         except OSError:
-            listed = []
-        place = f"{place}/{next((each for each in listed if fold(each) == fold(name)), name)}"
+            with suppress(OSError):
+                alike = [each for each in listdir(place) if fold(each) == fold(name)]
+                name = next(iter(alike), name)  # noqa: PLW2901
+        place = f"{place}/{name}"
     return place
 
 
@@ -60,8 +61,7 @@ def mounted(root: Path, mount: Path, *, one_inode: bool = False) -> Iterator[Pat
     try:
         until = time.monotonic() + PATIENCE_S
         while not os.path.ismount(mount):
-            assert server.poll() is None, "the disk could not be mounted"
-            assert time.monotonic() < until
+            assert server.poll() is None and time.monotonic() < until, "it could not be mounted"
             time.sleep(0.01)
         yield mount
     finally:
@@ -75,8 +75,10 @@ def pretended(root: Path, mount: Path, *, one_inode: bool = False) -> Iterator[P
 
     def folding(call: Callable[..., Any], *, is_status: bool) -> Callable[..., Any]:
         def answer(*arguments: Any, **options: Any) -> Any:
-            found = call(*(inside(each) for each in arguments), **options)
-            return _with_one_inode(found) if is_status and one_inode else found
+            asked = [inside(each) for each in arguments]
+            found = call(*asked, **options)
+            is_here = asked[0] != arguments[0]
+            return _with_one_inode(found) if is_status and one_inode and is_here else found
 
         def inside(path: Any) -> Any:
             if not isinstance(path, str | bytes | os.PathLike):
@@ -84,17 +86,14 @@ def pretended(root: Path, mount: Path, *, one_inode: bool = False) -> Iterator[P
             text = os.fsdecode(path)
             if text != str(mount) and not text.startswith(f"{mount}/"):
                 return path
-            with pytest.MonkeyPatch.context() as patch:  # looking for it is not pretended
-                for name, own in owns.items():
-                    patch.setattr(os, name, own)
-                found = real(str(root), text.removeprefix(str(mount)))
+            found = real(str(root), text.removeprefix(str(mount)))
             return os.fsencode(found) if isinstance(path, bytes) else found
 
         return answer
 
-    owns = {name: getattr(os, name) for name in _CALLS}
     with pytest.MonkeyPatch.context() as patch:
-        for name, own in owns.items():
+        for name in _CALLS:
+            own = getattr(os, name)
             patch.setattr(os, name, folding(own, is_status=name in ("stat", "lstat")))
         yield mount
 
@@ -136,10 +135,10 @@ def _serve(root: str, mount: str, *, one_inode: bool) -> None:
             return facts | ({"st_ino": ONE_INODE} if one_inode else {})
 
         def readdir(self, path: str, _: Any) -> list[str]:
-            return [".", "..", *os.listdir(real(root, path))]
+            return [".", "..", *(each.name for each in Path(real(root, path)).iterdir())]
 
         def readlink(self, path: str) -> str:
-            return os.readlink(real(root, path))
+            return os.fspath(Path(real(root, path)).readlink())
 
         def open(self, path: str, flags: int) -> int:
             return os.open(real(root, path), flags)
@@ -152,7 +151,7 @@ def _serve(root: str, mount: str, *, one_inode: bool) -> None:
 
         def rename(self, before: str, after: str) -> None:
             folder, name = os.path.split(after)
-            os.rename(real(root, before), f"{real(root, folder)}/{name}")
+            Path(real(root, before)).rename(f"{real(root, folder)}/{name}")
 
         def statfs(self, path: str) -> dict[str, int]:
             status = os.statvfs(real(root, path))

@@ -93,11 +93,9 @@ def test_what_cannot_be_looked_at_stays(case: str, code: str) -> None:
             assert "in the library as" in str(report.errors[0])
             assert report.errors[0].hint
         assert (library.prune().files, library.prune().folders) == (0, 0)
-        library.close()
         assert len(library.search(filters=Filters(places=["album"])).hits) == 6
         assert len(library.search("boat", min_score=0).hits) == 6
         assert library.export("all.jsonl", overwrite=True) == 6
-        library.close()
     assert everything() == before
     report = library.index()
     assert (report.found, report.unchanged, report.errors) == (6, 6, [])

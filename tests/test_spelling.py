@@ -1,4 +1,4 @@
-"""One folder is one folder, one photo one photo, on disks that tell spellings apart and on others."""
+"""One folder is one folder, one photo one, whether or not a disk tells spellings apart."""
 
 import os
 import unicodedata
@@ -114,28 +114,24 @@ def test_a_change_of_spelling_is_a_rename(
     library.index([mount / "Pictures"], model="demo")
     keep(library, "kept")
     rows = rows_of(library.path)
-    os.rename(f"{disk}/{before}", f"{disk}/{after}")
-    changed = [path for path in (disk / after).parent.rglob("*.[jJ][pP][gG]")]
+    (disk / before).rename(disk / after)
     if is_edited:
-        save(changed[0], 9)
+        save(next((disk / after).parent.rglob("*.[jJ][pP][gG]")), 9)
     report = library.index()
     assert (report.found, report.missing, report.failed) == (4, 0, 0)
     assert report.embedded == is_edited
-    there = [os.path.relpath(os.path.join(*each), disk) for each in walked(disk)]
-    assert known(library, mount) == sorted(there)
+    there = [path for path in disk.rglob("*") if path.is_file()]
+    assert known(library, mount) == sorted(str(path.relative_to(disk)) for path in there)
     with Library(library.path) as opened:
-        assert all(opened.store.tags_of(file.id) == {"kept": "user"} for file in opened.store.files())
+        assert all(
+            opened.store.tags_of(file.id) == {"kept": "user"} for file in opened.store.files()
+        )
     assert len(rows_of(library.path)) == len(rows)
     if not is_edited:  # the order of the files may be another, but not what is known of them
         assert {(row[0], row[2:]) for row in rows_of(library.path)} == {
             (row[0], row[2:]) for row in rows
         }
     assert library.index().unchanged == 4
-
-
-def walked(folder: Path) -> Iterator[tuple[str, str]]:
-    for place, _, names in os.walk(folder):
-        yield from ((place, name) for name in names)
 
 
 def test_a_photo_that_cannot_be_decoded_is_renamed_too(
@@ -145,7 +141,7 @@ def test_a_photo_that_cannot_be_decoded_is_renamed_too(
     library.index([mount / "Pictures"], model="demo")
     (disk / "Pictures/bad.jpg").rename(disk / "Pictures/BAD.jpg")
     library.index()
-    assert [os.path.basename(each.path) for each in library.errors()] == [b"BAD.jpg"]
+    assert [each.path.rpartition(b"/")[2] for each in library.errors()] == [b"BAD.jpg"]
     assert library.counts().files == 5
 
 
@@ -191,14 +187,11 @@ def test_hard_links_are_found_by_each_name(tmp_path: Path, library: Library) -> 
         assert library.index([album], model="demo").found == 2
     assert known(library, album) == ["A.JPG", "a.jpg"]
     assert library.duplicates() == []  # one file of the disk
-    library.close()
     os.link(album / "a.jpg", album / "b.jpg")
-    os.rename(album / "a.jpg", album / "c.jpg")
+    (album / "a.jpg").rename(album / "c.jpg")
     library.index()
     assert library.counts().missing == 0
-    assert [os.path.basename(each.path) for each in find_images([album])] == [
-        "A.JPG", "b.jpg", "c.jpg",
-    ]  # fmt: skip
+    assert known(library, album) == ["A.JPG", "b.jpg", "c.jpg"]
 
 
 # Disks that give every file one inode
@@ -219,7 +212,6 @@ def test_one_inode_for_all(blind: Path, disk: Path, library: Library, tmp_path: 
     assert library.index([blind / "pictures"]).unchanged == 5
     (group,) = library.duplicates()
     assert len(group.files) == 2
-    library.close()
     (disk / "Pictures/001.jpg").rename(disk / "Pictures/001.JPG")
     report = library.index()
     assert (report.found, report.embedded, report.missing) == (6, 0, 0)

@@ -185,11 +185,7 @@ def _shares_short_name(photo: Path) -> bool:
     for extension in rivals:
         for spelling in (extension, extension.upper()):
             other = photo.with_suffix(spelling)
-            if (
-                other != photo
-                and os.path.lexists(other)
-                and not is_same_file(other, photo)
-            ):
+            if other != photo and os.path.lexists(other) and not is_same_file(other, photo):
                 return True
     return False
 
