@@ -216,7 +216,7 @@ def tell(report: "Report", elapsed_s: float, *, as_json: bool = False) -> int:
     for folder in report.empty:
         output.note(
             f"{printable(folder)} is empty now, and its photos stay in the library: "
-            f"{forget_hint(folder)}"
+            f"{forget_hint(os.fsencode(folder))}"
         )
     if report.recoloured:
         output.note(
@@ -241,7 +241,7 @@ def tell(report: "Report", elapsed_s: float, *, as_json: bool = False) -> int:
                 "away": report.away,
                 "elapsed_s": round(elapsed_s, 3),
                 "is_serving": report.is_serving,
-                "empty": [escape(os.fsdecode(folder)) for folder in report.empty],
+                "empty": [escape(folder) for folder in report.empty],
             }
         )
     if not report.found and not report.missing:

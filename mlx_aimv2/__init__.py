@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from . import blas
 
 if TYPE_CHECKING:
+    from .embedder import Embedded as Embedded
+    from .embedder import Failed as Failed
     from .embedder import Item as Item
     from .errors import Aimv2Error as Aimv2Error
     from .errors import Aimv2Warning as Aimv2Warning
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from .model import Model as Model
     from .model import ModelOutput as ModelOutput
     from .model import load as load
+    from .source import ImageSource as ImageSource
+    from .walk import find_images as find_images
 
 blas.preload()
 
@@ -28,12 +32,16 @@ blas.preload()
 _PUBLIC = {
     "Aimv2Error": "errors",
     "Aimv2Warning": "errors",
+    "Embedded": "embedder",
     "EncoderOutput": "layers",
+    "Failed": "embedder",
     "Filters": "library.filters",
+    "ImageSource": "source",
     "Item": "embedder",
     "Library": "library.library",
     "Model": "model",
     "ModelOutput": "model",
+    "find_images": "walk",
     "load": "model",
 }
 __all__ = [*_PUBLIC]  # noqa: PLE0604  (names from the table)

@@ -1,42 +1,23 @@
 """A checkpoint in any layout → a folder in ours: as it was, in another dtype, or quantised."""
 
-import json
 import os
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from . import modelcard
 from .config import (
     Config,
-    LiTConfig,
-    VisionConfig,
     complete_config,
-    config_to_dict,
-    vision_config_of,
 )
-from .errors import Aimv2Warning, CheckpointError, HubError, OutputError
-from .files import (
-    CARD_FILE,
-    CONFIG_FILE,
-    LICENCE_FILES,
-    PREPROCESSOR_FILE,
-    TAGS_FILE,
-    TEXT_FILES,
-    has_tokenizer,
-)
+from .errors import CheckpointError, HubError, OutputError
 from .hub import Confirm, Resolved, resolve
-from .image import PRESETS
-from .modelcard import Origin
 from .recipe import Conversion, Recipe
+from .saving import copy_companions, write_card, write_config
 from .staging import refuse_existing, staged
 from .upload import Upload, check_upload, upload
 from .weights import DTYPE_NAMES, Spec, Weights, read_weights, write_weights
-
-_BICUBIC = 3  # Pillow's number
 
 
 @dataclass(frozen=True)
@@ -91,11 +72,19 @@ def convert(
         _ask(Upload(upload_repo, conversion.size_bytes, origin.licence), confirm_upload)
     with staged(target) as folder:
         write_weights(folder, conversion.specs, conversion.arrays(on_weight))
-        _write_config(folder, conversion)
+        write_config(folder, conversion.config, conversion.quantization)
         written = _read_back(folder, conversion)
-        _copy_companions(weights.folder, folder, conversion.config)
+        copy_companions(weights.folder, folder, conversion.config)
         location = upload_repo or f"./{target.name}"
-        _write_card(folder, location, origin, conversion, DTYPE_NAMES[written.dtype])
+        write_card(
+            folder,
+            location,
+            origin,
+            conversion.config,
+            layout=weights.layout,
+            dtype=DTYPE_NAMES[written.dtype],
+            quantization=conversion.quantization,
+        )
     return Converted(
         source=resolved,
         source_layout=weights.layout,
@@ -118,13 +107,6 @@ def _ask(planned: Upload, confirm_upload: Callable[[Upload], bool]) -> None:
         )
 
 
-def _write_config(folder: Path, conversion: Conversion) -> None:
-    stated = config_to_dict(conversion.config)
-    if conversion.quantization:
-        stated["quantization"] = dict(conversion.quantization)
-    _write_json(folder / CONFIG_FILE, stated)
-
-
 def _read_back(folder: Path, conversion: Conversion) -> Weights:
     """What was written, held against what was to be."""
     problem: CheckpointError | None = None
@@ -141,69 +123,3 @@ def _read_back(folder: Path, conversion: Conversion) -> Weights:
         f"what was written to {folder} does not read back as it was meant",
         hint="check the disk, then run the command again",
     ) from problem
-
-
-def _copy_companions(source: Path, folder: Path, config: Config) -> None:
-    """What belongs to the weights: preprocessing, tokenizer, tags, licence."""
-    is_lit = isinstance(config, LiTConfig)
-    for name in (PREPROCESSOR_FILE, *LICENCE_FILES, *((*TEXT_FILES, TAGS_FILE) if is_lit else ())):
-        if (source / name).is_file():
-            try:
-                content = (source / name).read_bytes()
-            except OSError as error:
-                raise CheckpointError(
-                    f"{source / name} cannot be read: {error.strerror}"
-                ) from error
-            (folder / name).write_bytes(content)
-    if not (folder / PREPROCESSOR_FILE).exists():
-        _write_json(folder / PREPROCESSOR_FILE, _preprocessor(vision_config_of(config)))
-    if is_lit and not has_tokenizer(lambda name: (folder / name).exists()):
-        warnings.warn(
-            f"{source} has no tokenizer, so the converted checkpoint cannot embed texts: "
-            "copy vocab.json and merges.txt into it",
-            Aimv2Warning,
-            stacklevel=3,
-        )
-
-
-def _preprocessor(config: VisionConfig) -> dict[str, Any]:
-    """The preprocessor_config.json of a checkpoint that came without one, as published."""
-    preset = PRESETS["hub"]
-    fixed = {
-        "do_resize": True,
-        "size": {"shortest_edge": config.image_size},
-        "resample": _BICUBIC,
-        "do_center_crop": True,
-        "crop_size": {"height": config.image_size, "width": config.image_size},
-    }
-    native = {"do_resize": False, "do_center_crop": False}
-    return {
-        "image_processor_type": "CLIPImageProcessor",
-        "do_convert_rgb": True,
-        **(native if config.is_native else fixed),
-        "do_rescale": True,
-        "rescale_factor": 1 / 255,
-        "do_normalize": True,
-        "image_mean": preset.mean,
-        "image_std": preset.std,
-    }
-
-
-def _write_card(
-    folder: Path, location: str, origin: Origin, conversion: Conversion, dtype: str
-) -> None:
-    text = modelcard.card(
-        location,
-        origin,
-        conversion.config,
-        layout=conversion.weights.layout,
-        dtype=dtype,
-        quantization=conversion.quantization,
-        version=version("mlx-aimv2"),
-    )
-    # A folder's name need not be UTF-8.
-    (folder / CARD_FILE).write_bytes(text.encode("utf-8", "backslashreplace"))
-
-
-def _write_json(file: Path, content: Mapping[str, Any]) -> None:
-    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

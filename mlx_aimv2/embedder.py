@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, TypedDict, Unpack, cast, overload
 
 import mlx.core as mx
 import numpy as np
@@ -20,6 +20,7 @@ from .lit import LiT, normalize
 from .loader import Loaded, load_checkpoint
 from .parts import in_shares, one_by_one
 from .plan import Decoding, ImageOptions, Plan, Pooling, check_count, make_plan
+from .progress import Progress, count_of, follow
 from .source import ImageSource, describe, is_single
 from .text import TextEncoder
 from .tokenizer import Tokenizer
@@ -29,22 +30,60 @@ _TEXT_BATCH = 64
 
 
 @dataclass(frozen=True)
-class Item:
-    """One image of a stream: its embedding, or the error that took its place.
-
-    Shapes: embedding (D,), or (rows, columns, D) with pooling "none"; float32.
-    """
-
+class _Sourced:
     index: int
     source: ImageSource
-    embedding: mx.array | None
-    error: Aimv2Error | None = None
-    note: str | None = None
 
     @property
     def path(self) -> str:
         """The image's printable name."""
         return describe(self.source)
+
+
+@dataclass(frozen=True, repr=False)
+class Embedded(_Sourced):
+    """An image of a stream and its embedding.
+
+    Shapes: embedding (D,), or (rows, columns, D) with pooling "none"; float32.
+    """
+
+    embedding: mx.array
+    note: str | None = None
+    error: None = None
+
+    def __repr__(self) -> str:
+        return f"Embedded({self.index}, {self.path!r}, {self.embedding.shape})"
+
+
+@dataclass(frozen=True, repr=False)
+class Failed(_Sourced):
+    """An image of a stream that could not be read or embedded, and why."""
+
+    error: Aimv2Error
+    note: str | None = None
+    embedding: None = None
+
+    def __repr__(self) -> str:
+        return f"Failed({self.index}, {self.path!r}, {str(self.error)!r})"
+
+
+Item = Embedded | Failed
+"""One image of a stream. ``item.error is None`` tells the two apart, for type checkers too."""
+
+
+class ImageChoices(TypedDict, total=False):
+    """What :meth:`Embedder.embed_images` takes beside ``pooling``."""
+
+    normalize: bool
+    preset: str
+    tiles: int
+    max_patches: int | None
+    max_pixels: int
+    batch_size: int | None
+    threads: int | None
+    decode: Decoding
+    on_error: Literal["raise", "skip"]
+    progress: Progress
 
 
 class Embedder:
@@ -91,6 +130,7 @@ class Embedder:
     def logit_scale(self) -> float:
         """The factor on cosine similarities. Errors: UsageError for a checkpoint without texts."""
         network = self.network if isinstance(self.network, LiT) else self._lit()
+        self._evaluate()
         return worker.run(lambda: cast(float, network.logit_scale.item()))
 
     @property
@@ -119,26 +159,47 @@ class Embedder:
             return self.config.projection_dim
         return plan.vision.hidden_size
 
+    @overload
     def preprocess(
-        self, image: ImageSource, *, preset: str = "hub", max_patches: int | None = None
-    ) -> mx.array:
-        """One image as the encoder takes it.
+        self, images: ImageSource, *, preset: str = "hub", max_patches: int | None = None
+    ) -> mx.array: ...
+    @overload
+    def preprocess(
+        self, images: Iterable[ImageSource], *, preset: str = "hub", max_patches: int | None = None
+    ) -> mx.array | list[mx.array]: ...
+    def preprocess(
+        self,
+        images: Iterable[ImageSource] | ImageSource,
+        *,
+        preset: str = "hub",
+        max_patches: int | None = None,
+    ) -> mx.array | list[mx.array]:
+        """One image, or several, as the encoder takes them.
 
-        Shapes: (S, S, 3) for a fixed-size checkpoint, (H, W, 3) of whole patches for a native one.
+        Shapes: (S, S, 3) for a fixed-size checkpoint, (H, W, 3) of whole patches for a native one;
+        of n images (n, S, S, 3), and of a native checkpoint a list of n arrays.
         Units: normalised RGB, float32.
         Errors: ImageError for an image that cannot be read.
         """
         worker.check()
         plan = self.plan(ImageOptions(preset=preset, max_patches=max_patches))
-        pixels, note = plan.fit(_evaluated(image))
-        _warn(note, image)
+        fitted = []
+        for image in _as_list(images):
+            pixels, note = plan.fit(_evaluated(image))
+            _warn(note, image)
+            fitted.append(pixels)
 
-        def compute() -> mx.array:
-            normalized = _normalized(mx.array(pixels), plan.preset)
+        is_one, side = is_single(images), plan.vision.image_size
+        if side and not is_one:
+            fitted = [np.array(fitted, np.uint8).reshape(-1, side, side, 3)]
+
+        def compute() -> list[mx.array]:
+            normalized = [_normalized(mx.array(pixels), plan.preset) for pixels in fitted]
             mx.eval(normalized)
             return normalized
 
-        return worker.run(compute)
+        made = worker.run(compute)
+        return made[0] if side or is_one else made
 
     def tokenize(self, texts: Sequence[str] | str) -> mx.array:
         """Ids of texts, each ending with the end token, padded with it to the longest.
@@ -150,6 +211,30 @@ class Embedder:
         warn_of_cuts(cuts)
         return mx.array(ids)
 
+    @overload
+    def embed_images(
+        self,
+        images: Iterable[ImageSource] | ImageSource,
+        *,
+        pooling: Literal["head", "mean"] | None = None,
+        **choices: Unpack[ImageChoices],
+    ) -> mx.array: ...
+    @overload
+    def embed_images(
+        self,
+        images: Iterable[ImageSource] | ImageSource,
+        *,
+        pooling: Literal["none"],
+        **choices: Unpack[ImageChoices],
+    ) -> list[mx.array]: ...
+    @overload
+    def embed_images(
+        self,
+        images: Iterable[ImageSource] | ImageSource,
+        *,
+        pooling: Pooling | None = None,
+        **choices: Unpack[ImageChoices],
+    ) -> mx.array | list[mx.array]: ...
     def embed_images(
         self,
         images: Iterable[ImageSource] | ImageSource,
@@ -164,6 +249,7 @@ class Embedder:
         threads: int | None = None,
         decode: Decoding = "exact",
         on_error: Literal["raise", "skip"] = "raise",
+        progress: Progress = False,
     ) -> mx.array | list[mx.array]:
         """Embeddings of images: by the head and projection, or the mean over patches.
 
@@ -171,7 +257,9 @@ class Embedder:
         a list of patch grids, not normalised. ``tiles`` encodes an image at 2 x 2 or 3 x 3 times
         the side. ``decode="fast"`` lets the decoder of a large JPEG leave out detail that is finer
         than what is seen. ``on_error="skip"`` leaves out, with a warning, what cannot be read:
-        where it matters which images those were, use :meth:`stream`.
+        where it matters which images those were, use :meth:`stream`. ``progress=True`` shows a bar
+        on stderr; a function is called with how many images are done, and of how many (None where
+        that is not known).
         Shapes: (n, P) with the head, (n, D) with the mean; "none": n of (rows, columns, D).
         Errors: the first image's error, unless skipped; UsageError for options that do not fit.
         """
@@ -190,7 +278,7 @@ class Embedder:
         )
         plan = self.plan(options)
         embeddings = []
-        for row in self._rows(_as_list(images), plan):
+        for row in follow(self._rows(_as_list(images), plan), progress, count_of(images)):
             if row.error is not None and on_error == "raise":
                 raise row.error
             if row.values is None:
@@ -215,6 +303,7 @@ class Embedder:
         batch_size: int | None = None,
         threads: int | None = None,
         decode: Decoding = "exact",
+        progress: Progress = False,
     ) -> Iterator[Item]:
         """Items in the order of the images, as they are done; memory stays flat over any number.
 
@@ -232,22 +321,13 @@ class Embedder:
             threads=threads,
             decode=decode,
         )
-        return self.stream_with(options, images)
+        return follow(self.stream_with(options, images), progress, count_of(images))
 
     def stream_with(self, options: ImageOptions, images: Iterable[ImageSource]) -> Iterator[Item]:
         """:meth:`stream`, its options given as one."""
         # The plan is made here, so that a wrong option is told before the first item is asked for.
         rows = self._rows(_as_list(images), self.plan(options))
-        return (
-            Item(
-                row.index,
-                row.source,
-                None if row.values is None else mx.array(row.values),
-                row.error,
-                row.note,
-            )
-            for row in rows
-        )
+        return map(_item, rows)
 
     def embed_texts(
         self, texts: Sequence[str] | str, *, normalize: bool = True, batch_size: int = _TEXT_BATCH
@@ -267,6 +347,7 @@ class Embedder:
     ) -> tuple[mx.array, list[Cut | None]]:
         """:meth:`embed_texts` without its warning, and where each text was cut, if it was."""
         check_count("batch_size", batch_size)
+        self._evaluate()
         texts = [texts] if isinstance(texts, str) else list(texts)
         rows: list[Floats] = []
         cuts: list[Cut | None] = []
@@ -275,6 +356,20 @@ class Embedder:
             rows += worker.run(self._encode_texts, ids, normalize)
             cuts += of_batch
         return _table(rows, self._lit().config.projection_dim), cuts
+
+    def _evaluate(self) -> None:
+        """Have weights that were changed, by training, ready for the MLX thread.
+
+        Errors: UsageError where another thread has changed them and not evaluated them.
+        """
+        worker.check()
+        try:
+            mx.eval(self.network.parameters())
+        except RuntimeError as error:
+            raise UsageError(
+                "the weights were changed on another thread and are not evaluated yet",
+                hint="after the last step, on that thread: mx.eval(model.network.parameters())",
+            ) from error
 
     def _lit(self) -> LiT:
         if isinstance(self.network, LiT) and self.has_text:
@@ -286,7 +381,7 @@ class Embedder:
         )
 
     def _rows(self, images: Iterable[ImageSource], plan: Plan) -> Iterator[batches.Row]:
-        worker.check()
+        self._evaluate()
         encode = self._encode_native if plan.vision.is_native else self._encode_fixed
 
         def start(pixels: Pixels, shape: int) -> Rows:
@@ -396,6 +491,13 @@ class Embedder:
         )
         self.widened_from, self.dtype = self.dtype, "float32"
         self.network = loaded.network
+
+
+def _item(row: batches.Row) -> Item:
+    if row.values is not None:
+        return Embedded(row.index, row.source, mx.array(row.values), row.note)
+    assert row.error is not None
+    return Failed(row.index, row.source, row.error, row.note)
 
 
 def _as_list(images: Iterable[ImageSource] | ImageSource) -> Iterable[ImageSource]:

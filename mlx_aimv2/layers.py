@@ -21,13 +21,27 @@ class EncoderOutput:
 
     Shapes: last_hidden_state (B, N, D), after the final norm unless stopped early;
     pooler_output (B, D); hidden_states (B, N, D) after each chosen block, before the final norm;
-    attentions (B, H, N, N) of each chosen block. Both dictionaries are keyed by block.
+    attentions (B, H, N, N) of each chosen block. Both are keyed by block, from 0 or, as lists are,
+    from -1 at the end.
     """
 
     last_hidden_state: mx.array
     pooler_output: mx.array | None
-    hidden_states: dict[int, mx.array]
-    attentions: dict[int, mx.array]
+    hidden_states: "ByBlock"
+    attentions: "ByBlock"
+
+
+class ByBlock(dict[int, mx.array]):
+    """Arrays by the number of their block, of ``count`` blocks; -1 reads the last one's."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._count = count
+
+    def __missing__(self, block: int) -> mx.array:
+        if -self._count <= block < 0 and block + self._count in self:
+            return self[block + self._count]
+        raise KeyError(block)
 
 
 class PatchEmbed(nn.Module):
@@ -140,11 +154,12 @@ class Transformer(nn.Module):
         ``stop_after`` ends after that block, without the final norm.
         Errors: ValueError for a block that is not run.
         """
-        last = len(self.blocks) - 1
+        count = len(self.blocks)
+        last = count - 1
         if stop_after is not None:
-            (last,) = _chosen([stop_after], last)
-        kept, mapped = _chosen(hidden_states, last), _chosen(attentions, last)
-        states, maps = {}, {}
+            (last,) = _chosen([stop_after], last, count)
+        kept, mapped = _chosen(hidden_states, last, count), _chosen(attentions, last, count)
+        states, maps = ByBlock(count), ByBlock(count)
         for index, block in enumerate(self.blocks[: last + 1]):
             if index in mapped:
                 maps[index] = block.attn.weights(block.norm_1(x), mask)
@@ -156,13 +171,20 @@ class Transformer(nn.Module):
         )
 
 
-def _chosen(blocks: bool | Collection[int], last: int) -> set[int]:
+def _chosen(blocks: bool | Collection[int], last: int, count: int) -> set[int]:
+    """Numbers of blocks from 0, of those that are run; negative ones count from the end of all."""
     if isinstance(blocks, bool):
         return set(range(last + 1)) if blocks else set()
+    numbers = set()
     for block in blocks:
-        if not 0 <= block <= last:
-            raise ValueError(f"block {block} is not run: the blocks are 0 to {last}")
-    return set(blocks)
+        number = block + count if block < 0 else block
+        if not 0 <= number <= last:
+            raise ValueError(
+                f"block {block} is not run: the blocks are 0 to {last}, or {-count} to "
+                f"{last - count} from the end"
+            )
+        numbers.add(number)
+    return numbers
 
 
 class AttentionPoolingHead(nn.Module):

@@ -1,22 +1,28 @@
 """The public face: ``load`` a checkpoint, and a :class:`Model` that does everything with it."""
 
+import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Literal, cast
+from pathlib import Path
+from typing import Literal
 
 import mlx.core as mx
 import numpy as np
 
 from . import colour, hub, worker, zeroshot
 from .checkpoints import DEFAULT, LICENCE, LICENCE_TERMS
+from .config import vision_config_of
 from .embedder import Embedder
 from .errors import Aimv2Warning, UsageError
 from .image import MAX_PIXELS
-from .lit import Tower
+from .lit import LiT, Tower
 from .loader import Loaded, load_checkpoint
+from .paths import FilePath
 from .plan import Decoding, ImageOptions
+from .progress import Progress
+from .saving import save
 from .source import ImageSource
 
 _CACHE_LIMIT_BYTES = 1 << 30  # MLX's buffer cache grows with each new shape (mlx issue 3350)
@@ -46,7 +52,32 @@ class Model(Embedder):
         self.repo_id = resolved.repo_id
         self.revision = resolved.revision
         self.checkpoint = resolved.checkpoint
+        self._resolved = resolved
         self._background: zeroshot.Floats | None = None
+
+    def __repr__(self) -> str:
+        towers = [name for name in ("image", "text") if hasattr(self.network, f"{name}_encoder")]
+        kinds = " and ".join(f"{name}s" for name in towers or ["image"])
+        side = vision_config_of(self.config).image_size
+        shown = f"{side} px" if side else "native resolution"
+        return f"Model({self.name}, {self.dtype}, {shown}, {kinds})"
+
+    def save(self, folder: FilePath, *, overwrite: bool = False) -> None:
+        """Write this checkpoint, its weights as they are now, to a folder that :func:`load` reads.
+
+        Weights keep their dtype, and their bits where they are quantised in memory, as on a GPU;
+        on a CPU such weights were unpacked when they were loaded. An empty folder is filled;
+        another one must be a checkpoint, and is replaced with ``overwrite`` only.
+        The folder is complete or as it was, whenever the process ends.
+        Errors: OutputError where the folder holds something or cannot be written; NumericsError
+        for a weight that is not finite; UsageError where one tower of two was loaded.
+        """
+        if self._loaded.tower is not None and isinstance(self.network, LiT):
+            raise UsageError("only one tower is loaded", hint="load it without tower to save it")
+        self._evaluate()
+        target = Path(os.fsdecode(folder))
+        weights, resolved = self.weights, self._resolved
+        worker.run(save, self.network, weights, resolved, target, overwrite=overwrite)
 
     def classify(
         self,
@@ -60,6 +91,7 @@ class Model(Embedder):
         batch_size: int | None = None,
         threads: int | None = None,
         decode: Decoding = "exact",
+        progress: Progress = False,
     ) -> mx.array:
         """How well each label fits each image, zero-shot.
 
@@ -77,8 +109,9 @@ class Model(Embedder):
             batch_size=batch_size,
             threads=threads,
             decode=decode,
+            progress=progress,
         )
-        return self.scores(cast("mx.array", pictures), words, independent=independent)
+        return self.scores(pictures, words, independent=independent)
 
     def label_embeddings(
         self, labels: Iterable[str], *, templates: str | Sequence[str] = "photo"
@@ -114,7 +147,7 @@ class Model(Embedder):
         texts: Sequence[str] | str | None = None,
     ) -> ModelOutput:
         """Embeddings of images and texts and, where both are given, their logits."""
-        image_embeds = None if images is None else cast("mx.array", self.embed_images(images))
+        image_embeds = None if images is None else self.embed_images(images)
         text_embeds = None if texts is None else self.embed_texts(texts)
         if image_embeds is None or text_embeds is None:
             return ModelOutput(image_embeds, text_embeds, None, None)

@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from .errors import OutputError
@@ -26,12 +26,14 @@ _HINTS = {
 
 
 @contextmanager
-def staged(target: Path) -> Iterator[Path]:
+def staged(target: Path, *, replaces: bool = False) -> Iterator[Path]:
     """A folder to fill, which is the target once the block ends well and gone if it does not.
 
-    Errors: OutputError where the target exists or cannot be written.
+    ``replaces``: the target is a folder, and goes when the new one is complete.
+    Errors: OutputError where the target exists, unless replaced, or cannot be written.
     """
-    refuse_existing(target)
+    if not replaces:
+        refuse_existing(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(target)
@@ -41,7 +43,8 @@ def staged(target: Path) -> Iterator[Path]:
     try:
         yield folder
         _sync_all(folder)
-        _publish(folder, target)
+        with _set_aside(target) if replaces else nullcontext():
+            _publish(folder, target)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise _explain(error, target) from error
@@ -104,6 +107,20 @@ def _prefix(target: Path) -> str:
 
 def _escape(name: str) -> str:
     return "".join(f"[{char}]" if char in "*?[" else char for char in name)
+
+
+@contextmanager
+def _set_aside(target: Path) -> Iterator[None]:
+    """A folder out of the way, which goes once the block ends well and is back if it does not."""
+    # Not under a name that the next run removes: for a moment it is the only one.
+    aside = target.with_name(f".{target.name}.before-{secrets.token_hex(4)}")
+    target.rename(aside)
+    try:
+        yield
+    except BaseException:
+        aside.rename(target)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _publish(folder: Path, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Literal, overload
 
 import mlx.core as mx
 from mlx import nn
@@ -43,6 +44,32 @@ class TextEncoder(nn.Module):
         """The dtype it computes in, and the dtype of every result."""
         return self.preprocessor.positional_embedding.dtype
 
+    @overload
+    def __call__(self, input_ids: mx.array) -> mx.array: ...
+    @overload
+    def __call__(
+        self,
+        input_ids: mx.array,
+        *,
+        hidden_states: Literal[True] | Collection[int],
+        attentions: bool | Collection[int] = False,
+    ) -> EncoderOutput: ...
+    @overload
+    def __call__(
+        self,
+        input_ids: mx.array,
+        *,
+        hidden_states: bool | Collection[int] = False,
+        attentions: Literal[True] | Collection[int],
+    ) -> EncoderOutput: ...
+    @overload
+    def __call__(
+        self,
+        input_ids: mx.array,
+        *,
+        hidden_states: bool | Collection[int] = False,
+        attentions: bool | Collection[int] = False,
+    ) -> mx.array | EncoderOutput: ...
     def __call__(
         self,
         input_ids: mx.array,
@@ -58,7 +85,7 @@ class TextEncoder(nn.Module):
         beyond the context length; ValueError for a block that is not run.
         Source: Apple's ``AIMv2TextEncoder``.
         """
-        if not (hidden_states or attentions):
+        if hidden_states is False and attentions is False:
             return self.pooled(input_ids)
         self._check(input_ids)
         tokens = self.preprocessor(input_ids)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import Literal, overload
 
 import mlx.core as mx
 import numpy as np
@@ -58,6 +59,44 @@ class VisionEncoder(nn.Module):
         """The dtype it computes in, and the dtype of every result."""
         return self.preprocessor.patchifier.norm.weight.dtype
 
+    @overload
+    def __call__(self, pixels_nhwc: mx.array) -> mx.array: ...
+    @overload
+    def __call__(
+        self,
+        pixels_nhwc: mx.array,
+        *,
+        hidden_states: Literal[True] | Collection[int],
+        attentions: bool | Collection[int] = False,
+        stop_after: int | None = None,
+    ) -> EncoderOutput: ...
+    @overload
+    def __call__(
+        self,
+        pixels_nhwc: mx.array,
+        *,
+        hidden_states: bool | Collection[int] = False,
+        attentions: Literal[True] | Collection[int],
+        stop_after: int | None = None,
+    ) -> EncoderOutput: ...
+    @overload
+    def __call__(
+        self,
+        pixels_nhwc: mx.array,
+        *,
+        hidden_states: bool | Collection[int] = False,
+        attentions: bool | Collection[int] = False,
+        stop_after: int,
+    ) -> EncoderOutput: ...
+    @overload
+    def __call__(
+        self,
+        pixels_nhwc: mx.array,
+        *,
+        hidden_states: bool | Collection[int] = False,
+        attentions: bool | Collection[int] = False,
+        stop_after: int | None = None,
+    ) -> mx.array | EncoderOutput: ...
     def __call__(
         self,
         pixels_nhwc: mx.array,
@@ -68,14 +107,15 @@ class VisionEncoder(nn.Module):
     ) -> mx.array | EncoderOutput:
         """Patch features after the final norm; an EncoderOutput if more is asked for.
 
-        ``hidden_states`` and ``attentions`` choose blocks (True: all); ``stop_after`` runs the
-        blocks up to and including that one and leaves out the final norm and the pooling.
+        ``hidden_states`` and ``attentions`` choose blocks (True: all; negative numbers count from
+        the end); ``stop_after`` runs the blocks up to and including that one and leaves out the
+        final norm and the pooling.
         Shapes: (B, H, W, 3) -> (B, N, D), N = (H // P) * (W // P).
         Units: normalised RGB (see ``Model.preprocess``), not 0-255.
         Errors: ImageError for another side than the checkpoint's, or integer pixels;
         ValueError for a block that is not run.
         """
-        if not (hidden_states or attentions or stop_after is not None):
+        if hidden_states is False and attentions is False and stop_after is None:
             return self.features(pixels_nhwc)
         tokens = self._embed(pixels_nhwc)
         output = self.trunk.trace(tokens, None, hidden_states, attentions, stop_after)

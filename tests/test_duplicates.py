@@ -97,7 +97,7 @@ def test_exact_copies_need_only_their_hash() -> None:
         File(b"f"),
     ]
     (group,) = find_groups(given(files))
-    assert group == Group("exact", (102, 103, 100), (1.0, 1.0, 1.0))
+    assert group == Group("exact", (102, 103, 100), (1.0, 1.0, 1.0), ("c", "d", "b/long/name"))
 
 
 def test_near_copies_are_one_group_best_first() -> None:

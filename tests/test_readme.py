@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from mlx_aimv2.checkpoints import CHECKPOINTS, find
+from tests.albums import make_album
 from tests.documents import ROOT, Home, has_worked, read
 
 PAGE = read("README.md")
@@ -37,13 +38,17 @@ def test_its_python_runs(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.jpg")
     Image.fromarray(pixels).save(tmp_path / "b.png")
-    for code in PAGE.python:
-        done = home.run_python(code)
+    album = make_album(tmp_path / "album", 3)
+    of_model, of_library = map(home.run_python, PAGE.python)
+    for done in (of_model, of_library):
         assert done.returncode == 0, done.stderr
-    first, second, third = done.stdout.splitlines()
+    first, second, third, shapes = of_model.stdout.splitlines()
     assert first.startswith("a.jpg (")
     assert "missing.jpg does not exist" in second
     assert third.startswith("b.png (")
+    assert shapes.startswith("(1, 64, ")
+    assert (tmp_path / "my-checkpoint" / "model.safetensors").exists()
+    assert {line.split()[0] for line in of_library.stdout.splitlines()} <= set(map(str, album))
 
 
 def test_its_table_names_every_checkpoint():

@@ -249,11 +249,12 @@ def test_stopping_after_a_block(last: int) -> None:
     "request_",
     [
         {"hidden_states": [BLOCKS]},
-        {"hidden_states": [-1]},
+        {"hidden_states": [-BLOCKS - 1]},
         {"attentions": [0, BLOCKS + 4]},
-        {"attentions": [-BLOCKS]},
+        {"attentions": [-BLOCKS - 3]},
         {"stop_after": BLOCKS},
-        {"stop_after": -1},
+        {"stop_after": -BLOCKS - 1},
+        {"stop_after": 0, "attentions": [-1]},
         {"stop_after": 0, "hidden_states": [1]},
         {"stop_after": 1, "attentions": [2]},
     ],
@@ -262,6 +263,25 @@ def test_stopping_after_a_block(last: int) -> None:
 def test_blocks_that_are_not_run(request_: dict) -> None:
     with pytest.raises(ValueError, match=r"block -?\d+ is not run: the blocks are 0 to \d"):
         ENCODERS["fixed"](pixels(1, SIDE, SIDE), **request_)
+
+
+def test_negative_blocks_count_from_the_end() -> None:
+    encoder, image = ENCODERS["fixed"], pixels(1, SIDE, SIDE)
+    every = encoder(image, hidden_states=True, attentions=True)
+    some = encoder(image, hidden_states=[-1, 0, -BLOCKS], attentions=[-2])
+    assert (set(some.hidden_states), set(some.attentions)) == ({0, BLOCKS - 1}, {BLOCKS - 2})
+    last = every.hidden_states[BLOCKS - 1]
+    for found in (some.hidden_states[-1], every.hidden_states[-1]):
+        np.testing.assert_array_equal(found, last)
+    np.testing.assert_array_equal(some.attentions[-2], every.attentions[BLOCKS - 2])
+    np.testing.assert_array_equal(encoder(image, stop_after=-1).last_hidden_state, last)
+    with pytest.raises(KeyError):
+        some.attentions[-1]
+
+
+def test_no_block_is_a_choice_too() -> None:
+    output = ENCODERS["fixed"](pixels(1, SIDE, SIDE), hidden_states=[])
+    assert output.hidden_states == {}
 
 
 @pytest.mark.parametrize("eps", [1e-5, 0.1])

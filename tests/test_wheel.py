@@ -1,41 +1,17 @@
 """The built wheel, installed away from the tree."""
 
-import os
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.commands import PATIENCE_S
-
-ROOT = Path(__file__).parent.parent
-
-
-def run(*command: str, cwd: Path, **environment: str) -> str:
-    done = subprocess.run(
-        command,
-        cwd=cwd,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+from tests.wheels import build_wheel, run
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("wheel")
-    # From a copy: a build writes into the tree, which other tests may be reading.
-    run("git", "clone", "-q", str(ROOT), str(folder / "tree"), cwd=folder)
-    # Isolated, as a user's build is; the one step of these tests that asks a package index.
-    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", ".", "./tree", cwd=folder)
-    (built,) = folder.glob("*.whl")
-    return built
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 def test_it_holds_the_package_alone(wheel):

@@ -56,11 +56,15 @@ class DuplicateInput:
 
 @dataclass(frozen=True)
 class Group:
-    """Files that show one picture, the best first, and how like it each is (1 for itself)."""
+    """Files that show one picture, the best first, and how like it each is (1 for itself).
+
+    ``files`` are their numbers in the library, ``paths`` as ``os.fsdecode`` gives them.
+    """
 
     kind: Literal["exact", "near"]
     files: tuple[int, ...]
     similarity: tuple[float, ...]
+    paths: tuple[str, ...]
 
 
 def find_groups(files: DuplicateInput, threshold: float = DEFAULT_THRESHOLD) -> list[Group]:
@@ -158,6 +162,7 @@ def _groups(
             kind=_kind([files.hashes[number] for number in group]),
             files=tuple(int(files.ids[number]) for number in group),
             similarity=tuple(round(float(similarity[number]), 4) for number in group),
+            paths=tuple(os.fsdecode(files.paths[number]) for number in group),
         )
         for group in found
     ]

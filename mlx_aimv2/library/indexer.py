@@ -56,7 +56,7 @@ class Report:
     colours_unread: int = 0
     is_serving: bool = True
     had_photos: bool = False
-    empty: list[bytes] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
     errors: list[Aimv2Error] = field(default_factory=list)
     skipped: dict[str, int] = field(default_factory=dict)
 
@@ -145,7 +145,7 @@ class Indexer:
 
         for root in roots:
             date_undated(store, root.path)
-        report.empty = scan.empty
+        report.empty = [os.fsdecode(path) for path in scan.empty]
         report.had_photos = any(next(store.files(*under(root.path)), None) for root in roots)
         with store.transaction():
             for path in scan.deleted:

@@ -18,6 +18,8 @@ from ..errors import Aimv2Error, Aimv2Warning, OutputError, UsageError
 from ..image import MAX_PIXELS
 from ..paths import FilePath, absolute, several
 from ..plan import BATCH_TOKENS, Decoding, ImageOptions
+from ..progress import Counter
+from ..progress import Progress as Counted
 from . import photos, query
 from .calibration import MIN_CONFIDENCE
 from .checkpoint import Dtype, SearchModel, identify, source_of, tags_of
@@ -155,14 +157,15 @@ class Library:
         decode: Decoding | None = None,
         dtype: Dtype | None = None,
         confirm: "Confirm | None" = None,
-        progress: Progress | None = None,
+        progress: Progress | Counted | None = None,
     ) -> Report:
         """Bring the library up to date with folders, files and Photos libraries.
 
         Without any, with all that were indexed before. ``model`` is the checkpoint; without it
         the one that serves searches, with its preset, decoding and limit of patches, or ``lit``
         for a new library. Only what is new or changed is read. Another checkpoint's vectors serve
-        searches once every photo has one.
+        searches once every photo has one. ``progress=True`` shows a bar on stderr; a function is
+        called with how many photos are done, and of how many.
         Errors: what cannot be read is in the report; OutputError where the library cannot be
         written, or another process writes it.
         """
@@ -173,9 +176,9 @@ class Library:
             threads=threads,
             fills_batches=True,
         )
-        with self._writing() as store:
+        with self._writing() as store, _told(progress) as told:
             roots = _roots(store, folders)
-            indexer = _indexer(store, model, preset, decode, options, dtype, confirm, progress)
+            indexer = _indexer(store, model, preset, decode, options, dtype, confirm, told)
             return indexer.run(roots)
 
     def estimate(
@@ -335,7 +338,7 @@ class Library:
                         told(each, written)
             warn_of_cuts(embed.cuts)
 
-    def undo_tags(self) -> "list[tuple[bytes, Undone | Aimv2Error]]":
+    def undo_tags(self) -> "list[tuple[str, Undone | Aimv2Error]]":
         """Take back all tags this program gave, in the library and in sidecars; says of those.
 
         Errors: OutputError without a library.
@@ -344,7 +347,7 @@ class Library:
 
         self.counts()  # where there is no library, none is made
         with self._writing() as store:
-            return list(tagger.undo(store))
+            return [(os.fsdecode(path), done) for path, done in tagger.undo(store)]
 
     def duplicates(
         self, *, threshold: float = DEFAULT_THRESHOLD, shots: bool = False
@@ -411,6 +414,18 @@ class Library:
         else:
             with _turn_to_write(self.path), self._reading() as store, store.snapshot():
                 yield store
+
+
+@contextmanager
+def _told(progress: Progress | Counted | None) -> Iterator[Progress | None]:
+    if progress is None or isinstance(progress, Progress):
+        yield progress
+        return
+    counter = Counter(progress, unit=" photos")
+    try:
+        yield Progress(started=counter.begin, done=lambda error: counter.step())
+    finally:
+        counter.close()
 
 
 def _checked(store: Store, filters: Filters) -> Filters:

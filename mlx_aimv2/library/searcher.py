@@ -28,7 +28,7 @@ _SAMPLED = 1024
 _MANY = 1000  # files: of more than these, all shots are sooner found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Hit:
     """A photo that was found.
 
@@ -39,6 +39,14 @@ class Hit:
     file: FileRow
     score: float | None
     same_shot: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """The photo's path, as ``os.fsdecode`` gives it."""
+        return self.file.path_str
+
+    def __repr__(self) -> str:
+        return f"Hit({self.path!r}, {self.score})"
 
 
 @dataclass(frozen=True)

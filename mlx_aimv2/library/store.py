@@ -63,10 +63,11 @@ def read_stamp(path: bytes) -> Stamp:
     return Stamp(status.st_size, in_64_bits(status.st_mtime_ns))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FileRow:
     """A file as the library knows it; ``facts`` is None where it could not be read.
 
+    ``path`` is as the system has it, in bytes; ``path_str`` as ``open`` and ``pathlib`` take it.
     ``is_dated_by_sidecar``: the date in ``facts``, if any, is not the file's own.
     """
 
@@ -81,6 +82,15 @@ class FileRow:
     missing_since: str | None
     is_dated_by_sidecar: bool
     facts: PhotoFacts | None
+
+    @property
+    def path_str(self) -> str:
+        """The path, as ``os.fsdecode`` gives it."""
+        return os.fsdecode(self.path)
+
+    def __repr__(self) -> str:
+        error = f", error={self.error!r}" if self.error else ""
+        return f"FileRow({self.id}, {self.path_str!r}{error})"
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,11 @@ class Tagged:
     removed: tuple[str, ...]
 
     @property
+    def path(self) -> str:
+        """The photo's path, as ``os.fsdecode`` gives it."""
+        return self.file.path_str
+
+    @property
     def is_in_photos(self) -> bool:
         """Whether it lies inside Apple's Photos library, where nothing is written."""
         return self.file.uuid is not None

@@ -8,7 +8,7 @@ known too: a picture's patches inside a box, pooled by the same head, are one mo
 
 import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import mlx.core as mx
 import mlx.optimizers as optim
@@ -58,7 +58,7 @@ def batch_loss(
 
     Shapes: as in ``Batch``; pixels normalised floats; texts are ids in groups (T', N) -> ().
     """
-    features = cast("mx.array", model.image_encoder(pixels))  # (B, N, D)
+    features = model.image_encoder(pixels)  # (B, N, D)
     whole = mx.ones((*features.shape[:1], 1, features.shape[1]), mx.bool_)
     pooled = pool_masks(_head_of(model), features, mx.concatenate([whole, region_masks], axis=1))
     regions = pooled[:, 1:].reshape(-1, pooled.shape[-1])[region_rows]

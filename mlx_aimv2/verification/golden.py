@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
@@ -17,7 +17,6 @@ from safetensors.numpy import load_file, save_file
 from .. import install
 from ..errors import CheckpointError
 from ..files import CONFIG_FILE, SINGLE_FILE
-from ..layers import EncoderOutput
 from ..lit import LiT
 from ..loader import load_checkpoint
 from ..vision import VisionEncoder
@@ -96,7 +95,7 @@ Result = tuple[str, mx.array, str]
 def _vision(network: VisionEncoder, io: Arrays) -> Iterator[Result]:
     for key in sorted(key for key in io if key.endswith("pixels_nchw")):
         shape = key.removesuffix("pixels_nchw")
-        output = cast("EncoderOutput", network(nhwc(io[key]), hidden_states=True))
+        output = network(nhwc(io[key]), hidden_states=True)
         for block, state in output.hidden_states.items():
             if f"{shape}hidden.{block}" in io:
                 yield f"block {block}", state, f"{shape}hidden.{block}"
