@@ -18,6 +18,7 @@ from mlx_aimv2 import image
 from mlx_aimv2.errors import Aimv2Error, ImageError
 from mlx_aimv2.source import describe
 from tests import pictures
+from tests.albums import make_album
 
 MOST_CHARACTERS = 300
 
@@ -121,6 +122,22 @@ def test_arrays_of_mlx_of_every_kind(model: aimv2.Model) -> None:
     assert (half * expected).sum(axis=1).min() > 0.999
     pixels = model.preprocess(batch[0])
     np.testing.assert_array_equal(pixels, model.preprocess(values[0]))
+
+
+def test_likeness_of_pictures_that_have_no_path(tmp_path: Path) -> None:
+    paths = make_album(tmp_path / "album", 5)
+    content = paths[3].read_bytes()
+    with aimv2.Library(tmp_path / "library.db") as library:
+        library.index(tmp_path / "album", model="demo")
+        opened = np.asarray(Image.open(paths[3]))
+        given = [content, io.BytesIO(content), Image.open(paths[3]), opened, mx.array(opened)]
+        for like in [*given, [content], [content, opened]]:
+            best = library.search(like=like, count=1).hits[0]
+            assert best.file.path == os.fsencode(paths[3])
+            assert best.score == pytest.approx(1, abs=1e-3)
+        assert library.search(like=paths[3], count=1).hits[0].file.path != os.fsencode(paths[3])
+        with pytest.raises(ImageError, match="99,999 bytes"):
+            library.search(like=b"x" * 99_999)
 
 
 def closed_image(folder: Path, *, is_lazy: bool) -> Image.Image:

@@ -1,6 +1,7 @@
 """The checkpoint behind a set of vectors: told apart without loading it, loaded when needed."""
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,6 +15,7 @@ from ..errors import CheckpointError
 from ..files import TAGS_FILE
 from ..paths import absolute
 from ..plan import Decoding
+from ..source import ImageSource
 from .scan import known_path
 from .store import Store, VectorSet, stamp_of
 from .textcache import TextCache
@@ -127,20 +129,21 @@ class SearchModel:
         self.cuts += [Cut(text, at) for text, at in zip(texts, kept, strict=True) if at]
         return rows[:, :-1]
 
-    def images(self, images: list[str]) -> Floats:
-        """Unit vectors, the library's own where it has them. Shapes: n -> (n, P)."""
-        known = {path: self._known(path) for path in images}
-        unknown = [path for path, vector in known.items() if vector is None]
+    def images(self, images: Sequence[ImageSource]) -> Floats:
+        """Unit vectors, the library's own of a path where it has them. Shapes: n -> (n, P)."""
+        known = [self._known(each) if isinstance(each, str) else None for each in images]
+        unknown = [each for each, row in zip(images, known, strict=True) if row is None]
+        made: Iterator[Floats] = iter(())
         if unknown:
             preprocessing = self._vectors.settings["preprocessing"]
-            made = self._tower("image").embed_images(
+            vectors = self._tower("image").embed_images(
                 unknown,
                 preset=preprocessing["preset"],
                 max_patches=preprocessing.get("max_patches"),
                 decode=preprocessing.get("decode", "exact"),
             )
-            known |= dict(zip(unknown, np.array(made), strict=True))
-        return np.stack([vector for path in images if (vector := known[path]) is not None])
+            made = iter(np.array(vectors))
+        return np.stack([next(made) if row is None else row for row in known])
 
     def _known(self, path: str) -> Floats | None:
         file = self._store.file_at(known_path(self._store, path))

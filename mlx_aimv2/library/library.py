@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 from ..cuts import warn_of_cuts
 from ..errors import Aimv2Error, Aimv2Warning, OutputError, UsageError
@@ -20,6 +20,7 @@ from ..paths import FilePath, absolute, several
 from ..plan import BATCH_TOKENS, Decoding, ImageOptions
 from ..progress import Counter
 from ..progress import Progress as Counted
+from ..source import ImageSource, is_single
 from . import photos, query
 from .calibration import MIN_CONFIDENCE
 from .checkpoint import Dtype, SearchModel, identify, source_of, tags_of
@@ -211,7 +212,7 @@ class Library:
         self,
         words: str | Sequence[str] = (),
         *,
-        like: FilePath | Sequence[FilePath] = (),
+        like: ImageSource | Iterable[ImageSource] = (),
         count: int = 20,
         min_score: float | None = None,
         filters: Filters | None = None,
@@ -223,13 +224,15 @@ class Library:
 
         ``words`` is one text, or the words of a query with ``+`` and ``-`` between them. A text
         that no photo fits better than nothing in particular finds nothing, and says the best
-        score. ``like`` are pictures; those in the library need no model. With ``filters`` alone
-        the photos that fit come without scores, the newest first. A warning tells of a text that
-        was cut, and of words that look like more than words.
+        score. ``like`` are pictures as ``embed_images`` takes them; those in the library need no
+        model, given by path. With ``filters`` alone the photos that fit come without scores, the
+        newest first. A warning tells of a text that was cut, and of words that look like more
+        than words.
         Errors: UsageError for a query or filter that means nothing, OutputError without a library.
         """
         given = [words] if isinstance(words, str) else list(words)
-        pictures = [os.fsdecode(path) for path in several(like)]
+        liked = cast("Iterable[ImageSource]", [like] if is_single(like) else like)
+        pictures = [os.fsdecode(each) if isinstance(each, os.PathLike) else each for each in liked]
         filters = filters or Filters()
         if min_score is not None and not math.isfinite(min_score):
             raise UsageError(f"{min_score} is no score", hint="give a number, like 0.5")
@@ -257,7 +260,7 @@ class Library:
                 count=count,
                 filters=chosen,
                 min_score=min_score,
-                exclude=[known_path(store, path) for path in pictures],
+                exclude=[known_path(store, each) for each in pictures if isinstance(each, str)],
             )
             warn_of_cuts(model_of.cuts)
             return answer

@@ -16,6 +16,7 @@ from pathlib import Path
 from ..errors import UsageError
 from ..image import EXTENSIONS
 from ..paths import printable, unreadable
+from ..source import ImageSource
 
 _SIGNS = {"+": 1.0, "-": -1.0}
 _STARTS = ("./", "../", "/", "~/")  # of what can only be a path
@@ -59,10 +60,10 @@ class Term:
 
     weight: float
     text: str | None
-    image: Path | None
+    image: ImageSource | None
 
 
-def parse(words: Sequence[str], like: Sequence[str] = ()) -> tuple[Term, ...]:
+def parse(words: Sequence[str], like: Sequence[ImageSource] = ()) -> tuple[Term, ...]:
     """The terms of a query: the pictures of ``like``, then those of the words.
 
     A term is a picture if it begins like a path (``./``, ``../``, ``/``, ``~/``), leads into a
@@ -72,7 +73,9 @@ def parse(words: Sequence[str], like: Sequence[str] = ()) -> tuple[Term, ...]:
 
     Errors: UsageError for words that make no query, and for a path without a file.
     """
-    liked = tuple(Term(1.0, None, _existing(path)) for path in like)
+    liked = tuple(
+        Term(1.0, None, _existing(each) if isinstance(each, str) else each) for each in like
+    )
     groups = _split(words)
     if not liked:
         if not groups:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..source import ImageSource
 from ..zeroshot import BACKGROUND
 from .filters import Filters
 from .nearest import nearest
@@ -71,7 +72,7 @@ class Vectors:
     """
 
     texts: Callable[[list[str]], Floats]
-    images: Callable[[list[str]], Floats]
+    images: Callable[[Sequence[ImageSource]], Floats]
 
 
 def search(
@@ -157,7 +158,11 @@ def make_query(store: Store, vectors: VectorSet, terms: Sequence[Term], embed: V
     and a picture's part would drown a text's.
     """
     texts = [term.text for term in terms if term.text is not None]
-    images = [str(term.image) for term in terms if term.image is not None]
+    images = [
+        os.fspath(term.image) if isinstance(term.image, os.PathLike) else term.image
+        for term in terms
+        if term.image is not None
+    ]
     embedded, pictures = np.zeros((2, 0, vectors.width), np.float32)
     line = 0.0
     if texts:
