@@ -245,6 +245,9 @@ class TestDates:
         date = read_date(text)
         assert date is None or datetime.fromisoformat(date).isoformat() == date
 
+    def test_a_text_without_an_end_is_none(self) -> None:
+        assert read_date(f"2024:05:31 12:00:00{' ' * 10**6}x") is None  # in minutes, were it tried
+
     @pytest.mark.parametrize(
         "value",
         [

@@ -3,6 +3,8 @@
 import re
 from datetime import datetime
 
+_LONGEST = 64  # characters: of a text without an end the pattern would try every part
+
 # The year first: of 05/06/2020 nobody knows the day. An offset from UTC says where the clock was
 # set, so it changes nothing of what the clock showed.
 _DATE = re.compile(
@@ -30,7 +32,8 @@ def read_date(text: str) -> str | None:
 
     A day alone is its midnight, seconds that are not said are 0, fractions are left out.
     """
-    found = _DATE.fullmatch(text.strip("\0 ").partition("\0")[0].strip())
+    text = text.strip("\0 ").partition("\0")[0].strip()
+    found = _DATE.fullmatch(text) if len(text) <= _LONGEST else None
     if found is None:
         return None
     packed_day, packed_time = found["packed_day"], found["packed_time"]
