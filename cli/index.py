@@ -270,7 +270,7 @@ def tell(report: "Report", elapsed_s: float, *, as_json: bool = False) -> int:
 
 
 def _sentence(report: "Report", elapsed_s: float) -> str:
-    parts = [f"{output.counted(report.found, 'photo')}: {report.embedded} embedded"]
+    parts = [f"{output.counted(report.found, 'photo')}: {report.embedded} read"]
     if report.embedded and elapsed_s > 0:
         parts[0] += f" in {output.duration(elapsed_s)} ({report.embedded / elapsed_s:.1f}/s)"
     rest = {

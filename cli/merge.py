@@ -75,6 +75,6 @@ def merge(
     noun = "text" if whole.kind == "text" else "image"
     output.say(
         f"merged {output.counted(len(shards), 'shard')}: "
-        f"{output.counted(summary.count, noun)} ({summary.width} wide) → {target}"
+        f"{output.counted(summary.count, noun)} ({summary.width} numbers each) → {target}"
     )
     return exit_code(summary.count, failed)

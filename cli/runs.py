@@ -72,7 +72,7 @@ class Tally:
         """Tell how it went, and return the exit code."""
         elapsed_s = time.monotonic() - self._started_s
         self._tell_failures()
-        text = f"embedded {output.counted(self.done, self._source.noun)} ({width} wide)"
+        text = f"embedded {output.counted(self.done, self._source.noun)} ({width} numbers each)"
         if self.done:
             text += f" in {output.duration(elapsed_s)}, {self.done / elapsed_s:.1f}/s"
         if kept:

@@ -263,7 +263,7 @@ class Journal:
                 self._database.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
             elif version != _VERSION:
                 raise OutputError(
-                    f"the unfinished run for {self.target} is another version's",
+                    f"the stopped run for {self.target} is of another version",
                     hint="start again with --force",
                 )
             there = os.fstat(self._embeddings).st_size
@@ -321,7 +321,7 @@ def open_journal(target: Path, *, resume: bool = False, force: bool = False) -> 
             journal.forget()
         elif not resume and not force:
             raise OutputError(
-                f"an unfinished run for {target} is here, with {journal.done} done",
+                f"a run for {target} was stopped before its end, with {journal.done} done",
                 hint="go on with it: --resume; or start again: --force",
             )
         if force:

@@ -112,7 +112,7 @@ def test_what_cannot_be_looked_at_is_told_in_a_line() -> None:
     assert line.startswith(f"skipped: {Path.cwd()}/album/000.jpg cannot be read: ")
     assert line.endswith(", and 4 more like it; they stay in the library as they were")
     assert hint.startswith("hint: ")
-    assert summary == "5 photos: 0 embedded, 5 out of reach"
+    assert summary == "5 photos: 0 read, 5 out of reach"
     assert on("index").code == 0
 
 
@@ -233,8 +233,8 @@ def test_any_date_of_a_file(date: str, monkeypatch: pytest.MonkeyPatch) -> None:
         return Dated(status) if os.fsdecode(path).endswith(FILE) else status
 
     monkeypatch.setattr(os, "stat", dated)
-    assert "3 embedded" in on("index album -m demo").err
-    assert on("index").err == "3 photos: 0 embedded, 3 unchanged\n"
+    assert "3 read" in on("index album -m demo").err
+    assert on("index").err == "3 photos: 0 read, 3 unchanged\n"
     assert len(on("search", "a picture", "-t", "0", "--json").records) == 3
     assert on("search", "--since", "2000").code == 0
     assert on("search", "a picture", "-t", "0", "--html", "sheet.html").code == 0
@@ -271,7 +271,7 @@ def test_a_library_is_reached_by_a_link() -> None:
     assert {"photos.db", "photos.db.vectors"} <= made
     Path("again.db").symlink_to("library.db")
     for name in ("library.db", "again.db", "disk/photos.db"):
-        assert run("index", "--library", name).err == "2 photos: 0 embedded, 2 unchanged\n"
+        assert run("index", "--library", name).err == "2 photos: 0 read, 2 unchanged\n"
         outcome = run("search", "boat", "-t", "0", "--json", "--library", name)
         assert len(outcome.records) == 2, outcome.err
     assert not list(Path().glob("*.vectors"))

@@ -109,7 +109,7 @@ def test_a_folder_to_a_file(lit: str, photos: Path) -> None:
     left_out, skipped, *_, summary = outcome.err.splitlines()
     assert left_out == "1 hidden file, 1 other file skipped"
     assert skipped.startswith("skipped: photos/bad.jpg is truncated")
-    assert summary.startswith(f"embedded 4 images ({PROJECTION} wide) in ")
+    assert summary.startswith(f"embedded 4 images ({PROJECTION} numbers each) in ")
     assert summary.endswith(" → photos.npz")
     assert listed() == ["photos", "photos.npz"]
 
@@ -282,7 +282,7 @@ def test_texts_from_options_and_files(lit: str, tmp_path: Path) -> None:
     assert "NUL" in failed["no\0end"]
     assert metadata == loaded.metadata() | {"notes": []}
     assert "2 blank lines skipped" in outcome.err
-    assert f"embedded 5 texts ({PROJECTION} wide)" in outcome.err
+    assert f"embedded 5 texts ({PROJECTION} numbers each)" in outcome.err
 
 
 def test_texts_from_stdin_as_lines(lit: str, tmp_path: Path) -> None:
@@ -451,9 +451,9 @@ def test_each_failure_shows_once(target: str, terminal: str, lit: str, photos: P
 
 def test_one_is_told_as_one(lit: str, photos: Path) -> None:
     outcome = run("embed", "photos/a.jpg", "-m", lit, "-o", "x.npz")
-    assert outcome.err.startswith(f"embedded 1 image ({PROJECTION} wide)")
+    assert outcome.err.startswith(f"embedded 1 image ({PROJECTION} numbers each)")
     outcome = run("embed", "-t", "a dog", "-m", lit, "-o", "y.npz")
-    assert outcome.err.startswith(f"embedded 1 text ({PROJECTION} wide)")
+    assert outcome.err.startswith(f"embedded 1 text ({PROJECTION} numbers each)")
 
 
 def test_the_presets_and_poolings_offered_are_those_there_are() -> None:
@@ -510,7 +510,7 @@ def test_a_stopped_run_goes_on_with_resume(sign: signal.Signals, lit: str, many:
         assert process.returncode == -signal.SIGKILL
     without = run("embed", *arguments, "x.npz")
     assert without.code == 1
-    assert "an unfinished run for x.npz is here" in without.err
+    assert "a run for x.npz was stopped before its end" in without.err
     other = run("embed", *arguments, "x.npz", "--resume", "--pooling", "mean")
     assert other.code == 2
     assert "pooling was head, is mean" in other.err

@@ -78,7 +78,7 @@ def test_what_was_left_is_used_or_thrown_away_only_when_asked(tmp_path: Path) ->
     target = tmp_path / "photos.npz"
     with open_journal(target) as journal:
         run(journal, 20)
-    with pytest.raises(OutputError, match=r"an unfinished run .* with 19 done") as caught:
+    with pytest.raises(OutputError, match=r"stopped before its end, with 19 done") as caught:
         open_journal(target)
     assert "--resume" in caught.value.hint
     assert "--force" in caught.value.hint

@@ -115,7 +115,7 @@ def test_one_of_two_by_hand_is_killed_and_rerun_alone(one: bytes) -> None:
     assert "many.shard-2-of-2.npz was begun and is not finished" in outcome.err
     code, said = embed("many.npz", "--shard", "2/2")
     assert code == 1
-    assert "an unfinished run for many.shard-2-of-2.npz is here" in said
+    assert "a run for many.shard-2-of-2.npz was stopped before its end" in said
     assert embed("many.npz", "--shard", "2/2", "--resume")[0] == 0
     assert Path("many.shard-1-of-2.npz").read_bytes() == finished
     assert run("merge", "many.npz").code == 3

@@ -79,12 +79,12 @@ def test_index_from_nothing_to_unchanged(tmp_path: Path) -> None:
     assert outcome.code == 3, said(outcome)
     assert not outcome.out
     assert "skipped: " in outcome.err
-    assert "4 photos: 3 embedded" in outcome.err
+    assert "4 photos: 3 read" in outcome.err
     assert "1 not readable" in outcome.err
     (tmp_path / "album" / "broken.jpg").unlink()
     outcome = on(tmp_path, "index")
     assert outcome.code == 0, said(outcome)
-    assert "3 photos: 0 embedded, 3 unchanged, 1 gone" in outcome.err
+    assert "3 photos: 0 read, 3 unchanged, 1 gone" in outcome.err
     record = on(tmp_path, "index", "--json").records[0]
     assert record["schema"] == 1
     wanted = {"found": 3, "unchanged": 3, "embedded": 0, "missing": 0, "failed": 0}
@@ -467,7 +467,7 @@ def test_exports_hold_the_librarys_vectors(made: Path, tmp_path: Path, target: s
         (tmp_path / target / "mine.txt").write_text("mine")
         again = on(made, "library", "export", target, "--force")
         assert (again.code, (tmp_path / target / "mine.txt").exists()) == (1, True)
-        assert "something else than an export" in again.err
+        assert "other files than an export" in again.err
 
 
 def test_filters_are_public_and_light() -> None:
@@ -574,7 +574,7 @@ def test_a_deleted_file_that_was_named_is_gone(tmp_path: Path) -> None:
     album[1].unlink()
     outcome = on(tmp_path, "index")
     assert outcome.code == 0, said(outcome)
-    assert "2 photos: 0 embedded, 2 unchanged, 1 gone" in outcome.err
+    assert "2 photos: 0 read, 2 unchanged, 1 gone" in outcome.err
     assert len(on(tmp_path, "library", "status", "--json").records[0]["folders"]) == 2
 
 
@@ -586,7 +586,7 @@ def test_a_deleted_folder_inside_another_is_gone(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "photos" / "inside")
     outcome = on(tmp_path, "index")
     assert outcome.code == 0, said(outcome)
-    assert "1 photo: 0 embedded, 1 unchanged, 2 gone" in outcome.err
+    assert "1 photo: 0 read, 1 unchanged, 2 gone" in outcome.err
     (record,) = on(tmp_path, "library", "status", "--json").records
     assert record["folders"] == [str(tmp_path / "photos")]
 
@@ -626,7 +626,7 @@ def test_an_empty_mount_point_loses_nothing(tmp_path: Path) -> None:
     assert len(search(tmp_path, "--json").records) == 3
     for path in album:
         (kept / path.name).rename(path)
-    assert "3 photos: 0 embedded, 3 unchanged" in on(tmp_path, "index").err
+    assert "3 photos: 0 read, 3 unchanged" in on(tmp_path, "index").err
 
 
 def test_a_folder_without_its_photos_is_no_error(tmp_path: Path) -> None:
@@ -635,7 +635,7 @@ def test_a_folder_without_its_photos_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "album" / ".DS_Store").write_bytes(b"x")
     for path in album:
         path.unlink()
-    assert on(tmp_path, "index").err.endswith("0 photos: 0 embedded, 2 gone\n")
+    assert on(tmp_path, "index").err.endswith("0 photos: 0 read, 2 gone\n")
     outcome = on(tmp_path, "index")
     assert outcome.code == 0, said(outcome)
 
@@ -746,7 +746,7 @@ WRONG = [
     ("library status -m demo", 2, "No such option: -m"),
     ("library export", 2, "Missing argument 'TARGET'"),
     ("library forget", 2, "Missing argument 'FOLDER'"),
-    ("library forget elsewhere", 2, "nothing in the library is of /"),
+    ("library forget elsewhere", 2, "the library has no photo in /"),
     ("library forget album --force", 2, "No such option: --force"),
     ("library export x.csv", 2, "no known extension"),
     ("library export x.npz -m large", 2, "was not indexed with large"),

@@ -314,7 +314,7 @@ def test_the_command_finds_the_shards_and_tells(target: Path) -> None:
     skipped = [line for line in outcome.err.splitlines() if line.startswith("skipped: ")]
     assert len(skipped) == len(failed)
     assert outcome.err.endswith(
-        f"merged 2 shards: {COUNT - len(failed)} images ({WIDTH} wide) → x.npz\n"
+        f"merged 2 shards: {COUNT - len(failed)} images ({WIDTH} numbers each) → x.npz\n"
     )
     assert listed(Path()) == sorted([*before, "x.npz"])
     assert Path("x.npz").read_bytes() == whole(ENTRIES, MADE_BY, Path("one.npz"))
@@ -323,7 +323,10 @@ def test_the_command_finds_the_shards_and_tells(target: Path) -> None:
 def test_without_failures_it_ends_with_0(target: Path) -> None:
     shards(entries_of(range(4, 9)), MADE_BY, Path("y.npz"), 2)
     outcome = run("merge", "y.npz")
-    assert (outcome.code, outcome.err) == (0, "merged 2 shards: 5 images (13 wide) → y.npz\n")
+    assert (outcome.code, outcome.err) == (
+        0,
+        "merged 2 shards: 5 images (13 numbers each) → y.npz\n",
+    )
 
 
 def test_shards_by_name_from_several_folders(target: Path) -> None:

@@ -130,7 +130,7 @@ def check_places(store: Store, places: Sequence[str]) -> None:
         folder = os.fsencode(_absolute(place))
         if is_gone(folder) and next(store.files(*under(folder)), None) is None:
             raise UsageError(
-                f"{printable(place)} does not exist, and no photo in the library is of there",
+                f"{printable(place)} does not exist, and the library has no photo in it",
                 hint="check the name, or leave it out to search all",
             )
     patterns = [place for place in places if _is_pattern(place)]

@@ -23,7 +23,7 @@ _MAX_NAMESPACES = 500
 Name = tuple[str, str]  # namespace, local name
 Render = Callable[[bytes], bytes]  # from a line's start (line end and indent, or nothing)
 
-_REPAIR = "it was left as it is: repair it, or move it away and a new one is written"
+_REPAIR = "the sidecar was left as it is: repair it, or move it away and a new one is written"
 _MARKS = (  # longer ones first
     (b"\xff\xfe\0\0", "utf-32"),
     (b"\0\0\xfe\xff", "utf-32"),
@@ -185,7 +185,7 @@ class Packet:
         return self._rdf
 
     def _refuse_doctype(self, *_: object) -> None:
-        raise self.refused("has a DOCTYPE, which no sidecar needs and which can be a trap")
+        raise self.refused("has a DOCTYPE, which is refused because it can be a trap")
 
     def _declare(self, prefix: str | None, uri: str | None) -> None:
         self._declared.append((prefix or "", uri or ""))
@@ -201,7 +201,7 @@ class Packet:
             return
         found = _TAG.match(self._data, offset)
         if found is None:
-            raise self.refused("is not read the same twice")
+            raise self.refused("cannot be written back as it was")
         element = Element(full, found[0], found[1], offset, last=found.end())
         element.depth = parent.depth + 1 if parent else 0
         element.is_kept = is_rdf or self._may_hold_keywords(element)

@@ -108,7 +108,7 @@ def read_sidecar(path: FilePath) -> bytes | None:
         ) from error
     if len(data) > MAX_BYTES:
         raise OutputError(
-            f"{printable(path)} is larger than {MAX_BYTES >> 20} MB, as no sidecar is",
+            f"{printable(path)} is larger than {MAX_BYTES >> 20} MB, too large for a sidecar",
             hint="move it away, and a new one is written",
         )
     return data
@@ -203,7 +203,7 @@ def _target(path: FilePath) -> Path:
         raise OutputError(f"{printable(path)} is a link to itself", hint="remove the link")
     if target.suffix.lower() != ".xmp":
         raise OutputError(
-            f"{printable(path)} leads to {printable(target)}, which is no sidecar by its name",
+            f"{printable(path)} leads to {printable(target)}, which does not end in .xmp",
             hint="remove the link; only files that end in .xmp are written",
         )
     return target

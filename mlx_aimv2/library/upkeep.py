@@ -72,7 +72,7 @@ def forget(store: Store, folder: bytes) -> Pruned:
     folders = [path for path, _ in store.roots() if (path + b"/").startswith(inside)]
     if not files and not folders:
         raise UsageError(
-            f"nothing in the library is of {printable(folder)}",
+            f"the library has no photo in {printable(folder)}",
             hint="aimv2 library status lists the folders",
         )
     before = sum(store.segments(each).size_bytes for each in store.sets())
@@ -189,15 +189,19 @@ def _export_folder(
     if target.exists():
         if not overwrite:
             raise OutputError(
-                f"{printable(target)} exists already", hint="choose another, or --force"
+                f"{printable(target)} exists already",
+                hint="choose another name, or replace it with --force",
             )
         if not _is_export(target):
             raise OutputError(
-                f"{printable(target)} holds something else than an export",
+                f"{printable(target)} holds other files than an export",
                 hint="choose another name: it is not replaced",
             )
     if not target.parent.is_dir():
-        raise UsageError(f"there is no folder {printable(target.parent)}", hint="make it first")
+        raise UsageError(
+            f"there is no folder {printable(target.parent)}",
+            hint="make the folder first: mkdir -p FOLDER",
+        )
     files = store.files_of(known[:, 1].tolist())
     segments = store.segments(vectors)
     staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
