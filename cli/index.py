@@ -218,6 +218,9 @@ def tell(report: "Report", elapsed_s: float, *, as_json: bool = False) -> int:
             f"{printable(folder)} is empty now, and its photos stay in the library: "
             f"{forget_hint(os.fsencode(folder))}"
         )
+    for text, (first, *others) in report.notes.items():
+        more = f" and {output.counted(len(others), 'other')}" if others else ""
+        output.note(f"{printable(first)}{more}: {text}")
     if report.recoloured:
         output.note(
             f"embedded again, because they have a colour profile that was ignored before: "

@@ -26,7 +26,7 @@ _SPACES = {"CMYK": "CMYK", "L": "GRAY", "LA": "GRAY", "1": "GRAY"}
 _WITHOUT_COLOURS = {"LAB", "I", "F"}  # converted by Pillow, or scaled by their range
 _MODES = {"GRAY": "L", "CMYK": "CMYK", "RGB": "RGB"}
 
-_NOT_USED = "its colour profile is {reason}, and is not used"
+_NOT_USED = "the colour profile is {reason}, and is not used"
 
 Curve = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 Point = tuple[float, float]

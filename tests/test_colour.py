@@ -213,6 +213,16 @@ class TestLeftAlone:
         assert image.open_rgb(path).tobytes() == expected.tobytes()
         assert "colour profile" in str(image.open_picture(path).note)
 
+    def test_told_by_an_index(self, tmp_path: Path) -> None:
+        for name in ("a", "b", "c"):
+            write(tmp_path / f"{name}.png", drawing(5), "PNG", b"nonsense" if name > "a" else None)
+        outcome = run(
+            "index", str(tmp_path), "--model", "demo", "--library", str(tmp_path / "l.db")
+        )
+        assert outcome.code == 0
+        told = f"{tmp_path / 'b.png'} and 1 other: the colour profile is damaged, and is not used"
+        assert told in outcome.err
+
     def test_a_profile_that_is_told_through_the_model(
         self, model: aimv2.Model, tmp_path: Path
     ) -> None:

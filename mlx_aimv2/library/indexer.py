@@ -39,6 +39,7 @@ class Report:
 
     ``empty`` are folders that held photos and hold nothing now: those photos stay in the library.
     ``away`` photos are known and could not be looked at just now: they stay as they were.
+    ``notes`` tell what of a photo was not read, each with the photos' paths.
     ``had_photos``: some were known there before, or are. ``recoloured`` have to be embedded again,
     because their colour profiles were ignored when they were read; ``colours_unread`` may have to
     be, but are not in these folders, or out of reach.
@@ -58,6 +59,7 @@ class Report:
     had_photos: bool = False
     empty: list[str] = field(default_factory=list)
     errors: list[Aimv2Error] = field(default_factory=list)
+    notes: dict[str, list[str]] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
 
 
@@ -319,6 +321,8 @@ class Indexer:
             row = self._counted + len(self._rows)
             self._rows.append(np.array(item.embedding).astype(np.float16))
         self._place(scan, candidate, reading, row)
+        if item.note:
+            self._report.notes.setdefault(item.note, []).append(os.fsdecode(candidate.path))
         self._report.embedded += 1
         self._finish_one(None)
 
