@@ -295,6 +295,8 @@ def tell_estimate(guess: "Estimate", *, as_json: bool) -> int:
                 "sampled": guess.sampled,
                 "seconds": round(guess.seconds, 1),
                 "size_bytes": guess.size_bytes,
+                "download": guess.download or None,
+                "download_bytes": guess.download_bytes,
             }
         )
     elif not guess.count:
@@ -305,4 +307,9 @@ def tell_estimate(guess: "Estimate", *, as_json: bool) -> int:
             f"{output.duration(guess.seconds)} and {output.size(guess.size_bytes)} of disk, "
             f"measured on {guess.sampled} of them"
         )
+        if guess.download:
+            output.line(
+                f"to download first: {guess.download}, {output.size(guess.download_bytes)}; "
+                "the time was measured with random weights of its shape"
+            )
     return 0

@@ -57,7 +57,7 @@ LAYERS: dict[str, set[str]] = {
     "loading": {"loader", "modelcard", "parts", "recipe", "saving"},
     "embedding": {"plan", "decode", "batches", "embedder"},
     "outputs": {"formats", "export", "journal", "merge", "shard", "stored"},
-    "use": {"zeroshot", "model"},
+    "use": {"zeroshot", "model", "stand_in"},
     "photo library": {"library"},
     "conversion and training": {"conversion", "training"},
     "proof": {"harness", "verification"},

@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mlx_aimv2 import cost
+from mlx_aimv2.checkpoints import ARCHITECTURES, Architecture, find
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.store import Store
 from mlx_aimv2.names import unescape
 from tests.albums import make_album, rows_of, save
 from tests.commands import Outcome, run
+from tests.loopback_hub import loopback_hub
 from tests.names import takes_any_bytes
 
 HOSTILE = [
@@ -98,6 +101,30 @@ def test_index_where_it_is_by_default(tmp_path: Path) -> None:
     outcome = run("library", "status", "--json")
     assert outcome.records[0]["files"] == 1
     assert (tmp_path / "home") in Path(outcome.records[0]["library"]).parents
+
+
+@pytest.mark.parametrize("source", ["lit", "native", "apple/aimv2-large-patch14-336"])
+def test_an_estimate_needs_no_checkpoint(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = find(source)
+    assert checkpoint is not None
+    published = cost.published_bytes(checkpoint)
+    monkeypatch.setitem(ARCHITECTURES, "L", Architecture("L", 32, 64, 4))  # small: it is computed
+    make_album(tmp_path / "album", 3)
+    with loopback_hub(tmp_path / "cache", monkeypatch) as hub:
+        before = sorted(tmp_path.rglob("*"))
+        outcome = on(tmp_path, "index", "album", "-m", source, "--estimate", "--json")
+        assert outcome.code == 0, said(outcome)
+        (record,) = outcome.records
+        assert (record["count"], record["sampled"]) == (3, 3)
+        assert record["seconds"] >= 0
+        assert record["download"] == checkpoint.repo_id
+        assert 0 < record["download_bytes"] < published
+        outcome = on(tmp_path, "index", "album", "-m", source, "--estimate")
+        assert f"to download first: {checkpoint.repo_id}, " in outcome.out
+        assert sorted(tmp_path.rglob("*")) == before
+        assert hub.requests == []
 
 
 def test_an_estimate_writes_nothing(tmp_path: Path, made: Path) -> None:

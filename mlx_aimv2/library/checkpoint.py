@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoints import find
+from ..checkpoints import Checkpoint, find
 from ..cuts import Cut
 from ..errors import CheckpointError
 from ..files import TAGS_FILE
@@ -21,6 +21,7 @@ from .store import Store, VectorSet, stamp_of
 from .textcache import TextCache
 
 if TYPE_CHECKING:
+    from ..config import Config
     from ..hub import Confirm
     from ..model import Model
 
@@ -75,7 +76,6 @@ def identify(
     resolved = resolve(source, confirm=confirm)
     weights = read_weights(resolved.folder)
     config = complete_config(weights.logical_shapes(), weights.config)
-    has_text = isinstance(config, LiTConfig)
     vision = config.vision_config if isinstance(config, LiTConfig) else config
     key: dict[str, object] = {
         "checkpoint": resolved.name,
@@ -86,8 +86,31 @@ def identify(
     }
     if decode != "exact":  # the key of exact vectors is older than the choice
         key["decode"] = decode
+    return _identity(source, json.dumps(key, sort_keys=True), config)
+
+
+def absent(source: str) -> Checkpoint | None:
+    """The published checkpoint of that name where the cache has it not."""
+    from ..hub import cached  # noqa: PLC0415
+
+    checkpoint = find(source)
+    return checkpoint if checkpoint and cached(checkpoint) is None else None
+
+
+def identify_absent(checkpoint: Checkpoint, source: str) -> Identity:
+    """What is known of a checkpoint that is not here: all but what tells its weights apart."""
+    from ..cost import published_config  # noqa: PLC0415
+
+    return _identity(source, "", published_config(checkpoint))
+
+
+def _identity(source: str, key: str, config: "Config") -> Identity:
+    from ..config import LiTConfig  # noqa: PLC0415
+
+    has_text = isinstance(config, LiTConfig)
+    vision = config.vision_config if isinstance(config, LiTConfig) else config
     tokens = 1 if vision.is_native else vision.grid_side**2
-    return Identity(source, json.dumps(key, sort_keys=True), vision.is_native, has_text, tokens)
+    return Identity(source, key, vision.is_native, has_text, tokens)
 
 
 class SearchModel:

@@ -65,12 +65,17 @@ class Report:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run would take. Units: seconds, bytes of disk."""
+    """What a run would take. Units: seconds, bytes of disk.
+
+    ``download`` is a checkpoint that would be fetched first; else it is empty.
+    """
 
     count: int
     sampled: int
     seconds: float
     size_bytes: int
+    download: str = ""
+    download_bytes: int = 0
 
 
 @dataclass(frozen=True)

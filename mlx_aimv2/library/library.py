@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar, cast
 
+from ..checkpoints import Checkpoint
+from ..cost import published_bytes
 from ..cuts import warn_of_cuts
 from ..errors import Aimv2Error, Aimv2Warning, OutputError, UsageError
 from ..image import MAX_PIXELS
@@ -23,7 +25,15 @@ from ..progress import Progress as Counted
 from ..source import ImageSource, is_single
 from . import photos, query
 from .calibration import MIN_CONFIDENCE
-from .checkpoint import Dtype, SearchModel, identify, source_of, tags_of
+from .checkpoint import (
+    Dtype,
+    SearchModel,
+    absent,
+    identify,
+    identify_absent,
+    source_of,
+    tags_of,
+)
 from .duplicates import DEFAULT_THRESHOLD, Group, find_groups
 from .filters import Filters, as_known, check_places
 from .indexer import NATIVE_MAX_PATCHES, Estimate, Indexer, Progress, Report
@@ -196,7 +206,11 @@ class Library:
         confirm: "Confirm | None" = None,
         progress: Progress | None = None,
     ) -> Estimate:
-        """What ``index`` would take, measured on 20 of the photos; nothing is written."""
+        """What ``index`` would take, measured on 20 of the photos; nothing is written.
+
+        A published checkpoint that is not here is not fetched: random weights of its shape take
+        its time.
+        """
         options = ImageOptions(max_patches=max_patches, max_pixels=max_pixels, threads=threads)
         with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
             if self.path.exists():
@@ -205,8 +219,14 @@ class Library:
                 new = Store(Path(scratch) / "library.db", can_write=True)
                 store = stack.enter_context(new)
             roots = _roots(store, folders)
-            indexer = _indexer(store, model, preset, decode, options, dtype, confirm, progress)
-            return indexer.estimate(roots, _SAMPLE)
+            missing = absent(_source(store, model))
+            indexer = _indexer(
+                store, model, preset, decode, options, dtype, confirm, progress, missing
+            )
+            guess = indexer.estimate(roots, _SAMPLE)
+            if missing is None or not guess.count:
+                return guess
+            return replace(guess, download=missing.repo_id, download_bytes=published_bytes(missing))
 
     def search(
         self,
@@ -471,9 +491,11 @@ def _indexer(
     dtype: Dtype | None,
     confirm: "Confirm | None",
     progress: Progress | None,
+    missing: Checkpoint | None = None,
 ) -> Indexer:
+    """``missing`` is a checkpoint to be estimated without."""
     serving = store.serving()
-    source = source_of(model) if model else serving.source if serving else DEFAULT_MODEL
+    source = _source(store, model)
     before = serving.settings["preprocessing"] if serving and serving.source == source else {}
     options = replace(
         options,
@@ -481,7 +503,10 @@ def _indexer(
         decode=decode or before.get("decode", "exact"),
     )
     max_patches = options.max_patches or before.get("max_patches", NATIVE_MAX_PATCHES)
-    identity = identify(source, options.preset, max_patches, options.decode, confirm)
+    if missing is None:
+        identity = identify(source, options.preset, max_patches, options.decode, confirm)
+    else:
+        identity = identify_absent(missing, source)
     if identity.is_native:
         options = replace(options, max_patches=max_patches)
     elif options.batch_size is None:
@@ -490,10 +515,18 @@ def _indexer(
 
     def load() -> "Model":
         from ..model import load  # noqa: PLC0415  (MLX)
+        from ..stand_in import stand_in  # noqa: PLC0415
 
+        if missing is not None:
+            return stand_in(missing, dtype)
         return load(source, tower="image" if identity.has_text else None, dtype=dtype)
 
     return Indexer(store, identity.key, source, options, load, progress)
+
+
+def _source(store: Store, model: str | None) -> str:
+    serving = store.serving()
+    return source_of(model) if model else serving.source if serving else DEFAULT_MODEL
 
 
 def _roots(store: Store, folders: FilePath | Iterable[FilePath]) -> list[Root]:
