@@ -7,15 +7,15 @@ alone, as a HEIC and the JPEG made of it, are copies and no shot.
 
 import os
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 
 from .. import raw
+from ..spelling import fold
 
-_EDIT = re.compile(r"(img_)e(\d+)", re.ASCII)
+_EDIT = re.compile(rb"(img_)e(\d+)", re.IGNORECASE)
 _MOST_APART_S = 5
 _LEAST_ALIKE = 0.1  # ``signature.similarity``: 1 pair of unlike drawings in 1,000 is above it
 
@@ -45,7 +45,7 @@ def shot_key(path: bytes) -> int:
     stem = _stem(path)
     if edit := _EDIT.fullmatch(stem):
         stem = edit[1] + edit[2]
-    digest = blake2b(folder + b"/" + os.fsencode(stem), digest_size=8).digest()
+    digest = blake2b(folder + b"/" + fold(stem), digest_size=8).digest()
     return int.from_bytes(digest, signed=True)
 
 
@@ -88,8 +88,6 @@ def _rank(path: bytes) -> int:
     return _FIRST.index(extension) if extension in _FIRST else len(_FIRST)
 
 
-def _stem(path: bytes) -> str:
-    """A file's name without its extension, the same for all spellings of it."""
-    name = os.fsdecode(path.rpartition(b"/")[2])
-    stem = os.path.splitext(name)[0]  # noqa: PTH122  (a name, no path)
-    return unicodedata.normalize("NFC", stem).casefold()
+def _stem(path: bytes) -> bytes:
+    """A file's name without its extension."""
+    return os.path.splitext(path.rpartition(b"/")[2])[0]  # noqa: PTH122  (pathlib takes no bytes)
