@@ -32,14 +32,18 @@ _Inode = tuple[int, int]  # a file's, with its device
 class Found:
     """A picture to read; or, with ``error``, a path that is not there or cannot be listed.
 
-    ``path`` is as ``os.fsdecode`` gives it: ``os.fsencode`` gives back its bytes.
+    It is taken wherever a path is. ``path`` is as ``os.fsdecode`` gives it: ``os.fsencode`` gives
+    back its bytes.
     """
 
     path: str
     error: ImageError | None = None
 
+    def __fspath__(self) -> str:
+        return self.path
 
-def find_images(paths: Iterable[FilePath]) -> "Walk":
+
+def find_images(paths: FilePath | Iterable[FilePath]) -> "Walk":
     """Walk files and folders, folders with all that is in them, sorted by name.
 
     What is named is always found, whatever its name, and as often as it is named. In folders
@@ -47,7 +51,7 @@ def find_images(paths: Iterable[FilePath]) -> "Walk":
     links are followed, but each folder is walked once, by whichever way comes first. What is
     hidden in them is skipped.
     """
-    return Walk(paths)
+    return Walk([paths] if isinstance(paths, str | bytes | os.PathLike) else paths)
 
 
 class Walk:

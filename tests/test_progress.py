@@ -64,3 +64,5 @@ def test_several_images_are_preprocessed_together(paths: list[Path]) -> None:
 def test_pictures_are_found_by_name(paths: list[Path]) -> None:
     found = aimv2.find_images([paths[0].parent])
     assert [item.path for item in found] == [str(path) for path in paths]
+    by_name = MODEL.embed_images(aimv2.find_images(paths[0].parent))
+    np.testing.assert_array_equal(by_name, MODEL.embed_images(paths))

@@ -113,7 +113,7 @@ def test_a_newer_library_is_refused(path: Path) -> None:
     for can_write in (False, True):
         with pytest.raises(OutputError, match="newer version") as raised:
             Store(path, can_write=can_write)
-        assert "upgrade" in raised.value.hint
+        assert "install" in raised.value.hint
 
 
 @pytest.mark.parametrize("can_write", [False, True])

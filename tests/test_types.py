@@ -55,6 +55,8 @@ for item in model.stream(pictures, progress=True):
     print(use(item))
 for found in aimv2.find_images(["album", Path("b")]):
     print(found.path)
+for item in model.stream(aimv2.find_images("album")):
+    print(item.path)
 with Library() as library:
     for hit in library.search("boat", filters=aimv2.Filters(), min_score=0.2).hits:
         assert_type(hit.path, str)

@@ -106,7 +106,7 @@ class Undated:
     sidecar_stamp: int | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class VectorSet:
     """Vectors made alike: by one checkpoint, its revision, preprocessing and pooling.
 
@@ -125,6 +125,9 @@ class VectorSet:
     row_count: int
     is_serving: bool
     is_former: bool
+
+    def __repr__(self) -> str:
+        return f"VectorSet({self.id}, {self.source!r}, {self.row_count} rows of {self.width})"
 
 
 @dataclass(frozen=True)
@@ -159,20 +162,22 @@ class Store:
         self._maps: Maps = {}
         self._counted: dict[int, tuple[tuple[int, int], int]] = {}  # by set: version, files
         self._lock: IO[str] | None = None
+        self._connection: sqlite3.Connection | None = None
+        _opened.add(self)  # before SQLite begins: another thread may fork meanwhile
         is_new = not self.folder.exists()
         if can_write:
             self._lock = _lock(path, self.folder)
         try:
-            self._connection: sqlite3.Connection | None = open_database(path, can_write=can_write)
+            self._connection = open_database(path, can_write=can_write)
             if can_write and is_new and any(each.row_count for each in self.sets()):
                 self._connection.close()
                 raise no_vectors(self.folder)
         except BaseException:
             if can_write and is_new:
                 shutil.rmtree(self.folder, ignore_errors=True)
+            _opened.discard(self)
             self._unlock()
             raise
-        _opened.add(self)
 
     def __enter__(self) -> Self:
         return self
@@ -187,6 +192,7 @@ class Store:
 
     def close(self) -> None:
         """Close the database, then let others write."""
+        self.is_resting = False
         if self._connection is not None:
             self._connection.close()
         self._connection = None
