@@ -149,23 +149,6 @@ def test_undo_leaves_everything_as_it_was(folder: Path) -> None:
         assert not any(tags_in_library().values())
 
 
-@pytest.mark.parametrize("names", ["full", "short"])
-def test_a_sidecar_that_says_it_is_a_raws_is_left_alone(folder: Path, names: str) -> None:
-    name = next(name for name, tags in _tagged_once(folder).items() if tags)
-    tag(folder, "undo")
-    raws = folder / "album" / f"{Path(name).stem}.xmp"
-    data = sidecar_samples.LIGHTROOM.replace(
-        b'xmp:Rating="4"',
-        b"xmlns:photoshop='http://ns.adobe.com/photoshop/1.0/' photoshop:SidecarForExtension='NEF'",
-    )
-    raws.write_bytes(data)
-    code, _, err = tag(folder, "--write=sidecar", f"--sidecar-names={names}")
-    assert (code, raws.read_bytes()) == (0, data), err
-    assert f"{name}.xmp" in sidecars(folder)
-    assert tag(folder, "undo")[0] == 0
-    assert sidecars(folder) == {raws.name: data}
-
-
 @pytest.fixture
 def moved(folder: Path) -> Iterator[Path]:
     """Where the album may be moved to; it is back at its place afterwards."""
@@ -202,6 +185,30 @@ def test_undo_after_a_move(folder: Path, moved: Path, between: list[str]) -> Non
     assert code == 0
     assert f"from {count} sidecars" in err
     assert {path.name: path.read_bytes() for path in moved.glob("*.xmp")} == before
+
+
+@pytest.mark.parametrize("is_moved", [False, True])
+@pytest.mark.parametrize("names", ["full", "short"])
+def test_a_sidecar_that_says_it_is_a_raws_is_left_alone(
+    folder: Path, moved: Path, names: str, is_moved: bool
+) -> None:
+    name = next(name for name, tags in _tagged_once(folder).items() if tags)
+    tag(folder, "undo")
+    raws = folder / "album" / f"{Path(name).stem}.xmp"
+    data = sidecar_samples.LIGHTROOM.replace(
+        b'xmp:Rating="4"',
+        b"xmlns:photoshop='http://ns.adobe.com/photoshop/1.0/' photoshop:SidecarForExtension='NEF'",
+    )
+    raws.write_bytes(data)
+    code, _, err = tag(folder, "--write=sidecar", f"--sidecar-names={names}")
+    assert (code, raws.read_bytes()) == (0, data), err
+    assert f"{name}.xmp" in sidecars(folder)
+    place = folder / "album"
+    if is_moved:
+        place = place.rename(moved)
+        index(place)
+    assert tag(folder, "undo")[0] == 0
+    assert {path.name: path.read_bytes() for path in place.glob("*.xmp")} == {raws.name: data}
 
 
 def test_photos_and_sidecars_that_change_names(folder: Path, moved: Path) -> None:
