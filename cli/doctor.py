@@ -184,7 +184,7 @@ def _available_bytes() -> int | None:
 def _formats() -> Check:
     from PIL import features  # noqa: PLC0415
 
-    from mlx_aimv2.image import FORMATS  # noqa: PLC0415
+    from mlx_aimv2.header import FORMATS  # noqa: PLC0415
 
     missing = [name for name in ("jpg", "webp", "avif") if not features.check(name)]
     if missing:

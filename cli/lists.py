@@ -9,7 +9,7 @@ from itertools import chain
 
 from mlx_aimv2.encoding import SAVE_HINT, UTF8_MARK, codec_of
 from mlx_aimv2.errors import UsageError
-from mlx_aimv2.image import formats_of
+from mlx_aimv2.header import formats_of
 
 _BLOCK_BYTES = 1 << 16
 _START_BYTES = 16

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from . import raw
 from .errors import ImageError
-from .image import EXTENSIONS
+from .header import EXTENSIONS
 from .paths import FilePath, unreadable
 from .spelling import fold, spelled
 

@@ -27,6 +27,7 @@ LAYERS: dict[str, set[str]] = {
         "encoding",
         "errors",
         "files",
+        "header",
         "install",
         "forks",
         "image",

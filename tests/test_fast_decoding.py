@@ -247,7 +247,7 @@ class TestUse:
         assert seen == [ImageOptions(decode="fast")]
         outcome = run("embed", "--text", "x", "-m", "demo", "--decode", "fast", "-o", "b.jsonl")
         assert outcome.code == 2
-        assert "not for texts: --decode" in outcome.err
+        assert "texts take no --decode" in outcome.err
 
 
 class TestLibrary:
@@ -264,7 +264,6 @@ class TestLibrary:
         assert library.index([folder]).embedded == 0  # as the library's
         assert library.index([folder], decode="exact").embedded == 0  # they are still there
         library.index([folder], decode="fast")
-        library.close()
         with library.store as store:
             fast = store.serving()
             assert fast is not None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlx_aimv2 import image, walk
+from mlx_aimv2 import header, image, walk
 from mlx_aimv2.walk import Walk, find_images
 from tests.counted import allocated
 
@@ -36,7 +36,7 @@ def test_folders_by_extension_sorted(tmp_path: Path) -> None:
     assert found.skipped == {walk.HIDDEN: 2, walk.APPLE_DOUBLE: 2, walk.OTHER_KIND: 5}
 
 
-@pytest.mark.parametrize("extension", sorted(image.EXTENSIONS))
+@pytest.mark.parametrize("extension", sorted(header.EXTENSIONS))
 def test_every_known_extension(extension: str, tmp_path: Path) -> None:
     grow(tmp_path, f"a{extension}", f"b{extension.upper()}", f"c{extension}x")
     assert len(list(find_images([tmp_path]))) == 2

@@ -13,7 +13,7 @@ from typing import Literal
 
 from .. import raw
 from ..errors import UsageError
-from ..image import FORMATS
+from ..header import FORMATS
 from ..paths import FilePath, absolute, is_gone, printable, several
 from .keywords import clean
 from .scan import known_path, under

@@ -6,7 +6,7 @@ from typing import Any
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngImageFile
 
-from ..image import read_header
+from ..header import read_header
 from ..paths import FilePath, open_file, printable
 from ..png import read_text_after_pixels
 from ..raw import is_raw, read_raw_header

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .. import raw
 from ..errors import AwayError, ImageError, UsageError
-from ..image import EXTENSIONS
+from ..header import EXTENSIONS
 from ..paths import DISK_ACCESS_HINT, FilePath, printable, unreadable
 
 BUNDLE = ".photoslibrary"

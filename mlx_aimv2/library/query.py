@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UsageError
-from ..image import EXTENSIONS
+from ..header import EXTENSIONS
 from ..paths import printable, unreadable
 from ..source import ImageSource
 

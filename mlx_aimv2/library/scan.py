@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from ..errors import Aimv2Error, AwayError, ImageError
-from ..image import EXTENSIONS
+from ..header import EXTENSIONS
 from ..paths import FilePath, absolute, is_gone, printable, unreadable
 from ..spelling import spelled
 from ..walk import find_images

@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Literal
 
-from .. import image, raw
+from .. import header, raw
 from ..errors import OutputError
 from ..paths import FilePath, printable
 from ..spelling import is_same_file
@@ -35,7 +35,7 @@ _HINTS = {
     errno.ENOENT: "its folder is gone: aimv2 index sees where the photos are now",
     errno.ENAMETOOLONG: "shorten the photo's name, or take --write json",
 }
-_RIVALS = image.EXTENSIONS | raw.EXTENSIONS | VIDEOS
+_RIVALS = header.EXTENSIONS | raw.EXTENSIONS | VIDEOS
 
 
 class Undone(Enum):
