@@ -272,7 +272,7 @@ class _Tally:
         """Say how many there were, and return the exit code."""
         output.left_out(source.left_out())
         skipped = f", {self._failed} skipped" if self._failed else ""
-        output.say(f"{self._done} classified{skipped}")
+        output.say(f"{output.counted(self._done, 'image')} classified{skipped}")
         return exit_code(self._done, self._failed)
 
     def _print_rows(self, path: str, pairs: list[tuple[str, float]]) -> None:

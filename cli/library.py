@@ -190,13 +190,16 @@ def _prune(library: "Library", dry_run: bool, as_json: bool) -> None:
     pruned = library.prune(dry_run=dry_run)
     if as_json:
         output.record(asdict(pruned))
+    counts = {
+        "missing photo": pruned.files,
+        "missing folder": pruned.folders,
+        "unused vector set": pruned.sets,
+    }
+    parts = [output.counted(count, noun) for noun, count in counts.items() if count]
+    if pruned.size_bytes and not dry_run:
+        parts.append(f"{output.size(pruned.size_bytes)} of disk given back")
     verb = "to forget" if dry_run else "forgotten"
-    given = "" if dry_run else f", {output.size(pruned.size_bytes)} of disk given back"
-    parts = [output.counted(pruned.files, "missing photo")]
-    if pruned.folders:
-        parts.append(output.counted(pruned.folders, "missing folder"))
-    parts.append(output.counted(pruned.sets, "unused vector set"))
-    output.say(f"{verb}: {', '.join(parts)}{given}")
+    output.say(f"{verb}: {', '.join(parts)}" if parts else "nothing to forget")
 
 
 def _tell_forgotten(pruned: "Pruned", as_json: bool) -> None:

@@ -298,6 +298,8 @@ def counted(count: int, noun: str) -> str:
 def duration(seconds: float) -> str:
     """Seconds as people read them: ``12 s``, ``3 min 05 s``, ``2 h 10 min``."""
     whole = round(seconds)
+    if not whole:
+        return "less than 1 s"
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:

@@ -98,7 +98,7 @@ def test_the_table(lit, album):
         assert numbers == sorted(numbers, reverse=True)
         assert sum(numbers) == pytest.approx(1, abs=2e-3)
         assert {row[1] for row in rows[start : start + 3]} == {"cat", "beach", "boats"}
-    assert outcome.err.splitlines() == ["3 classified"]
+    assert outcome.err.splitlines() == ["3 images classified"]
     assert run("--quiet", "classify", str(album), "-m", lit, "-l", "a,b").err == ""
 
 
@@ -163,7 +163,7 @@ def test_bad_images_are_named_and_the_rest_is_done(lit, album):
     for bad in ("empty.jpg", "words.png", "gone.jpg"):
         assert f"skipped: {album / bad}" in outcome.err
     assert "1 other file skipped" in outcome.err
-    assert "5 classified, 3 skipped" in outcome.err
+    assert "5 images classified, 3 skipped" in outcome.err
     assert rb"\udcff.png" in run("classify", *paths, "-m", lit, "-l", "a,b").stdout
 
 
