@@ -12,6 +12,7 @@ from .errors import ImageError
 from .paths import unreadable
 from .png import without_profile
 from .tiff import is_unknown, unread
+from .unfit import START_BYTES, stand_in
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,6 @@ FORMATS = (
 )  # fmt: skip
 
 EXTENSIONS = frozenset(extension for format in FORMATS for extension in format.extensions)
-_MAGIC_BYTES = 16
 # Between blocks a decoder waits its turn for the interpreter: with Pillow's own 64 KB, half as long
 # again where another thread is busy.
 _BLOCK_BYTES = 1 << 20
@@ -61,7 +61,8 @@ def read_header(file: IO[bytes], name: str) -> Image.Image:
     Errors: ImageError for what is in no known format.
     """
     failure: ImageError | None = None
-    for format in formats_of(file.read(_MAGIC_BYTES)):
+    start = file.read(START_BYTES)
+    for format in formats_of(start):
         try:
             opened = _opened(format, file)
             opened.decodermaxblock = _BLOCK_BYTES
@@ -71,6 +72,8 @@ def read_header(file: IO[bytes], name: str) -> Image.Image:
             failure.__cause__ = error
     if failure:
         raise failure
+    if found := stand_in(start):
+        raise ImageError(f"{name} is {found[0]}", hint=found[1])
     known = ", ".join(format.name for format in FORMATS)
     raise ImageError(f"{name} is not a picture in a known format", hint=f"known are {known}")
 

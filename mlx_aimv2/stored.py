@@ -9,7 +9,7 @@ import os
 import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from .export import format_of
 from .formats import MAX_HEADER_BYTES
 from .names import unescape
 from .table import Entry, Floats
+from .unfit import START_BYTES, stand_in
 
 _BLOCK_CHARS = 1 << 16
 _BATCH_ROWS = 1024
@@ -88,6 +89,9 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def _damaged(path: Path, error: Exception) -> OutputError:
+    with suppress(OSError), path.open("rb") as file:
+        if found := stand_in(file.read(START_BYTES)):
+            return OutputError(f"{path} is {found[0]}", hint=found[1])
     return OutputError(
         f"{path} is damaged, or no file of embeddings: {type(error).__name__}: {error}",
         hint="make it again with the command that made it and --force",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .errors import CheckpointError
 
-_START_BYTES = 512
+START_BYTES = 512
 _AGAIN = "fetch the checkpoint again"
 _POINTER = (
     "a Git LFS pointer, not the file itself",
@@ -23,10 +23,15 @@ _PICKLED = (
     "pickled weights of PyTorch",
     "unpickling can run code, so they are not read: take a model.safetensors, or convert them",
 )
+Kinds = tuple[tuple[bytes, str, str], ...]
 # First bytes, white space aside, in any case: what a file is, and what to do about it.
-_KINDS = (
+_OF_ANY_NAME: Kinds = (
     (rb"version https://git-lfs\.github\.com/spec/", *_POINTER),
-    (rb"<(!doctype html|html|head|!--)", *_PAGE),
+    (rb"<(!doctype html|html|head)", *_PAGE),
+)
+_KINDS: Kinds = (
+    *_OF_ANY_NAME,
+    (rb"<!--", *_PAGE),
     (rb"<\?xml|<error", "an answer in XML, not the file itself", _PAGE[1]),
     (rb"\x80[\x02-\x05]", *_PICKLED),
     (rb"GGUF", "a GGUF file, for llama.cpp", _SAFETENSORS_ONLY),
@@ -45,10 +50,25 @@ def unfit(path: Path, wanted: str, error: Exception) -> CheckpointError:
     return CheckpointError(f"{path} is not {wanted}: {reason}", hint=_AGAIN)
 
 
+def stand_in(start: bytes) -> tuple[str, str] | None:
+    """What stands in the place of a file of any kind, and what to do; from its first bytes."""
+    return _first(_OF_ANY_NAME, start)
+
+
+def _first(kinds: Kinds, start: bytes) -> tuple[str, str] | None:
+    start = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    matching = (
+        (what, hint)
+        for sign, what, hint in kinds
+        if re.match(sign, start, re.DOTALL | re.IGNORECASE)
+    )
+    return next(matching, None)
+
+
 def _kind(path: Path) -> tuple[str, str] | None:
     try:
         with path.open("rb") as file:
-            start = file.read(_START_BYTES)
+            start = file.read(START_BYTES)
     except OSError:
         return None
     kind = None
@@ -57,12 +77,7 @@ def _kind(path: Path) -> tuple[str, str] | None:
     elif start.startswith(b"PK"):
         kind = _archive(path)
     else:
-        found = (
-            (what, hint)
-            for sign, what, hint in _KINDS
-            if re.match(sign, start.lstrip(), re.DOTALL | re.IGNORECASE)
-        )
-        kind = next(found, None)
+        kind = _first(_KINDS, start)
     if kind is None and path.suffix == ".safetensors":
         is_text = not _NOT_IN_TEXT.search(start)
         kind = ("a text file, not the file itself", _PAGE[1]) if is_text else _cut_off(path)

@@ -3,17 +3,21 @@
 import gzip
 import json
 import pickle
+import re
 import shutil
 import struct
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import mlx_aimv2
-from mlx_aimv2.errors import CheckpointError
+from mlx_aimv2.errors import CheckpointError, ImageError, OutputError
+from mlx_aimv2.image import open_rgb
 from mlx_aimv2.model import load
+from mlx_aimv2.stored import open_stored
 from tests.commands import run
 
 DEMO = Path(mlx_aimv2.__file__).parent / "demo"
@@ -129,3 +133,17 @@ def test_pointers_in_other_places(folder: Path, name: str) -> None:
 def test_a_folder_of_other_weights(folder: Path, name: str) -> None:
     (folder / "model.safetensors").rename(folder / name)
     assert f"{name} is not read" in refusal(folder).hint
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"), [(POINTER, "a Git LFS pointer"), (PAGE, "a web page")], ids=["LFS", "page"]
+)
+@pytest.mark.parametrize("name", ["a.jpg", "photos.npz", "photos.jsonl", "photos.safetensors"])
+def test_pictures_and_embeddings_that_are_something_else(
+    tmp_path: Path, name: str, content: bytes, kind: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    error = ImageError if name == "a.jpg" else OutputError
+    with pytest.raises(error, match=f"{re.escape(str(path))} is {kind}"), ExitStack() as opened:
+        open_rgb(path) if name == "a.jpg" else opened.enter_context(open_stored(path))
