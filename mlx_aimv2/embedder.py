@@ -8,6 +8,8 @@ from typing import Literal, TypedDict, Unpack, cast, overload
 
 import mlx.core as mx
 import numpy as np
+from mlx import nn
+from mlx.utils import tree_flatten
 from numpy.typing import NDArray
 
 from . import batches, patches, worker
@@ -100,6 +102,7 @@ class Embedder:
         self.dtype = loaded.dtype
         self.widened_from: str | None = None
         self._loaded = loaded
+        self._made_of = _parts_of(self.network)
         self._tokenizer: Tokenizer | None = None
 
     @property
@@ -485,12 +488,22 @@ class Embedder:
             Aimv2Warning,
             stacklevel=2,
         )
+        self.widened_from, self.dtype = self.dtype, "float32"
+        if self._made_of != _parts_of(self.network):  # trained, or set: no file has these
+            self.network.set_dtype(mx.float32)
+            mx.eval(self.network.parameters())
+            return
         # Read again: what overflowed in the narrow dtype is lost in the weights in memory.
         loaded = load_checkpoint(
             self.folder, tower=self._loaded.tower, dtype="float32", side_px=self._loaded.side_px
         )
-        self.widened_from, self.dtype = self.dtype, "float32"
         self.network = loaded.network
+
+
+def _parts_of(network: nn.Module) -> list[int]:
+    """Which arrays it is made of: training puts others in their places."""
+    parameters = cast("list[tuple[str, mx.array]]", tree_flatten(network.parameters()))
+    return [id(array) for _, array in parameters]
 
 
 def _item(row: batches.Row) -> Item:

@@ -233,6 +233,22 @@ def test_what_overflows_in_float16_is_done_again_in_float32(tmp_path):
         model.embed_images(images)  # once is enough
 
 
+def test_trained_weights_that_overflow_in_float16_are_kept_in_float32(folders):
+    images, made = pictures(3), []
+    for dtype in ("float16", "float32"):
+        model = aimv2.load(str(folders["fixed"]), dtype=dtype)
+        mlp = model.vision.trunk.blocks[1].mlp  # as training would leave it
+        mlp.fc2.weight, mlp.fc3.weight = mlp.fc2.weight * 300, mlp.fc3.weight * 300
+        mx.eval(model.network.parameters())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made.append(model.embed_images(images))
+        assert model.dtype == "float32"
+    assert mx.sum(made[0] * made[1], axis=1).min() >= MIN_COSINE["float16"]
+    untrained = aimv2.load(str(folders["fixed"])).embed_images(images)
+    assert mx.sum(made[0] * untrained, axis=1).max() < MIN_COSINE["float16"]
+
+
 @pytest.mark.parametrize("kind", ["lit", "fixed", "native"])
 @pytest.mark.parametrize("pooling", ["mean", "none"])
 def test_a_device_that_is_handed_the_next_batch_early_gives_the_same(

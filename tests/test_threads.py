@@ -7,6 +7,7 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 
 import mlx_aimv2
 from mlx_aimv2 import Library
+from mlx_aimv2 import model as models
 from mlx_aimv2.errors import LockedError, OutputError
 from mlx_aimv2.library.indexer import Progress
 from mlx_aimv2.library.store import Store
@@ -185,8 +187,8 @@ FORKED = """
 
 def forked(library: Library, album: Path, code: str) -> list[object]:
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(FORKED) + textwrap.dedent(code),
-         str(library.path), str(album)],
+        [sys.executable, "-W", "ignore::DeprecationWarning",  # of forks, where there are threads
+         "-c", textwrap.dedent(FORKED) + textwrap.dedent(code), str(library.path), str(album)],
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
@@ -294,3 +296,26 @@ def test_a_model_answers_every_thread_alike(count: int, tmp_path: Path) -> None:
     expected = np.array(model.embed_images(paths))
     for made in at_once([lambda: np.array(model.embed_images(paths))] * count):
         np.testing.assert_array_equal(made, expected)
+
+
+def test_searches_for_new_words_load_one_model_after_the_other(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    load, embed = models.load, models.Model.embed_and_cut
+
+    def note_load(*arguments: object, **options: object) -> models.Model:
+        events.append("load")
+        return load(*arguments, **options)
+
+    def note_embed(model: models.Model, texts: list[str]) -> object:
+        made = embed(model, texts)
+        events.append("embed")
+        return made
+
+    monkeypatch.setattr(models, "load", note_load)
+    monkeypatch.setattr(models.Model, "embed_and_cut", note_embed)
+    words = ["a boat", "a house", "a car", "a dog"]
+    answers = at_once([partial(found, library, each) for each in words])
+    assert events == ["load", "embed"] * 4
+    assert answers == [found(library, each) for each in words]

@@ -1,6 +1,7 @@
 """The checkpoint behind a set of vectors: told apart without loading it, loaded when needed."""
 
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +114,10 @@ def _identity(source: str, key: str, config: "Config") -> Identity:
     return Identity(source, key, vision.is_native, has_text, tokens)
 
 
+# Searches of several threads would each have a model of gigabytes in memory.
+_one_at_a_time = threading.RLock()
+
+
 class SearchModel:
     """Vectors of queries by a set's checkpoint; loaded when the first one is not known yet."""
 
@@ -140,7 +145,8 @@ class SearchModel:
         """
 
         def embed(missing: list[str]) -> Floats:
-            vectors, cuts = self._tower("text").embed_and_cut(missing)
+            with _one_at_a_time:
+                vectors, cuts = self._tower("text").embed_and_cut(missing)
             kept = [[0 if cut is None else cut.kept] for cut in cuts]
             return np.concatenate([np.array(vectors), np.array(kept, np.float32)], axis=1)
 
@@ -159,12 +165,13 @@ class SearchModel:
         made: Iterator[Floats] = iter(())
         if unknown:
             preprocessing = self._vectors.settings["preprocessing"]
-            vectors = self._tower("image").embed_images(
-                unknown,
-                preset=preprocessing["preset"],
-                max_patches=preprocessing.get("max_patches"),
-                decode=preprocessing.get("decode", "exact"),
-            )
+            with _one_at_a_time:
+                vectors = self._tower("image").embed_images(
+                    unknown,
+                    preset=preprocessing["preset"],
+                    max_patches=preprocessing.get("max_patches"),
+                    decode=preprocessing.get("decode", "exact"),
+                )
             made = iter(np.array(vectors))
         return np.stack([next(made) if row is None else row for row in known])
 
