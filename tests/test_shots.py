@@ -3,12 +3,12 @@
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 
 import pytest
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageEnhance, ImageOps
 
 from mlx_aimv2.library.filters import Filters
 from mlx_aimv2.library.library import Library
@@ -150,6 +150,24 @@ def test_without_dates_unlike_pictures_are_two(
         write(tmp_path / "album" / name, picture(number), None)
     index(library, tmp_path / "album")
     assert shown(library, EVERYWHERE) == dict.fromkeys(names, ())
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        ImageOps.grayscale,
+        lambda image: image.crop((10, 10, 54, 54)),
+        lambda image: ImageEnhance.Brightness(image).enhance(0.6),
+        lambda image: ImageEnhance.Color(image).enhance(2),
+    ],
+)
+def test_an_edit_without_dates_looks_about_the_same(
+    library: Library, tmp_path: Path, edit: Callable[[Image.Image], Image.Image]
+) -> None:
+    write(tmp_path / "album" / "IMG_0001.HEIC", picture(1), None)
+    write(tmp_path / "album" / "IMG_E0001.JPG", edit(picture(1).convert("RGB")), None)
+    index(library, tmp_path / "album")
+    assert shown(library, EVERYWHERE) == {"IMG_E0001.JPG": ("IMG_0001.HEIC",)}
 
 
 def test_an_edit_may_look_otherwise(library: Library, tmp_path: Path) -> None:

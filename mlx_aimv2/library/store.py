@@ -28,7 +28,6 @@ from .photo import PhotoFacts
 from .schema import database_errors, open_database
 from .segments import FULL_HINT, Maps, Segments, no_vectors
 from .shots import Member, settle, shot_key
-from .signature import is_signature, similarity, stack
 
 _FACTS = (
     "format", "width_px", "height_px", "orientation", "taken_at", "latitude", "longitude"
@@ -341,17 +340,13 @@ class Store:
         shots: dict[int, tuple[int, ...]] = {}
         for _, rows in groupby(found, key=itemgetter(0)):
             members = [Member(*row[1:]) for row in rows]
-            for shot in settle(members, self._alike) if len(members) > 1 else []:
+            for shot in settle(members, self._signature_of) if len(members) > 1 else []:
                 shots |= dict.fromkeys((each.id for each in shot), tuple(each.id for each in shot))
         return shots
 
-    def _alike(self, id: int, other: int) -> float:
-        """How like two files look, from 0 to 1."""
-        files = self.files_of([id, other])
-        signatures = [files[each].signature or b"" for each in (id, other)]
-        if not all(map(is_signature, signatures)):
-            return 0.0
-        return float(similarity(stack(signatures[:1]), stack(signatures[1:]))[0])
+    def _signature_of(self, id: int) -> bytes | None:
+        row = self._one("SELECT signature FROM files WHERE id = ?", id)
+        return None if row is None else row[0]
 
     def add_file(
         self,
