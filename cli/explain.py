@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from mlx_aimv2.errors import Aimv2Error, CheckpointError
+from mlx_aimv2.errors import Aimv2Error, CheckpointError, shortened
 from mlx_aimv2.paths import DISK_ACCESS_HINT, no_current_folder
 
 from .output import hint_of
@@ -57,7 +57,8 @@ def explain(error: BaseException) -> Explanation:
             explanation = f"{type(error).__name__}: {reason}{of_file}", hint, FAILED
         case _:
             explanation = f"{type(error).__name__}: {error}".strip(": "), _DEBUG_HINT, FAILED
-    return explanation
+    message, hint, code = explanation
+    return shortened(message), hint, code
 
 
 def exit_code(done: int, failed: int) -> int:

@@ -18,23 +18,24 @@ class Aimv2Error(Exception):
     def __init__(
         self, message: str, *, hint: str = "", options: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(_shortened(message))
+        super().__init__(shortened(message))
         self._hint = hint
         self._options = dict(options or {})
 
     @property
     def hint(self) -> str:
         """The next thing to type or do, whoever asks."""
-        return _shortened(", or ".join(filter(None, [self._hint, *self._options.values()])))
+        return shortened(", or ".join(filter(None, [self._hint, *self._options.values()])))
 
     def hint_for(self, there: Collection[str]) -> str:
         """The hint for a command that has these options, like ``--max-pixels``."""
         named = {f"--{name.replace('_', '-')}": what for name, what in self._options.items()}
         ways = [f"{what}: {name}" for name, what in named.items() if name.split()[0] in there]
-        return _shortened(", or ".join(filter(None, [self._hint, *ways])))
+        return shortened(", or ".join(filter(None, [self._hint, *ways])))
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
+    """A text of at most 300 characters: of a longer one the middle is left out."""
     if len(text) <= _MOST_CHARACTERS:
         return text
     half = _MOST_CHARACTERS // 2

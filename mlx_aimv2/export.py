@@ -8,6 +8,7 @@ from pathlib import Path
 from . import install
 from .errors import OutputError, UsageError
 from .formats import FORMATS, Format
+from .paths import check_length
 from .staging import sync
 from .table import Table
 
@@ -41,6 +42,7 @@ def check_target(target: Path, *, overwrite: bool = False) -> None:
     """
     parts = format_of(target).parts(target)
     folder = target.parent
+    check_length(target)
     if not folder.is_dir():
         if file := next((part for part in (folder, *folder.parents) if part.is_file()), None):
             raise OutputError(f"{file} is a file, not a folder", hint="choose another folder")

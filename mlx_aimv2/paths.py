@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
-from .errors import AwayError, ImageError, UsageError
+from .errors import AwayError, ImageError, OutputError, UsageError
 
 FilePath = str | bytes | os.PathLike[str]
 
@@ -81,6 +81,16 @@ def printable(path: FilePath) -> str:
         else char
         for char in os.fsdecode(path)
     )
+
+
+def check_length(path: FilePath) -> None:
+    """Errors: OutputError for a path that is longer than the system takes."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            reason, hint = _REASONS[errno.ENAMETOOLONG]
+            raise OutputError(f"{printable(path)} {reason}", hint=hint) from error
 
 
 def several(given: FilePath | Iterable[FilePath]) -> list[FilePath]:

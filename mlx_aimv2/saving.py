@@ -27,7 +27,7 @@ from .files import (
 from .hub import Resolved
 from .image import PRESETS
 from .lit import LiT
-from .paths import printable
+from .paths import check_length, printable
 from .staging import refuse_existing, staged
 from .vision import VisionEncoder
 from .weights import DTYPE_NAMES, Spec, Weights, write_weights
@@ -78,6 +78,7 @@ def save(
 
 def _may_replace(target: Path, overwrite: bool) -> bool:
     """Whether there is a folder to be replaced. Errors: OutputError where it must not be."""
+    check_length(target)
     if not target.is_dir():
         refuse_existing(target)
         return False

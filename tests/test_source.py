@@ -19,6 +19,7 @@ from mlx_aimv2.errors import Aimv2Error, ImageError
 from mlx_aimv2.source import describe
 from tests import pictures
 from tests.albums import make_album
+from tests.commands import run
 
 MOST_CHARACTERS = 300
 
@@ -230,15 +231,49 @@ class TestNonsense:
         lambda model, text: model.embed_texts(text.encode()),
         lambda model, text: aimv2.load(text),
         lambda model, text: aimv2.load("demo", tower=text),
+        lambda model, text: model.save(text),
+        lambda model, text: aimv2.Library(text).search("boat"),
+        lambda model, text: aimv2.Library(text).index("album"),
+        lambda model, text: aimv2.Library("library.db").search("boat", model=text),
     ],
 )
 def test_no_error_holds_more_than_300_characters_of_what_was_given(
-    call: Callable[[aimv2.Model, str], object], model: aimv2.Model
+    call: Callable[[aimv2.Model, str], object],
+    model: aimv2.Model,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_album(tmp_path / "album", 1)
+    aimv2.Library("library.db").index("album", model="demo")
     with pytest.raises(Aimv2Error) as caught:
         call(model, "nonsense " * 5000)
     assert len(str(caught.value)) <= MOST_CHARACTERS
     assert len(caught.value.hint) <= MOST_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "classify a.png -m demo -l a,b --preset LONG",
+        "classify LONG -m demo -l a,b",
+        "embed a.png -m demo -o LONG.npz",
+        "embed a.png -m LONG -o a.npz",
+        "search boat --library LONG",
+        "search boat --count LONG",
+        "index LONG --library a.db -m demo",
+        "info LONG",
+    ],
+)
+def test_no_command_prints_more_of_it(
+    arguments: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pictures.photo(29, 23).save("a.png")
+    outcome = run(*arguments.replace("LONG", "nonsense" * 2000).split())
+    assert outcome.code
+    labels = len("skipped: ")
+    assert max(map(len, outcome.err.splitlines())) <= MOST_CHARACTERS + labels
 
 
 def test_a_long_path_is_still_named_by_its_ends() -> None:

@@ -1,6 +1,7 @@
 """The checkpoint behind a set of vectors: told apart without loading it, loaded when needed."""
 
 import json
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ Dtype = Literal["float32", "float16", "bfloat16"]
 
 def source_of(source: str) -> str:
     """A source that means the same from every folder."""
-    if source == "demo" or find(source.partition("@")[0]) or not Path(source).is_dir():
+    if source == "demo" or find(source.partition("@")[0]) or not os.path.isdir(source):  # noqa: PTH112  (no error for a long text)
         return source
     return absolute(source)
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from .. import colour, forks
 from ..errors import OutputError
 from ..lock import release_lock, take_lock
-from ..paths import in_64_bits, printable
+from ..paths import check_length, in_64_bits, printable
 from .photo import PhotoFacts
 from .schema import database_errors, open_database
 from .segments import FULL_HINT, Maps, Segments, no_vectors
@@ -145,6 +145,7 @@ class Store:
     """
 
     def __init__(self, path: Path, *, can_write: bool = False) -> None:
+        check_length(path)
         if not path.name or path.is_dir():
             raise OutputError(
                 f"the library {printable(path)} is a folder",
