@@ -1,6 +1,5 @@
 """What to type to install something, by how this package was installed: no index has it."""
 
-import json
 import os
 import re
 import shlex
@@ -10,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 _NAME = "mlx-aimv2"
+_UV_RECEIPT = "uv-receipt.toml"
 _CLONE = Path(__file__).resolve().parent.parent
 _OF_EXTRA = re.compile(r"(?P<requirement>[^;]+);.*\bextra == [\"'](?P<extra>\w+)[\"']")
 
@@ -30,8 +30,9 @@ def packages(*requirements: str) -> str:
     source, _ = _source()
     if _is_there("pipx_metadata.json"):
         return shlex.join(["pipx", "inject", _NAME, *requirements])
-    if _is_there("uv-receipt.toml") and source:
-        withs = [word for requirement in requirements for word in ("--with", requirement)]
+    if _is_there(_UV_RECEIPT) and source:
+        wanted = [*_beside_uv(), *requirements]  # uv takes out what is not named again
+        withs = [word for requirement in dict.fromkeys(wanted) for word in ("--with", requirement)]
         return shlex.join(["uv", "tool", "install", *withs, source])
     return _pip_install(*requirements)
 
@@ -41,10 +42,10 @@ def again() -> str:
     source, is_editable = _source()
     if _is_there("pipx_metadata.json"):
         return f"pipx reinstall {_NAME}"
+    if _is_there(_UV_RECEIPT):
+        return f"uv tool upgrade --reinstall {_NAME}"
     if not source:
         return "install it as you did before"
-    if _is_there("uv-receipt.toml"):
-        return shlex.join(["uv", "tool", "install", "--reinstall", source])
     return _pip_install("-e" if is_editable else "--force-reinstall", source)
 
 
@@ -67,6 +68,7 @@ def _source() -> tuple[str, bool]:
     """The folder, file or address that was installed, empty if not known; whether a clone."""
     if (_CLONE / "pyproject.toml").is_file():
         return str(_CLONE), True
+    import json  # noqa: PLC0415
     from importlib.metadata import distribution  # noqa: PLC0415
 
     said = json.loads(distribution(_NAME).read_text("direct_url.json") or "{}")
@@ -75,6 +77,15 @@ def _source() -> tuple[str, bool]:
         return unquote(urlparse(url).path), False
     vcs = said.get("vcs_info", {}).get("vcs")
     return f"{vcs}+{url}" if vcs else url, False
+
+
+def _beside_uv() -> list[str]:
+    """What uv has installed beside this package."""
+    import tomllib  # noqa: PLC0415
+
+    receipt = tomllib.loads((Path(sys.prefix) / _UV_RECEIPT).read_text(encoding="utf-8"))
+    listed = receipt.get("tool", {}).get("requirements", [])
+    return [each["name"] + each.get("specifier", "") for each in listed if each["name"] != _NAME]
 
 
 def _is_there(receipt: str) -> bool:

@@ -76,7 +76,7 @@ def test_extras(
         (WHEEL, "", "pip install --force-reinstall /home/me/mlx_aimv2-0.1.0-py3-none-any.whl"),
         (GIT, "", "pip install --force-reinstall git+https://example.org/a.git"),
         (FOLDER, "pipx_metadata.json", "pipx reinstall mlx-aimv2"),
-        (FOLDER, "uv-receipt.toml", "uv tool install --reinstall /home/me/clone"),
+        (FOLDER, "uv-receipt.toml", "uv tool upgrade --reinstall mlx-aimv2"),
         (None, "", "install it as you did before"),
     ],
 )
@@ -97,6 +97,17 @@ def test_an_environment_that_is_not_active(tmp_path: Path, monkeypatch: pytest.M
     assert shlex.split(install.packages("x")) == [
         *("uv", "pip", "install", "--python", sys.executable, "x")
     ]
+
+
+def test_uv_keeps_what_it_has_installed_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(tmp_path, monkeypatch, FOLDER, "uv-receipt.toml")
+    (tmp_path / "uv-receipt.toml").write_text(
+        '[tool]\nrequirements = [{ name = "mlx-aimv2", directory = "/home/me/clone" },'
+        ' { name = "pyarrow", specifier = ">=26" }]\n'
+    )
+    assert install.packages("x") == "uv tool install --with 'pyarrow>=26' --with x /home/me/clone"
 
 
 def test_every_extra_here_is_a_command() -> None:
