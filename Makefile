@@ -2,11 +2,13 @@
 #
 #   PYTHON=python3.12   the Python to use (3.11 to 3.13; the newest found otherwise)
 #   BLAS=no             Linux: do not install OpenBLAS
+#   PYTEST='-n 0'       other options for the tests than all cores, e.g. --random-order
 
 SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 OUT := demo-output
+PYTEST ?= -n auto --dist worksteal
 comma := ,
 LIBRARY := $(OUT)/library.db
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -77,7 +79,7 @@ demo: $(VENV)/.installed-demo
 	@echo '    $(BIN)/aimv2 classify ~/Pictures --labels "dog, cat, beach, birthday cake"'; echo
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest tests --ignore=tests/parity
+	$(BIN)/python -m pytest tests --ignore=tests/parity --ignore=tests/test_ray_example.py $(PYTEST)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

@@ -98,7 +98,7 @@ def test_options_reach_the_measurement(tiny, tmp_path, monkeypatch):
 
 
 def test_a_plot(tiny, tmp_path):
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="needs matplotlib")
     outcome = run("bench", "--model", tiny, "--only", "encoder", "--plot", "p.svg")
     assert outcome.code == 0, outcome.err
     assert (tmp_path / "p.svg").read_text().lstrip().startswith("<?xml")
@@ -196,7 +196,7 @@ def test_a_folder_called_as_an_alias(tiny, tmp_path, monkeypatch):
 
 
 def test_a_name_that_is_no_text_or_a_formula(tmp_path):
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="needs matplotlib")
     folder = tmp_path / os.fsdecode(b"$\\frac$\xff")
     folder.mkdir()
     subject.make_checkpoint(CONFIG, folder)

@@ -22,7 +22,7 @@ def test_mlx_is_not_imported_by_the_package_itself():
     assert run("import sys, mlx_aimv2; print('mlx.core' in sys.modules)") == "False"
 
 
-@pytest.mark.skipif(not LINUX, reason="there is nothing to preload elsewhere")
+@pytest.mark.skipif(not LINUX, reason="needs Linux")
 def test_preloading_after_mlx_warns_once_and_loads_nothing():
     code = """
 import warnings
@@ -37,7 +37,7 @@ print(blas.status()[0], len(caught), "import mlx_aimv2 first" in str(caught[0].m
     assert run(code) == "None 1 True"
 
 
-@pytest.mark.skipif(not LINUX, reason="there is nothing to preload elsewhere")
+@pytest.mark.skipif(not LINUX, reason="needs Linux")
 @pytest.mark.parametrize(
     ("own", "vendor", "expected"),
     [
@@ -64,7 +64,7 @@ print(*set(seen))
     assert run(code) == expected
 
 
-@pytest.mark.skipif(not LINUX, reason="there is nothing to preload elsewhere")
+@pytest.mark.skipif(not LINUX, reason="needs Linux")
 def test_without_a_fast_blas_one_is_told_what_to_install():
     code = """
 import ctypes, warnings
@@ -93,7 +93,7 @@ print(blas.preload(), blas.status())
     assert run(code) == "None (None, None)"
 
 
-@pytest.mark.skipif(not LINUX, reason="there is nothing to preload elsewhere")
+@pytest.mark.skipif(not LINUX, reason="needs Linux")
 @pytest.mark.parametrize(("is_amd", "first"), [(True, "openblas"), (False, "mkl")])
 def test_amd_gets_openblas_where_both_are_there(is_amd, first):
     code = f"""
@@ -110,7 +110,7 @@ print(blas.preload(), blas.is_slower_than_openblas())
     assert is_slower == "False"
 
 
-@pytest.mark.skipif(not LINUX, reason="there is nothing to preload elsewhere")
+@pytest.mark.skipif(not LINUX, reason="needs Linux")
 @pytest.mark.parametrize(
     ("call", "outside"),
     [
@@ -138,7 +138,7 @@ print(told == [{outside}, 1, {outside}], blas.threads())
     assert run(code).split() == ["True", "True", "3"]
 
 
-@pytest.mark.skipif(not LINUX, reason="there is nothing to preload elsewhere")
+@pytest.mark.skipif(not LINUX, reason="needs Linux")
 def test_threads_that_decode_change_nothing():
     code = """
 import ctypes, hashlib
@@ -154,7 +154,7 @@ print((many == alone).all())
     assert run(code) == "True"
 
 
-@pytest.mark.skipif(not LINUX, reason="there is nothing to preload elsewhere")
+@pytest.mark.skipif(not LINUX, reason="needs Linux")
 @pytest.mark.parametrize(
     ("call", "variable", "expected"),
     [

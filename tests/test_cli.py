@@ -428,7 +428,7 @@ def test_a_closed_pipe_ends_quietly(arguments):
     assert b"Exception" not in ended.stderr
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")  # noqa: PTH110
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
 @pytest.mark.parametrize("arguments", [["--help"], ["models", "--json"]])
 def test_a_full_disk_is_told_in_one_line(arguments):
     with open("/dev/full", "wb") as full:  # noqa: PTH123

@@ -96,7 +96,7 @@ def test_flops_of_a_lit() -> None:
 @pytest.mark.parametrize(("side_px", "images"), [(112, 7), (224, 3), (448, 1), (896, 1)])
 def test_memory_of_a_batch(side_px: int, images: int) -> None:
     if mx.default_device().type != mx.DeviceType.cpu:
-        pytest.skip("the estimate without fused attention is for a CPU")
+        pytest.skip("needs a CPU as the default device")
     config = VisionConfig(256, 704, 5, 2, image_size=side_px)
     encoder = VisionEncoder(config)
     pixels = mx.zeros((images, side_px, side_px, 3))

@@ -12,7 +12,7 @@ from mlx_aimv2.layers import Attention
 from tests import networks, tolerances
 
 pytestmark = pytest.mark.skipif(
-    mx.default_device().type != mx.DeviceType.cpu, reason="used on a CPU only"
+    mx.default_device().type != mx.DeviceType.cpu, reason="needs a CPU as the default device"
 )
 
 

@@ -117,7 +117,7 @@ def test_a_folder_to_a_file(lit: str, photos: Path) -> None:
 @pytest.mark.parametrize("extension", [".npy", ".safetensors", ".jsonl", ".parquet"])
 def test_every_format(extension: str, lit: str, photos: Path) -> None:
     if extension == ".parquet":
-        pytest.importorskip("pyarrow")
+        pytest.importorskip("pyarrow", reason="needs pyarrow")
     outcome = run("embed", "photos/a.jpg", "-m", lit, "-o", f"x{extension}")
     assert outcome.code == 0, said(outcome)
     assert Path(f"x{extension}").stat().st_size > 4 * PROJECTION
@@ -139,7 +139,7 @@ def test_lines_on_stdout(lit: str, photos: Path) -> None:
 
 def test_lines_are_utf8_on_any_terminal(lit: str, photos: Path) -> None:
     if not takes_any_bytes(photos):
-        pytest.skip("this file system takes only UTF-8")
+        pytest.skip("needs a file system that takes any bytes")
     Path("photos/a.jpg").rename(os.fsdecode(b"photos/\xe9.jpg"))
     Path("photos/b.jpg").rename("photos/日.jpg")
     outcome = run("embed", "photos", "-m", lit, "-o", "-", encoding="ascii")
@@ -547,7 +547,7 @@ def test_resume_without_anything_to_resume_starts(lit: str, photos: Path) -> Non
 @pytest.mark.parametrize("target", ["x.npz", "x.npy", "x.safetensors", "x.jsonl", "x.parquet"])
 def test_a_finished_run_is_not_begun_again(lit: str, photos: Path, target: str) -> None:
     if target == "x.parquet":
-        pytest.importorskip("pyarrow")
+        pytest.importorskip("pyarrow", reason="needs pyarrow")
     twice = ["photos", "photos/a.jpg", "photos/bad.jpg", "-m", lit, "-o", target]
     assert run("embed", *twice).code == 3
     written = Path(target).read_bytes()

@@ -374,7 +374,7 @@ def test_any_thread_may_call_and_any_thread_may_use_the_result(models):
         np.testing.assert_array_equal(np.array(made_elsewhere + 0.0), expected)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_is_told_so_and_does_not_hang(folders):
     code = f"""
         import os, sys

@@ -116,7 +116,7 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     try:
         path = photo(Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg")))
     except OSError:
-        pytest.skip("this file system takes only UTF-8")
+        pytest.skip("needs a file system that takes any bytes")
     run(tmp_path, [(path, [("snow",)])])
     assert b"snow" in exiftool("-b", "-XMP-dc:Subject", os.fsencode(path))
 

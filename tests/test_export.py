@@ -91,7 +91,7 @@ def read_jsonl(file: Path, kind: str) -> Content:
 
 
 def read_parquet(file: Path, kind: str) -> Content:
-    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
     table = parquet.read_table(file)
     assert table.column_names == [kind, "embedding"]
     embeddings = np.stack(table["embedding"].to_numpy())
@@ -247,7 +247,7 @@ def test_a_source_whose_name_is_not_utf8_does_not_break_the_metadata(tmp_path: P
 @every_format
 def test_a_target_may_have_any_name(extension: str, tmp_path: Path) -> None:
     if not takes_any_bytes(tmp_path):
-        pytest.skip("this file system takes only UTF-8")
+        pytest.skip("needs a file system that takes any bytes")
     file = tmp_path / os.fsdecode(b"caf\xe9 {}%s" + extension.encode())
     write(TABLE, file)
     write(TABLE, tmp_path / f"plain{extension}")

@@ -32,7 +32,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
     can_mount = shutil.which("mount") is not None
     if not can_mount or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("only root may mount a small disk here")
+        pytest.skip("needs root, who may mount a small disk")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)  # an error may hold a map of it
 

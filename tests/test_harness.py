@@ -157,7 +157,7 @@ def test_a_peak_is_no_less_than_what_was_held():
     assert memory.peak_bytes() >= max(before, held.nbytes)
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/io"), reason="the system does not tell")  # noqa: PTH110
+@pytest.mark.skipif(not os.path.exists("/proc/self/io"), reason="needs /proc")  # noqa: PTH110
 def test_what_was_read_is_counted(tmp_path):
     file = tmp_path / "some"
     file.write_bytes(bytes(1_000_003))

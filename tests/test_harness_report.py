@@ -205,7 +205,7 @@ def test_markdown_holds_every_figure():
 
 
 def test_a_plot_is_a_real_picture(tmp_path):
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="needs matplotlib")
     plot.draw(FULL, tmp_path / "p.png")
     with Image.open(tmp_path / "p.png") as image:
         assert image.format == "PNG"
@@ -217,7 +217,7 @@ def test_a_plot_is_a_real_picture(tmp_path):
 
 
 def test_a_plot_has_its_ceilings_in(monkeypatch, tmp_path):
-    axes_module = pytest.importorskip("matplotlib.axes")
+    axes_module = pytest.importorskip("matplotlib.axes", reason="needs matplotlib")
     lines = []
     real = axes_module.Axes.plot
 
@@ -236,7 +236,7 @@ def test_a_plot_has_its_ceilings_in(monkeypatch, tmp_path):
 
 
 def test_a_plot_without_ceilings(tmp_path):
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="needs matplotlib")
     plot.draw(made(replace(encoder_figure(8), ceiling=None)), tmp_path / "p.svg")
     assert "matrix products" not in (tmp_path / "p.svg").read_text()
 
@@ -255,7 +255,7 @@ def test_a_plot_without_matplotlib(tmp_path, monkeypatch):
 
 
 def test_a_plot_of_nothing_and_of_nowhere(tmp_path):
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="needs matplotlib")
     with pytest.raises(UsageError, match="nothing to draw"):
         plot.draw(made(), tmp_path / "p.png")
     with pytest.raises(OutputError):

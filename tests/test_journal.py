@@ -53,7 +53,7 @@ def test_a_run_ends_as_if_all_was_written_at_once(undisturbed: Path, tmp_path: P
 
 def test_a_target_may_have_any_name(undisturbed: Path, tmp_path: Path) -> None:
     if not takes_any_bytes(tmp_path):
-        pytest.skip("this file system takes only UTF-8")
+        pytest.skip("needs a file system that takes any bytes")
     target = tmp_path / os.fsdecode(b"caf\xe9 {}%s.npy")
     with open_journal(target) as journal:
         run(journal)
@@ -317,7 +317,7 @@ def test_a_disk_that_fails_keeps_what_is_done(
 def test_a_full_disk_is_said_to_be_full(undisturbed: Path, tmp_path: Path) -> None:
     mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(tmp_path)]
     if not shutil.which("mount") or subprocess.call(mount, stderr=subprocess.DEVNULL):
-        pytest.skip("no small disk can be mounted here")
+        pytest.skip("needs root, who may mount a small disk")
     target = tmp_path / undisturbed.name
     try:
         filling = tmp_path / "other"

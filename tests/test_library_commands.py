@@ -467,7 +467,7 @@ EXPORTS = ["x.npz", "x.npy", "x.safetensors", "x.jsonl", "x.parquet", "folder"]
 @pytest.mark.parametrize("target", EXPORTS)
 def test_exports_hold_the_librarys_vectors(made: Path, tmp_path: Path, target: str) -> None:
     if target in ("x.parquet", "folder"):
-        pytest.importorskip("pyarrow")
+        pytest.importorskip("pyarrow", reason="needs pyarrow")
     outcome = on(made, "library", "export", target, "--json")
     assert outcome.code == 0, said(outcome)
     assert outcome.records[0] == {"schema": 1, "count": 6, "target": target}
@@ -825,7 +825,7 @@ def test_what_is_wrong_is_said(
     made: Path, tmp_path: Path, arguments: str, code: int, message: str
 ) -> None:
     if "folder" in arguments:
-        pytest.importorskip("pyarrow")
+        pytest.importorskip("pyarrow", reason="needs pyarrow")
     (tmp_path / "empty").mkdir()
     (tmp_path / "album").mkdir()
     before = rows_of(made / "library.db")

@@ -145,7 +145,7 @@ def large_lit(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tensors]:
 def test_the_other_tower_is_not_read(large_lit, tower: str) -> None:
     folder, tensors = large_lit
     if not Path("/proc/self/io").exists():
-        pytest.skip("this system does not count the bytes a process reads")
+        pytest.skip("needs /proc")
     own = sum(a.nbytes for name, a in tensors.items() if name.startswith(tower))
     other = sum(a.nbytes for name, a in tensors.items()) - own
     assert min(own, other) > 4 * MEGABYTE

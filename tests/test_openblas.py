@@ -12,7 +12,7 @@ from mlx_aimv2 import install, openblas
 from mlx_aimv2.errors import Aimv2Error
 from tests.commands import PATIENCE_S
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux needs it")
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux")
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def library(tmp_path, monkeypatch):
 
 @pytest.fixture
 def installed(library):
-    pytest.importorskip("scipy_openblas32", reason="needs the extra openblas")
+    pytest.importorskip("scipy_openblas32", reason="needs OpenBLAS")
     return openblas.install()
 
 

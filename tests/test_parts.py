@@ -58,7 +58,7 @@ def test_rows_one_by_one_are_the_whole_in_order(cores, count, needed):
         assert seen == [(0, count)]
 
 
-@pytest.mark.skipif(not CPU, reason="a GPU computes a batch whole")
+@pytest.mark.skipif(not CPU, reason="needs a CPU as the default device")
 @pytest.mark.parametrize("native", [False, True])
 def test_an_image_has_the_same_bits_in_every_batch(native):
     model = networks.vision(native=native)
@@ -75,7 +75,7 @@ def test_an_image_has_the_same_bits_in_every_batch(native):
         assert np.array_equal(features(some[first:last]), whole[first:last])
 
 
-@pytest.mark.skipif(not CPU, reason="a GPU computes a batch whole")
+@pytest.mark.skipif(not CPU, reason="needs a CPU as the default device")
 def test_an_error_in_a_part_gives_the_threads_back(monkeypatch):
     given = []
     monkeypatch.setattr(blas, "_set_threads", given.append)

@@ -15,8 +15,8 @@ from tests.commands import PATIENCE_S
 from tests.names import takes_any_bytes
 from tests.tolerances import BATCH_MATES
 
-pytest.importorskip("ray", reason="needs ray: pip install -e '.[ray]'")
-parquet = pytest.importorskip("pyarrow.parquet")
+pytest.importorskip("ray", reason="needs Ray")
+parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "ray_embed.py"
 

@@ -21,6 +21,7 @@ from mlx_aimv2.weights import Weights
 from tests import makers
 from tests.commands import PATIENCE_S
 from tests.counted import Alive
+from tests.users import as_ordinary_user
 
 ROOT = Path(__file__).parent.parent
 TARGET_FILES = ["README.md", "config.json", "model.safetensors", "preprocessor_config.json"]
@@ -213,7 +214,7 @@ def test_a_parent_that_is_a_file(tmp_path):
         staged(tmp_path / "file" / "below" / "target").__enter__()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@as_ordinary_user
 def test_a_parent_that_may_not_be_written(tmp_path):
     parent = tmp_path / "parent"
     parent.mkdir(mode=0o500)
@@ -238,7 +239,7 @@ def small_disk(tmp_path):
     except FileNotFoundError:
         mounted = False
     if not mounted:
-        pytest.skip("no file system can be mounted here")
+        pytest.skip("needs root, who may mount a small disk")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
 

@@ -343,7 +343,7 @@ def test_nothing_is_kept_that_was_not_asked_for(
     assert states.now == 0
 
 
-@pytest.mark.skipif(not mx.metal.is_available(), reason="Metal has the fused kernels")
+@pytest.mark.skipif(not mx.metal.is_available(), reason="needs Metal")
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_attention_is_fused_on_metal(monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
     fused = partial(mx.fast.scaled_dot_product_attention, force_fused=True)  # raises otherwise

@@ -12,6 +12,7 @@ import pytest
 from mlx_aimv2 import header, image, walk
 from mlx_aimv2.walk import Walk, find_images
 from tests.counted import allocated
+from tests.users import as_ordinary_user
 
 
 def grow(root: Path, *names: str) -> None:
@@ -132,7 +133,7 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     try:
         Path(os.fsdecode(root + b"/caf\xe9")).mkdir()
     except OSError:
-        pytest.skip("this file system takes only UTF-8")
+        pytest.skip("needs a file system that takes any bytes")
     for name in (b"/caf\xe9/\xff.jpg", b"/nfd-e\xcc\x81.jpg", b"/nfc-\xc3\xa9.jpg"):
         os.close(os.open(root + name, os.O_CREAT | os.O_WRONLY))
     paths = [os.fsencode(item.path) for item in find_images([root])]
@@ -157,12 +158,11 @@ def test_unreadable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "Full Disk Access" in items[1].error.hint
 
 
+@as_ordinary_user
 def test_really_unreadable_folder(tmp_path: Path) -> None:
     grow(tmp_path, "a/x.jpg", "b/y.jpg")
     (tmp_path / "a").chmod(0)
     try:
-        if os.access(tmp_path / "a", os.R_OK):
-            pytest.skip("this user reads everything")
         locked, found = find_images([tmp_path])
         assert "permission denied" in str(locked.error)
         assert found.path.endswith("b/y.jpg")

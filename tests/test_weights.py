@@ -1,7 +1,6 @@
 """Files on disk: which one is read, malformed headers, indices that lead astray."""
 
 import json
-import os
 import pickle
 import re
 import subprocess
@@ -20,6 +19,7 @@ from mlx_aimv2.files import INDEX_FILE
 from mlx_aimv2.loader import load_checkpoint
 from mlx_aimv2.weights import read_config_file, read_weights, weight_files
 from tests.makers import random_vision, to_apple_mlx, vision_config, write_checkpoint
+from tests.users import as_ordinary_user
 
 TENSORS = to_apple_mlx(random_vision())
 PROJECTION = "preprocessor.patchifier.proj.weight"
@@ -285,7 +285,7 @@ def test_an_index_that_is_no_whole_copy_hides_no_other(folder: Path, content: by
     load_checkpoint(folder)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@as_ordinary_user
 def test_a_file_that_may_not_be_read(folder: Path) -> None:
     path = folder / "model.safetensors"
     path.chmod(0)

@@ -26,13 +26,13 @@ pytestmark = pytest.mark.weights
 def picture() -> Path:
     path = published.picture()
     if path is None:
-        pytest.skip(f"{published.PICTURE_VARIABLE} does not name the picture")
+        pytest.skip(f"needs the picture that {published.PICTURE_VARIABLE} names")
     return path
 
 
 def need(checkpoint: Checkpoint) -> str:
     if hub.cached(checkpoint) is None:
-        pytest.skip("the checkpoint is not in the local cache")
+        pytest.skip("needs a published checkpoint")
     return checkpoint.name
 
 
