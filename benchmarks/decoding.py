@@ -1,6 +1,6 @@
 """Exact and fast decoding, what fast does to embeddings, overlap with a model, padding of mixes.
 
-    python -m benchmarks.decoding [--runs 5] [--json]
+    python -m benchmarks.decoding [--runs 5] [--width 4032] [--photos 120] [--blocks 24] [--json]
 
 - Speed: processor time of one thread from a 12-megapixel JPEG file in the page cache to pixels,
   medians of the runs; other processes hardly matter to it. Limits are on photographs as cameras
@@ -47,6 +47,7 @@ from mlx_aimv2.colour import coded_profile
 from mlx_aimv2.config import VisionConfig
 from mlx_aimv2.cores import available_cores
 from mlx_aimv2.decode import decode
+from mlx_aimv2.harness import checks
 from mlx_aimv2.image import CLIP_MEAN, CLIP_STD
 from mlx_aimv2.plan import ImageOptions, Plan, make_plan
 from mlx_aimv2.vision import VisionEncoder
@@ -60,7 +61,7 @@ MOST_PADDING = 0.10
 
 MIX_SHAPES = ((3, 2), (4, 3), (16, 9), (1, 1), (9, 16), (3, 4), (2, 3))
 MIX_TOKENS = (150, 4096)
-OVERLAP_PHOTOS, OVERLAP_BATCH = 120, 3  # the first batch and the last overlap with nothing
+OVERLAP_BATCH = 3  # the first batch and the last overlap with nothing
 MOST_FOR_A_PROFILE = 1.05
 LARGE_PICTURES = 6  # that AIMv2-L embeds twice: a second each
 
@@ -137,7 +138,7 @@ def milliseconds(seconds: dict[str, float]) -> str:
     return f"{1e3 * seconds['exact']:.0f} → {1e3 * seconds['fast']:.1f} ms"
 
 
-def cosines(pictures: Sequence[Made]) -> Iterator[Line]:
+def cosines(pictures: Sequence[Made], blocks: int | None) -> Iterator[Line]:
     """Fast embeddings against exact ones."""
     demo = aimv2.load("demo")
     found = {
@@ -146,7 +147,7 @@ def cosines(pictures: Sequence[Made]) -> Iterator[Line]:
     }
     yield from cosine_lines("demo, 112 px", pictures, found)
     some = [*pictures[:3], *pictures[-(LARGE_PICTURES - 3) :]]
-    encoder = random_large()
+    encoder = random_large(blocks)
     found = {
         how: np.stack([embed(encoder, plan.fit(each.path)[0]) for each in some])
         for how, plan in plans(224).items()
@@ -165,13 +166,13 @@ def cosine_lines(model: str, pictures: Sequence[Made], found: dict[str, Floats])
     yield at_least(f"{model}: least cosine", float(each.min()), LEAST_COSINE, about=worst)
 
 
-def random_large() -> VisionEncoder:
-    """AIMv2-L at 224 px with weights that keep the size of activations."""
+def random_large(blocks: int | None) -> VisionEncoder:
+    """AIMv2-L at 224 px, or its first blocks, with weights that keep the size of activations."""
     checkpoint = find("large")
     assert checkpoint is not None
     config = cost.published_config(checkpoint)
     assert isinstance(config, VisionConfig)
-    network = VisionEncoder(config)
+    network = VisionEncoder(replace(config, num_hidden_layers=blocks or config.num_hidden_layers))
     rng = np.random.default_rng(0)
     weights = []
     for name, array in tree_flatten(network.parameters()):
@@ -214,12 +215,12 @@ def profiles(pictures: Sequence[Made], runs: int) -> Iterator[Line]:
         yield Line(what, ratio, "times", limit, ratio <= MOST_FOR_A_PROFILE, about)
 
 
-def overlaps(pictures: Sequence[Made]) -> Iterator[Line]:
+def overlaps(pictures: Sequence[Made], number: int) -> Iterator[Line]:
     """A run with a stand-in for a device, against the slower of it and of decoding."""
     plan = replace(plans(112)["fast"], batch_size=OVERLAP_BATCH)
     camera = [each.path for each in pictures if each.is_camera]
-    photos = list(islice(cycle(camera), OVERLAP_PHOTOS))
-    batches = OVERLAP_PHOTOS // OVERLAP_BATCH
+    photos = list(islice(cycle(camera), number))
+    batches = math.ceil(number / OVERLAP_BATCH)
 
     def decode_alone() -> None:
         for sample in decode(photos, plan.fit, ahead=2 * OVERLAP_BATCH):
@@ -305,7 +306,10 @@ def conditions() -> dict[str, object]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=checks.positive, default=5)
+    parser.add_argument("--width", type=checks.positive, default=4032, help="pixels of a photo")
+    parser.add_argument("--photos", type=checks.positive, default=120, help="of the overlap")
+    parser.add_argument("--blocks", type=checks.positive, help="of AIMv2-L's 24")
     parser.add_argument("--json", action="store_true", dest="as_json")
     arguments = parser.parse_args()
     lines: list[Line] = []
@@ -319,12 +323,13 @@ def main() -> int:
     if not arguments.as_json:
         print("; ".join(f"{name} {value}" for name, value in conditions().items()))
     with tempfile.TemporaryDirectory() as folder:
-        pictures = list(make_photos(Path(folder)))
+        size_px = arguments.width, arguments.width * 3 // 4
+        pictures = list(make_photos(Path(folder), size_px))
         tell(paddings())
         tell(speeds(pictures, arguments.runs))
         tell(profiles(pictures, arguments.runs))
-        tell(overlaps(pictures))
-        tell(cosines(pictures))
+        tell(overlaps(pictures, arguments.photos))
+        tell(cosines(pictures, arguments.blocks))
     if arguments.as_json:
         found = {"conditions": conditions(), "figures": [asdict(line) for line in lines]}
         print(json.dumps(found, indent=2, ensure_ascii=False))

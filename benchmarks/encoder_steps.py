@@ -1,8 +1,9 @@
 """What each step of making the encoder fast brings, timed in turns in one run.
 
-    python -m benchmarks.encoder_steps [--random large] [--blocks 4] [--batch 8] [--repeats 7]
+    python -m benchmarks.encoder_steps [--random large | --model SOURCE] [--blocks 4] [--batch 8]
+                                       [--repeats 7]
 
-Random weights at 224 px. Each row is a step more than the one before; the last ones are what was
+At 224 px. Each row is a step more than the one before; the last ones are what was
 tried and left out. Ratios are to the first row, medians of the rounds.
 """
 
@@ -20,12 +21,12 @@ from unittest.mock import patch
 import mlx.core as mx
 from mlx import nn
 
+from benchmarks import subjects
 from mlx_aimv2 import blas, cpu, parts
-from mlx_aimv2.harness import encoder
+from mlx_aimv2.harness import checks, encoder
 from mlx_aimv2.harness.conditions import conditions
 from mlx_aimv2.harness.encoder import encode, random_pixels, variant
 from mlx_aimv2.harness.plain import PlainEncoder
-from mlx_aimv2.harness.subject import make_subject
 from mlx_aimv2.harness.timing import clock
 
 SIDE_PX = 224
@@ -118,14 +119,14 @@ def line(name: str, seconds: list[float], first: list[float]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--random", default="large")
-    parser.add_argument("--blocks", type=int, default=4)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--repeats", type=int, default=7)
+    subjects.add_options(parser, random="large")
+    parser.add_argument("--blocks", type=checks.positive, default=4)
+    parser.add_argument("--batch", type=checks.positive, default=8)
+    parser.add_argument("--repeats", type=checks.positive, default=7)
     options = parser.parse_args()
     print(json.dumps(conditions()) + "\n")
     with tempfile.TemporaryDirectory() as name:
-        model = make_subject(options.random, Path(name), None).model
+        model = subjects.chosen(options, Path(name)).model
     model = variant(model, SIDE_PX, options.blocks)
     pixels = random_pixels(options.batch, SIDE_PX)
     print("| step | median | runs | against the first |\n|---|---:|---|---:|")

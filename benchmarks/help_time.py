@@ -35,13 +35,13 @@ def measure_ms(arguments: list[str]) -> tuple[float, float]:
 
 def summary_ms(values: list[float]) -> dict[str, float]:
     """Median and quartiles."""
-    low, median, high = statistics.quantiles(values, n=4)
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
     return {"median": round(median, 1), "quartiles": [round(low, 1), round(high, 1)]}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--runs", type=int, choices=range(2, 1001), metavar="RUNS", default=10)
     runs = parser.parse_args().runs
     results = {}
     for arguments in ([], *([name] for name in COMMANDS)):

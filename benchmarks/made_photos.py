@@ -14,7 +14,8 @@ import skimage
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageDraw, ImageFont
 
-SIZE_PX = (4032, 3024)
+Size = tuple[int, int]
+SIZE_PX: Size = (4032, 3024)
 NAMES = (
     "astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg", "retina.jpg",
 )  # fmt: skip
@@ -34,9 +35,11 @@ class Made:
     size_mb: float = 0.0
 
 
-def make_photos(folder: Path) -> Iterator[Made]:
+def make_photos(folder: Path, size_px: Size = SIZE_PX) -> Iterator[Made]:
     """Photographs first; then other encodings of one, and what photographs rarely are."""
-    photos = {name.partition(".")[0]: _photograph(name, seed) for seed, name in enumerate(NAMES)}
+    photos = {
+        name.partition(".")[0]: _photograph(name, seed, size_px) for seed, name in enumerate(NAMES)
+    }
     turned = Image.Exif()
     turned[ExifTags.Base.Orientation] = 6
     for name, photo in photos.items():
@@ -45,10 +48,10 @@ def make_photos(folder: Path) -> Iterator[Made]:
     yield _saved(folder, "upright", first, **_CAMERA, exif=turned.tobytes())
     yield _saved(folder, "without chroma subsampling", first, False, quality=90, subsampling=0)
     yield _saved(folder, "progressive", first, False, **_CAMERA, progressive=True)
-    yield _saved(folder, "many small pictures", _mosaic(), False, **_CAMERA)
-    yield _saved(folder, "noise", _noise(), False, **_CAMERA)
-    yield _saved(folder, "text", _text(), False, **_CAMERA)
-    yield _saved(folder, "rings", _rings(), False, **_CAMERA)
+    yield _saved(folder, "many small pictures", _mosaic(size_px), False, **_CAMERA)
+    yield _saved(folder, "noise", _noise(size_px), False, **_CAMERA)
+    yield _saved(folder, "text", _text(size_px), False, **_CAMERA)
+    yield _saved(folder, "rings", _rings(size_px), False, **_CAMERA)
 
 
 def _saved(folder: Path, name: str, image: Image.Image, is_camera: bool = True, **how: Any) -> Made:
@@ -57,23 +60,24 @@ def _saved(folder: Path, name: str, image: Image.Image, is_camera: bool = True, 
     return Made(name, path, is_camera, path.stat().st_size / 1e6)
 
 
-def _photograph(name: str, seed: int) -> Image.Image:
+def _photograph(name: str, seed: int, size_px: Size) -> Image.Image:
     with Image.open(_FOLDER / name) as small:
-        scale = max(SIZE_PX[0] / small.width, SIZE_PX[1] / small.height)
-        seen = SIZE_PX[0] / scale, SIZE_PX[1] / scale
+        scale = max(size_px[0] / small.width, size_px[1] / small.height)
+        seen = size_px[0] / scale, size_px[1] / scale
         box = ((small.width - seen[0]) / 2, (small.height - seen[1]) / 2)
         large = small.convert("RGB").resize(
-            SIZE_PX, Image.Resampling.BICUBIC, (*box, box[0] + seen[0], box[1] + seen[1])
+            size_px, Image.Resampling.BICUBIC, (*box, box[0] + seen[0], box[1] + seen[1])
         )
     return _with_noise(np.asarray(large, np.int16), seed, _DETAIL)
 
 
 def _with_noise(pixels: NDArray[np.int16], seed: int, detail: float) -> Image.Image:
+    height, width, _ = pixels.shape
     rng = np.random.default_rng(seed)
     grain = rng.normal(0, _GRAIN, (_TILE_PX, _TILE_PX, 3))
     tile = (detail * _pink(rng)[..., None] + grain).astype(np.int16)
-    tiles = (-(-SIZE_PX[1] // _TILE_PX), -(-SIZE_PX[0] // _TILE_PX), 1)
-    noisy = pixels + np.tile(tile, tiles)[: SIZE_PX[1], : SIZE_PX[0]]
+    tiles = (-(-height // _TILE_PX), -(-width // _TILE_PX), 1)
+    noisy = pixels + np.tile(tile, tiles)[:height, :width]
     return Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
 
 
@@ -86,9 +90,9 @@ def _pink(rng: np.random.Generator) -> NDArray[np.float64]:
     return noise / noise.std()
 
 
-def _mosaic() -> Image.Image:
+def _mosaic(size_px: Size) -> Image.Image:
     """Photographs side by side, with edges as sharp as can be."""
-    whole, cell = Image.new("RGB", SIZE_PX), (504, 378)
+    whole, cell = Image.new("RGB", size_px), (size_px[0] // 8, size_px[1] // 8)
     for number in range(64):
         with Image.open(_FOLDER / NAMES[number % len(NAMES)]) as small:
             place = (number % 8 * cell[0], number // 8 * cell[1])
@@ -96,24 +100,24 @@ def _mosaic() -> Image.Image:
     return whole
 
 
-def _noise() -> Image.Image:
-    grey = np.full((SIZE_PX[1], SIZE_PX[0], 3), 128, np.int16)
+def _noise(size_px: Size) -> Image.Image:
+    grey = np.full((size_px[1], size_px[0], 3), 128, np.int16)
     return _with_noise(grey, 99, 40.0)
 
 
-def _text() -> Image.Image:
+def _text(size_px: Size) -> Image.Image:
     """A page of small print: the finest detail there is."""
-    page = Image.new("RGB", SIZE_PX, "white")
+    page = Image.new("RGB", size_px, "white")
     draw = ImageDraw.Draw(page)
     line = "Sphinx of black quartz, judge my vow. 0123456789 " * 6
-    for top in range(0, SIZE_PX[1], 42):
+    for top in range(0, size_px[1], 42):
         draw.text((20, top), line, fill="black", font=ImageFont.load_default(32))
     return page
 
 
-def _rings() -> Image.Image:
+def _rings(size_px: Size) -> Image.Image:
     """Gratings of every direction and fineness, to two pixels a line."""
-    down, across = np.ogrid[: SIZE_PX[1], : SIZE_PX[0]]
-    squares = (across - SIZE_PX[0] / 2.0) ** 2 + (down - SIZE_PX[1] / 2.0) ** 2
-    rings = 127.5 + 127.5 * np.cos(np.pi * squares / (2 * SIZE_PX[0]))
+    down, across = np.ogrid[: size_px[1], : size_px[0]]
+    squares = (across - size_px[0] / 2.0) ** 2 + (down - size_px[1] / 2.0) ** 2
+    rings = 127.5 + 127.5 * np.cos(np.pi * squares / (2 * size_px[0]))
     return Image.fromarray(rings.astype(np.uint8)).convert("RGB")

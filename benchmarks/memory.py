@@ -1,9 +1,9 @@
 """Peak memory of embedding, against the number of images: it must not grow with it.
 
-    python -m benchmarks.memory [--source demo] [--images 3000]
+    python -m benchmarks.memory [--source demo] [--few 300] [--images 3000] [--paths 1000000]
 
-Prints JSON: the process's peak (VmHWM) after 300 mixed pictures of up to 2 megapixels and after
-all of them, and after a million paths that do not exist (what the paths themselves cost).
+Prints JSON: the process's peak (VmHWM) after few mixed pictures of up to 2 megapixels and after
+all of them, and after many paths that do not exist (what the paths themselves cost).
 """
 
 import argparse
@@ -16,15 +16,14 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import mlx_aimv2 as aimv2
+from mlx_aimv2.harness import checks
 from mlx_aimv2.harness.memory import peak_bytes
 
 PICTURES = 60
-FEW = 300
-PATHS = 1_000_000
 MEGABYTE = 1e6
 
 
-def make_pictures(folder: Path) -> list[Path]:
+def make_pictures(folder: Path, count: int) -> list[Path]:
     """Pictures of mixed formats, sizes and shapes, the largest of 2 megapixels."""
     import numpy as np  # noqa: PLC0415
     import pillow_heif  # noqa: PLC0415
@@ -33,7 +32,7 @@ def make_pictures(folder: Path) -> list[Path]:
     pillow_heif.register_heif_opener()
     rng = np.random.default_rng(0)
     paths = []
-    for number in range(PICTURES):
+    for number in range(count):
         width, height = rng.integers(100, 1414, 2)
         if number == 0:
             width, height = 1633, 1225
@@ -48,22 +47,26 @@ def make_pictures(folder: Path) -> list[Path]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", default="demo")
-    parser.add_argument("--images", type=int, default=3000)
+    parser.add_argument("--few", type=checks.positive, default=300)
+    parser.add_argument("--images", type=checks.positive, default=3000, help="more than few")
+    parser.add_argument("--paths", type=checks.positive, default=1_000_000)
     arguments = parser.parse_args()
+    if arguments.images <= arguments.few:
+        parser.error("--images has to be more than --few")
     model = aimv2.load(arguments.source)
     with tempfile.TemporaryDirectory() as folder:
-        pictures = make_pictures(Path(folder))
+        pictures = make_pictures(Path(folder), min(PICTURES, arguments.images))
 
         def embed(number: int) -> float:
             items = model.stream(islice(cycle(pictures), number))
             assert all(item.error is None for item in items)
             return peak_bytes() / MEGABYTE
 
-        after_few, started = embed(FEW), time.perf_counter()
-        after_all = embed(arguments.images - FEW)
+        after_few, started = embed(arguments.few), time.perf_counter()
+        after_all = embed(arguments.images - arguments.few)
         seconds = time.perf_counter() - started
     before = peak_bytes() / MEGABYTE
-    paths: Iterator[str] = (f"no/such/{number:07}.jpg" for number in range(PATHS))
+    paths: Iterator[str] = (f"no/such/{number:07}.jpg" for number in range(arguments.paths))
     missing = sum(1 for item in model.stream(paths) if item.error)
     print(
         json.dumps(
@@ -71,10 +74,10 @@ def main() -> None:
                 "checkpoint": model.name,
                 "machine": platform.machine(),
                 "system": platform.platform(),
-                f"peak_mb_after_{FEW}": round(after_few, 1),
+                f"peak_mb_after_{arguments.few}": round(after_few, 1),
                 f"peak_mb_after_{arguments.images}": round(after_all, 1),
                 "growth_mb": round(after_all - after_few, 1),
-                "images_per_second": round((arguments.images - FEW) / seconds, 1),
+                "images_per_second": round((arguments.images - arguments.few) / seconds, 1),
                 "missing_paths": missing,
                 "growth_mb_over_missing_paths": round(peak_bytes() / MEGABYTE - before, 1),
             },

@@ -20,6 +20,7 @@ from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 
+from benchmarks import subjects
 from mlx_aimv2.harness import checks
 from mlx_aimv2.harness.checks import Check
 from mlx_aimv2.harness.conditions import backend, conditions
@@ -27,7 +28,7 @@ from mlx_aimv2.harness.decoding import MODES, decoding_figures
 from mlx_aimv2.harness.figure import Figure
 from mlx_aimv2.harness.photos import make_photos
 from mlx_aimv2.harness.pipeline import pipeline_figures
-from mlx_aimv2.harness.subject import Subject, make_subject, open_subject
+from mlx_aimv2.harness.subject import Subject
 
 DIFFERENT = 8  # photographs; the folder is these again and again
 OF_BOUND, FASTER = 0.95, 4.0
@@ -55,9 +56,7 @@ def measure(subject: Subject, folder: Path, options: argparse.Namespace) -> Iter
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument("--model", default="demo")
-    source.add_argument("--random")
+    subjects.add_options(parser, model="demo")
     parser.add_argument("--photos", type=checks.positive, default=24)
     parser.add_argument("--repeats", type=checks.positive, default=5)
     parser.add_argument("--batch", type=checks.positive, default=8)
@@ -70,11 +69,7 @@ def check(options: argparse.Namespace) -> int:
     print(json.dumps(conditions()), end="\n\n", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if options.random:
-            (folder / "checkpoint").mkdir()
-            subject = make_subject(options.random, folder / "checkpoint", None)
-        else:
-            subject = open_subject(options.model, None)
+        subject = subjects.chosen(options, folder)
         print(f"{subject.name}, {subject.model.dtype}, {options.photos} photographs\n")
         return checks.show(measure(subject, folder, options), partial(print, flush=True))
 

@@ -1,6 +1,6 @@
 """How soon the first embedding is there, and what loading takes.
 
-    python -m benchmarks.startup [--random lit] [--runs 5]
+    python -m benchmarks.startup [--random lit | --model SOURCE] [--runs 5]
 
 Each figure is of new processes: the demo's first embedding; loading a published checkpoint's sizes
 with random weights, as float16 and in the file's own float32; and one text through its text tower.
@@ -17,26 +17,25 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from benchmarks import subjects
 from mlx_aimv2.harness import checks
 from mlx_aimv2.harness.checks import Check
 from mlx_aimv2.harness.conditions import conditions
 from mlx_aimv2.harness.photos import make_small_pictures
 from mlx_aimv2.harness.startup import first_embedding, load_figures, text_tower
-from mlx_aimv2.harness.subject import make_subject
 
 FIRST_S = 1.0
 OF_FILE = {"float16": 0.65, "float32": 1.10}
 OF_TOWER = 1.1  # the headers and the tokenizer are read beside it
 
 
-def measure(folder: Path, name: str, runs: int) -> Iterator[Check]:
+def measure(folder: Path, options: argparse.Namespace) -> Iterator[Check]:
     """All figures, in the order in which they are printed."""
     picture = make_small_pictures(folder / "pictures")[0]
-    yield Check(first_embedding(picture, runs), at_most=FIRST_S)
-    (folder / "checkpoint").mkdir()
-    subject = make_subject(name, folder / "checkpoint", None)
+    yield Check(first_embedding(picture, options.runs), at_most=FIRST_S)
+    subject = subjects.chosen(options, folder)
     for dtype, limit in OF_FILE.items():
-        for figure in load_figures(subject, dtype, runs):
+        for figure in load_figures(subject, dtype, options.runs):
             yield Check(figure)
             if (of_file := figure.about.get("of_file")) is not None:
                 named = replace(figure, name=f"  {dtype}: peak over the file", value=of_file,
@@ -53,7 +52,7 @@ def measure(folder: Path, name: str, runs: int) -> Iterator[Check]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--random", default="lit")
+    subjects.add_options(parser, random="lit")
     parser.add_argument("--runs", type=checks.positive, default=5)
     options = parser.parse_args()
     return checks.reported(lambda: check(options))
@@ -63,7 +62,7 @@ def check(options: argparse.Namespace) -> int:
     """Measure and print; the exit code. Errors: those of making or loading the checkpoint."""
     print(json.dumps(conditions()), end="\n\n", flush=True)
     with tempfile.TemporaryDirectory() as name:
-        found = measure(Path(name), options.random, options.runs)
+        found = measure(Path(name), options)
         return checks.show(found, partial(print, flush=True))
 
 

@@ -284,18 +284,23 @@ def test_what_is_not_measured_misses_its_limit():
     assert lines[-1] == "| against transformers | not measured |  | at least 1.00 × (missed) |"
 
 
-def test_a_peer_that_is_missing_misses_its_limit(monkeypatch, tmp_path, capsys):
+def test_a_peer_that_fails_misses_its_limit_and_one_that_is_not_here_is_left_out(
+    monkeypatch, tmp_path, capsys
+):
     ratio = Figure("peers", "against the plain model", 1.2, "×",
                    about={"peer": "the plain model", "ours_images_per_s": 12.0, "ours": None,
                           "theirs_images_per_s": 10.0, "theirs": None})  # fmt: skip
-    monkeypatch.setattr(encoder_speed.peers, "compare", lambda *_, **__: ([ratio], []))
-    monkeypatch.setattr(encoder_speed.peers, "installed", lambda: False)
+    monkeypatch.setattr(encoder_speed.peers, "compare", lambda *_, **__: ([ratio], ["it failed"]))
     subject = SimpleNamespace(model=None)
-    found = list(encoder_speed.against(subject, Case(224, 8, 24), tmp_path, 1))
-    assert [each.figure.name for each in found if not each.is_met] == [
-        "224 px, batch 8, against transformers"
-    ]
-    assert "not installed" in capsys.readouterr().err
+    missed = {}
+    for is_here in (True, False):
+        monkeypatch.setattr(encoder_speed.peers, "installed", lambda is_here=is_here: is_here)
+        found = list(encoder_speed.against(subject, Case(224, 8, 24), tmp_path, 1))
+        missed[is_here] = [each.figure.name for each in found if not each.is_met]
+        said = capsys.readouterr().err
+        assert ("not installed" in said) is not is_here
+        assert "it failed" in said
+    assert missed == {True: ["224 px, batch 8, against transformers"], False: []}
     native = list(encoder_speed.against(subject, Case(None, 4, 24), tmp_path, 1))
     assert all(each.is_met for each in native)
 

@@ -63,14 +63,14 @@ def test_tags_are_added_and_all_else_stays(name: str) -> None:
     assert canonical_rest(after) == canonical_rest(before)
 
 
-@pytest.mark.parametrize("name", set(SAMPLES) - {"bare", "attribute", "text", "empty"})
+@pytest.mark.parametrize("name", sorted(set(SAMPLES) - {"bare", "attribute", "text", "empty"}))
 def test_taking_out_gives_back_every_byte(name: str) -> None:
     before = SAMPLES[name]
     assert remove_ours(merge(before, [DOG, ("snow",)])) == before
     assert merge(merge(before, []), [DOG], [DOG]) == merge(before, [])
 
 
-@pytest.mark.parametrize("name", set(SAMPLES) - {"attribute", "text"})
+@pytest.mark.parametrize("name", sorted(set(SAMPLES) - {"attribute", "text"}))
 def test_only_lines_are_added(name: str) -> None:
     before, after = SAMPLES[name], merge(SAMPLES[name], [DOG])
     rest = iter(after.replace(b">", b"> ").replace(b"/>", b">").split())
