@@ -16,13 +16,12 @@ from pathlib import Path
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.harness import checks
 from mlx_aimv2.harness.figure import Figure
-from mlx_aimv2.harness.report import Report, amount, escaped, read_report
+from mlx_aimv2.harness.report import SIDE_PX, Report, amount, escaped, read_report
 
 ROOT = Path(__file__).parent.parent
 README, RESULTS = ROOT / "README.md", Path(__file__).parent / "results"
 START = "<!-- measured: `python -m benchmarks.readme_table` writes what follows -->"
 END = "<!-- /measured -->"
-SIDE_PX = 224
 COLUMNS = (
     "chip", "checkpoint", "precision", "images/s, 224 px", "products alone, TFLOP/s", "reached",
     "against transformers", "photos/s a core: exact, fast",
@@ -37,10 +36,13 @@ OTHERS = {
 
 
 def table(reports: Iterable[Report]) -> str:
-    """The whole table, the newest report of a machine and checkpoint for it; none of --quick."""
+    """The whole table: of each machine and checkpoint the newest report; none of --quick.
+
+    One that is not whole counts where there is no whole one.
+    """
     newest = {}
-    whole = (each for each in reports if not each.settings.get("is_quick"))
-    for report in sorted(whole, key=lambda each: each.conditions["date"]):
+    slow = (each for each in reports if not each.settings.get("is_quick"))
+    for report in sorted(slow, key=lambda each: (each.is_whole, each.conditions["date"])):
         known = report.conditions
         machine = known["chip"], known["backend"], known["gpu_cores"]
         newest[machine, report.subject["name"]] = report
@@ -57,7 +59,7 @@ def rows(report: Report) -> Iterator[list[str]]:
     weights = " (random weights)" if subject["is_random"] else ""
     gpu = f" {known['gpu_cores']} GPU cores," if known["gpu_cores"] else ""
     place = f"{chip}, {known['backend']},{gpu} {known['cpu_cores']} CPU cores"
-    for figure in fastest(report):
+    for figure in report.fastest():
         other = OTHERS.get(chip) if known["backend"] == "Metal" else None
         yield [
             escaped(place),
@@ -70,19 +72,6 @@ def rows(report: Report) -> Iterator[list[str]]:
             _decoding(report),
             "–" if other is None else f"{other:g}",
         ]
-
-
-def fastest(report: Report) -> Iterator[Figure]:
-    """Of each precision the best figure of the encoder that was measured at full depth."""
-    best: dict[str, Figure] = {}
-    for figure in report.figures:
-        about = figure.about
-        if figure.section != "encoder" or about["side_px"] != SIDE_PX:
-            continue
-        if about["blocks_measured"] == about["blocks"]:
-            kept = best.setdefault(about["dtype"], figure)
-            best[about["dtype"]] = max(kept, figure, key=lambda each: each.value)
-    return iter(best.values())
 
 
 def with_table(readme: str, made: str) -> str:
@@ -117,7 +106,8 @@ def read(file: Path) -> Report:
     """A contributed report. Errors: UsageError for one that no row can be made of."""
     report = read_report(file)
     try:
-        table([report])
+        if not list(rows(report)):
+            raise ValueError(f"no batch of a whole network at {SIDE_PX} px")
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"{file} makes no row: {error!r}", hint="measure it again") from error
     return report

@@ -27,15 +27,17 @@ if TYPE_CHECKING:
 EXAMPLES = """
 aimv2 bench --quick
 aimv2 bench --random large-448 --only encoder --plot encoder.png
-aimv2 bench --model lit --out results
+aimv2 bench --model lit --out before.json
+aimv2 bench --compare before.json after.json
 """
 GROUPS = {
-    "What to measure": "--model --random --quick --only",
+    "What to measure": "--model --random --quick --only --repeats --compare",
     "Output": "--out --plot --json",
 }
 
 DEFAULT = "lit"
 _MOST = 4096  # images at once, which takes any GPU's memory
+_MOST_REPEATS = 1000
 DTYPES: tuple[Dtype, ...] = ("float32", "float16", "bfloat16")
 Word = TypeVar("Word", bound=str)
 SECTIONS = ("encoder", "text", "peers", "decoding", "folder", "start", "memory", "search")
@@ -70,7 +72,7 @@ OutOption = Annotated[
     typer.Option(
         "--out",
         "-o",
-        help="Where JSON and Markdown go: a folder, or a file named .json.",
+        help="Where JSON and Markdown go: a folder that is there, or a file named .json.",
         metavar="PATH",
         parser=path_at_home,
         show_default="this folder",
@@ -113,6 +115,24 @@ OnlyOption = Annotated[
         show_default="all",
     ),
 ]
+RepeatsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--repeats",
+        help="Runs of each figure, of which the median counts.",
+        metavar="NUMBER",
+        show_default="5; with --quick fewer",
+    ),
+]
+CompareOption = Annotated[
+    tuple[str, str] | None,
+    typer.Option(
+        "--compare",
+        help="Compare two reports, row by row, and measure nothing.",
+        metavar="FIRST.json SECOND.json",
+        show_default=False,
+    ),
+]
 MlAimOption = Annotated[
     str | None,
     typer.Option(
@@ -135,6 +155,8 @@ def bench(
     dtype: DtypesOption = None,
     only: OnlyOption = None,
     ml_aim: MlAimOption = None,
+    repeats: RepeatsOption = None,
+    compare: CompareOption = None,
     as_json: JsonOption = False,
     yes: YesOption = False,
 ) -> None:
@@ -143,11 +165,21 @@ def bench(
     Prints a table and saves it as JSON and Markdown, with the machine and the versions. How to
     read it and how to contribute it: docs/benchmarks.md.
     """
+    if compare is not None:
+        given = (model, random, quick, plot, batch_sizes, dtype, only, ml_aim, repeats)
+        if any(given) or out != ".":
+            raise UsageError(
+                "--compare measures nothing", hint="give it two reports and --json only"
+            )
+        show_comparison(*map(Path, compare), as_json=as_json)
+        return
     if model is not None and random is not None:
         raise UsageError("--model and --random are two things to measure", hint="give one of them")
     sizes = None if batch_sizes is None else parse_sizes(batch_sizes)
     dtypes = parse_words("--dtype", dtype, DTYPES)
     sections = parse_words("--only", only, SECTIONS)
+    if repeats is not None and not 1 <= repeats <= _MOST_REPEATS:
+        raise UsageError(f"--repeats {repeats}: from 1 to {_MOST_REPEATS}", hint="5 is usual")
     if ml_aim is not None and not Path(ml_aim, "aim-v2").is_dir():
         raise UsageError(
             f"{ml_aim} is no clone of Apple's ml-aim: it has no folder aim-v2",
@@ -173,6 +205,7 @@ def bench(
         dtypes,
         sections,
         Path(ml_aim) if ml_aim else None,
+        repeats,
     )
     report = suite.run(settings, tell=output.say, confirm=confirm_download(yes))
     if as_json:
@@ -199,6 +232,23 @@ def show(report: "Report") -> None:
         output.line(text)
 
 
+def show_comparison(first: Path, second: Path, *, as_json: bool) -> None:
+    """Two reports on the terminal. Errors: UsageError for a file that is no report."""
+    from mlx_aimv2.harness import comparison  # noqa: PLC0415
+    from mlx_aimv2.harness.report import read_report  # noqa: PLC0415
+
+    one, other = read_report(first), read_report(second)
+    found = comparison.pairs(one, other)
+    differing = comparison.differences(one, other)
+    if as_json:
+        unlike = [dict(zip(("name", "first", "second"), each, strict=True)) for each in differing]
+        output.record({"figures": [each.to_dict() for each in found], "differences": unlike})
+    else:
+        output.table(comparison.rows(found), comparison.COLUMNS, comparison.RIGHT)
+    for name, before, after in differing:
+        output.note(f"not measured alike: {name} was {before}, then {after}")
+
+
 def save(report: "Report", out: Path) -> list[Path]:
     """Write JSON and Markdown; a second run of a day in one folder gets a number.
 
@@ -221,13 +271,18 @@ def save(report: "Report", out: Path) -> list[Path]:
 def check_out(out: Path) -> None:
     """Before minutes of work.
 
-    Errors: UsageError for a name of Markdown alone; OutputError for a file that is there, or a
-    place that is none or cannot be written to.
+    Errors: UsageError for what is neither a folder that is there nor a file named .json;
+    OutputError for a file that is there, or a place that cannot be written to.
     """
     if out.suffix.casefold() == ".md" and not out.is_dir():
         raise UsageError(
             f"--out {out} names the Markdown, which goes beside the JSON",
             hint=f"name a folder, or {out.with_suffix('.json').name}",
+        )
+    if not is_file(out) and not out.is_dir():
+        raise UsageError(
+            f"--out {out} is neither a folder that is there nor a file named .json",
+            hint=f"make the folder first, or name the file: {out}.json",
         )
     if is_file(out):
         check_new(out)
@@ -266,7 +321,7 @@ def check_writable(folder: Path, *, is_made: bool = True) -> None:
 
 def is_file(out: Path) -> bool:
     """Whether a path means a file and not a folder."""
-    return out.suffix.casefold() == ".json"
+    return out.suffix.casefold() == ".json" and not out.is_dir()
 
 
 def free_name(folder: Path, stem: str) -> Path:

@@ -31,6 +31,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 _cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
 os.environ.setdefault("HF_HOME", str(_cache / "huggingface"))
 _OWN = Path(tempfile.mkdtemp(prefix="aimv2-tests-"))
+_OWN.chmod(0o755)  # other users come here in tests of theirs
 atexit.register(shutil.rmtree, _OWN, ignore_errors=True)
 os.environ["TMPDIR"] = str(_OWN)
 os.environ["XDG_DATA_HOME"], os.environ["XDG_CACHE_HOME"] = f"{_OWN}/data", f"{_OWN}/cache"

@@ -13,7 +13,8 @@ from mlx_aimv2.cli import bench
 from mlx_aimv2.config import VisionConfig
 from mlx_aimv2.harness import report as reports
 from mlx_aimv2.harness import startup, subject, suite
-from mlx_aimv2.harness.pace import QUICK
+from mlx_aimv2.harness.figure import Figure
+from mlx_aimv2.harness.pace import QUICK, pace_of
 from tests.commands import run, start
 
 ROOT = Path(__file__).parent.parent
@@ -30,7 +31,7 @@ def tiny(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _small(monkeypatch, tmp_path):
     small = replace(QUICK, repeats=2, headline=2, batch_sizes=(1, 2), search_rows=97)
-    monkeypatch.setattr(suite, "pace_of", lambda _: small)
+    monkeypatch.setattr(suite, "pace_of", lambda *_: small)
     monkeypatch.chdir(tmp_path)
 
 
@@ -51,6 +52,7 @@ def test_a_table_and_two_files(tiny, tmp_path):
 
 
 def test_a_second_run_of_the_day_keeps_the_first(tiny, tmp_path):
+    (tmp_path / "kept").mkdir()
     for _ in range(2):
         assert run("bench", "--model", tiny, "--only", "search", "--out", "kept").code == 0
     first, second = sorted((tmp_path / "kept").glob("*.json"), key=lambda file: len(file.name))
@@ -139,8 +141,7 @@ def test_files_that_are_there_stay(tmp_path):
     (tmp_path / "other.md").write_text("mine")
     assert "other.md exists already" in run("bench", "--out", "other.json").err
     (tmp_path / "plain").write_text("mine")
-    for place in ("plain", "plain/under", "plain/under/r.json"):
-        assert "plain is not a folder" in run("bench", "--out", place).err
+    assert "plain is not a folder" in run("bench", "--out", "plain/under/r.json").err
     (tmp_path / "p.png").write_text("mine")
     assert "p.png exists already" in run("bench", "--plot", "p.png").err
     assert (tmp_path / "p.png").read_text() == "mine"
@@ -160,7 +161,7 @@ def test_a_folder_that_is_not_ones_own(tmp_path, monkeypatch):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(bench.tempfile, "TemporaryFile", refused)
-    outcome = run("bench", "--out", "new")
+    outcome = run("bench", "--out", "new/r.json")
     assert outcome.code == 1
     assert "Permission denied" in outcome.err
     assert not (tmp_path / "new").exists()
@@ -233,3 +234,88 @@ def test_as_a_program(tiny, tmp_path):
                  stdout=-1, stderr=-1)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert b"saved: " in done.stderr
+
+
+# Two reports
+
+
+def stored(name, figures, *, quick=False, **conditions):
+    known = {"date": "2026-11-21", "chip": "Apple M4", "backend": "Metal", "load": [0, 0, 0],
+             "commit": name, "packages": {"mlx": "0.32.4"}} | conditions  # fmt: skip
+    made = reports.Report(known, {"name": "n", "dtype": "float16"}, {"is_quick": quick}, figures)
+    reports.write_json(made, Path(name))
+    return name
+
+
+def test_two_reports_row_by_row():
+    first = stored("a.json", [Figure("encoder", "224 px, batch 8", 40.0, "images/s"),
+                              Figure("start", "first embedding", 0.5, "s"),
+                              Figure("search", "gone", 3.0, "s")])  # fmt: skip
+    second = stored("b.json", [Figure("start", "first embedding", 0.25, "s"),
+                               Figure("encoder", "224 px, batch 8 *", 60.0, "images/s"),
+                               Figure("search", "new", 0.0, "B")],
+                    quick=True, chip="Apple M5", packages={"mlx": "0.33"})  # fmt: skip
+    outcome = run("bench", "--compare", first, second, "--json")
+    assert outcome.code == 0, outcome.err
+    (record,) = outcome.records
+    assert [(each["name"], each["ratio"]) for each in record["figures"]] == [
+        ("224 px, batch 8", 1.5), ("first embedding", 0.5), ("gone", None), ("new", None),
+    ]  # fmt: skip
+    assert [each["name"] for each in record["differences"]] == [
+        "chip", "version of mlx", "setting: is_quick",
+    ]  # fmt: skip
+    shown = run("bench", "--compare", first, second)
+    assert re.search(r"224 px, batch 8 +40\.0 images/s +60\.0 images/s +1\.50 ×", shown.out)
+    assert re.search(r"first embedding +500 ms +250 ms +0\.50 ×", shown.out)
+    assert re.search(r"gone +3\.00 s +– +–", shown.out)
+    assert "chip was Apple M4, then Apple M5" in shown.err
+    assert "version of mlx was 0.32.4, then 0.33" in shown.err
+    assert "commit" not in shown.err
+    assert not run("bench", "--compare", first, first).err
+
+
+def test_what_cannot_be_compared(tmp_path):
+    first = stored("a.json", [])
+    (tmp_path / "b.json").write_text("{}")
+    for second, said in (("b.json", "b.json is no report"), ("c.json", "c.json is no report")):
+        outcome = run("bench", "--compare", first, second)
+        assert outcome.code == 2
+        assert said in outcome.err
+    outcome = run("bench", "--compare", first, first, "--quick")
+    assert outcome.code == 2
+    assert "--compare measures nothing" in outcome.err
+
+
+# Repetitions
+
+
+def test_so_many_runs_of_each_figure(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(suite, "pace_of", pace_of)
+    outcome = run("bench", "--model", tiny, "--only", "search", "--quick", "--repeats", "7",
+                  "--out", "r.json")  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    found = reports.read_report(tmp_path / "r.json")
+    assert found.settings["repeats"] == found.settings["pace"]["repeats"] == 7
+    assert {each.spread["runs"] for each in found.figures if each.spread} == {7}
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "1001", "x", "1.5"])
+def test_no_such_number_of_runs(number):
+    outcome = run("bench", "--repeats", number)
+    assert outcome.code == 2
+    assert "--repeats" in outcome.err
+
+
+@pytest.mark.parametrize("name", ["results", "some/where", "report.txt", "report", "a.json.gz"])
+def test_out_is_a_folder_that_is_there_or_a_json_file(tmp_path, name):
+    outcome = run("bench", "--out", name)
+    assert outcome.code == 2
+    assert f"--out {name} is neither a folder that is there nor a file named .json" in outcome.err
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_folder_may_be_named_like_a_file(tiny, tmp_path):
+    (tmp_path / "results.json").mkdir()
+    outcome = run("bench", "--model", tiny, "--only", "search", "--out", "results.json")
+    assert outcome.code == 0, outcome.err
+    assert len(list((tmp_path / "results.json").glob("*.json"))) == 1

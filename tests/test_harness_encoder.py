@@ -299,7 +299,7 @@ def test_a_peer_that_is_not_ready_in_time(monkeypatch, tmp_path):
 
 
 def test_every_section_on_a_small_checkpoint(model, monkeypatch):
-    monkeypatch.setattr(suite, "pace_of", lambda _: SMALL)
+    monkeypatch.setattr(suite, "pace_of", lambda *_: SMALL)
     monkeypatch.setattr(suite, "make_photos", partial(make_photos, size_px=(320, 240)))
     monkeypatch.setattr(peers, "installed", lambda: False)
     told = []
@@ -322,7 +322,7 @@ def test_settings_are_written_down_without_infinities(each):
 
 
 def test_when_time_is_over_no_section_is_begun(model, monkeypatch):
-    monkeypatch.setattr(suite, "pace_of", lambda _: replace(SMALL, limit_s=0))
+    monkeypatch.setattr(suite, "pace_of", lambda *_: replace(SMALL, limit_s=0))
     settings = suite.Settings(str(model.folder), False, True, sections=("text", "search"))
     report = suite.run(settings, lambda _: None)
     assert not report.figures
@@ -334,7 +334,7 @@ def test_a_section_that_fails_keeps_the_others(tmp_path, monkeypatch):
     subject.make_checkpoint(TINY, tmp_path)
     for name in TEXT_FILES:
         (tmp_path / name).unlink(missing_ok=True)
-    monkeypatch.setattr(suite, "pace_of", lambda _: SMALL)
+    monkeypatch.setattr(suite, "pace_of", lambda *_: SMALL)
     monkeypatch.setattr(suite, "make_photos", partial(make_photos, size_px=(320, 240)))
     settings = suite.Settings(str(tmp_path), False, True, sections=("start", "search"))
     report = suite.run(settings, lambda _: None)
@@ -358,7 +358,7 @@ def test_where_nothing_is_measured_there_is_no_report(model, monkeypatch, error)
 @pytest.mark.parametrize("section", ["encoder", "peers"])
 def test_a_star_is_explained_once(model, monkeypatch, section):
     few = replace(SMALL, blocks=1, headline=1, batch_sizes=(1, 2))
-    monkeypatch.setattr(suite, "pace_of", lambda _: few)
+    monkeypatch.setattr(suite, "pace_of", lambda *_: few)
     monkeypatch.setattr(peers, "installed", lambda: False)
     settings = suite.Settings(str(model.folder), False, True, sections=(section,))
     report = suite.run(settings, lambda _: None)
@@ -368,7 +368,7 @@ def test_a_star_is_explained_once(model, monkeypatch, section):
 
 
 def test_a_busy_machine_is_told_of(model, monkeypatch):
-    monkeypatch.setattr(suite, "pace_of", lambda _: replace(SMALL, limit_s=0))
+    monkeypatch.setattr(suite, "pace_of", lambda *_: replace(SMALL, limit_s=0))
     known = {"load": [3.0, 0.0, 0.0], "cpu_cores": 2}
     monkeypatch.setattr(suite, "conditions", lambda: known)
     settings = suite.Settings(str(model.folder), False, True, sections=("text",))
@@ -378,7 +378,7 @@ def test_a_busy_machine_is_told_of(model, monkeypatch):
 
 
 def test_other_precisions_are_loaded_for_the_headline(model, monkeypatch):
-    monkeypatch.setattr(suite, "pace_of", lambda _: SMALL)
+    monkeypatch.setattr(suite, "pace_of", lambda *_: SMALL)
     settings = suite.Settings(
         str(model.folder), False, True, (2,), ("float32", "float16"), ("encoder",)
     )
@@ -391,7 +391,7 @@ def test_other_precisions_are_loaded_for_the_headline(model, monkeypatch):
 
 
 def test_random_weights_by_name(monkeypatch):
-    monkeypatch.setattr(suite, "pace_of", lambda _: replace(SMALL, limit_s=0))
+    monkeypatch.setattr(suite, "pace_of", lambda *_: replace(SMALL, limit_s=0))
     monkeypatch.setattr(subject.cost, "published_config", lambda _: TINY)
     report = suite.run(suite.Settings("lit", True, True, sections=("text",)), lambda _: None)
     assert report.subject["is_random"]

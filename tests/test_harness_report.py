@@ -13,7 +13,7 @@ from PIL import Image
 
 from benchmarks import encoder_speed, pipeline_speed, readme_table, startup
 from mlx_aimv2.errors import OutputError, UsageError
-from mlx_aimv2.harness import checks, plot, report
+from mlx_aimv2.harness import checks, plot, report, suite
 from mlx_aimv2.harness.checks import Check
 from mlx_aimv2.harness.encoder import Case
 from mlx_aimv2.harness.figure import Figure, rate, seconds
@@ -123,11 +123,11 @@ def test_the_table_has_a_heading_for_each_section_that_was_measured():
 def test_every_section_of_the_suite_has_a_heading():
     from mlx_aimv2.harness.suite import SECTIONS  # noqa: PLC0415
 
-    assert set(report._HEADINGS) == set(SECTIONS)
+    assert set(report.HEADINGS) == set(SECTIONS)
 
 
 def test_the_head_of_a_report():
-    name, machine, software = report.headline(FULL)
+    name, machine, software, _ = report.headline(FULL)
     assert name == "aimv2-large-patch14-224, random weights, bfloat16"
     assert machine == "Apple M4 Max, Metal, 40 GPU cores, 16 CPU cores, 64 GB, AC Power"
     assert software == "MLX 0.32.4, Python 3.13.1, commit abc123"
@@ -391,6 +391,43 @@ def test_a_ratio_of_few_blocks_is_in_no_row():
 def test_quick_makes_no_row():
     quick = replace(made(encoder_figure(8), chip="another"), settings={"is_quick": True})
     assert readme_table.table([FULL, quick]) == readme_table.table([FULL])
+
+
+PARTIAL = [
+    {"settings": {"is_quick": True}}, {"settings": {"sections": ["encoder"]}},
+    {"settings": {"batch_sizes": [8]}}, {"settings": {"dtypes": ["float16"]}},
+    {"notes": [suite.FAILED_NOTE.format("folder", "it broke")]},
+    {"notes": [suite.LATE_NOTE.format("peers")]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", PARTIAL)
+def test_a_partial_report_takes_no_whole_one_s_place(changes):
+    later = made(encoder_figure(8, value=99.0), date="2027-01-01T00:00:00+00:00")
+    partial = replace(later, **changes)
+    assert FULL.is_whole
+    assert later.is_whole
+    assert not partial.is_whole
+    assert readme_table.table([FULL, partial]) == readme_table.table([FULL])
+    assert readme_table.table([partial, FULL]) == readme_table.table([FULL])
+    assert readme_table.table([FULL, later]) == readme_table.table([later])
+    alone = readme_table.table([partial])
+    assert ("99.0" in alone) is not partial.settings.get("is_quick", False)
+
+
+def test_the_one_figure_for_a_machine():
+    """The best batch of whole networks at 224 px, in text, JSON and Markdown alike."""
+    few = encoder_figure(16, value=500.0, blocks=3)
+    other = encoder_figure(4, side_px=448, value=400.0)
+    found = made(few, other, *FULL.figures)
+    best = {"images_per_s": 70.0, "side_px": 224, "batch": 8, "dtype": "bfloat16", "fraction": 0.5}
+    assert found.to_dict()["best"] == best
+    words = "70.0 images/s at 224 px (batch 8, bfloat16), 50% of the ceiling"
+    assert report.headline(found)[-1] == words
+    assert words in report.to_markdown(found).replace("\\", "")
+    none = made(few, other)
+    assert none.to_dict()["best"] is None
+    assert not any("images/s" in line for line in report.headline(none))
 
 
 def test_macs_of_other_gpus_are_other_machines():

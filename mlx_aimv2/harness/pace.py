@@ -1,7 +1,7 @@
 """How much is measured: all of it, or what fits into two minutes on two cores."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .conditions import backend
 
@@ -87,8 +87,11 @@ QUICK_CPU = Pace(
 )
 
 
-def pace_of(is_quick: bool) -> Pace:
-    """The pace for this machine."""
-    if not is_quick:
-        return FULL
-    return QUICK_CPU if backend() == "CPU" else QUICK
+def pace_of(is_quick: bool, repeats: int | None = None) -> Pace:
+    """The pace for this machine; with ``repeats`` so many runs of each figure, however long."""
+    pace = FULL
+    if is_quick:
+        pace = QUICK_CPU if backend() == "CPU" else QUICK
+    if repeats is None:
+        return pace
+    return replace(pace, repeats=repeats, starts=repeats, folder_runs=repeats, case_s=math.inf)

@@ -16,7 +16,10 @@ SCHEMA = 1  # of a report; it changes when a field changes its meaning
 KIND = "aimv2 bench"
 COLUMNS = ("what", "figure", "ceiling", "reached", "limit")
 RIGHT = (1, 2, 3)
-_HEADINGS = {
+SIDE_PX = 224  # of the one figure that stands for a machine
+NOT_MEASURED = "Not measured"  # begins a note of a section that failed, or came too late
+_CHOICES = ("is_quick", "sections", "batch_sizes", "dtypes")
+HEADINGS = {
     "peers": "ours against others, same weights, same run",
     "encoder": "image encoder",
     "text": "text tower",
@@ -53,6 +56,38 @@ class Report:
             "settings": dict(self.settings),
             "figures": figures,
             "notes": list(self.notes),
+            "best": self.best(),
+        }
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all there is was measured: no section, size or precision left out or failed."""
+        is_cut = any(self.settings.get(choice) for choice in _CHOICES)
+        return not is_cut and not any(note.startswith(NOT_MEASURED) for note in self.notes)
+
+    def fastest(self) -> list[Figure]:
+        """Of each precision the best batch at 224 px that was measured at full depth."""
+        best: dict[str, Figure] = {}
+        for figure in self.figures:
+            about = figure.about
+            if figure.section != "encoder" or about.get("side_px") != SIDE_PX:
+                continue
+            if about["blocks_measured"] == about["blocks"]:
+                kept = best.setdefault(about["dtype"], figure)
+                best[about["dtype"]] = max(kept, figure, key=lambda each: each.value)
+        return list(best.values())
+
+    def best(self) -> dict[str, Any] | None:
+        """The one figure for a machine: images a second at 224 px, by its best batch."""
+        figure = max(self.fastest(), key=lambda each: each.value, default=None)
+        if figure is None:
+            return None
+        return {
+            "images_per_s": figure.value,
+            "side_px": SIDE_PX,
+            "batch": figure.about["batch"],
+            "dtype": figure.about["dtype"],
+            "fraction": figure.fraction,
         }
 
 
@@ -104,7 +139,7 @@ def stem_of(report: Report) -> str:
 
 
 def headline(report: Report) -> list[str]:
-    """What was measured on what, in three lines."""
+    """What was measured on what, and how fast it is, in a line each."""
     subject, known = report.subject, report.conditions
     weights = "random weights" if subject["is_random"] else "its own weights"
     gpu = f"{known['gpu_cores']} GPU cores" if known["gpu_cores"] else None
@@ -124,12 +159,23 @@ def headline(report: Report) -> list[str]:
         f"{subject['name']}, {weights}, {subject['dtype']}",
         ", ".join(part for part in place if part),
         ", ".join(software),
+        *_best(report),
     ]
+
+
+def _best(report: Report) -> Iterator[str]:
+    """The one figure, in words."""
+    if best := report.best():
+        share = ""
+        if best["fraction"] is not None:
+            share = f", {best['fraction']:.0%} of the ceiling"
+        rate = f"{amount(best['images_per_s'])} images/s at {best['side_px']} px"
+        yield f"{rate} (batch {best['batch']}, {best['dtype']}){share}"
 
 
 def rows(report: Report) -> Iterator[tuple[str, ...]]:
     """Rows of the table; a section's heading is a row whose other cells are empty."""
-    for section, heading in _HEADINGS.items():
+    for section, heading in HEADINGS.items():
         figures = [each for each in report.figures if each.section == section]
         if figures:
             yield (heading, "", "", "", "")

@@ -23,7 +23,7 @@ from .growth import independence
 from .pace import Pace, pace_of
 from .photos import make_photos
 from .pipeline import pipeline_figures
-from .report import Report
+from .report import NOT_MEASURED, Report
 from .search import search_figures
 from .startup import first_embedding, load_figures, text_tower
 from .subject import Dtype, Subject, make_subject, open_subject
@@ -37,8 +37,8 @@ BLOCKS_NOTE = (
     "* from {} of {} blocks, rates scaled up by their work; without --quick whole networks are "
     "measured."
 )
-FAILED_NOTE = "Not measured to its end, because it failed: {}: {}."
-LATE_NOTE = "Not measured, because the time of --quick was over: --only {}."
+FAILED_NOTE = f"{NOT_MEASURED} to its end, because it failed: {{}}: {{}}."
+LATE_NOTE = f"{NOT_MEASURED}, because the time of --quick was over: --only {{}}."
 _ENCODER_SHARE = 0.6  # of the time, after which no other case is begun
 BUSY_NOTE = (
     "Other work ran on this machine at the start (load {:.1f} on {} cores): figures are too low."
@@ -60,6 +60,7 @@ class Settings:
     dtypes: tuple[Dtype, ...] | None = None
     sections: tuple[str, ...] | None = None
     ml_aim: Path | None = None
+    repeats: int | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def run(settings: Settings, tell: Tell, confirm: Confirm | None = None) -> Repor
     with tempfile.TemporaryDirectory(prefix="aimv2-bench-") as name:
         folder = Path(name)
         tell(f"{'making' if settings.is_random else 'loading'} {settings.source}")
-        pace = pace_of(settings.is_quick)
+        pace = pace_of(settings.is_quick, settings.repeats)
         run = Run(settings, pace, _subject(settings, folder, confirm), folder, tell)
         if "text" in (settings.sections or ()) and not run.subject.model.has_text:
             raise UsageError(

@@ -1,0 +1,86 @@
+"""Two reports side by side: ratios, row by row, and what they were not measured alike on."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .figure import Figure
+from .report import HEADINGS, Report, amount
+
+COLUMNS = ("what", "first", "second", "second / first")
+RIGHT = (1, 2, 3)
+_NO_CONDITION = ("date", "load", "commit")  # they always differ, and matter where others tell it
+_CHOICES = ("is_quick", "sections", "batch_sizes", "dtypes")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A figure of both reports; one that a report lacks is None."""
+
+    section: str
+    name: str
+    unit: str
+    first: float | None
+    second: float | None
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times the first the second is; none where there are not two, or of 0."""
+        if self.second is None or not self.first:
+            return None
+        return self.second / self.first
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self) | {"ratio": self.ratio}
+
+
+def pairs(first: Report, second: Report) -> list[Pair]:
+    """Every figure of either, by section and name, in the first report's order."""
+    ours, theirs = (
+        {(each.section, _name(each), each.unit): each.value for each in report.figures}
+        for report in (first, second)
+    )
+    return [Pair(*key, ours.get(key), theirs.get(key)) for key in dict.fromkeys([*ours, *theirs])]
+
+
+def differences(first: Report, second: Report) -> list[tuple[str, str, str]]:
+    """What was not alike: the name of a condition, and what it was in each report."""
+    one, other = _conditions(first), _conditions(second)
+    return [
+        (name, _said(one.get(name)), _said(other.get(name)))
+        for name in dict.fromkeys([*one, *other])
+        if one.get(name) != other.get(name)
+    ]
+
+
+def rows(compared: list[Pair]) -> Iterator[tuple[str, ...]]:
+    """Rows of a table; a section's heading is a row whose other cells are empty."""
+    for section in dict.fromkeys(each.section for each in compared):
+        yield (HEADINGS.get(section, section), "", "", "")
+        for each in compared:
+            if each.section == section:
+                first, second = (_amount(value, each.unit) for value in (each.first, each.second))
+                yield (f"  {each.name}", first, second, _amount(each.ratio, "×"))
+
+
+def _amount(value: float | None, unit: str) -> str:
+    return "–" if value is None else amount(value, unit)
+
+
+def _name(figure: Figure) -> str:
+    return figure.name.removesuffix(" *")  # few blocks, which is among the conditions
+
+
+def _conditions(report: Report) -> Mapping[str, Any]:
+    found = {name: value for name, value in report.conditions.items() if name not in _NO_CONDITION}
+    packages = found.pop("packages", None) or {}
+    found |= {f"version of {name}": version for name, version in packages.items()}
+    found |= {f"checkpoint: {name}": value for name, value in report.subject.items()}
+    found |= {f"setting: {name}": report.settings.get(name) for name in _CHOICES}
+    pace = report.settings.get("pace") or {}
+    return found | {f"pace: {name}": pace.get(name) for name in ("repeats", "blocks")}
+
+
+def _said(value: object) -> str:
+    return "unknown" if value is None else str(value)
