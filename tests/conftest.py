@@ -39,7 +39,9 @@ _numbers = count()
 
 # Where everything can be had (.ci/run), these alone may be missing.
 COMPLETE = "AIMV2_TEST_ALL"
-MAY_BE_MISSING = ("needs Metal", "needs a published checkpoint", "needs the picture that")
+MAY_BE_MISSING = (
+    "needs Metal", "needs a published checkpoint", "needs the picture that", "needs /dev/fuse",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

