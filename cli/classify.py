@@ -23,6 +23,7 @@ from .options import (
     BatchSizeOption,
     DecodeOption,
     DtypeOption,
+    ExcludeOption,
     JsonOption,
     MaxPixelsOption,
     ModelOption,
@@ -111,6 +112,7 @@ def classify(
     ] = 5,
     as_json: JsonOption = False,
     null: NullOption = False,
+    exclude: ExcludeOption = None,
     dtype: DtypeOption = None,
     preset: PresetOption = "hub",
     max_pixels: MaxPixelsOption = MAX_PIXELS,
@@ -145,7 +147,7 @@ def classify(
         threads=threads,
         decode=decode,
     )
-    source = Images(paths, null, options)
+    source = Images(paths, null, options, exclude)
     inputs = _require_any(source)
     loaded = load(model, dtype=dtype, confirm=confirm_download(yes))
     if not loaded.has_text:

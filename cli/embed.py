@@ -14,6 +14,7 @@ from .options import (
     BatchSizeOption,
     DecodeOption,
     DtypeOption,
+    ExcludeOption,
     MaxPixelsOption,
     ModelOption,
     NullOption,
@@ -92,6 +93,7 @@ def embed(
         ),
     ] = None,
     null: NullOption = False,
+    exclude: ExcludeOption = None,
     dtype: DtypeOption = None,
     pooling: Annotated[
         Literal["head", "mean", "none"] | None,
@@ -205,7 +207,7 @@ def embed(
         threads,
         decode=decode,
     )
-    source: Images | Texts = Images(paths or [], null, options)
+    source: Images | Texts = Images(paths or [], null, options, exclude)
     if is_text:
         source = Texts(text or [], texts_from, not no_normalize, batch_size)
 

@@ -18,6 +18,7 @@ from .options import (
     BatchSizeOption,
     Decoding,
     DtypeOption,
+    ExcludeOption,
     JsonOption,
     LibraryOption,
     MaxPixelsOption,
@@ -34,11 +35,12 @@ if TYPE_CHECKING:
 EXAMPLES = """
 aimv2 index ~/Pictures
 aimv2 index ~/Pictures /Volumes/Photos --estimate
+aimv2 index --exclude Exports --exclude '*.png'
 aimv2 index --photos
 aimv2 index
 """
 GROUPS = {
-    "What to index": "--photos --estimate",
+    "What to index": "--photos --exclude --estimate",
     "Library": "--library",
     "Model": "--model --yes",
     "Speed": "--decode",
@@ -58,6 +60,21 @@ def index(
     photos: Annotated[
         bool,
         typer.Option("--photos", help="Index the library of Apple's Photos, which is only read."),
+    ] = False,
+    exclude: ExcludeOption = None,
+    no_exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--no-exclude",
+            help="Take back an --exclude, which the library remembers.",
+            metavar="PATTERN",
+            parser=path,
+            show_default=False,
+        ),
+    ] = None,
+    reread: Annotated[
+        bool,
+        typer.Option("--reread", help="Read all photos again, also those that look unchanged."),
     ] = False,
     library: LibraryOption = None,
     model: Annotated[
@@ -130,6 +147,9 @@ def index(
         if estimate:
             guess = opened.estimate(
                 roots,
+                exclude=exclude or (),
+                include=no_exclude or (),
+                reread=reread,
                 model=model,
                 preset=preset,
                 max_patches=max_patches,
@@ -144,6 +164,9 @@ def index(
             return tell_estimate(guess, as_json=as_json)
         report = opened.index(
             roots,
+            exclude=exclude or (),
+            include=no_exclude or (),
+            reread=reread,
             model=model,
             preset=preset,
             max_patches=max_patches,
@@ -242,6 +265,7 @@ def tell(report: "Report", elapsed_s: float, *, as_json: bool = False) -> int:
                 "missing": report.missing,
                 "failed": len(report.errors),
                 "away": report.away,
+                "excluded": report.excluded,
                 "elapsed_s": round(elapsed_s, 3),
                 "is_serving": report.is_serving,
                 "empty": [escape(folder) for folder in report.empty],
@@ -282,6 +306,7 @@ def _sentence(report: "Report", elapsed_s: float) -> str:
         "not readable": report.failed,
         "gone": report.missing,
         "out of reach": report.away,
+        "excluded from now on": report.excluded,
     }
     return ", ".join(parts + [f"{count} {word}" for word, count in rest.items() if count])
 

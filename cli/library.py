@@ -147,6 +147,8 @@ def _status(library: "Library", as_json: bool) -> None:
                 "files": counts.files,
                 "errors": counts.in_error,
                 "missing": counts.missing,
+                "excluded": counts.excluded,
+                "exclude": [escape(pattern) for pattern in store.excluded()],
                 "folders": [escape(root) for root in roots],
                 "sets": sets,
                 "tags": tags,
@@ -154,13 +156,16 @@ def _status(library: "Library", as_json: bool) -> None:
             }
         )
         return
-    there = counts.files - counts.in_error - counts.missing
+    there = counts.files - counts.in_error - counts.missing - counts.excluded
     rows = [("library", str(library.path)), ("photos", str(there))]
     if counts.in_error:
         rows.append(("not readable", f"{counts.in_error} (aimv2 library errors)"))
     if counts.missing:
         rows.append(("gone", f"{counts.missing} (aimv2 library prune forgets them)"))
+    if counts.excluded:
+        rows.append(("excluded", f"{counts.excluded} (their tags are kept)"))
     rows += [("folder", root) for root in roots]
+    rows += [("without", pattern) for pattern in store.excluded()]
     for each, facts in zip(store.sets(), sets, strict=True):
         left = output.counted(facts["left"], "photo")
         note = f"not complete, {left} left" if facts["left"] else "complete"

@@ -69,6 +69,17 @@ PathsArgument = Annotated[
         show_default=False,
     ),
 ]
+ExcludeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        help="Skip this in folders: a name (Exports, '*.png') anywhere, or with a / a path in the "
+        "folder; capitals do not count. May be given again.",
+        metavar="PATTERN",
+        parser=path,
+        show_default=False,
+    ),
+]
 NullOption = Annotated[
     bool,
     typer.Option(

@@ -305,7 +305,7 @@ def _tell(library: "Library", answer: "Answer", filters: "Filters") -> None:
             )
     elif not answer.searched:
         counts = library.counts()
-        is_there = counts.files > counts.in_error + counts.missing
+        is_there = counts.files > counts.in_error + counts.missing + counts.excluded
         if answer.excluded:
             output.say(
                 f"no other photo {'is in the library' if filters.is_empty else 'fits the filters'}"

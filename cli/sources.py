@@ -52,11 +52,17 @@ class Images:
     tower: ClassVar[Literal["image", "text"]] = "image"
     noun: ClassVar[str] = "image"
 
-    def __init__(self, paths: list[str], is_null: bool, options: ImageOptions) -> None:
+    def __init__(
+        self,
+        paths: list[str],
+        is_null: bool,
+        options: ImageOptions,
+        exclude: list[str] | None = None,
+    ) -> None:
         self._paths = paths
         self._is_null = is_null
         self._options = options
-        self._walk: Walk = find_images(self._expand())
+        self._walk: Walk = find_images(self._expand(), exclude or ())
 
     def find(self) -> Iterator[Input]:
         """Every picture, in the order of the walk."""

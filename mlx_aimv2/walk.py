@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from . import raw
 from .errors import ImageError
+from .exclusions import Exclusions
 from .header import EXTENSIONS
 from .paths import FilePath, unreadable
 from .spelling import fold, spelled
@@ -43,15 +44,18 @@ class Found:
         return self.path
 
 
-def find_images(paths: FilePath | Iterable[FilePath]) -> "Walk":
+def find_images(paths: FilePath | Iterable[FilePath], exclude: Iterable[str] = ()) -> "Walk":
     """Walk files and folders, folders with all that is in them, sorted by name.
 
     What is named is always found, whatever its name, and as often as it is named. In folders
     pictures are known by their extensions (those of RAW files where rawpy is installed), and
     links are followed, but each folder is walked once, by whichever way comes first. What is
-    hidden in them is skipped.
+    hidden in them is skipped, and so are folders of systems, as ``@eaDir`` and ``node_modules``,
+    and what fits a pattern in ``exclude`` (see :class:`Exclusions`).
     """
-    return Walk([paths] if isinstance(paths, str | bytes | os.PathLike) else paths)
+    return Walk(
+        [paths] if isinstance(paths, str | bytes | os.PathLike) else paths, Exclusions(exclude)
+    )
 
 
 class Walk:
@@ -60,7 +64,8 @@ class Walk:
     It holds the names of one folder per level, however large the tree is.
     """
 
-    def __init__(self, paths: Iterable[FilePath]) -> None:
+    def __init__(self, paths: Iterable[FilePath], exclusions: Exclusions) -> None:
+        self._exclusions = exclusions
         self.skipped: Counter[str] = Counter()
         self._reads_raw = raw.is_available()
         self._seen: dict[tuple[_Inode, bytes], list[bytes]] = {}  # folders, by their real paths
@@ -88,7 +93,7 @@ class Walk:
                 yield Found(os.fsdecode(path))
 
     def _walk_folder(self, root: bytes) -> Iterator[Found]:
-        levels = [self._walk_level(root, 0)]
+        levels = [self._walk_level(root, root, 0)]
         while levels:
             found = next(levels[-1], None)
             if found is None:
@@ -96,9 +101,9 @@ class Walk:
             elif isinstance(found, Found):
                 yield found
             else:
-                levels.append(self._walk_level(found, len(levels)))
+                levels.append(self._walk_level(root, found, len(levels)))
 
-    def _walk_level(self, folder: bytes, depth: int) -> Iterator[Found | bytes]:
+    def _walk_level(self, root: bytes, folder: bytes, depth: int) -> Iterator[Found | bytes]:
         """The pictures of one folder, and as bytes the folders in it."""
         names: list[bytes] = []
         try:
@@ -107,11 +112,14 @@ class Walk:
                 return
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    reason = self._reason_to_skip(entry)
+                    path = folder.rstrip(b"/") + b"/" + entry.name
+                    is_folder = _is_folder(entry)
+                    reason = self._exclusions.reason(root, path, is_folder=is_folder)
+                    reason = reason or self._reason_to_skip(entry)
                     if reason:
                         self.skipped[reason] += 1
                     else:
-                        names.append(entry.name + b"/" * _is_folder(entry))
+                        names.append(entry.name + b"/" * is_folder)
         except OSError as error:
             yield Found(os.fsdecode(folder), unreadable(folder, error))
         names.sort(reverse=True)

@@ -3,7 +3,7 @@
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,7 @@ class Report:
     ``empty`` are folders that held photos and hold nothing now: those photos stay in the library.
     ``away`` photos are known and could not be looked at just now: they stay as they were.
     ``notes`` tell what of a photo was not read, each with the photos' paths.
+    ``excluded`` photos are known and there, and passed over from now on: they keep their tags.
     ``had_photos``: some were known there before, or are. ``recoloured`` have to be embedded again,
     because their colour profiles were ignored when they were read; ``colours_unread`` may have to
     be, but are not in these folders, or out of reach.
@@ -52,6 +53,7 @@ class Report:
     missing: int = 0
     failed: int = 0
     away: int = 0
+    excluded: int = 0
     left: int = 0
     recoloured: int = 0
     colours_unread: int = 0
@@ -91,7 +93,8 @@ class Indexer:
     """One run over some roots, for one set of vectors.
 
     ``key`` tells this way of making vectors from all others; the model is loaded only when a
-    picture has to be embedded.
+    picture has to be embedded. ``exclude`` are patterns of what is passed over; with ``reread``
+    every file is read, and embedded if its content is new.
     """
 
     def __init__(
@@ -102,8 +105,12 @@ class Indexer:
         options: ImageOptions,
         load: Callable[[], "Model"],
         progress: Progress | None = None,
+        *,
+        exclude: Sequence[str] = (),
+        reread: bool = False,
     ) -> None:
         self._store = store
+        self._exclude, self._rereads = exclude, reread
         self._key = key
         self._source = source
         self._options = options
@@ -134,15 +141,16 @@ class Indexer:
         total = self._count(roots, vectors, self._moves)
         moved = set(self._moves.settle())
         if vectors is not None:
-            total -= sum(store.row_of(vectors.id, each) is not None for each in moved)
-        scan = Scan(store, roots, vectors.id if vectors else None, moved)
+            settled = [*moved, *self._moves.same]
+            total -= sum(store.row_of(vectors.id, each) is not None for each in settled)
+        scan = self._scan(roots, vectors, moved)
         if total:
             model = self._load()
             vectors = vectors or self._new_set(model)
             self._set, self._segments = vectors, store.segments(vectors)
             self._segments.cut()
             self._counted = self._segments.row_count
-            scan = Scan(store, roots, vectors.id, moved)
+            scan = self._scan(roots, vectors, moved)
             self._progress.started(total)
             self._embed_all(model, scan)
         else:
@@ -167,7 +175,7 @@ class Indexer:
         report.found, report.unchanged = scan.found, scan.unchanged
         report.recognised += scan.recognised
         report.errors = scan.errors + scan.away.errors() + report.errors
-        report.away = scan.away.photos
+        report.away, report.excluded = scan.away.photos, scan.excluded
         report.skipped = dict(scan.skipped)
         return report
 
@@ -177,7 +185,7 @@ class Indexer:
         count = self._count(roots, vectors)
         if not count:
             return Estimate(0, 0, 0.0, 0)
-        scan = Scan(self._store, roots, vectors.id if vectors else None)
+        scan = self._scan(roots, vectors)
         chosen = {number * count // sample for number in range(sample)}
         found = enumerate(scan.candidates())
         paths = [os.fsdecode(each.path) for number, each in found if number in chosen]
@@ -194,7 +202,7 @@ class Indexer:
         self, roots: Sequence[Root], vectors: VectorSet | None, moves: Moves | None = None
     ) -> int:
         count = 0
-        scan = Scan(self._store, roots, vectors.id if vectors else None)
+        scan = self._scan(roots, vectors, reread=self._rereads)
         for candidate in scan.candidates():
             count += 1
             if moves is not None:
@@ -203,6 +211,17 @@ class Indexer:
         if moves is not None and scan.respelled:
             self._store.move_files(scan.respelled)
         return count
+
+    def _scan(
+        self,
+        roots: Sequence[Root],
+        vectors: VectorSet | None,
+        moved: Collection[int] = (),
+        *,
+        reread: bool = False,
+    ) -> Scan:
+        set_id = vectors.id if vectors else None
+        return Scan(self._store, roots, set_id, moved, exclude=self._exclude, reread=reread)
 
     def _usable(self, roots: Sequence[Root]) -> list[Root]:
         """The roots by the paths that the library has for them, without files that are no
@@ -228,7 +247,9 @@ class Indexer:
         """Add roots that are there, but none that another one leads to."""
         known = [path for path, is_photos in self._store.roots() if not is_photos]
         for root in roots:
-            is_led_to = not root.is_photos and any(covers(each, root.path) for each in known)
+            is_led_to = not root.is_photos and any(
+                covers(each, root.path, self._exclude) for each in known
+            )
             if not (is_gone(root.path) or is_led_to):
                 self._store.add_root(root.path, root.is_photos)
 

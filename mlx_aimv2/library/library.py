@@ -17,8 +17,9 @@ from ..checkpoints import Checkpoint
 from ..cost import published_bytes
 from ..cuts import warn_of_cuts
 from ..errors import Aimv2Error, Aimv2Warning, OutputError, UsageError
+from ..exclusions import Exclusions
 from ..image import MAX_PIXELS
-from ..paths import FilePath, absolute, several
+from ..paths import FilePath, absolute, printable, several
 from ..plan import BATCH_TOKENS, Decoding, ImageOptions
 from ..progress import Counter
 from ..progress import Progress as Counted
@@ -159,6 +160,9 @@ class Library:
         self,
         folders: FilePath | Iterable[FilePath] = (),
         *,
+        exclude: str | Iterable[str] = (),
+        include: str | Iterable[str] = (),
+        reread: bool = False,
         model: str | None = None,
         preset: str | None = None,
         max_patches: int | None = None,
@@ -177,6 +181,9 @@ class Library:
         for a new library. Only what is new or changed is read. Another checkpoint's vectors serve
         searches once every photo has one. ``progress=True`` shows a bar on stderr; a function is
         called with how many photos are done, and of how many.
+        ``exclude`` are patterns of names, or with a / of paths in a folder, that are not indexed
+        from now on, in any run; ``include`` takes such patterns back. ``reread`` reads all files,
+        also those that look unchanged.
         Errors: what cannot be read is in the report; OutputError where the library cannot be
         written, or another process writes it.
         """
@@ -189,13 +196,24 @@ class Library:
         )
         with self._writing() as store, _told(progress) as told:
             roots = _roots(store, folders)
-            indexer = _indexer(store, model, preset, decode, options, dtype, confirm, told)
+            patterns = _excluded(store, exclude, include)
+            indexer = _indexer(
+                store, model, preset, decode, options, dtype, confirm, told, patterns, reread
+            )
+            with store.transaction():
+                for pattern in _patterns(include):
+                    store.include(pattern)
+                for pattern in patterns:
+                    store.exclude(pattern)
             return indexer.run(roots)
 
     def estimate(
         self,
         folders: FilePath | Iterable[FilePath] = (),
         *,
+        exclude: str | Iterable[str] = (),
+        include: str | Iterable[str] = (),
+        reread: bool = False,
         model: str | None = None,
         preset: str | None = None,
         max_patches: int | None = None,
@@ -220,9 +238,11 @@ class Library:
                 store = stack.enter_context(new)
             roots = _roots(store, folders)
             missing = absent(_source(store, model))
+            patterns = _excluded(store, exclude, include)
             indexer = _indexer(
-                store, model, preset, decode, options, dtype, confirm, progress, missing
-            )
+                store, model, preset, decode, options, dtype, confirm, progress, patterns, reread,
+                missing,
+            )  # fmt: skip
             guess = indexer.estimate(roots, _SAMPLE)
             if missing is None or not guess.count:
                 return guess
@@ -491,6 +511,8 @@ def _indexer(
     dtype: Dtype | None,
     confirm: "Confirm | None",
     progress: Progress | None,
+    exclude: Sequence[str],
+    reread: bool,
     missing: Checkpoint | None = None,
 ) -> Indexer:
     """``missing`` is a checkpoint to be estimated without."""
@@ -521,7 +543,30 @@ def _indexer(
             return stand_in(missing, dtype)
         return load(source, tower="image" if identity.has_text else None, dtype=dtype)
 
-    return Indexer(store, identity.key, source, options, load, progress)
+    return Indexer(
+        store, identity.key, source, options, load, progress, exclude=exclude, reread=reread
+    )
+
+
+def _excluded(
+    store: Store, exclude: str | Iterable[str], include: str | Iterable[str]
+) -> list[str]:
+    """All patterns that are excluded now. Errors: UsageError for one that is none."""
+    known, taken_back = store.excluded(), _patterns(include)
+    for pattern in taken_back:
+        if pattern not in known:
+            raise UsageError(
+                f"{printable(pattern)!r} is not excluded",
+                hint="aimv2 library status lists what is",
+            )
+    patterns = [each for each in known if each not in taken_back]
+    patterns += [each for each in _patterns(exclude) if each not in patterns]
+    Exclusions(patterns)
+    return patterns
+
+
+def _patterns(given: str | Iterable[str]) -> list[str]:
+    return [given] if isinstance(given, str) else list(given)
 
 
 def _source(store: Store, model: str | None) -> str:

@@ -1,10 +1,13 @@
 """Known photos under names that others had: exchanged, shifted, or replaced by their originals."""
 
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from ..errors import Aimv2Error
 from ..paths import is_gone
+from .photo import read_facts
 from .reader import hash_file
 from .scan import Candidate, Root
 from .store import FileRow, Stamp, Store, stamp_of
@@ -14,6 +17,8 @@ _UNREAD = Stamp(-1, 0)  # of a file whose content must be read, whatever is know
 
 class Moves:
     """Collects the candidates of a walk; ``settle`` gives them the files that they are now.
+
+    ``same`` are then the files that were read though their stamp is as before, and hold the same.
 
     A path of another known content takes the file of that content, with its tags and vectors, if
     that is no longer where it was. A picture of Photos stays the same file when another copy of
@@ -27,11 +32,14 @@ class Moves:
         self._changed: list[Candidate] = []
         self._new: list[Candidate] = []
         self._moves: list[tuple[FileRow, Candidate]] = []
+        self.same: list[int] = []
 
     def note(self, candidate: Candidate) -> None:
         """One of the walk's candidates."""
         if candidate.is_unchanged:
             return
+        if candidate.has_old_stamp:
+            self._read(candidate)  # now, while its progress is shown
         if candidate.known is None and candidate.uuid is not None:
             self._note_photo(candidate)
         elif not self._store.has_size(candidate.stamp.size_bytes):
@@ -73,8 +81,14 @@ class Moves:
                 return
 
     def _take_known(self, candidate: Candidate) -> None:
-        hash = self._read(candidate)
-        if hash is None or candidate.known is None or hash == candidate.known.hash:
+        hash, known = self._read(candidate), candidate.known
+        if known is None:
+            return
+        if candidate.has_old_stamp and hash == known.hash:
+            self._keep(candidate, known)
+        elif candidate.has_old_stamp:  # no walk would see that it changed, or cannot be read
+            self._store.move_file(known.id, known.path, _UNREAD, known.uuid)
+        if hash is None or hash == known.hash:
             return
         taken = {file.id for file, _ in self._moves}
         gone = [
@@ -84,6 +98,14 @@ class Moves:
         ]
         if gone:
             self._moves.append((gone[0], candidate))
+
+    def _keep(self, candidate: Candidate, known: FileRow) -> None:
+        """What is known of a file holds; if all was to be read again, its header is too."""
+        if candidate.is_reread:
+            with suppress(Aimv2Error):
+                self._store.set_facts(known.id, read_facts(os.fsdecode(known.path)))
+        self._store.move_file(known.id, known.path, candidate.stamp, known.uuid)
+        self.same.append(known.id)
 
     def _find_new(self, file: FileRow) -> None:
         for candidate in self._new:

@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from ..errors import Aimv2Error, AwayError, ImageError
+from ..exclusions import Exclusions
 from ..header import EXTENSIONS
+from ..local_disks import local_devices
 from ..paths import FilePath, absolute, is_gone, printable, unreadable
 from ..spelling import spelled
 from ..walk import find_images
@@ -40,16 +42,27 @@ class Candidate:
     stamp: Stamp
     uuid: str | None
     known: FileRow | None
+    is_reread: bool = False
 
     @property
     def is_unchanged(self) -> bool:
         """Whether the file is as it was when it was read, without an error, before."""
-        return (
-            self.known is not None
-            and self.known.error is None
-            and self.known.hash is not None
-            and self.known.stamp == self.stamp
-        )
+        return self._has_known_stamp and not self.has_old_stamp
+
+    @property
+    def has_old_stamp(self) -> bool:
+        """Whether only reading tells if the file has changed: all is to be read again, or
+        something of it has changed that is not its size or time, as its permissions."""
+        if not self._has_known_stamp or self.known is None:
+            return False
+        before, now = self.known.stamp.ctime_ns, self.stamp.ctime_ns
+        return self.is_reread or (None not in (before, now) and before != now)
+
+    @property
+    def _has_known_stamp(self) -> bool:
+        known = self.known
+        is_read = known is not None and known.error is None and known.hash is not None
+        return is_read and known is not None and known.stamp == self.stamp
 
 
 RootState = Literal["there", "empty", "away", "deleted"]
@@ -96,7 +109,8 @@ class Scan:
     """A walk over the roots: yields candidates, and knows afterwards what was not there.
 
     ``moved`` are files that were recognised at other paths before it; ``respelled`` are known by
-    other spellings of their paths, for ``Store.move_files``.
+    other spellings of their paths, for ``Store.move_files``. ``exclude`` are patterns of what is
+    passed over; with ``reread`` every file is a candidate.
     """
 
     def __init__(
@@ -105,6 +119,9 @@ class Scan:
         roots: Iterable[Root],
         set_id: int | None,
         moved: Collection[int] = (),
+        *,
+        exclude: Sequence[str] = (),
+        reread: bool = False,
     ) -> None:
         self.errors: list[Aimv2Error] = []
         self.away = Away()
@@ -115,7 +132,12 @@ class Scan:
         self.found = 0
         self.unchanged = 0
         self.recognised = 0
+        self.excluded = 0
         self._moved = moved
+        self._exclude, self._exclusions = exclude, Exclusions(exclude)
+        self._rereads = reread
+        self._devices = local_devices()
+        self._ctimes: list[tuple[int, int]] = []
         self._store = store
         self._roots = list(roots)
         self._set_id = set_id
@@ -164,13 +186,21 @@ class Scan:
         """
         now = datetime.now(UTC).isoformat(timespec="seconds")
         gone: set[int] = set()
+        excluded: set[int] = set()
+        stored = [path for path, is_photos in self._store.roots() if not is_photos]
         for root in self._roots:
             if is_gone(root.path) and root.path not in self.deleted:
                 continue  # a drive that is not connected says nothing about its files
-            known = self._store.files(*under(root.path))
-            gone |= {file.id for file in known if self._is_gone(file, root)}
+            for file in self._store.files(*under(root.path)):
+                if self._is_gone(file, root):
+                    gone.add(file.id)
+                elif file.id not in self._seen and self._is_passed_over(file, stored):
+                    excluded.add(file.id)
+        self.excluded = len(excluded)
         with self._store.transaction():
             self._store.set_missing(gone, now)
+            self._store.set_missing(excluded, now, is_excluded=True)
+            self._store.set_ctimes(self._ctimes)
             self._store.set_missing(self._back, None)
         return len(gone)
 
@@ -200,7 +230,8 @@ class Scan:
         if known is not None:
             self.note_seen(known.id)
         try:
-            candidate = replace(candidate, stamp=read_stamp(seen.path))
+            stamp = read_stamp(seen.path, self._devices)
+            candidate = replace(candidate, stamp=stamp, is_reread=self._rereads)
         except OSError as error:
             if self.keep_away(candidate, unreadable(seen.path, error)):
                 return None
@@ -208,6 +239,8 @@ class Scan:
             pass
         if known is None or not candidate.is_unchanged:
             return candidate
+        if known.stamp.ctime_ns is None and candidate.stamp.ctime_ns is not None:
+            self._ctimes.append((known.id, candidate.stamp.ctime_ns))
         if known.missing_since is not None:
             self._back.append(known.id)
         if self._set_id is None or self._store.row_of(self._set_id, known.id) is None:
@@ -230,18 +263,28 @@ class Scan:
             for item in photos.find_photos(root.path):
                 yield _Seen(os.fsencode(item.path), item.uuid, item.error)
             return
-        walk = find_images([root.path])
+        walk = find_images([root.path], self._exclude)
         for found in walk:
             yield _Seen(os.fsencode(found.path), None, found.error)
         self.skipped += walk.skipped
 
     def _is_gone(self, file: FileRow, root: Root) -> bool:
-        if file.missing_since is not None or file.id in self._seen:
+        is_known_gone = file.missing_since is not None and not file.is_excluded
+        if is_known_gone or file.id in self._seen:
             return False
         if any(file.path.startswith(each.rstrip(b"/") + b"/") for each in self._unseen_folders):
             return False
         # In a Photos library a derivative stays when its original comes.
         return root.is_photos or is_gone(file.path)
+
+    def _is_passed_over(self, file: FileRow, roots: Sequence[bytes]) -> bool:
+        """Whether a file that is there is in a system folder, or excluded, for all roots."""
+        if file.missing_since is not None or file.uuid is not None:
+            return False
+        around = [each for each in roots if (file.path + b"/").startswith(each.rstrip(b"/") + b"/")]
+        return bool(around) and all(
+            self._exclusions.passes_over(each, file.path) for each in around
+        )
 
 
 def state_of(store: Store, root: Root, stored: Sequence[Root]) -> RootState:
@@ -308,10 +351,12 @@ def under(folder: bytes) -> tuple[str, tuple[bytes, ...]]:
     return "(path = ? OR (path >= ? AND path < ?))", (folder, inside, inside[:-1] + b"0")
 
 
-def covers(folder: bytes, path: bytes) -> bool:
+def covers(folder: bytes, path: bytes, exclude: Sequence[str] = ()) -> bool:
     """Whether a walk of the folder comes to a path in it."""
     inside = folder.rstrip(b"/") + b"/"
     rest = path[len(inside) :].lower()
     if not path.startswith(inside) or any(part.startswith(b".") for part in rest.split(b"/")):
+        return False
+    if Exclusions(exclude).passes_over(folder, path + b"/x" * os.path.isdir(path)):  # noqa: PTH112
         return False
     return os.path.isdir(path) or rest.endswith(_EXTENSIONS)  # noqa: PTH112  (pathlib takes no bytes)

@@ -108,6 +108,12 @@ MIGRATIONS = (
     ALTER TABLE files ADD COLUMN colours TEXT;
     CREATE INDEX files_of_unread_colours ON files (id) WHERE colours IS NULL;
     """,
+    # When anything of a file changed last, on disks that tell; what is missing as it is excluded.
+    """
+    ALTER TABLE files ADD COLUMN ctime_ns INTEGER;
+    ALTER TABLE files ADD COLUMN is_excluded INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE excluded (pattern BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;
+    """,
 )
 
 

@@ -7,9 +7,9 @@ import shutil
 import sqlite3
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
@@ -34,7 +34,7 @@ _FACTS = (
 )  # fmt: skip
 _FILE = (
     "id, path, size_bytes, mtime_ns, hash, uuid, signature, error, error_hint, missing_since, "
-    "sidecar_stamp IS NOT NULL"
+    "sidecar_stamp IS NOT NULL, ctime_ns, is_excluded"
 )
 _COLUMNS = f"{_FILE}, {', '.join(_FACTS)}"
 CLOSED, CLOSED_HINT = "the library is closed", "open it again: Library(path)"
@@ -42,10 +42,15 @@ CLOSED, CLOSED_HINT = "the library is closed", "open it again: Library(path)"
 
 @dataclass(frozen=True)
 class Stamp:
-    """By what a change of a file is seen."""
+    """By what a change of a file is seen.
+
+    ``ctime_ns`` is when anything of it changed, its permissions too; None on a disk that does not
+    say. It makes no two stamps different.
+    """
 
     size_bytes: int
     mtime_ns: int
+    ctime_ns: int | None = field(default=None, compare=False)
 
 
 def stamp_of(path: bytes) -> Stamp | None:
@@ -56,10 +61,14 @@ def stamp_of(path: bytes) -> Stamp | None:
         return None
 
 
-def read_stamp(path: bytes) -> Stamp:
-    """The stamp of the file at a path. Errors: OSError; ValueError for what is no name."""
+def read_stamp(path: bytes, devices: Collection[int] = ()) -> Stamp:
+    """The stamp of the file at a path, with its ctime on these devices.
+
+    Errors: OSError; ValueError for what is no name.
+    """
     status = os.stat(path)  # noqa: PTH116  (pathlib takes no bytes)
-    return Stamp(status.st_size, in_64_bits(status.st_mtime_ns))
+    ctime_ns = in_64_bits(status.st_ctime_ns) if status.st_dev in devices else None
+    return Stamp(status.st_size, in_64_bits(status.st_mtime_ns), ctime_ns)
 
 
 @dataclass(frozen=True, repr=False)
@@ -67,6 +76,7 @@ class FileRow:
     """A file as the library knows it; ``facts`` is None where it could not be read.
 
     ``path`` is as the system has it, in bytes; ``path_str`` as ``open`` and ``pathlib`` take it.
+    ``is_excluded``: if it is missing, then because the walks pass over it.
     ``is_dated_by_sidecar``: the date in ``facts``, if any, is not the file's own.
     """
 
@@ -79,6 +89,7 @@ class FileRow:
     error: str | None
     error_hint: str | None
     missing_since: str | None
+    is_excluded: bool
     is_dated_by_sidecar: bool
     facts: PhotoFacts | None
 
@@ -131,11 +142,12 @@ class VectorSet:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many files are known, and of those not missing how many cannot be read."""
+    """How many files are known, cannot be read, are gone, and are there but excluded."""
 
     files: int
     in_error: int
     missing: int
+    excluded: int
 
 
 class Store:
@@ -366,6 +378,7 @@ class Store:
             "path": path,
             "size_bytes": stamp.size_bytes,
             "mtime_ns": stamp.mtime_ns,
+            "ctime_ns": stamp.ctime_ns,
             "hash": hash,
             "uuid": uuid,
             "signature": signature,
@@ -386,12 +399,20 @@ class Store:
         )
         return int(row[0])
 
+    def set_facts(self, id: int, facts: PhotoFacts) -> None:
+        """What a photo's header says of it, read again; its sidecars are asked for a date anew."""
+        changes = ", ".join(f"{name} = ?" for name in _FACTS)
+        self._run(
+            f"UPDATE files SET {changes}, sidecar_stamp = NULL WHERE id = ?",
+            *(getattr(facts, name) for name in _FACTS), id,
+        )  # fmt: skip
+
     def move_file(self, id: int, path: bytes, stamp: Stamp, uuid: str | None) -> None:
         """The file is at another path now; what is known of it stays."""
         self._run(
-            "UPDATE files SET path = ?, shot = ?, size_bytes = ?, mtime_ns = ?, uuid = ?, "
-            "missing_since = NULL WHERE id = ?",
-            path, shot_key(path), stamp.size_bytes, stamp.mtime_ns, uuid, id,
+            "UPDATE files SET path = ?, shot = ?, size_bytes = ?, mtime_ns = ?, ctime_ns = ?, "
+            "uuid = ?, missing_since = NULL WHERE id = ?",
+            path, shot_key(path), stamp.size_bytes, stamp.mtime_ns, stamp.ctime_ns, uuid, id,
         )  # fmt: skip
 
     def move_files(self, moves: Sequence[tuple[int, bytes, Stamp, str | None]]) -> None:
@@ -424,11 +445,22 @@ class Store:
             colour.RULE,
         )
 
-    def set_missing(self, ids: Iterable[int], since: str | None) -> None:
-        """These files are not there any more; or, with None, there again."""
+    def set_missing(
+        self, ids: Iterable[int], since: str | None, *, is_excluded: bool = False
+    ) -> None:
+        """These files are not there any more, or are excluded; or, with None, there again."""
         with database_errors(self.path):
             self._database.executemany(
-                "UPDATE files SET missing_since = ? WHERE id = ?", ((since, id) for id in ids)
+                "UPDATE files SET missing_since = ?, is_excluded = ? WHERE id = ?",
+                ((since, int(is_excluded), id) for id in ids),
+            )
+
+    def set_ctimes(self, ctimes: Iterable[tuple[int, int]]) -> None:
+        """When anything of these files changed last: (file id, ctime)."""
+        with database_errors(self.path):
+            self._database.executemany(
+                "UPDATE files SET ctime_ns = ? WHERE id = ?",
+                ((ctime_ns, id) for id, ctime_ns in ctimes),
             )
 
     def remove_files(self, ids: Iterable[int]) -> None:
@@ -444,7 +476,8 @@ class Store:
         """Of all files."""
         row = self._one(
             "SELECT count(*), count(error) FILTER (WHERE missing_since IS NULL), "
-            "count(missing_since) FROM files"
+            "count(missing_since) FILTER (WHERE NOT is_excluded), "
+            "count(missing_since) FILTER (WHERE is_excluded) FROM files"
         )
         return Counts(*row)
 
@@ -462,6 +495,19 @@ class Store:
     def remove_root(self, path: bytes) -> None:
         """Bring it up to date no more, unless it is named."""
         self._run("DELETE FROM roots WHERE path = ?", path)
+
+    def excluded(self) -> list[str]:
+        """The patterns of what is not indexed."""
+        rows = self._rows("SELECT pattern FROM excluded ORDER BY pattern")
+        return [os.fsdecode(pattern) for (pattern,) in rows]
+
+    def exclude(self, pattern: str) -> None:
+        """Remember a pattern of what is not to be indexed."""
+        self._run("INSERT OR IGNORE INTO excluded VALUES (?)", os.fsencode(pattern))
+
+    def include(self, pattern: str) -> None:
+        """Forget a pattern of what is not to be indexed."""
+        self._run("DELETE FROM excluded WHERE pattern = ?", os.fsencode(pattern))
 
     # Sets of vectors
 
@@ -770,10 +816,22 @@ def _lock(path: Path, folder: Path) -> IO[str]:
 
 
 def _file_row(row: Sequence[Any]) -> FileRow:
-    id, path, size_bytes, mtime_ns, hash, uuid, signature, error, hint, missing, dated, *facts = row
-    known = PhotoFacts(*facts) if facts[0] is not None else None
-    stamp = Stamp(size_bytes, mtime_ns)
-    return FileRow(id, path, stamp, hash, uuid, signature, error, hint, missing, bool(dated), known)
+    id, path, size_bytes, mtime_ns, hash, uuid, signature, error, hint, missing = row[:10]
+    dated, ctime_ns, excluded, *facts = row[10:]
+    return FileRow(
+        id,
+        path,
+        Stamp(size_bytes, mtime_ns, ctime_ns),
+        hash,
+        uuid,
+        signature,
+        error,
+        hint,
+        missing,
+        bool(excluded),
+        bool(dated),
+        PhotoFacts(*facts) if facts[0] is not None else None,
+    )
 
 
 # Values of SQLite's own types only: NumPy's integers would be stored as bytes.

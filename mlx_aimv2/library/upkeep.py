@@ -40,7 +40,11 @@ def prune(store: Store, *, dry_run: bool = False) -> Pruned:
     A folder that is not there is forgotten if no readable photo of it is known any more: all were
     moved or are gone. Otherwise it may be a drive that is not connected.
     """
-    gone = {file.id for file in store.files("missing_since IS NOT NULL") if _is_lost(file)}
+    gone = {
+        file.id
+        for file in store.files("missing_since IS NOT NULL AND NOT is_excluded")
+        if _is_lost(file)
+    }
     folders = [path for path, _ in store.roots() if is_gone(path)]
     folders = [path for path in folders if not _holds_photos(store, path)]
     for path in folders:  # what could not be read there cannot be recognised elsewhere
