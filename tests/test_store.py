@@ -389,8 +389,9 @@ def test_former_sets_of_the_first_version_are_known(
         database.execute("ALTER TABLE sets DROP COLUMN is_former")
         for index in ("files_by_shot", "files_of_unread_colours"):
             database.execute(f"DROP INDEX {index}")
-        for column in ("shot", "sidecar_stamp", "colours"):
+        for column in ("shot", "sidecar_stamp", "colours", "ctime_ns", "is_excluded"):
             database.execute(f"ALTER TABLE files DROP COLUMN {column}")
+        database.execute("DROP TABLE excluded")
         database.execute("PRAGMA user_version = 1")
     database.close()
     with Store(path, can_write=True) as store:

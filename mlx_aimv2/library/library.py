@@ -200,11 +200,8 @@ class Library:
             indexer = _indexer(
                 store, model, preset, decode, options, dtype, confirm, told, patterns, reread
             )
-            with store.transaction():
-                for pattern in _patterns(include):
-                    store.include(pattern)
-                for pattern in patterns:
-                    store.exclude(pattern)
+            if exclude or include:
+                store.set_excluded(patterns)
             return indexer.run(roots)
 
     def estimate(

@@ -501,13 +501,13 @@ class Store:
         rows = self._rows("SELECT pattern FROM excluded ORDER BY pattern")
         return [os.fsdecode(pattern) for (pattern,) in rows]
 
-    def exclude(self, pattern: str) -> None:
-        """Remember a pattern of what is not to be indexed."""
-        self._run("INSERT OR IGNORE INTO excluded VALUES (?)", os.fsencode(pattern))
-
-    def include(self, pattern: str) -> None:
-        """Forget a pattern of what is not to be indexed."""
-        self._run("DELETE FROM excluded WHERE pattern = ?", os.fsencode(pattern))
+    def set_excluded(self, patterns: Iterable[str]) -> None:
+        """These are the patterns of what is not indexed, from now on."""
+        with self.transaction(), database_errors(self.path):
+            self._database.execute("DELETE FROM excluded")
+            self._database.executemany(
+                "INSERT INTO excluded VALUES (?)", ((os.fsencode(each),) for each in patterns)
+            )
 
     # Sets of vectors
 
