@@ -44,8 +44,9 @@ class Exclusions:
     Errors: UsageError for what is no pattern.
     """
 
-    def __init__(self, patterns: Iterable[str] = ()) -> None:
-        self._patterns = [_Pattern(pattern) for pattern in patterns]
+    def __init__(self, patterns: str | Iterable[str] = ()) -> None:
+        given = [patterns] if isinstance(patterns, str) else patterns
+        self._patterns = [_Pattern(pattern) for pattern in given]
 
     def reason(self, root: bytes, path: bytes, *, is_folder: bool) -> str:
         """What an entry below a root is that is passed over; empty if it is not."""

@@ -44,7 +44,7 @@ class Found:
         return self.path
 
 
-def find_images(paths: FilePath | Iterable[FilePath], exclude: Iterable[str] = ()) -> "Walk":
+def find_images(paths: FilePath | Iterable[FilePath], exclude: str | Iterable[str] = ()) -> "Walk":
     """Walk files and folders, folders with all that is in them, sorted by name.
 
     What is named is always found, whatever its name, and as often as it is named. In folders
