@@ -141,17 +141,17 @@ def test_the_library_remembers_what_is_excluded() -> None:
     make_album(Path("p/Exports"), 2)
     make_album(Path("p"), 2, first=2)
     save(Path("p/x.png"), 9)
-    assert "2 photos: 2 embedded" in on("index p -m demo --exclude exports --exclude *.PNG").err
+    assert "2 photos: 2 read" in on("index p -m demo --exclude exports --exclude *.PNG").err
     outcome = on("index")
     assert outcome.err == (
-        "1 excluded folder, 1 excluded file skipped\n2 photos: 0 embedded, 2 unchanged\n"
+        "1 excluded folder, 1 excluded file skipped\n2 photos: 0 read, 2 unchanged\n"
     )
     on("search boat -t 0 --in p")
     (record,) = on("library status --json").records
     assert (record["files"], record["exclude"]) == (2, ["*.PNG", "exports"])
     assert "exports" in on("library status").out
     outcome = on("index --no-exclude exports")
-    assert "4 photos: 2 embedded" in outcome.err
+    assert "4 photos: 2 read" in outcome.err
     outcome = on("index --exclude exports --json")
     assert outcome.records[0]["excluded"] == 2
     assert "2 excluded from now on" in outcome.err

@@ -120,7 +120,7 @@ def test_reread_reads_all(is_local: bool, hashed: list[str]) -> None:
     assert (report.embedded, report.unchanged) == (0, 3)
     assert rows_of(library.path) == before
     outcome = run("index", "--reread", "--library", "library.db")
-    assert outcome.err == "3 photos: 0 embedded, 3 unchanged\n"
+    assert outcome.err == "3 photos: 0 read, 3 unchanged\n"
 
 
 def test_permissions_alone_embed_nothing(
