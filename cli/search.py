@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -232,7 +233,7 @@ def _index_new(
     library: "Library", places: list[str], model: str | None, dtype: Dtype | None, yes: bool
 ) -> None:
     """Index what is new in the folders that were named, where nobody else writes."""
-    from mlx_aimv2.errors import LockedError  # noqa: PLC0415
+    from mlx_aimv2.errors import LockedError, OutputError  # noqa: PLC0415
 
     from .index import Counter  # noqa: PLC0415
 
@@ -240,8 +241,10 @@ def _index_new(
     folders = [place for place in expanded if os.path.lexists(place)]
     if not folders:
         return
-    known = library.errors() if library.path.exists() else []
-    counter = Counter(told={str(file.error) for file in known})
+    told: set[str] = set()
+    with suppress(OutputError):  # a library that is not there yet, or of an older version
+        told = {str(file.error) for file in library.errors()}
+    counter = Counter(told)
     try:
         report = library.index(
             folders,
