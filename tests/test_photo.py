@@ -212,7 +212,9 @@ class TestDates:
     @pytest.mark.parametrize("day", ["2024:05:31", "2024-05-31", "2024/5/31", "20240531"])
     @pytest.mark.parametrize("between", [" ", "T", "  "])
     @pytest.mark.parametrize("time", ["14:30:00", "14:30", "14.30.00", "143000", "2:30 PM"])
-    @pytest.mark.parametrize("end", ["", "Z", "+02:00", "-0700", " +02", " UTC", "\0x", " \0\0"])
+    @pytest.mark.parametrize(
+        "end", ["", "Z", "+02:00", "-0700", " +02", " UTC", " PST", "\0x", " \0\0"]
+    )
     def test_a_time_is_what_the_clock_showed(
         self, day: str, between: str, time: str, end: str
     ) -> None:

@@ -19,7 +19,7 @@ _DATE = re.compile(
         )
         (?:[.,:]\d+)?
         (?:\s*(?P<half>[AP])\.?M\.?)?
-        (?:\s*(?:Z|UTC|GMT)?(?:[+-]\d\d?(?::?\d\d)?)?)
+        (?:\s*(?:Z|UTC|GMT|(?-i:[A-Z]{3,5}))?(?:[+-]\d\d?(?::?\d\d)?)?)
     )?
     [\s:]*  # a time, or seconds, that EXIF leaves blank
     """,
