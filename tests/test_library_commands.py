@@ -828,14 +828,18 @@ def test_what_is_wrong_is_said(
         pytest.importorskip("pyarrow", reason="needs pyarrow")
     (tmp_path / "empty").mkdir()
     (tmp_path / "album").mkdir()
-    before = rows_of(made / "library.db")
-    outcome = on(made, *arguments.split())
+    own = tmp_path / "home" / "made"
+    own.mkdir(parents=True)
+    shutil.copy(made / "library.db", own)
+    shutil.copytree(made / "library.db.vectors", own / "library.db.vectors")
+    before = rows_of(own / "library.db")
+    outcome = on(own, *arguments.split())
     assert outcome.code == code, said(outcome)
     assert message in outcome.err
     assert "hint: " in outcome.err
     assert "Traceback" not in outcome.err
     assert not outcome.out
-    assert rows_of(made / "library.db") == before
+    assert rows_of(own / "library.db") == before
     assert sorted(each.name for each in tmp_path.iterdir() if each.name != "home") == [
         "album",
         "empty",
