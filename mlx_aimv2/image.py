@@ -18,6 +18,7 @@ from .colour import Colour, colour_of
 from .errors import CheckpointError, ImageError, UsageError
 from .files import PREPROCESSOR_FILE
 from .header import closed, read_header, undecodable
+from .paths import blaming_the_disk
 from .png import read_cicp
 from .raw import is_raw, open_preview
 from .source import ImageSource, describe, is_array, open_source, to_array
@@ -149,7 +150,7 @@ def open_picture(
     if is_array(source):
         return _decode(array_to_image(to_array(source, name), name), name, max_pixels)
     file, file_name = open_source(source, name)
-    with file:
+    with file, blaming_the_disk(file, name):
         image = open_preview(file_name, file) if is_raw(file_name) else read_header(file, name)
         picture = _decode(image, name, max_pixels, shrink)
     if hasattr(picture.image, "fp"):
@@ -186,7 +187,7 @@ def converts_colours(source: ImageSource) -> bool:
     """
     name = describe(source)
     file, file_name = open_source(source, name)
-    with file:
+    with file, blaming_the_disk(file, name):
         image = open_preview(file_name, file) if is_raw(file_name) else read_header(file, name)
         _read_codes(image)
         return colour_of(image, image.mode)[0] is not None

@@ -1,11 +1,13 @@
 """Paths in messages, and plain reasons for what the system says of them."""
 
 import errno
+import io
 import os
 import re
 import stat
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +24,7 @@ _KINDS = (
     (stat.S_ISBLK, "a device, not a picture", "name a file"),
 )
 
+_BLOCK_BYTES = 1 << 20
 _TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _MORE_FILES_HINT = "close other programs, or allow more open files: ulimit -n 4096"
 DISK_ACCESS_HINT = (
@@ -162,6 +165,29 @@ def open_file(path: FilePath) -> IO[bytes]:
     except ValueError as error:  # a NUL inside, or half of a surrogate pair
         hint = "give a path, not what a file holds"
         raise ImageError(f"{printable(path)} is no file name", hint=hint) from error
+
+
+@contextmanager
+def blaming_the_disk(file: IO[bytes], path: FilePath) -> Iterator[None]:
+    """Inside it the system's errors become an ImageError with the path. So does a decoder's, if the
+    file cannot be read to its end: some say of a disk that fails that the file is damaged.
+    """
+    try:
+        yield
+    except AwayError:
+        raise
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except ImageError:
+        with suppress(ValueError, io.UnsupportedOperation):  # closed, or a pipe
+            try:
+                file.seek(0)
+                while file.read(_BLOCK_BYTES):
+                    pass
+            except OSError as error:
+                if error.errno:
+                    raise unreadable(path, error) from error
+        raise
 
 
 def _open_regular(path: str, flags: int) -> int:

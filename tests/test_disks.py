@@ -8,12 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pillow_heif
 import pytest
+from PIL import Image
 
 from mlx_aimv2 import image, paths
 from mlx_aimv2.errors import AwayError, UsageError
 from mlx_aimv2.library.filters import Filters
 from mlx_aimv2.library.library import Library
+from mlx_aimv2.library.photo import read_facts
 from mlx_aimv2.library.store import Store
 from tests.albums import make_album, rows_of, save
 from tests.commands import Outcome, run, start
@@ -322,6 +326,36 @@ def test_a_file_that_fails_while_it_is_read(code: str) -> None:
         assert outcome.code == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.jpg", {"quality": 100}),
+        ("a.png", {}),
+        ("a.tif", {}),
+        ("lzw.tif", {"compression": "tiff_lzw"}),
+        ("a.webp", {"lossless": True}),
+        ("a.gif", {}),
+        ("a.bmp", {}),
+        ("a.avif", {"quality": 100}),
+        ("a.heic", {"quality": 100}),
+    ],
+)
+def test_no_format_calls_a_failing_disk_damage(name: str, options: dict[str, Any]) -> None:
+    pillow_heif.register_heif_opener()
+    pixels = np.random.default_rng(7).integers(0, 256, (211, 199, 3), np.uint8)
+    Image.fromarray(pixels).save(name, **options)
+    size = Path(name).stat().st_size
+    for after_bytes in (16, 1000, size // 2, size - 1):
+        with failing(errno.ESTALE, after_bytes=after_bytes):
+            for read in (image.open_rgb, read_facts):
+                try:
+                    read(name)
+                except AwayError as error:
+                    assert "network drive" in str(error)
+                else:
+                    assert read is read_facts or after_bytes == size - 1
+
+
 @contextmanager
 def failing(code: int, *, after_bytes: int) -> Iterator[None]:
     """Inside it every file fails after so many bytes."""
@@ -330,13 +364,13 @@ def failing(code: int, *, after_bytes: int) -> Iterator[None]:
         def readinto(self, buffer: Any) -> int:
             if self.tell() >= after_bytes:
                 raise OSError(code, os.strerror(code))
-            return super().readinto(memoryview(buffer)[:after_bytes])
+            return super().readinto(memoryview(buffer)[: after_bytes - self.tell()])
 
         def readall(self) -> bytes:
             raise OSError(code, os.strerror(code))
 
     def opened(path: Any, mode: str, *, opener: Any) -> Any:
-        return io.BufferedReader(Raw(path, mode, opener=opener), after_bytes)
+        return io.BufferedReader(Raw(path, mode, opener=opener), 16)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(paths, "open", opened, raising=False)

@@ -7,7 +7,7 @@ from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngImageFile
 
 from ..header import read_header
-from ..paths import FilePath, open_file, printable
+from ..paths import FilePath, blaming_the_disk, open_file, printable
 from ..png import read_text_after_pixels
 from ..raw import is_raw, read_raw_header
 from .dates import read_date
@@ -54,7 +54,7 @@ def read_facts(path: FilePath) -> PhotoFacts:
 
     Errors: ImageError with the path for what cannot be opened or is no picture.
     """
-    with open_file(path) as file:
+    with open_file(path) as file, blaming_the_disk(file, path):
         if is_raw(path):
             raw = read_raw_header(path, file)
             size = (raw.width_px, raw.height_px)
