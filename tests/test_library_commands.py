@@ -103,11 +103,11 @@ def test_index_where_it_is_by_default(tmp_path: Path) -> None:
     assert (tmp_path / "home") in Path(outcome.records[0]["library"]).parents
 
 
-@pytest.mark.parametrize("source", ["lit", "native", "apple/aimv2-large-patch14-336"])
+@pytest.mark.parametrize("source", ["lit@main", "native", "apple/aimv2-large-patch14-336"])
 def test_an_estimate_needs_no_checkpoint(
     source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checkpoint = find(source)
+    checkpoint = find(source.partition("@")[0])
     assert checkpoint is not None
     published = cost.published_bytes(checkpoint)
     monkeypatch.setitem(ARCHITECTURES, "L", Architecture("L", 32, 64, 4))  # small: it is computed

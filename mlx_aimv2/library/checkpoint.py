@@ -4,7 +4,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -92,11 +92,15 @@ def identify(
 
 
 def absent(source: str) -> Checkpoint | None:
-    """The published checkpoint of that name where the cache has it not."""
+    """The published checkpoint of that name, at a revision if one is said, that is not cached."""
     from ..hub import cached  # noqa: PLC0415
 
-    checkpoint = find(source)
-    return checkpoint if checkpoint and cached(checkpoint) is None else None
+    name, _, revision = source.partition("@")
+    checkpoint = find(name)
+    if checkpoint is None:
+        return None
+    asked = replace(checkpoint, revision=revision or checkpoint.revision)
+    return asked if cached(asked) is None else None
 
 
 def identify_absent(checkpoint: Checkpoint, source: str) -> Identity:
