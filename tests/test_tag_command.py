@@ -481,7 +481,7 @@ def test_embedding_texts_shows_on_a_terminal(
     outcome = run("tag", "--vocabulary=few.txt", "--library=library.db", terminal="stderr")
     assert outcome.code == 0
     assert "texts embedded 256/" in outcome.err
-    assert "tagged 1, " in outcome.err
+    assert "tagged 1\r" in outcome.err
 
 
 def test_a_stop_keeps_the_texts_that_are_embedded(folder: Path, tmp_path: Path) -> None:
