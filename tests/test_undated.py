@@ -10,6 +10,7 @@ from PIL import ExifTags, Image
 from mlx_aimv2.library import undated
 from mlx_aimv2.library.filters import Filters
 from mlx_aimv2.library.library import Library
+from mlx_aimv2.library.store import Store, Undated
 from mlx_aimv2.library.xmp import merge
 from tests.albums import save
 
@@ -150,3 +151,20 @@ def test_a_moved_photo_takes_its_sidecar_along(library: Library, tmp_path: Path)
     assert index(library, tmp_path / "moved") == {"a.jpg": "2024-05-31T00:00:00"}
     (tmp_path / "moved" / "a.jpg.xmp").unlink()
     assert index(library, tmp_path / "moved") == {"a.jpg": None}
+
+
+def test_dates_that_were_not_read_before_come_by_reading_again(
+    library: Library, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.DateTime] = "2024-05-31T14:05:06+02:00"
+    photo = save(tmp_path / "album" / "a.jpg", 1, exif=exif)
+    index(library, photo.parent)
+    with Store(library.path, can_write=True) as store:  # as an older version left it
+        store.set_sidecar_dates([Undated(1, os.fsencode(photo), None, None)])
+    assert index(library, photo.parent) == {"a.jpg": None}
+    library.index(reread=True)
+    file = library.store.file_at(os.fsencode(photo))
+    assert file is not None
+    assert file.facts is not None
+    assert file.facts.taken_at == "2024-05-31T14:05:06"
