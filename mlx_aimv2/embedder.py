@@ -1,7 +1,7 @@
 """A loaded checkpoint that turns many images or texts into embeddings."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack, cast, overload
@@ -22,7 +22,7 @@ from .lit import LiT, normalize
 from .loader import Loaded, load_checkpoint
 from .parts import in_shares, one_by_one
 from .plan import Decoding, ImageOptions, Plan, Pooling, check_count, make_plan
-from .progress import Progress, count_of, follow
+from .progress import Progress, follow
 from .source import ImageSource, describe, is_single
 from .text import TextEncoder
 from .tokenizer import Tokenizer
@@ -281,7 +281,11 @@ class Embedder:
         )
         plan = self.plan(options)
         embeddings = []
-        for row in follow(self._rows(_as_list(images), plan), progress, count_of(images)):
+        for row in follow(
+            self._rows(_as_list(images), plan),
+            progress,
+            _count(images),
+        ):
             if row.error is not None and on_error == "raise":
                 raise row.error
             if row.values is None:
@@ -324,7 +328,11 @@ class Embedder:
             threads=threads,
             decode=decode,
         )
-        return follow(self.stream_with(options, images), progress, count_of(images))
+        return follow(
+            self.stream_with(options, images),
+            progress,
+            _count(images),
+        )
 
     def stream_with(self, options: ImageOptions, images: Iterable[ImageSource]) -> Iterator[Item]:
         """:meth:`stream`, its options given as one."""
@@ -516,6 +524,13 @@ def _item(row: batches.Row) -> Item:
 def _as_list(images: Iterable[ImageSource] | ImageSource) -> Iterable[ImageSource]:
     several = [images] if is_single(images) else images
     return map(_evaluated, cast("Iterable[ImageSource]", several))
+
+
+def _count(images: Iterable[ImageSource] | ImageSource) -> int | None:
+    """How many images there are, where that is known."""
+    if is_single(images):
+        return 1
+    return len(images) if isinstance(images, Sized) else None
 
 
 def _evaluated(image: ImageSource) -> ImageSource:

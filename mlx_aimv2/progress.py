@@ -1,6 +1,6 @@
 """How far a piece of work is: a bar, or whoever wants to know."""
 
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -54,8 +54,3 @@ def _followed(items: Iterator[T], progress: Progress, total: int | None) -> Iter
             yield item
     finally:
         counter.close()
-
-
-def count_of(items: Iterable[object] | object) -> int | None:
-    """How many items there are, where that is known."""
-    return len(items) if isinstance(items, Sized) else None

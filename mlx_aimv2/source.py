@@ -77,9 +77,9 @@ def is_single(source: object) -> bool:
     """Whether it is one picture, or no picture at all, and not several."""
     if isinstance(source, str | bytes | bytearray | memoryview | os.PathLike | Image.Image):
         return True
-    if is_array(source):  # with four axes it is a batch; a column of a table may hold paths
+    if is_array(source):  # with four axes it is a batch; a table's column may hold paths
         axes = getattr(source, "ndim", 0)
-        return axes in (2, 3) or (axes < 2 and isinstance(source, np.ndarray))
+        return axes < 4 and (axes != 1 or hasattr(source, "__dlpack__"))
     return is_file(source) or not hasattr(source, "__iter__")
 
 

@@ -159,6 +159,24 @@ def closed_file(folder: Path) -> object:
         return file
 
 
+def test_progress_counts_pictures(model: aimv2.Model, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    pictures.photo(29, 23).save(path)
+    array = np.asarray(Image.open(path))
+    for given, count in (
+        (str(path), 1),
+        (path.read_bytes(), 1),
+        (array, 1),
+        (np.stack([array, array]), 2),
+        ([path, array, mx.array(array)], 3),
+    ):
+        told: list[tuple[int, int | None]] = []
+        model.embed_images(
+            given, progress=lambda done, total, told=told: told.append((done, total))
+        )
+        assert told[-1] == (count, count)
+
+
 class TestNonsense:
     """One short line each, whatever is in it."""
 
@@ -206,7 +224,16 @@ class TestNonsense:
         fails(source)
 
     def test_through_the_model(self, model: aimv2.Model) -> None:
-        for given in (b"\xff" * 1_000_000, np.array(["a.jpg"] * 99), 7, None, [["a.jpg"] * 999]):
+        for given in (
+            b"\xff" * 1_000_000,
+            np.array(["a.jpg"] * 99),
+            [["a.jpg"] * 999],
+            mx.zeros(()),
+            mx.zeros((5,)),
+            np.zeros(()),
+            7,
+            None,
+        ):
             with pytest.raises(Aimv2Error) as caught:
                 model.embed_images(given)  # type: ignore[arg-type]
             assert len(str(caught.value)) <= MOST_CHARACTERS
