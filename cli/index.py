@@ -51,7 +51,7 @@ def index(
     folders: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Folders and photos, also a .photoslibrary; without any, all folders of before.",
+            help="Folders and photos, also a .photoslibrary; without any, all indexed before.",
             metavar="FOLDER",
             parser=path,
             show_default=False,

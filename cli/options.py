@@ -141,13 +141,13 @@ HtmlOption = Annotated[
     str | None,
     typer.Option(
         "--html",
-        help="Write a page of small pictures to look at.",
+        help="Write a sheet of small pictures to look at.",
         metavar="FILE",
         parser=path,
         show_default=False,
     ),
 ]
-OpenOption = Annotated[bool, typer.Option("--open", help="Open the page in the browser.")]
+OpenOption = Annotated[bool, typer.Option("--open", help="Open the sheet in the browser.")]
 YesOption = Annotated[
     bool, typer.Option("--yes", "-y", help="Download weights without being asked first.")
 ]

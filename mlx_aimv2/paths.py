@@ -113,6 +113,8 @@ def unreadable(path: FilePath, error: OSError) -> ImageError:
                 hint = _REASONS[errno.ENOENT][1]
         elif re.match("[a-z]+://", os.fsdecode(path)):
             hint = "addresses are not fetched: download the picture first"
+        elif re.search("[*?]", os.fsdecode(path)):
+            hint = "no file fits this pattern: name the folder, which takes all pictures in it"
         elif os.fsencode(path).endswith(b"\r"):
             hint = "the list has Windows line ends: take them out with tr -d '\\r'"
     return AwayError(f"{printable(path)} {reason}", hint=hint)

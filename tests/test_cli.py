@@ -365,6 +365,15 @@ def test_usage_errors(arguments, message, hint):
     assert last == f"hint: {hint}"
 
 
+@pytest.mark.parametrize("command", [["embed", "--out=-"], ["classify", "--labels=a,b"]])
+def test_a_pattern_that_no_file_fits_is_known_as_one(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outcome = run(*command, "photos/*.jpg", "--model=demo")
+    assert outcome.code == 1
+    assert "photos/*.jpg does not exist" in outcome.err
+    assert "hint: no file fits this pattern: name the folder" in outcome.err
+
+
 # Warnings
 
 
