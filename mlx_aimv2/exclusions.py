@@ -59,6 +59,8 @@ class Exclusions:
 
     def passes_over(self, root: bytes, path: bytes) -> bool:
         """Whether a walk of a root does not come to a file below it."""
+        if path == root:
+            return False
         inside = root.rstrip(b"/") + b"/"
         folders = path.removeprefix(inside).split(b"/")[:-1]
         for name in folders:
@@ -66,7 +68,7 @@ class Exclusions:
             if self.reason(root, inside, is_folder=True):
                 return True
             inside += b"/"
-        return path != root and bool(self.reason(root, path, is_folder=False))
+        return bool(self.reason(root, path, is_folder=False))
 
 
 def is_system_folder(name: bytes) -> bool:

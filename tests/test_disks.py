@@ -20,7 +20,7 @@ from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.photo import read_facts
 from mlx_aimv2.library.store import Store
 from tests.albums import make_album, rows_of, save
-from tests.commands import Outcome, run, start
+from tests.commands import Outcome, run
 
 
 @pytest.fixture(autouse=True)
@@ -421,13 +421,3 @@ def test_python_says_so_too(tmp_path: Path) -> None:
     folder.rmdir()
     with pytest.raises(UsageError, match="current folder was deleted"):
         Library(tmp_path / "library.db").index(["."], model="demo")
-
-
-def test_the_installed_command_says_so(tmp_path: Path) -> None:
-    folder = tmp_path / "gone"
-    folder.mkdir()
-    os.chdir(folder)
-    folder.rmdir()
-    outcome = start("index", ".")
-    assert outcome.returncode == 2
-    assert outcome.stderr.decode().splitlines()[0] == "error: the current folder was deleted"

@@ -125,6 +125,17 @@ def test_what_was_indexed_there_keeps_its_tags() -> None:
     assert report.excluded == 0  # another folder that is indexed leads there
 
 
+def test_a_photo_that_is_named_counts() -> None:
+    (path, _) = make_album(Path("p/@eaDir"), 2)
+    make_album(Path("p"), 1, first=5)
+    library = Library("library.db")
+    library.index(["p", path], model="demo")
+    for _ in range(2):
+        report = library.index()
+        assert (report.found, report.unchanged, report.excluded, report.missing) == (2, 2, 0, 0)
+    assert library.index(["p"]).excluded == 0
+
+
 def test_what_is_excluded_and_then_deleted_is_forgotten() -> None:
     (path, _) = make_album(Path("p/Exports"), 2)
     make_album(Path("p"), 1, first=5)
