@@ -295,7 +295,9 @@ BAD_NUMBERS = ["8", True, [8], {}, float("nan"), float("inf"), 10**400]
 @pytest.mark.parametrize("value", BAD_NUMBERS, ids=repr)
 @pytest.mark.parametrize("key", ["num_attention_heads", "rms_norm_eps"])
 def test_what_is_no_number(key: str, value: object) -> None:
-    assert f"{key} is {value!r}, not a number" in refusal(FIXED, vision_config() | {key: value})
+    said = refusal(FIXED, vision_config() | {key: value})
+    assert f"{key} is {value!r}"[:99] in said  # of a long number the middle is left out
+    assert said.endswith("not a number")
 
 
 @pytest.mark.parametrize(

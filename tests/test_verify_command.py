@@ -202,7 +202,7 @@ def test_published_checkpoints_in_the_cache(
     assert named == {"demo", find("native").name, find("huge").name}
     (failed,) = (record for record in outcome.records if record["status"] == "FAILED")
     assert failed["name"] == "opening"
-    assert "not a readable safetensors file" in failed["detail"]
+    assert "model.safetensors is a text file" in failed["detail"]
     assert failed["hint"] == "fetch the checkpoint again"
 
 
