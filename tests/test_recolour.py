@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mlx_aimv2.errors import Aimv2Warning
 from mlx_aimv2.library.duplicates import find_groups
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.upkeep import duplicate_input
@@ -83,6 +84,9 @@ def test_other_folders_are_told_and_left(
         assert library.store.unembedded(1) == 0  # what is not read again is still found
         serving = library.store.serving()
         assert serving is not None and "colours" not in serving.settings["preprocessing"]
+        for compare in (library.duplicates, lambda: library.search(like=album / "plain" / "0.png")):
+            with pytest.warns(Aimv2Warning, match=f"{WIDE} photos were read while colour"):
+                compare()
     outcome = run("index", "--library", str(path), "--json")
     assert outcome.records[0]["recoloured"] == WIDE
 

@@ -38,6 +38,7 @@ from .checkpoint import (
 from .duplicates import DEFAULT_THRESHOLD, Group, find_groups
 from .filters import Filters, as_known, check_places
 from .indexer import NATIVE_MAX_PATCHES, Estimate, Indexer, Progress, Report
+from .recolour import warn_of_unread
 from .scan import Root, known_path
 from .searcher import Answer, Vectors, newest, search
 from .store import CLOSED, CLOSED_HINT, Counts, FileRow, Store, VectorSet
@@ -288,6 +289,8 @@ class Library:
             vectors = _set_of(store, model)
             if vectors is None:
                 return Answer((), None, 0)
+            if any(term.image is not None for term in terms):
+                warn_of_unread(store)
             model_of = SearchModel(store, vectors, cache=self._cache, dtype=dtype, confirm=confirm)
             answer = search(
                 store,
@@ -402,6 +405,7 @@ class Library:
             vectors = store.serving()
             if vectors is None:
                 return []
+            warn_of_unread(store)
             return find_groups(duplicate_input(store, vectors, shots=shots), threshold)
 
         return self._of_one_moment(look)

@@ -1,8 +1,9 @@
 """Photos whose vectors were made before colour profiles were read: found, and embedded again."""
 
 import os
+import warnings
 
-from ..errors import Aimv2Error
+from ..errors import Aimv2Error, Aimv2Warning
 from ..image import converts_colours
 from .scan import under
 from .store import FileRow, Store
@@ -34,3 +35,14 @@ def forget_other_colours(store: Store, root: bytes) -> int:
             store.set_colours([file.id for files in looked_at.values() for file in files])
         found += len(looked_at[True])
     return found
+
+
+def warn_of_unread(store: Store) -> None:
+    """Warn where pictures are compared and some were read while colour profiles were ignored."""
+    if count := store.count(UNREAD):
+        photos = "1 photo was" if count == 1 else f"{count} photos were"
+        warnings.warn(
+            f"{photos} read while colour profiles were ignored: aimv2 index reads them again",
+            Aimv2Warning,
+            stacklevel=4,
+        )
