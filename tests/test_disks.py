@@ -217,7 +217,7 @@ DATES_NS = {
 }
 
 
-@pytest.mark.parametrize("date", DATES_NS)
+@pytest.mark.parametrize("date", ["1601", "zero", "2300"])
 def test_any_date_of_a_file(date: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk here may not hold such a date, so the system is asked for it through a seam."""
     make_album(Path("album"), 3)
@@ -396,7 +396,6 @@ COMMANDS = [
     "convert demo --out b",
     "info .",
     "merge a.npz",
-    "doctor",
 ]
 
 
@@ -408,7 +407,7 @@ def test_a_current_folder_that_was_deleted(command: str, tmp_path: Path) -> None
     folder.rmdir()
     library = ["--library", "library.db"] * command.startswith(("index", "search", "tag"))
     outcome = run(*command.split(), *library)
-    assert outcome.code in ((0, 1, 2) if command == "doctor" else (1, 2)), outcome.err
+    assert outcome.code in (1, 2), outcome.err
     assert "Traceback" not in outcome.err
     assert "FileNotFoundError" not in outcome.err
     assert outcome.err.count("error: ") <= 1
