@@ -63,6 +63,7 @@ with Library() as library:
     for group in library.duplicates():
         assert_type(group.paths, tuple[str, ...])
 """
+WHERE = "import sysconfig; print(sysconfig.get_path('purelib'))"
 WRONG = """
 import mlx_aimv2 as aimv2
 
@@ -92,7 +93,7 @@ def python(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     run(sys.executable, "-m", "venv", "--without-pip", str(folder / "venv"), cwd=folder)
     python = folder / "venv" / "bin" / "python"
-    site = run(str(python), "-c", "import site; print(*site.getsitepackages())", cwd=folder)
+    site = run(str(python), "-c", WHERE, cwd=folder)
     site = Path(site.strip())
     run(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "-t", str(site),
         str(build_wheel(folder)), cwd=folder)  # fmt: skip
