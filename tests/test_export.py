@@ -179,7 +179,10 @@ def test_equal_tables_give_equal_bytes(extension: str, tmp_path: Path) -> None:
 
 
 @every_format
-def test_memory_does_not_grow_with_the_rows(extension: str, tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_rows(
+    extension: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "_BLOCK_BYTES", 100_000)
     row = np.full(31 if extension == ".jsonl" else 499, np.pi, np.float32)
 
     def table_of(count: int) -> Table:
@@ -193,10 +196,10 @@ def test_memory_does_not_grow_with_the_rows(extension: str, tmp_path: Path) -> N
             write(table_of(count), tmp_path / f"{count}{extension}")
             return most_bytes()
 
-    peak_bytes(1000)  # what is imported and cached once
-    # Parquet is written in groups of 4 MiB, the others in blocks of 1 MiB.
-    room = 12_000_000 if extension == ".parquet" else 1_000_000
-    assert peak_bytes(10_000) - peak_bytes(999) < room
+    peak_bytes(100)  # what is imported and cached once
+    # Parquet is written in groups of four blocks.
+    room = 1_200_000 if extension == ".parquet" else 100_000
+    assert peak_bytes(1000) - peak_bytes(99) < room
 
 
 def test_mlx_reads_tensors_and_arrays(tmp_path: Path) -> None:
