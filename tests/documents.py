@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mlx_aimv2.training.album import write_album, write_copies
 from mlx_aimv2.training.drawings import HELD_OUT, draw
-from tests.commands import AIMV2
+from tests.commands import AIMV2, PATIENCE_S
 from tests.makers import random_vision, vision_config, write_checkpoint
 
 ROOT = Path(__file__).parent.parent
@@ -137,7 +137,7 @@ class Home:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=PATIENCE_S,
             check=False,
         )
 

@@ -22,6 +22,7 @@ from PIL import ExifTags, Image, ImageFile, PngImagePlugin
 from mlx_aimv2 import image
 from mlx_aimv2.errors import CheckpointError, ImageError, UsageError
 from tests import pictures
+from tests.commands import PATIENCE_S
 from tests.users import as_ordinary_user
 
 HUB, ML_AIM = image.PRESETS["hub"], image.PRESETS["ml-aim"]
@@ -307,7 +308,7 @@ class TestErrors:
         os.mkfifo(tmp_path / "pipe.jpg")
         waiting = threading.Thread(target=fails, args=(tmp_path / "pipe.jpg",), daemon=True)
         waiting.start()
-        waiting.join(10)
+        waiting.join(PATIENCE_S)
         assert not waiting.is_alive()
         assert "is a named pipe" in fails(tmp_path / "pipe.jpg")
         monkeypatch.chdir(tmp_path)  # names of sockets are short

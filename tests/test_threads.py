@@ -20,6 +20,7 @@ from mlx_aimv2.errors import LockedError, OutputError
 from mlx_aimv2.library.indexer import Progress
 from mlx_aimv2.library.store import Store
 from tests.albums import make_album
+from tests.commands import PATIENCE_S
 
 THREADS, ROUNDS = 8, 30
 
@@ -189,7 +190,7 @@ def forked(library: Library, album: Path, code: str) -> list[object]:
     done = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning",  # of forks, where there are threads
          "-c", textwrap.dedent(FORKED) + textwrap.dedent(code), str(library.path), str(album)],
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     return [json.loads(line) for line in done.stdout.splitlines()]
