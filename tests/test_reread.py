@@ -12,6 +12,7 @@ from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.store import Store
 from tests.albums import make_album, rows_of, save
 from tests.commands import run
+from tests.test_disks import refused
 
 
 @pytest.fixture(autouse=True)
@@ -154,18 +155,25 @@ def test_an_older_library_learns_silently(is_local: bool, hashed: list[str]) -> 
     assert library.index().embedded == is_local
 
 
-def test_what_cannot_be_read_again_stays() -> None:
-    from tests.test_disks import refused  # noqa: PLC0415
-
+@pytest.mark.parametrize("reread", [False, True])
+@pytest.mark.parametrize("is_touched", [False, True])
+def test_what_cannot_be_read_again_stays(is_local: bool, reread: bool, is_touched: bool) -> None:
     library = Library("library.db")
-    album_in(library)
+    album = make_album(Path("album"), 3)
+    library.index(["album"], model="demo")
     before = rows_of(library.path)
+    if is_touched:
+        album[1].chmod(0o600)
+    is_read = reread or (is_touched and is_local)
     with refused(5, ("open",), lambda path: path.endswith("album/001.jpg")):
-        report = library.index(reread=True)
-    assert (report.unchanged, report.away, report.failed) == (2, 1, 0)
+        for _ in range(2):
+            report = library.index(reread=reread)
+            assert (report.found, report.failed, report.missing) == (3, 0, 0)
+            assert (report.away, len(report.errors)) == (is_read, is_read)
     assert rows_of(library.path) == before
-    assert library.index().embedded == 0
-    assert library.index().unchanged == 3
+    report = library.index(reread=reread)
+    assert (report.embedded, report.recognised, report.unchanged) == (0, 0, 3)
+    assert rows_of(library.path) == before
 
 
 def test_reread_reads_the_facts_again() -> None:

@@ -155,6 +155,8 @@ class Indexer:
             self._embed_all(model, scan)
         else:
             deque(scan.candidates(), 0)  # none, but the walk tells what is still there
+        for candidate, error in self._moves.unread:
+            scan.keep_away(candidate, error)
         report.missing = scan.mark_missing()
         from .undated import date_undated  # noqa: PLC0415  (XML: a search starts sooner without it)
 

@@ -18,7 +18,8 @@ _UNREAD = Stamp(-1, 0)  # of a file whose content must be read, whatever is know
 class Moves:
     """Collects the candidates of a walk; ``settle`` gives them the files that they are now.
 
-    ``same`` are then the files that were read though their stamp is as before, and hold the same.
+    Of files that were read though their stamp is as before, ``same`` are then those that hold the
+    same, and ``unread`` those that could not be read.
 
     A path of another known content takes the file of that content, with its tags and vectors, if
     that is no longer where it was. A picture of Photos stays the same file when another copy of
@@ -33,13 +34,18 @@ class Moves:
         self._new: list[Candidate] = []
         self._moves: list[tuple[FileRow, Candidate]] = []
         self.same: list[int] = []
+        self.unread: list[tuple[Candidate, Aimv2Error]] = []
 
     def note(self, candidate: Candidate) -> None:
         """One of the walk's candidates."""
         if candidate.is_unchanged:
             return
         if candidate.has_old_stamp:
-            self._read(candidate)  # now, while its progress is shown
+            try:
+                self._hashes[candidate.path] = candidate.stamp, self.hash_of(candidate)
+            except Aimv2Error as error:  # no walk would see that it cannot be read
+                self.unread.append((candidate, error))
+                return
         if candidate.known is None and candidate.uuid is not None:
             self._note_photo(candidate)
         elif not self._store.has_size(candidate.stamp.size_bytes):
@@ -86,7 +92,7 @@ class Moves:
             return
         if candidate.has_old_stamp and hash == known.hash:
             self._keep(candidate, known)
-        elif candidate.has_old_stamp:  # no walk would see that it changed, or cannot be read
+        elif candidate.has_old_stamp and hash is not None:  # no walk would see that it changed
             self._store.move_file(known.id, known.path, _UNREAD, known.uuid)
         if hash is None or hash == known.hash:
             return

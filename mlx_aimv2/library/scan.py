@@ -83,10 +83,14 @@ class Away:
 
     def __init__(self) -> None:
         self.photos = 0
+        self._told: set[bytes] = set()
         self._paths: dict[tuple[str, str], list[bytes]] = {}
 
     def add(self, path: bytes, error: AwayError, *, is_photo: bool) -> None:
         """One of them, and what keeps it from being looked at."""
+        if path in self._told:
+            return
+        self._told.add(path)
         self.photos += is_photo
         reason = str(error).removeprefix(printable(path)).strip()
         self._paths.setdefault((reason, error.hint), []).append(path)
