@@ -137,7 +137,9 @@ def test_ids_that_cannot_be_encoded(ids: list, message: str) -> None:
             ENCODER(ids, **request)
 
 
-@pytest.mark.parametrize("request_", [{"hidden_states": [BLOCKS]}, {"attentions": [-1]}], ids=str)
+@pytest.mark.parametrize(
+    "request_", [{"hidden_states": [BLOCKS]}, {"attentions": [-1 - BLOCKS]}], ids=str
+)
 def test_blocks_that_do_not_exist(request_: dict) -> None:
     with pytest.raises(ValueError, match=r"is not run: the blocks are 0 to 1"):
         ENCODER(IDS, **request_)
