@@ -2,6 +2,7 @@
 
 import io
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import IO, cast
@@ -10,7 +11,7 @@ from PIL import Image, ImageFile
 
 from .errors import ImageError
 from .paths import unreadable
-from .png import without_profile
+from .png import PROFILE, TEXTS, without
 from .tiff import is_unknown, unread
 from .unfit import START_BYTES, stand_in
 
@@ -86,10 +87,12 @@ def _opened(format: Format, file: IO[bytes]) -> ImageFile.ImageFile:
     except (ValueError, SyntaxError):
         if format.name != "PNG":
             raise
-        # Pillow reads no PNG with a large profile, or one that is packed in an unknown way.
-        opened = cast(ImageFile.ImageFile, reader(io.BytesIO(without_profile(file))))
-        opened.info["icc_profile"] = None
-        return opened
+    # Pillow reads no PNG with a text or a profile that is large, or packed in an unknown way.
+    with suppress(ValueError, SyntaxError):
+        return cast(ImageFile.ImageFile, reader(io.BytesIO(without(file, TEXTS))))
+    opened = cast(ImageFile.ImageFile, reader(io.BytesIO(without(file, PROFILE))))
+    opened.info["icc_profile"] = None
+    return opened
 
 
 def undecodable(name: str, format: str, error: Exception) -> ImageError:

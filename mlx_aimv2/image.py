@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile, TiffImagePlugin
+from PIL import ExifTags, Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
 from .arrays import array_to_image, stretch, to_8_bits
 from .avif import read_nclx
@@ -19,7 +19,7 @@ from .errors import CheckpointError, ImageError, UsageError
 from .files import PREPROCESSOR_FILE
 from .header import closed, read_header, undecodable
 from .paths import blaming_the_disk
-from .png import read_cicp
+from .png import read_cicp, scale_transparency
 from .raw import is_raw, open_preview
 from .source import ImageSource, describe, is_array, open_source, to_array
 from .tiff import Levels, read_levels
@@ -247,6 +247,8 @@ def _upright(image: Image.Image) -> tuple[Image.Image, int]:
     with _LOAD_LOCKS[id(image) % len(_LOAD_LOCKS)]:
         if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tile:
             _give_memory(image)
+        if isinstance(image, PngImagePlugin.PngImageFile) and image.tile:
+            scale_transparency(image)
         _read_codes(image)
         image.load()
         try:
@@ -281,7 +283,10 @@ def _give_memory(tiff: TiffImagePlugin.TiffImageFile) -> None:
 
 def _to_rgb(image: Image.Image, levels: Levels, name: str) -> Image.Image:
     if image.mode.startswith("I;16"):
-        grey = to_8_bits(np.asarray(image), levels.most)
+        values = np.asarray(image)
+        grey = to_8_bits(values, levels.most)
+        if isinstance(clear := image.info.get("transparency"), int):
+            grey[values == clear] = 255
         image = Image.fromarray(255 - grey if levels.is_inverted else grey)
     elif image.mode in {"I", "F"}:
         values = np.asarray(image)

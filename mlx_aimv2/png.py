@@ -1,13 +1,16 @@
 """What Pillow does not tell of a PNG: read from its chunks, without decoding a pixel."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import IO
 
 from PIL.PngImagePlugin import PngImageFile
 
 _SIGNATURE_BYTES = 8
-_TEXTS = {b"eXIf", b"tEXt", b"zTXt", b"iTXt"}  # chunks that can hold EXIF data or XMP
+PROFILE = {b"iCCP"}
+TEXTS = {b"tEXt", b"zTXt", b"iTXt"}  # which can hold EXIF data and XMP
+# By what Pillow multiplies grey values of fewer bits, but not the one that is transparent.
+_FACTORS = {"L;2": 85, "L;4": 17}
 
 
 def chunks(file: IO[bytes]) -> Iterator[tuple[bytes, int]]:
@@ -47,15 +50,27 @@ def read_text_after_pixels(image: PngImageFile) -> None:
         is_behind = is_behind or name == b"IDAT"
         if is_behind and name == b"fcTL":
             return  # the next picture of several: what follows is not the first one's
-        if is_behind and name in _TEXTS:
+        if is_behind and (name == b"eXIf" or name in TEXTS):
             parser.call(name, file.tell(), length)
 
 
-def without_profile(file: IO[bytes]) -> bytes:
-    """The whole file but for its ICC profile, which keeps Pillow from reading it."""
+def scale_transparency(image: PngImageFile) -> None:
+    """Make the transparent colour one of the values that Pillow decodes to, before it does.
+
+    Of 16-bit colours Pillow keeps the upper halves.
+    """
+    clear, raw_mode = image.info.get("transparency"), image.tile[0][3]
+    if isinstance(clear, int) and raw_mode in _FACTORS:
+        image.info["transparency"] = min(clear * _FACTORS[raw_mode], 255)
+    elif isinstance(clear, tuple) and raw_mode == "RGB;16B":
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
+
+
+def without(file: IO[bytes], left_out: Collection[bytes]) -> bytes:
+    """The whole file but for the chunks of these names, where they keep Pillow from reading."""
     file.seek(0)
     parts = [file.read(_SIGNATURE_BYTES)]
     for name, length in chunks(file):
-        if name != b"iCCP":
+        if name not in left_out:
             parts += [struct.pack(">I4s", length, name), file.read(length + 4)]
     return b"".join(parts)

@@ -4,7 +4,6 @@ import io
 import itertools
 import os
 import struct
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from mlx_aimv2.plan import ImageOptions
 from mlx_aimv2.training.drawings import paint, plan
 from tests import pictures
 from tests.commands import run
+from tests.pictures import chunk
 from tests.profiles import (
     ADOBE,
     BT2020,
@@ -231,10 +231,6 @@ class TestLeftAlone:
         assert "colour profile is damaged" in str(item.note)
         with pytest.warns(Aimv2Warning, match="colour profile is damaged"):
             model.embed_images(path)
-
-
-def chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 def png_with(picture: Image.Image, *chunks: bytes, **options: object) -> bytes:
