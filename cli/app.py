@@ -16,6 +16,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from mlx_aimv2.errors import UsageError
+
 from . import help, output
 from .explain import FAILED, INTERRUPTED, USAGE, explain
 
@@ -77,6 +79,8 @@ class Commands(TyperGroup):
                 name for each in several for param in each.params for name in param.opts
             )
             self.add_command(command)
+        elif args[0] in (below := _commands_below()):
+            raise UsageError(f"No such command '{args[0]}'.", hint=f"aimv2 {below[args[0]]}")
         return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -98,7 +102,10 @@ class Actions(TyperGroup):
         help.write_sections(formatter, {"Commands": commands, "Options": options})
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Move the action's name to the front."""
+        """Move the action's name to the front; without any words show the help, as aimv2 does."""
+        if not args:
+            output.line(ctx.get_help())
+            ctx.exit(USAGE)
         takes_value = {
             option
             for action in self.commands.values()
@@ -257,6 +264,13 @@ def _show_version() -> None:
 
 def _not_loaded() -> None:
     """Stands for a command in a list of them."""
+
+
+def _commands_below() -> dict[str, str]:
+    """Where a command is that somebody takes for one of aimv2's own."""
+    from .library import ACTIONS  # noqa: PLC0415
+
+    return {each.__name__: f"library {each.__name__}" for each in ACTIONS} | {"undo": "tag undo"}
 
 
 def _epilog(examples: str) -> str:

@@ -57,7 +57,7 @@ GROUPS = {
 }
 
 _LEAST_LABEL = 12  # columns of a terminal
-_TEXT_HINT = "labels need a checkpoint with a text tower: --model lit"
+_TEXT_HINT = "labels need a checkpoint that reads texts: --model lit"
 
 Score = Callable[["Floats"], "Floats"]  # an image's unit vector -> one number a label
 Print = Callable[[str, dict[str, float]], None]  # a path and its best labels
@@ -151,7 +151,7 @@ def classify(
     inputs = _require_any(source)
     loaded = load(model, dtype=dtype, confirm=confirm_download(yes))
     if not loaded.has_text:
-        raise UsageError(f"{loaded.name} has no text tower", hint=_TEXT_HINT)
+        raise UsageError(f"{loaded.name} reads no texts, only pictures", hint=_TEXT_HINT)
     score = _scorer(loaded, words, prompts, independent=independent)
     tally = _Tally(words, top, as_json=as_json)
     with output.Progress("classified") as progress:
@@ -208,7 +208,7 @@ def _check(
         )
     published = checkpoints.find(model)
     if published and not published.has_text:
-        raise UsageError(f"{published.name} has no text tower", hint=_TEXT_HINT)
+        raise UsageError(f"{published.name} reads no texts, only pictures", hint=_TEXT_HINT)
 
 
 def _scorer(

@@ -388,7 +388,8 @@ class Embedder:
         if isinstance(self.network, LiT):
             raise UsageError("only the image tower is loaded", hint='load it without tower="image"')
         raise UsageError(
-            "this checkpoint has no text tower", hint="texts need the LiT checkpoint: load lit"
+            "this checkpoint reads no texts, only pictures",
+            hint="texts need the LiT checkpoint: load lit",
         )
 
     def _rows(self, images: Iterable[ImageSource], plan: Plan) -> Iterator[batches.Row]:

@@ -35,7 +35,7 @@ def decode(data: bytes, name: str) -> str:
     if (nul := text.find("\0")) >= 0:
         line = text.count("\n", 0, nul) + 1
         raise UsageError(
-            f"{name}, line {line}: a sign that cannot be shown: NUL",
+            f"{name}, line {line}: a character that cannot be shown: NUL",
             hint=f"{SAVE_HINT}; UTF-16 without its mark looks like this",
         )
     return text

@@ -73,8 +73,8 @@ def build(config: Config, tower: Tower | None = None) -> VisionEncoder | LiT:
         return LiT(config, ("image", "text") if tower is None else (tower,))
     if tower == "text":
         raise UsageError(
-            "this checkpoint has no text tower",
-            hint="texts need a checkpoint with a text tower, like lit",
+            "this checkpoint reads no texts, only pictures",
+            hint="texts need a checkpoint that reads them, like lit",
         )
     return VisionEncoder(config)
 

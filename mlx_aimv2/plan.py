@@ -117,7 +117,7 @@ def _check(options: ImageOptions, pooling: str, vision: VisionConfig) -> None:
     if options.tiles > 1 and vision.is_native:
         raise UsageError(
             "a native checkpoint takes large images whole: it needs no tiles",
-            hint="leave tiles away",
+            hint="leave tiles out",
         )
     if options.tiles > 1 and pooling == "head":
         raise UsageError(
@@ -127,7 +127,7 @@ def _check(options: ImageOptions, pooling: str, vision: VisionConfig) -> None:
     if options.max_patches is not None and not vision.is_native:
         raise UsageError(
             f"max_patches is for native checkpoints; this one takes {vision.image_size} px",
-            hint="leave max_patches away, or load: native",
+            hint="leave max_patches out, or load: native",
         )
 
 

@@ -175,7 +175,7 @@ def test_a_page_that_is_there_stays(tmp_path):
 def test_texts_of_a_model_without_them(tiny, tmp_path):
     outcome = run("bench", "--model", tiny, "--only", "search,text")
     assert outcome.code == 2
-    assert "has no text tower" in outcome.err
+    assert "reads no texts, only pictures" in outcome.err
     assert not list(tmp_path.iterdir())
 
 

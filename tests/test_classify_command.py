@@ -223,7 +223,7 @@ def test_labels_from_stdin(lit, album):
         (["--labels", "cat,cat"], "'cat' alone", "--independent"),
         (["--labels-from", "gone.txt"], "gone.txt cannot be read: No such file", "--labels-from"),
         (["--labels", "a,b", "--template", "a photo"], "needs one {}", "a photo of a {}"),
-        (["--labels", "a,b", "--model", "huge"], "has no text tower", "--model lit"),
+        (["--labels", "a,b", "--model", "huge"], "reads no texts, only pictures", "--model lit"),
         (["-", "--labels-from", "-"], "cannot both come from stdin", "--labels"),
     ],
 )
@@ -257,8 +257,8 @@ def test_a_folder_without_a_text_tower(tmp_path, album):
     outcome = run("classify", str(album), "-m", str(folder), "--labels", "cat,beach")
     assert outcome.code == 2
     assert outcome.err.splitlines()[-2:] == [
-        "error: vision has no text tower",
-        "hint: labels need a checkpoint with a text tower: --model lit",
+        "error: vision reads no texts, only pictures",
+        "hint: labels need a checkpoint that reads texts: --model lit",
     ]
 
 

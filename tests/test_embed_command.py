@@ -333,7 +333,7 @@ def test_texts_need_a_checkpoint_that_has_them(native: str, tmp_path: Path) -> N
     target = tmp_path / "x.npz"
     outcome = run("embed", "-t", "a dog", "-m", native, "-o", str(target))
     assert outcome.code == 2
-    assert "has no text tower" in outcome.err
+    assert "reads no texts, only pictures" in outcome.err
     assert not list(tmp_path.iterdir())
 
 

@@ -430,7 +430,7 @@ def test_a_checkpoint_without_texts_says_where_they_are(models):
         lambda: models["fixed"].logit_scale,
         lambda: models["fixed"].classify(pictures(1), ["a", "b"]),
     ):
-        with pytest.raises(UsageError, match="no text tower") as caught:
+        with pytest.raises(UsageError, match="only pictures") as caught:
             call()
         assert "lit" in caught.value.hint
 

@@ -814,10 +814,18 @@ def test_options_may_stand_before_an_action(made: Path, tmp_path: Path) -> None:
     Path("errors").symlink_to(made / "library.db")
     Path("errors.vectors").symlink_to(made / "library.db.vectors")
     assert run("library", "--library", "errors", "errors", "--json").out == after.out
-    assert run("library").err.splitlines() == [
-        "error: Missing command.",
-        "hint: aimv2 library --help",
-    ]
+
+
+def test_the_command_alone_shows_its_help() -> None:
+    alone = run("library")
+    assert (alone.code, alone.out, alone.err) == (2, run("library", "--help").out, "")
+
+
+@pytest.mark.parametrize("words", ["library prune", "library status", "library errors", "tag undo"])
+def test_a_command_that_is_below_another_is_named(words: str) -> None:
+    outcome = run(words.split()[1])
+    assert outcome.code == 2
+    assert outcome.err.endswith(f"hint: aimv2 {words}\n")
 
 
 @pytest.mark.parametrize(("arguments", "code", "message"), WRONG, ids=[each[0] for each in WRONG])

@@ -136,7 +136,7 @@ def test_utf16_without_its_mark_is_refused() -> None:
     Path("labels.txt").write_bytes("dog\ncat\n".encode("utf-16-le"))
     outcome = run("classify", "a.png", "-m", "demo", "--labels-from", "labels.txt")
     assert outcome.code == 2
-    assert "labels.txt, line 1: a sign that cannot be shown" in outcome.err
+    assert "labels.txt, line 1: a character that cannot be shown" in outcome.err
     assert "UTF-16 without its mark" in outcome.err
 
 

@@ -126,7 +126,7 @@ def test_the_image_tower_of_a_vision_checkpoint_is_all_of_it(vision_folder: Path
 
 
 def test_a_vision_checkpoint_has_no_text_tower(vision_folder: Path) -> None:
-    with pytest.raises(UsageError, match="no text tower") as caught:
+    with pytest.raises(UsageError, match="only pictures") as caught:
         load_checkpoint(vision_folder, tower="text")
     assert "like lit" in caught.value.hint
 

@@ -509,7 +509,7 @@ def test_words_need_a_text_tower(tmp_path: Path) -> None:
         vectors = fill(
             store, add_set(store, 3, has_text=False), SIDES[:1], [add_photo(store, "/x")]
         )
-        with pytest.raises(UsageError, match="no text tower"):
+        with pytest.raises(UsageError, match="reads pictures only"):
             search(store, vectors, [text("x")], AXES)
         assert len(search(store, vectors, [image("x.jpg")], AXES).hits) == 1
 

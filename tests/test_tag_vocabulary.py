@@ -87,7 +87,7 @@ def test_comments_end_lines(tmp_path):
         ("dog, puppy", "line 1: a tag's name has no , ; /"),
         ("a/b: c", "line 1: a tag's name"),
         ("Dog: dog, Dog", "line 1: a word is there twice"),
-        ("Dog: do\x00g", "line 1: a sign that cannot be shown"),
+        ("Dog: do\x00g", "line 1: a character that cannot be shown"),
         ("Dog: " + "o" * 201, "line 1: too long"),
         ("Dog: " + ", ".join(map(str, range(65))), "line 1: too many words"),
         ("# nothing\n\n", "has no tags"),

@@ -103,7 +103,7 @@ def run(settings: Settings, tell: Tell, confirm: Confirm | None = None) -> Repor
         run = Run(settings, pace, _subject(settings, folder, confirm), folder, tell)
         if "text" in (settings.sections or ()) and not run.subject.model.has_text:
             raise UsageError(
-                f"{run.subject.name} has no text tower", hint="leave text out of --only"
+                f"{run.subject.name} reads no texts, only pictures", hint="leave text out of --only"
             )
         for number, section in enumerate(chosen, 1):
             if run.has_time():

@@ -168,7 +168,7 @@ def make_query(store: Store, vectors: VectorSet, terms: Sequence[Term], embed: V
     if texts:
         if not vectors.has_text:
             raise UsageError(
-                "this library's checkpoint has no text tower: it finds pictures by pictures",
+                "this library's checkpoint reads pictures only: it finds no words",
                 hint="aimv2 search --like FILE; or index again: aimv2 index --model lit",
             )
         embedded = embed.texts([*texts, *BACKGROUND])

@@ -83,7 +83,8 @@ def assign(
     """
     if not vectors.has_text:
         raise UsageError(
-            "this library's checkpoint has no text tower", hint="aimv2 index --model lit"
+            "this library's checkpoint reads no texts, only pictures",
+            hint="aimv2 index --model lit",
         )
     _check_places(store, vectors, filters.named_places if filters else ())
     known = store.rows_and_files(vectors.id)

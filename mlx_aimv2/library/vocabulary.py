@@ -165,6 +165,7 @@ def _split(text: str, sign: str, where: str) -> list[str]:
             raise UsageError(f"{where}: too long: {part[:40]}…", hint=f"{_LONGEST} characters")
         if not part.isprintable():
             raise UsageError(
-                f"{where}: a sign that cannot be shown: {part!r}", hint="remove it, or save as text"
+                f"{where}: a character that cannot be shown: {part!r}",
+                hint="remove it, or save as text",
             )
     return parts
