@@ -230,17 +230,14 @@ def tell(report: "Report", elapsed_s: float, *, as_json: bool = False) -> int:
 
     Errors: Aimv2Error where nothing could be read; UsageError where there is nothing.
     """
-    from mlx_aimv2.library.scan import forget_hint  # noqa: PLC0415  (heavy)
+    from mlx_aimv2.library.scan import emptied  # noqa: PLC0415  (heavy)
     from mlx_aimv2.names import escape  # noqa: PLC0415
 
     for error in report.errors[: len(report.errors) - report.failed]:
         output.skipped(error)
     output.left_out(report.skipped)
     for folder in report.empty:
-        output.note(
-            f"{printable(folder)} is empty now, and its photos stay in the library: "
-            f"{forget_hint(os.fsencode(folder))}"
-        )
+        output.note(emptied(folder))
     for text, (first, *others) in report.notes.items():
         more = f" and {output.counted(len(others), 'other')}" if others else ""
         output.note(f"{printable(first)}{more}: {text}")

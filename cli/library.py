@@ -192,9 +192,14 @@ def _errors(library: "Library", as_json: bool) -> None:
 
 
 def _prune(library: "Library", dry_run: bool, as_json: bool) -> None:
+    from mlx_aimv2.library.scan import emptied  # noqa: PLC0415  (heavy)
+    from mlx_aimv2.names import escape  # noqa: PLC0415
+
     pruned = library.prune(dry_run=dry_run)
+    for folder in pruned.empty:
+        output.note(emptied(folder))
     if as_json:
-        output.record(asdict(pruned))
+        output.record(asdict(pruned) | {"empty": [escape(folder) for folder in pruned.empty]})
     counts = {
         "missing photo": pruned.files,
         "missing folder": pruned.folders,

@@ -155,7 +155,10 @@ class Journal:
             return count, int(size)
 
     def pending(self, stamp: Callable[[bytes], Stamp]) -> Iterator[tuple[bytes, Stamp]]:
-        """Inputs without an embedding, or that have changed since, with their stamps of now."""
+        """Inputs without an embedding, or that have changed since, with their stamps of now.
+
+        What cannot be looked at just now keeps its embedding.
+        """
         position = 0
         query = (
             "SELECT position, name, size, mtime_ns, start IS NOT NULL"
@@ -170,7 +173,7 @@ class Journal:
             position = page[-1][0]
             for _, name, size, mtime_ns, is_done in page:
                 now = stamp(name)
-                if now is None or not is_done or now != (size, mtime_ns):
+                if not is_done or now not in (None, (size, mtime_ns)):
                     yield name, now
 
     def add(self, name: bytes, stamp: Stamp, entry: Entry) -> None:

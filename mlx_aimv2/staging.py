@@ -39,7 +39,7 @@ def staged(target: Path, *, replaces: bool = False) -> Iterator[Path]:
         _remove_abandoned(target)
         folder, lock = _create(target)
     except OSError as error:
-        raise _explain(error, target) from error
+        raise unwritable(error, target) from error
     try:
         yield folder
         _sync_all(folder)
@@ -47,7 +47,7 @@ def staged(target: Path, *, replaces: bool = False) -> Iterator[Path]:
             _publish(folder, target)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise _explain(error, target) from error
+        raise unwritable(error, target) from error
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -70,6 +70,15 @@ def sync(path: Path) -> None:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+def unwritable(error: OSError, target: Path) -> OutputError:
+    """The error to raise where the system would not let a target be written."""
+    number = error.errno or 0
+    is_below_file = number in (errno.EEXIST, errno.ENOTDIR)
+    reason = "a part of its path is a file" if is_below_file else os.strerror(number)
+    hint = _HINTS.get(number, "choose another folder")
+    return OutputError(f"{target} cannot be written: {reason}", hint=hint)
 
 
 def _create(target: Path) -> tuple[Path, int]:
@@ -137,11 +146,3 @@ def _publish(folder: Path, target: Path) -> None:
 def _sync_all(folder: Path) -> None:
     for path in (*folder.iterdir(), folder):
         sync(path)
-
-
-def _explain(error: OSError, target: Path) -> OutputError:
-    number = error.errno or 0
-    is_below_file = number in (errno.EEXIST, errno.ENOTDIR)
-    reason = "a part of its path is a file" if is_below_file else os.strerror(number)
-    hint = _HINTS.get(number, "choose another folder")
-    return OutputError(f"{target} cannot be written: {reason}", hint=hint)

@@ -19,7 +19,7 @@ HIDDEN = "hidden file"
 OTHER_KIND = "other file"
 PHOTO_LIBRARY = "photo library"
 RAW_FILE = "RAW file"
-SEEN_FOLDER = "folder seen before"
+SEEN_FOLDER = "repeated folder"
 
 _EXTENSIONS = frozenset(extension.encode() for extension in EXTENSIONS)
 _RAW_EXTENSIONS = frozenset(extension.encode() for extension in raw.EXTENSIONS)

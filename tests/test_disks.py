@@ -420,3 +420,6 @@ def test_python_says_so_too(tmp_path: Path) -> None:
     folder.rmdir()
     with pytest.raises(UsageError, match="current folder was deleted"):
         Library(tmp_path / "library.db").index(["."], model="demo")
+    with pytest.raises(UsageError, match="nothing to index"):
+        Library(tmp_path / "library.db").index()
+    assert not list(tmp_path.iterdir())

@@ -677,7 +677,7 @@ def test_a_hostile_folder_as_an_ordinary_user(out: str, open_folder: Path) -> No
         assert reason in bad[path]
         assert len([line for line in skipped if path in line and reason in line]) == 1, errors
     assert len(skipped) == len(BAD)
-    assert "1 folder seen before" in errors
+    assert "1 repeated folder" in errors
     assert "nan" not in ended.stdout.decode().lower()
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from mlx_aimv2 import cost
 from mlx_aimv2.checkpoints import ARCHITECTURES, Architecture, find
+from mlx_aimv2.errors import OutputError
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.store import Store
 from mlx_aimv2.names import unescape
@@ -654,6 +655,47 @@ def test_an_empty_mount_point_loses_nothing(tmp_path: Path) -> None:
     for path in album:
         (kept / path.name).rename(path)
     assert "3 photos: 0 read, 3 unchanged" in on(tmp_path, "index").err
+
+
+def test_prune_forgets_nothing_of_a_folder_that_is_empty_now(tmp_path: Path) -> None:
+    drive = tmp_path / "photos" / "drive"
+    album = make_album(drive / "2019", 2)
+    (gone,) = make_album(tmp_path / "photos" / "other", 1, first=5)
+    make_album(tmp_path / "photos" / "other", 1, first=6)
+    assert on(tmp_path, "index", "photos", "-m", "demo").code == 0
+    gone.unlink()
+    (drive / "2019").rename(tmp_path / "kept")
+    assert ", 3 gone" in on(tmp_path, "index").err
+    outcome = on(tmp_path, "library", "prune", "--dry-run")
+    assert outcome.err.endswith("to forget: 1 missing photo\n")
+    assert f"{drive} is empty now, and its photos stay in the library" in outcome.err
+    (record,) = on(tmp_path, "library", "prune", "--json").records
+    assert (record["files"], record["empty"]) == (1, [str(drive)])
+    (tmp_path / "kept").rename(drive / "2019")
+    assert "3 photos: 0 read, 3 unchanged" in on(tmp_path, "index").err
+    assert len(search(tmp_path, "--json").records) == 3
+    for path in album:
+        path.unlink()
+    (drive / "2019").rmdir()
+    on(tmp_path, "index")
+    assert "forgotten: 2 photos" in on(tmp_path, "library", "forget", str(drive)).err
+    assert on(tmp_path, "library", "prune", "--json").records[0]["empty"] == []
+
+
+def test_an_export_where_one_may_not_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_album(tmp_path / "album", 1)
+    assert on(tmp_path, "index", "album", "-m", "demo").code == 0
+
+    def refuse(path: object, *arguments: object) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("os.mkdir", refuse)
+    for target in ("vectors.npz", "folder"):
+        outcome = on(tmp_path, "library", "export", target)
+        assert outcome.code == 1
+        assert f"error: {target} cannot be written: Permission denied\n" in outcome.err
+    with pytest.raises(OutputError, match="cannot be written"):
+        Library(tmp_path / "library.db").export(tmp_path / "vectors.npz")
 
 
 def test_a_folder_without_its_photos_is_no_error(tmp_path: Path) -> None:

@@ -157,7 +157,9 @@ def test_an_older_library_learns_silently(is_local: bool, hashed: list[str]) -> 
 
 @pytest.mark.parametrize("reread", [False, True])
 @pytest.mark.parametrize("is_touched", [False, True])
-def test_what_cannot_be_read_again_stays(is_local: bool, reread: bool, is_touched: bool) -> None:
+def test_what_cannot_be_read_again_stays(
+    is_local: bool, reread: bool, is_touched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     library = Library("library.db")
     album = make_album(Path("album"), 3)
     library.index(["album"], model="demo")
@@ -165,10 +167,12 @@ def test_what_cannot_be_read_again_stays(is_local: bool, reread: bool, is_touche
     if is_touched:
         album[1].chmod(0o600)
     is_read = reread or (is_touched and is_local)
+    monkeypatch.setattr("mlx_aimv2.model.load", None)  # nothing is to be embedded
     with refused(5, ("open",), lambda path: path.endswith("album/001.jpg")):
         for _ in range(2):
             report = library.index(reread=reread)
             assert (report.found, report.failed, report.missing) == (3, 0, 0)
+            assert report.unchanged == 3 - is_read
             assert (report.away, len(report.errors)) == (is_read, is_read)
     assert rows_of(library.path) == before
     report = library.index(reread=reread)

@@ -141,22 +141,23 @@ class Indexer:
         total = self._count(roots, vectors, self._moves)
         moved = set(self._moves.settle())
         if vectors is not None:
-            settled = [*moved, *self._moves.same]
+            unread = [each.known.id for each, _ in self._moves.unread if each.known is not None]
+            settled = [*moved, *self._moves.same, *unread]
             total -= sum(store.row_of(vectors.id, each) is not None for each in settled)
-        scan = self._scan(roots, vectors, moved)
         if total:
             model = self._load()
-            vectors = vectors or self._new_set(model)
-            self._set, self._segments = vectors, store.segments(vectors)
+            vectors = self._set = vectors or self._new_set(model)
+        scan = self._scan(roots, vectors, moved)
+        for candidate, error in self._moves.unread:
+            scan.keep_away(candidate, error)
+        if total:
+            self._segments = store.segments(self._set)
             self._segments.cut()
             self._counted = self._segments.row_count
-            scan = self._scan(roots, vectors, moved)
             self._progress.started(total)
             self._embed_all(model, scan)
         else:
             deque(scan.candidates(), 0)  # none, but the walk tells what is still there
-        for candidate, error in self._moves.unread:
-            scan.keep_away(candidate, error)
         report.missing = scan.mark_missing()
         from .undated import date_undated  # noqa: PLC0415  (XML: a search starts sooner without it)
 

@@ -195,8 +195,11 @@ class Library:
             threads=threads,
             fills_batches=True,
         )
+        named = _named(folders)
+        if not named and not self.path.exists():
+            raise _nothing_to_index()
         with self._writing() as store, _told(progress) as told:
-            roots = _roots(store, folders)
+            roots = named or _roots(store)
             patterns = _excluded(store, exclude, include)
             indexer = _indexer(
                 store, model, preset, decode, options, dtype, confirm, told, patterns, reread
@@ -234,7 +237,7 @@ class Library:
             else:
                 new = Store(Path(scratch) / "library.db", can_write=True)
                 store = stack.enter_context(new)
-            roots = _roots(store, folders)
+            roots = _named(folders) or _roots(store)
             missing = absent(_source(store, model))
             patterns = _excluded(store, exclude, include)
             indexer = _indexer(
@@ -575,11 +578,19 @@ def _source(store: Store, model: str | None) -> str:
     return source_of(model) if model else serving.source if serving else DEFAULT_MODEL
 
 
-def _roots(store: Store, folders: FilePath | Iterable[FilePath]) -> list[Root]:
-    """What was named, as absolute paths; else what was indexed before."""
+def _named(folders: FilePath | Iterable[FilePath]) -> list[Root]:
+    """What was named, by absolute paths."""
     named = [os.fsencode(absolute(folder)) for folder in several(folders)]
-    roots = [Root(path, photos.is_bundle(path)) for path in named]
-    roots = roots or [Root(*root) for root in store.roots()]
+    return [Root(path, photos.is_bundle(path)) for path in named]
+
+
+def _roots(store: Store) -> list[Root]:
+    """What was indexed before."""
+    roots = [Root(*root) for root in store.roots()]
     if not roots:
-        raise UsageError("there is nothing to index", hint="aimv2 index FOLDER")
+        raise _nothing_to_index()
     return roots
+
+
+def _nothing_to_index() -> UsageError:
+    return UsageError("there is nothing to index", hint="aimv2 index FOLDER")

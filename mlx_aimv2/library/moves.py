@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from ..errors import Aimv2Error
+from ..errors import Aimv2Error, AwayError
 from ..paths import is_gone
 from .photo import read_facts
 from .reader import hash_file
@@ -34,7 +34,7 @@ class Moves:
         self._new: list[Candidate] = []
         self._moves: list[tuple[FileRow, Candidate]] = []
         self.same: list[int] = []
-        self.unread: list[tuple[Candidate, Aimv2Error]] = []
+        self.unread: list[tuple[Candidate, AwayError]] = []
 
     def note(self, candidate: Candidate) -> None:
         """One of the walk's candidates."""
@@ -43,7 +43,7 @@ class Moves:
         if candidate.has_old_stamp:
             try:
                 self._hashes[candidate.path] = candidate.stamp, self.hash_of(candidate)
-            except Aimv2Error as error:  # no walk would see that it cannot be read
+            except AwayError as error:  # no walk would see that it cannot be read
                 self.unread.append((candidate, error))
                 return
         if candidate.known is None and candidate.uuid is not None:

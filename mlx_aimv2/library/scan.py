@@ -95,6 +95,9 @@ class Away:
         reason = str(error).removeprefix(printable(path)).strip()
         self._paths.setdefault((reason, error.hint), []).append(path)
 
+    def __contains__(self, path: bytes) -> bool:
+        return path in self._told
+
     def errors(self) -> list[Aimv2Error]:
         """What to tell of them."""
         return [
@@ -241,6 +244,8 @@ class Scan:
                 return None
         except ValueError:  # no name of a file, as reading it will say
             pass
+        if seen.path in self.away:
+            return None
         if known is None or not candidate.is_unchanged:
             return candidate
         if known.stamp.ctime_ns is None and candidate.stamp.ctime_ns is not None:
@@ -300,7 +305,7 @@ def state_of(store: Store, root: Root, stored: Sequence[Root]) -> RootState:
     """
     if not is_gone(root.path):
         held = f"{under(root.path)[0]} AND missing_since IS NULL"
-        is_lost = _is_empty(root.path) and next(store.files(held, under(root.path)[1]), None)
+        is_lost = is_empty(root.path) and next(store.files(held, under(root.path)[1]), None)
         return "empty" if is_lost else "there"
     around = [
         each.path
@@ -333,11 +338,20 @@ def forget_hint(path: bytes) -> str:
     return f"connect its drive; if its photos are gone for good: aimv2 library forget {name}"
 
 
+def emptied(folder: str) -> str:
+    """What to tell of a folder that held photos and is empty now."""
+    return (
+        f"{printable(folder)} is empty now, and its photos stay in the library: "
+        f"{forget_hint(os.fsencode(folder))}"
+    )
+
+
 def _away(path: bytes) -> Aimv2Error:
     return ImageError(f"{printable(path)} is not there", hint=forget_hint(path))
 
 
-def _is_empty(folder: bytes) -> bool:
+def is_empty(folder: bytes) -> bool:
+    """Whether a folder is there and holds nothing."""
     try:
         with os.scandir(folder) as entries:
             return next(entries, None) is None
@@ -346,7 +360,7 @@ def _is_empty(folder: bytes) -> bool:
 
 
 def _holds_something(folder: bytes) -> bool:
-    return os.path.isdir(folder) and not _is_empty(folder)  # noqa: PTH112  (pathlib takes no bytes)
+    return os.path.isdir(folder) and not is_empty(folder)  # noqa: PTH112  (pathlib takes no bytes)
 
 
 def under(folder: bytes) -> tuple[str, tuple[bytes, ...]]:

@@ -1,10 +1,10 @@
 """Care of a library: forget what is gone, give disk back, hand vectors to other programs."""
 
-import shutil
+import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from .. import export, install
 from ..errors import OutputError, UsageError
 from ..names import escape
 from ..paths import is_gone, printable
+from ..staging import staged, unwritable
 from ..table import Entry, Floats, Table
 from .duplicates import DuplicateInput
-from .scan import under
+from .scan import is_empty, under
 from .segments import Segments
 from .store import FileRow, Store, VectorSet
 
@@ -26,33 +27,38 @@ _BLOCK_ROWS = 1 << 15
 
 @dataclass(frozen=True)
 class Pruned:
-    """What was forgotten. Units: bytes of disk given back."""
+    """What was forgotten. Units: bytes of disk given back.
+
+    ``empty`` are folders that held photos and hold nothing now: what is known of those stays.
+    """
 
     files: int
     folders: int
     sets: int
     size_bytes: int
+    empty: tuple[str, ...] = ()
 
 
 def prune(store: Store, *, dry_run: bool = False) -> Pruned:
     """Forget files that are gone, sets that no longer serve, and the rows of both.
 
     A folder that is not there is forgotten if no readable photo of it is known any more: all were
-    moved or are gone. Otherwise it may be a drive that is not connected.
+    moved or are gone. Otherwise it may be a drive that is not connected, as may be a folder that
+    is empty now: of the photos that were in it nothing is forgotten.
     """
-    gone = {
-        file.id
-        for file in store.files("missing_since IS NOT NULL AND NOT is_excluded")
-        if _is_lost(file)
-    }
+    missing = store.files("missing_since IS NOT NULL AND NOT is_excluded")
+    lost = [file for file in missing if _is_lost(file)]
     folders = [path for path, _ in store.roots() if is_gone(path)]
     folders = [path for path in folders if not _holds_photos(store, path)]
     for path in folders:  # what could not be read there cannot be recognised elsewhere
-        gone |= {file.id for file in store.files(*under(path))}
+        lost += store.files(*under(path))
+    emptied = _emptied(lost)
+    gone = {file.id for file in lost} - emptied.keys()
+    empty = tuple(map(os.fsdecode, sorted(set(emptied.values()))))
     former = [each for each in store.sets() if each.is_former]
     before = sum(store.segments(each).size_bytes for each in store.sets())
     if dry_run:
-        return Pruned(len(gone), len(folders), len(former), 0)
+        return Pruned(len(gone), len(folders), len(former), 0, empty)
     with store.transaction():
         store.remove_files(gone)
         for path in folders:
@@ -63,7 +69,7 @@ def prune(store: Store, *, dry_run: bool = False) -> Pruned:
         _compact(store, each)
     store.remove_strays()
     after = sum(store.segments(each).size_bytes for each in store.sets())
-    return Pruned(len(gone), len(folders), len(former), before - after)
+    return Pruned(len(gone), len(folders), len(former), before - after, empty)
 
 
 def forget(store: Store, folder: bytes) -> Pruned:
@@ -118,9 +124,12 @@ def export_vectors(store: Store, vectors: VectorSet, target: Path, *, overwrite:
                 path = files[id].path.decode("utf-8", "surrogateescape")
                 yield Entry(path, values.shape, partial(_same, values))
 
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as staging:
-        export.stage(Table("path", made_by, entries), target, Path(staging))
-        export.place(target, Path(staging))
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+            export.stage(Table("path", made_by, entries), target, Path(folder))
+            export.place(target, Path(folder))
+    except OSError as error:
+        raise unwritable(error, target) from error
     return len(known)
 
 
@@ -173,6 +182,18 @@ def _is_lost(file: FileRow) -> bool:
     return file.uuid is not None or is_gone(file.path)
 
 
+def _emptied(lost: Iterable[FileRow]) -> dict[int, bytes]:
+    """The folder, empty now, in which a file was; by the id of each file of which this is so."""
+
+    @cache
+    def around(folder: bytes) -> bytes:
+        return around(os.path.dirname(folder)) if is_gone(folder) else folder  # noqa: PTH120  (bytes)
+
+    empty = cache(is_empty)
+    there = {file.id: around(os.path.dirname(file.path)) for file in lost if file.uuid is None}  # noqa: PTH120
+    return {id: folder for id, folder in there.items() if empty(folder)}
+
+
 def _holds_photos(store: Store, root: bytes) -> bool:
     inside, values = under(root)
     there = store.files(f"{inside} AND missing_since IS NULL AND error IS NULL", values)
@@ -208,13 +229,12 @@ def _export_folder(
         )
     files = store.files_of(known[:, 1].tolist())
     segments = store.segments(vectors)
-    staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    try:
+    with staged(target, replaces=target.exists()) as folder:
         for name in ("img_emb", "metadata"):
-            (staging / name).mkdir()
+            (folder / name).mkdir()
         shape = (len(known), vectors.width)
         matrix = np.lib.format.open_memmap(
-            staging / "img_emb" / "img_emb_0.npy", "w+", np.float16, shape
+            folder / "img_emb" / "img_emb_0.npy", "w+", np.float16, shape
         )
         for start in range(0, len(known), _BLOCK_ROWS):
             matrix[start : start + _BLOCK_ROWS] = segments.take(
@@ -224,16 +244,8 @@ def _export_folder(
         rows = [_facts(files[id]) for id in known[:, 1].tolist()]
         columns = {"image_path": [row.pop("path") for row in rows]}
         columns |= {name: [row[name] for row in rows] for name in rows[0]}
-        with (staging / "metadata" / "metadata_0.parquet").open("wb") as file:
+        with (folder / "metadata" / "metadata_0.parquet").open("wb") as file:
             pyarrow.parquet.write_table(pyarrow.table(columns), file)
-        staging.chmod(0o755)
-        if target.exists():
-            target.rename(staging.with_name(f"{staging.name}.before"))
-        staging.rename(target)
-        shutil.rmtree(staging.with_name(f"{staging.name}.before"), ignore_errors=True)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
     return len(known)
 
 
