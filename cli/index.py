@@ -243,8 +243,8 @@ def tell(report: "Report", elapsed_s: float, *, as_json: bool = False) -> int:
         output.note(f"{printable(first)}{more}: {text}")
     if report.recoloured:
         output.note(
-            f"embedded again, because they have a colour profile that was ignored before: "
-            f"{output.counted(report.recoloured, 'photo')}"
+            "read again, because their colour profiles were ignored before, or they are TIFFs that "
+            f"were read wrong: {output.counted(report.recoloured, 'photo')}"
         )
     if report.colours_unread:
         output.note(

@@ -180,8 +180,9 @@ def open_rgb(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Imag
     return picture.to_srgb(picture.image)
 
 
-def converts_colours(source: ImageSource) -> bool:
-    """Whether a picture's colours are other than sRGB's; no pixel is decoded.
+def pillow_differs(source: ImageSource) -> bool:
+    """Whether Pillow alone would make another picture of a file: its colours are other than sRGB's,
+    or it is a kind of TIFF that Pillow reads wrong. No pixel is decoded.
 
     Errors: ImageError for what cannot be opened or is no picture.
     """
@@ -190,7 +191,13 @@ def converts_colours(source: ImageSource) -> bool:
     with file, blaming_the_disk(file, name):
         image = open_preview(file_name, file) if is_raw(file_name) else read_header(file, name)
         _read_codes(image)
-        return colour_of(image, image.mode)[0] is not None
+        if colour_of(image, image.mode)[0] is not None:
+            return True
+        try:
+            is_tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
+            return is_tiff and read_levels(image, name) != Levels()
+        except ImageError:
+            return True
 
 
 def _decode(

@@ -4,12 +4,15 @@ import shutil
 import sqlite3
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mlx_aimv2.errors import Aimv2Warning
 from mlx_aimv2.library.duplicates import find_groups
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.upkeep import duplicate_input
+from mlx_aimv2.tiff import Levels
+from tests import tiffs
 from tests.albums import rows_of
 from tests.commands import run
 from tests.test_colour import copy, drawing
@@ -34,9 +37,10 @@ def album(tmp_path: Path) -> Path:
 
 
 def make_older(path: Path, monkeypatch: pytest.MonkeyPatch, album: Path) -> None:
-    """A library as it was made when profiles were ignored."""
+    """A library as it was made when profiles were ignored, and TIFFs read as Pillow has them."""
     with monkeypatch.context() as patch:
         patch.setattr("mlx_aimv2.image.colour_of", lambda _image, _mode: (None, None))
+        patch.setattr("mlx_aimv2.image.read_levels", lambda _image, _name: Levels())
         Library(path).index(album, model="demo")
     with sqlite3.connect(path) as database:
         database.execute("UPDATE files SET colours = NULL")
@@ -56,7 +60,7 @@ def test_only_what_differs_is_embedded_again(
     assert outcome.code == 0
     assert outcome.records[0]["embedded"] == outcome.records[0]["recoloured"] == WIDE
     assert outcome.records[0]["unchanged"] == PLAIN
-    assert "embedded again, because they have a colour profile" in outcome.err
+    assert "read again, because their colour profiles were ignored" in outcome.err
     fresh = Library(tmp_path / "fresh.db")
     fresh.index(album, model="demo")
     with Library(path) as library, fresh:
@@ -71,6 +75,25 @@ def test_only_what_differs_is_embedded_again(
     again = run("index", "--library", str(path), "--json")
     assert (again.records[0]["embedded"], again.records[0]["recoloured"]) == (0, 0)
     assert "colour" not in again.err
+
+
+def test_tiffs_that_were_read_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    album, path = tmp_path / "album", tmp_path / "library.db"
+    album.mkdir()
+    colours = np.asarray(drawing(1000), "<u2") * 257
+    grey = colours[..., 1]
+    (album / "right.tif").write_bytes(tiffs.picture(grey, photometric=1))
+    (album / "negative.tif").write_bytes(tiffs.picture(65535 - grey, photometric=0))
+    (album / "noise.tif").write_bytes(tiffs.picture(colours, photometric=2, is_planar=True))
+    make_older(path, monkeypatch, album)
+    outcome = run("index", "--library", str(path), "--json")
+    assert (outcome.records[0]["embedded"], outcome.records[0]["unchanged"]) == (1, 1)
+    assert "noise.tif is a TIFF of a kind that is not read here" in outcome.err
+    assert "or they are TIFFs that were read wrong: 2 photos" in outcome.err
+    with Library(path) as library:
+        (group,) = library.duplicates()
+        assert {Path(each).name for each in group.paths} == {"negative.tif", "right.tif"}
+        assert len(library.search("something", min_score=-1.0).hits) == 2
 
 
 def test_other_folders_are_told_and_left(

@@ -17,7 +17,7 @@ from ..spelling import spelled
 from .moves import Moves
 from .photo import read_facts
 from .reader import Reader, Reading
-from .recolour import UNREAD, forget_other_colours
+from .recolour import UNREAD, forget_misread
 from .scan import Candidate, Root, Scan, covers, known_path, under
 from .segments import Halves, Segments
 from .store import FileRow, Store, VectorSet
@@ -42,8 +42,8 @@ class Report:
     ``notes`` tell what of a photo was not read, each with the photos' paths.
     ``excluded`` photos are known and there, and passed over from now on: they keep their tags.
     ``had_photos``: some were known there before, or are. ``recoloured`` have to be embedded again,
-    because their colour profiles were ignored when they were read; ``colours_unread`` may have to
-    be, but are not in these folders, or out of reach.
+    because their colour profiles were ignored when they were read, or a TIFF was read wrong;
+    ``colours_unread`` may have to be, but are not in these folders, or out of reach.
     """
 
     found: int = 0
@@ -134,7 +134,7 @@ class Indexer:
         store.remove_strays()
         for each in store.sets():
             store.segments(each).cut()
-        report.recoloured = sum(forget_other_colours(store, root.path) for root in roots)
+        report.recoloured = sum(forget_misread(store, root.path) for root in roots)
         report.colours_unread = store.count(UNREAD)
         vectors = store.set_with_key(self._key)
         self._moves = Moves(store, roots)

@@ -1,10 +1,11 @@
-"""Photos whose vectors were made before colour profiles were read: found, and embedded again."""
+"""Photos that were read wrong before colour profiles and every TIFF were read right: found, and
+embedded again."""
 
 import os
 import warnings
 
 from ..errors import Aimv2Error, Aimv2Warning
-from ..image import converts_colours
+from ..image import pillow_differs
 from .scan import under
 from .store import FileRow, Store
 
@@ -13,9 +14,9 @@ _TOGETHER = 1000  # photos whose headers are read between two commits
 UNREAD = "colours IS NULL AND hash IS NOT NULL AND missing_since IS NULL"
 
 
-def forget_other_colours(store: Store, root: bytes) -> int:
-    """Forget the vectors of photos under a root whose colours are converted now, and were not when
-    they were read; says how many. A walk finds them without a vector.
+def forget_misread(store: Store, root: bytes) -> int:
+    """Forget the vectors of photos under a root that are read otherwise now than when they were
+    read; says how many. A walk finds them without a vector.
 
     Each photo's header is read once. One that is out of reach is looked at by the next run.
     """
@@ -26,7 +27,7 @@ def forget_other_colours(store: Store, root: bytes) -> int:
         looked_at: dict[bool, list[FileRow]] = {False: [], True: []}
         for file in unread[start : start + _TOGETHER]:
             try:
-                looked_at[converts_colours(os.fsdecode(file.path))].append(file)
+                looked_at[pillow_differs(os.fsdecode(file.path))].append(file)
             except Aimv2Error:
                 continue
         with store.transaction():
