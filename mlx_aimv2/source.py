@@ -139,4 +139,4 @@ def _content(file: IO[bytes], name: str) -> object:
 
 
 def _can_wind(file: IO[bytes]) -> bool:
-    return not hasattr(file, "seekable") or file.seekable()
+    return file.seekable() if hasattr(file, "seekable") else hasattr(file, "seek")

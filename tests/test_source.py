@@ -79,6 +79,14 @@ def test_a_pipe_is_read_from_where_it_stands(tmp_path: Path) -> None:
         assert "is empty" in str(fails(pipe))
 
 
+def test_what_can_only_be_read_is_read() -> None:
+    class Body:  # of an answer from a network, as some libraries have them
+        def read(self) -> bytes:
+            return pictures.encoded(pictures.photo(29, 23), "PNG")
+
+    np.testing.assert_array_equal(pixels(Body()), np.asarray(pictures.photo(29, 23)))
+
+
 def test_members_of_archives(tmp_path: Path) -> None:
     path = pictures.write(tmp_path, "png", 29, 23)
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
