@@ -191,13 +191,13 @@ def pillow_differs(source: ImageSource) -> bool:
     with file, blaming_the_disk(file, name):
         image = open_preview(file_name, file) if is_raw(file_name) else read_header(file, name)
         _read_codes(image)
-        if colour_of(image, image.mode)[0] is not None:
-            return True
-        try:
-            is_tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
-            return is_tiff and read_levels(image, name) != Levels()
-        except ImageError:
-            return True
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            try:
+                if read_levels(image, name) != Levels():
+                    return True
+            except ImageError:
+                return True
+        return colour_of(image, image.mode)[0] is not None
 
 
 def _decode(

@@ -231,6 +231,9 @@ class TestDates:
         exif = exif_of({ExifTags.Base.DateTime: f"2024:05:31 {text}"})
         assert facts_of(tmp_path, exif).taken_at == f"2024-05-31T14:30:{second}"
 
+    def test_hour_24_is_in_the_day_that_it_is_written_in(self) -> None:
+        assert read_date("2024:05:31 24:30:07") == "2024-05-31T00:30:07"
+
     @pytest.mark.parametrize("year", ["1503", "1970", "1980", "2099"])
     def test_no_year_is_too_odd(self, year: str, tmp_path: Path) -> None:
         exif = exif_of({ExifTags.Base.DateTime: f"{year}:01:01 00:00:00"})
@@ -253,7 +256,7 @@ class TestDates:
     @pytest.mark.parametrize(
         "value",
         [
-            *(ZERO, "    :  :     :  :  ", "2023:02:29 12:00:00", "2024:05:01 24:00:00", "", "\0"),
+            *(ZERO, "    :  :     :  :  ", "2023:02:29 12:00:00", "2024:05:01 25:00:00", "", "\0"),
             *("2024", "2024-05", "yesterday", "2024:05:01 12:00:00 and more", "\xff" * 19, 7),
             *("05/06/2020", "01.05.2024 12:00", "24:05:01 12:00:00", "1717156800", "2024:13:01"),
             *("2024:05-01", "2024:05:01 3", "2024-05-01T10-07:00", "2024:05:01 12:60:00"),

@@ -103,6 +103,10 @@ EVERYWHERE = Filters(("/",))
             {"IMG_E1.jpg": ("IMG_1.heic", "IMG_1.DNG")},
         ),
         (["a.dng", "a.png", "a.jpg"], {"a.jpg": ("a.png", "a.dng")}),
+        (
+            ["PXL_1.RAW-01.COVER.jpg", "PXL_1.RAW-02.ORIGINAL.dng"],
+            {"PXL_1.RAW-01.COVER.jpg": ("PXL_1.RAW-02.ORIGINAL.dng",)},
+        ),
         (["a.heic", "a.jpg"], {"a.heic": (), "a.jpg": ()}),  # one made of the other: a copy
         (["IMG_1.jpg", "IMG_E12.jpg"], {"IMG_1.jpg": (), "IMG_E12.jpg": ()}),
         (["a.dng", "a-1.jpg"], {"a.dng": (), "a-1.jpg": ()}),

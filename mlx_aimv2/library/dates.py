@@ -48,6 +48,8 @@ def read_date(text: str) -> str | None:
         hour += 12
     elif half == "A" and hour == 12:
         hour = 0
+    if hour == 24:  # phones that count hours from 1; ISO's end of a day keeps its day too
+        hour = 0
     if second == 60:  # a leap second, or a slip: it is in the minute that it is written in
         second = 59
     try:

@@ -19,6 +19,8 @@ from .signature import coarse_vectors, is_signature, similarity, stack
 SignatureOf = Callable[[int], bytes | None]
 
 _EDIT = re.compile(rb"(img_)e(\d+)", re.IGNORECASE)
+# A Pixel's: PXL_1.RAW-01.COVER.jpg, PXL_1.RAW-02.ORIGINAL.dng.
+_PART = re.compile(rb"\.raw-\d\d(\.mp)?\.(cover|original)$", re.IGNORECASE)
 _MOST_APART_S = 5
 
 # Without dates the looks decide: of 1,000 pairs of unlike drawings 1 is above the first. An edit
@@ -107,5 +109,6 @@ def _rank(path: bytes) -> int:
 
 
 def _stem(path: bytes) -> bytes:
-    """A file's name without its extension."""
-    return os.path.splitext(path.rpartition(b"/")[2])[0]  # noqa: PTH122  (pathlib takes no bytes)
+    """A file's name without its extension, and without what a Pixel calls parts of a shot."""
+    stem = os.path.splitext(path.rpartition(b"/")[2])[0]  # noqa: PTH122  (pathlib takes no bytes)
+    return _PART.sub(b"", stem)
