@@ -568,6 +568,28 @@ def test_a_finished_run_is_not_begun_again(lit: str, photos: Path, target: str) 
     assert Path(target).read_bytes() == written
 
 
+def test_what_was_made_before_colour_profiles_were_read_is_not_mixed_with(
+    lit: str, photos: Path
+) -> None:
+    def forget(file: str) -> None:
+        text = Path(file).read_text()
+        assert text.count('"colours": "srgb", ') == 1
+        Path(file).write_text(text.replace('"colours": "srgb", ', ""))
+
+    whole = ["embed", "photos/a.jpg", "-m", lit, "-o", "x.jsonl"]
+    run(*whole)
+    forget("x.jsonl")
+    for shard in ("1/2", "2/2"):
+        run("embed", "photos/a.jpg", "photos/a.jpg", "-m", lit, "-o", "y.jsonl", "--shard", shard)
+    shards = ["y.shard-1-of-2.jsonl", "y.shard-2-of-2.jsonl"]
+    forget(shards[0])
+    for outcome in (run(*whole, "--resume"), run("merge", *shards, "-o", "z.jsonl")):
+        assert outcome.code == 2
+        assert "preprocessing.colours" in outcome.err
+        assert "--force" in outcome.err
+    assert not Path("z.jsonl").exists()
+
+
 def test_a_finished_run_of_grids_or_texts_is_not_begun_again(lit: str, photos: Path) -> None:
     grids = ["photos/a.jpg", "photos", "photos/a.jpg", "-m", lit, "--pooling", "none"]
     texts = ["-t", "a dog", "-t", "", "-t", "a cat", "-m", lit]
