@@ -46,17 +46,20 @@ _PUBLIC = {
 }
 __all__ = [*_PUBLIC]  # noqa: PLE0604  (names from the table)
 
+if TYPE_CHECKING:
+    __version__: str
+else:  # a checker that saw this would take any name, a misspelt one too
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version  # noqa: PLC0415
 
-        return version("mlx-aimv2")
-    if name not in _PUBLIC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_PUBLIC[name]}", __name__), name)
-    globals()[name] = value
-    return value
+            return version("mlx-aimv2")
+        if name not in _PUBLIC:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f".{_PUBLIC[name]}", __name__), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

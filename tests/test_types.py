@@ -68,6 +68,7 @@ WRONG = """
 import mlx_aimv2 as aimv2
 
 aimv2.load("demo").embed_images(["a.jpg"], pooling="most")
+print(aimv2.__version__.upper(), aimv2.laod)
 """
 
 
@@ -129,5 +130,6 @@ def pyright(python: Path, folder: Path, cache: Path) -> str:
 def test_the_documents_are_well_typed_and_what_is_wrong_is_seen(checker, python, cache, tmp_path):
     said = checker(python, written(tmp_path), cache)
     errors = re.findall(r"^\s*(\S+\.py:\d+).*\berror: ", said, re.MULTILINE)
-    assert {Path(error).name for error in errors} == {"wrong.py:4"}, said
+    assert {Path(error).name for error in errors} == {"wrong.py:4", "wrong.py:5"}, said
     assert '"most"' in said or "pooling" in said
+    assert "laod" in said
