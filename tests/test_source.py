@@ -147,6 +147,9 @@ def test_likeness_of_pictures_that_have_no_path(tmp_path: Path) -> None:
         assert library.search(like=paths[3], count=1).hits[0].file.path != os.fsencode(paths[3])
         with pytest.raises(ImageError, match="99,999 bytes"):
             library.search(like=b"x" * 99_999)
+        for nothing in (None, [None]):
+            with pytest.raises(ImageError, match="<NoneType> is not a picture"):
+                library.search(like=nothing)  # type: ignore[arg-type]
 
 
 def closed_image(folder: Path, *, is_lazy: bool) -> Image.Image:

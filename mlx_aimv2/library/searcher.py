@@ -10,6 +10,7 @@ prompts it was worse: docs/decisions/0007-photo-library.md has the figures.
 import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,9 +160,9 @@ def make_query(store: Store, vectors: VectorSet, terms: Sequence[Term], embed: V
     """
     texts = [term.text for term in terms if term.text is not None]
     images = [
-        os.fspath(term.image) if isinstance(term.image, os.PathLike) else term.image
-        for term in terms
-        if term.image is not None
+        os.fspath(each) if isinstance(each, os.PathLike) else each
+        # What is no text was given as a picture: None too, which is refused as all that is none.
+        for each in (cast(ImageSource, term.image) for term in terms if term.text is None)
     ]
     embedded, pictures = np.zeros((2, 0, vectors.width), np.float32)
     line = 0.0
