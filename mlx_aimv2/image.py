@@ -257,7 +257,12 @@ def _upright(image: Image.Image) -> tuple[Image.Image, int]:
         if isinstance(image, PngImagePlugin.PngImageFile) and image.tile:
             scale_transparency(image)
         _read_codes(image)
-        image.load()
+        try:
+            image.load()
+        except (ValueError, SyntaxError):
+            # Of a PNG the pixels can be there, and only a text behind them cannot be read.
+            if not isinstance(image, PngImagePlugin.PngImageFile) or image.tile:
+                raise
         try:
             orientation = image.getexif().get(ExifTags.Base.Orientation)
         except Exception:  # damaged EXIF is no reason to refuse the picture

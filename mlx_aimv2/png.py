@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from typing import IO
 
 from PIL.PngImagePlugin import PngImageFile
@@ -41,7 +42,7 @@ def read_cicp(file: IO[bytes]) -> dict[str, int] | None:
 def read_text_after_pixels(image: PngImageFile) -> None:
     """Have Pillow read what stands behind the pixels, which it does only once it decoded them.
 
-    The image cannot be decoded any more. Errors: whatever Pillow raises for what is damaged.
+    The image cannot be decoded any more. What Pillow does not read is left out.
     """
     file, parser = image.fp, image.png
     assert file is not None and parser is not None
@@ -51,7 +52,8 @@ def read_text_after_pixels(image: PngImageFile) -> None:
         if is_behind and name == b"fcTL":
             return  # the next picture of several: what follows is not the first one's
         if is_behind and (name == b"eXIf" or name in TEXTS):
-            parser.call(name, file.tell(), length)
+            with suppress(ValueError, SyntaxError):
+                parser.call(name, file.tell(), length)
 
 
 def scale_transparency(image: PngImageFile) -> None:
