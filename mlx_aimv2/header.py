@@ -111,8 +111,8 @@ def undecodable(name: str, format: str, error: Exception) -> ImageError:
             failure = ImageError(message, hint=hint)
         case ValueError() if "closed" in reason:
             failure = closed(name)
-        case _ if format == "TIFF" and is_unknown(reason):
-            failure = unread(name)
+        case _ if is_unknown(reason):
+            failure = unread(name, format=format)
         case _ if "truncated" in reason.lower():
             hint = "copy or download the file again"
             failure = ImageError(f"{name} is truncated ({format}: {reason})", hint=hint)

@@ -51,16 +51,17 @@ def read_levels(image: TiffImageFile, name: str) -> Levels:
     )
 
 
-def unread(name: str, what: str = "") -> ImageError:
-    """The error for a TIFF of a kind that is not read."""
+def unread(name: str, what: str = "", format: str = "TIFF") -> ImageError:
+    """The error for a picture of a kind that is not read."""
     kind = f" ({what})" if what else ""
     hint = _RAW_HINT if what == _RAW else _HINT
-    return ImageError(f"{name} is a TIFF of a kind that is not read here{kind}", hint=hint)
+    return ImageError(f"{name} is a {format} of a kind that is not read here{kind}", hint=hint)
 
 
 def is_unknown(reason: str) -> bool:
     """Whether Pillow gave up because it knows no such kind: it says so, or the compression."""
-    return reason.endswith(("pixel mode", "image mode")) or reason.isdigit()
+    says_so = reason.lower().startswith(("cannot handle", "unsupported"))
+    return says_so or reason.endswith(("pixel mode", "image mode")) or reason.isdigit()
 
 
 def _misread(image: TiffImageFile, bits: int) -> str:

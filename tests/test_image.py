@@ -324,6 +324,16 @@ class TestErrors:
             assert fails(tmp_path / "text.png").startswith(f"{tmp_path / 'text.png'} is ")
         assert fails(7) == "<int> is not a picture"  # type: ignore[arg-type]
 
+    @pytest.mark.parametrize(("format", "offset"), [("JPEG", 4), ("BMP", 28)])
+    def test_a_kind_that_is_not_read_is_not_damaged(
+        self, format: str, offset: int, tmp_path: Path
+    ) -> None:
+        data = bytearray(pictures.encoded(pictures.photo(29, 23), format))
+        start = data.index(b"\xff\xc0") if format == "JPEG" else 0
+        data[start + offset] = 12  # bits
+        (tmp_path / "a").write_bytes(data)
+        assert fails(tmp_path / "a").endswith(f"is a {format} of a kind that is not read here")
+
     def test_permissions(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         file = pictures.write(tmp_path, "jpeg", 29, 23)
         for number, reason, hint in (
