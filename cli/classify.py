@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mlx_aimv2 import checkpoints
-from mlx_aimv2.encoding import decode
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.names import escape
 from mlx_aimv2.paths import printable
@@ -184,6 +183,8 @@ def _decode(text: str) -> str:
 
 
 def _read_lines(file: str) -> list[str]:
+    from mlx_aimv2.encoding import decode  # noqa: PLC0415
+
     try:
         data = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
     except OSError as error:

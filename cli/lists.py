@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from itertools import chain
 
-from mlx_aimv2.encoding import SAVE_HINT, UTF8_MARK, codec_of
+from mlx_aimv2.encoding import SAVE_HINT, UTF8_MARK, codec_of, refuse_others
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.header import formats_of
 
@@ -25,8 +25,7 @@ def lines(file: BufferedReader, name: str) -> Iterator[bytes]:
     Errors: UsageError for what is a picture.
     """
     start, blocks = _start(file)
-    if b"\0" in start and formats_of(start):
-        raise UsageError(f"{name} is a picture, not a list", hint="write one entry on each line")
+    refuse_others(start, name)
     for line in split(_utf8(start, blocks, name), b"\n"):
         yield from line.removesuffix(b"\r").split(b"\r")
 
@@ -90,7 +89,7 @@ def _refuse_nulls(blocks: Iterator[bytes]) -> Iterator[bytes]:
         if b"\0" in block:
             parts = block.strip(b"\0").split(b"\0")
             if _NOT_IN_NAMES.search(block) or min(map(len, parts)) < 2:
-                raise UsageError(f"{_PATHS} no text", hint=_PATH_HINT)
+                raise UsageError(f"{_PATHS} no text", hint=f"{SAVE_HINT}, or {_PATH_HINT}")
             raise UsageError("the list on stdin has NULs, not line ends", hint="add --null")
         yield block
 

@@ -307,18 +307,7 @@ def _tell(library: "Library", answer: "Answer", filters: "Filters") -> None:
                 f"{len(answer.hits)} of {output.counted(answer.searched, 'photo')}: -n shows more"
             )
     elif not answer.searched:
-        counts = library.counts()
-        is_there = counts.files > counts.in_error + counts.missing + counts.excluded
-        if answer.excluded:
-            output.say(
-                f"no other photo {'is in the library' if filters.is_empty else 'fits the filters'}"
-            )
-            return
-        output.say(
-            "no photo fits the filters"
-            if is_there and not filters.is_empty
-            else "there are no photos to search: aimv2 index FOLDER"
-        )
+        output.say(_why_none(library, answer, filters))
     elif answer.best is not None:
         shown = answer.best - 0.001
         shown = max(0.0, shown) if answer.best >= 0 else shown
@@ -326,6 +315,18 @@ def _tell(library: "Library", answer: "Answer", filters: "Filters") -> None:
             f"nothing fits; the best score of {output.counted(answer.searched, 'photo')} is "
             f"{answer.best:.3f} (see it with: -t {shown:.3f})"
         )
+
+
+def _why_none(library: "Library", answer: "Answer", filters: "Filters") -> str:
+    """Why no photo was searched."""
+    counts = library.counts()
+    if answer.excluded:
+        return f"no other photo {'is in the library' if filters.is_empty else 'fits the filters'}"
+    if filters.is_empty or counts.files == counts.in_error + counts.missing + counts.excluded:
+        return "there are no photos to search: aimv2 index FOLDER"
+    if filters.tags and not library.store.tag_counts():
+        return "no photo has a tag yet: aimv2 tag"
+    return "no photo fits the filters"
 
 
 def _score(hit: "Hit") -> str:

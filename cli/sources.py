@@ -232,13 +232,14 @@ def _take_failed(waiting: deque[Input]) -> Iterator[Result]:
 
 
 def _text_error(name: bytes) -> TextError | None:
-    hint = "save the list as UTF-8 text"
     try:
         name.decode()
     except UnicodeDecodeError:
+        hint = "save the list as UTF-8 text"
         return TextError(f"the text {printable(name)} is not UTF-8", hint=hint)
     if b"\0" in name:  # the end of a name in NumPy's arrays
-        return TextError(f"the text {printable(name)} holds a NUL character", hint=hint)
+        reason = f"the text {printable(name)} holds a NUL character"
+        return TextError(reason, hint="write one text on each line")
     return None
 
 

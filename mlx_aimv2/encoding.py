@@ -3,6 +3,8 @@
 import codecs
 
 from .errors import UsageError
+from .header import formats_of
+from .unfit import START_BYTES, stand_in
 
 UTF8_MARK = codecs.BOM_UTF8
 SAVE_HINT = "save it as UTF-8 text"
@@ -19,11 +21,20 @@ def codec_of(start: bytes) -> str:
     return next((codec for mark, codec in _MARKS if start.startswith(mark)), "utf-8")
 
 
+def refuse_others(start: bytes, name: str) -> None:
+    """Errors: UsageError where a list's first bytes are a picture's, or of what stands for it."""
+    if b"\0" in start and formats_of(start):
+        raise UsageError(f"{name} is a picture, not a list", hint="write one entry on each line")
+    if found := stand_in(start):
+        raise UsageError(f"{name} is {found[0]}", hint=found[1])
+
+
 def decode(data: bytes, name: str) -> str:
     """The text of a whole file, without a mark.
 
     Errors: UsageError, with the line, for another encoding and for what is no text.
     """
+    refuse_others(data[:START_BYTES], name)
     codec = codec_of(data)
     try:
         text = data.removeprefix(UTF8_MARK).decode(codec)

@@ -300,14 +300,14 @@ def _cached(repo_id: str) -> str:
 
 def _demo(repo_id: str) -> dict[str, str]:
     """Only a published checkpoint has a stand-in for who wants to try things."""
-    return {"model demo": "try things without a network, by the demo"} if find(repo_id) else {}
+    return {"model demo": "try things without a network, on drawings"} if find(repo_id) else {}
 
 
 def _explain(error: Exception, repo_id: str, revision: str) -> HubError:
     """What went wrong in fetching, in the terms of whoever asked for it."""
     status, code = _status(error), _error_code(error)
     number = error.errno if isinstance(error, OSError) else None
-    hint = "check the network and try again: files that arrived whole are kept"
+    hint = "check the network, then run the command again: whole files that arrived are kept"
     options: dict[str, str] = {}
     if code in _REFUSALS:
         message, hint = _REFUSALS[code]

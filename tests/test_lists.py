@@ -140,6 +140,32 @@ def test_utf16_without_its_mark_is_refused() -> None:
     assert "UTF-16 without its mark" in outcome.err
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "list.txt is a picture, not a list"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer"),
+        (b"<!DOCTYPE html>\n<title>Log in</title>\n", "a web page"),
+    ],
+)
+def test_what_is_no_list_of_words_is_told_by_every_reader(content: bytes | None, said: str) -> None:
+    Path("list.txt").write_bytes(content or Path("a.png").read_bytes())
+    for command in (
+        ["classify", "a.png", "-m", "demo", "--labels-from", "list.txt"],
+        ["embed", "--texts-from", "list.txt", "-m", "demo", "-o", "-"],
+    ):
+        outcome = run(*command)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert said in outcome.err
+    with pytest.raises(UsageError, match=said):
+        read_vocabulary(Path("list.txt"))
+
+
+def test_texts_with_nuls_between_them_are_told_apart_from_another_encoding() -> None:
+    outcome = run("embed", "--texts-from", "-", "-m", "demo", "-o", "-", stdin=b"owl\0boat\0")
+    assert "hint: write one text on each line" in outcome.err
+
+
 def test_latin1_is_told_with_its_line() -> None:
     Path("labels.txt").write_bytes("dog\nbär\n".encode("latin-1"))
     outcome = run("classify", "a.png", "-m", "demo", "--labels-from", "labels.txt")

@@ -172,6 +172,8 @@ def test_a_picture_whose_name_is_not_utf8(here: Path) -> None:
         (["horse", "+", "stripes", "-", "2:zebra"], []),
         (["note: a C++ book, e-mail & more"], []),
         (["16:9", "boat"], ["16:9 is searched as words: a weight"]),
+        (["2,5:boat"], ["2,5:boat is searched as words: a weight is written with a point"]),
+        (["1/2:boat"], ["1/2:boat is searched as words: a weight is written with a point"]),
         (["meeting", "12:30"], ["12:30 is searched as words: a weight"]),
         (["18:55:30"], ["18 is read as the weight of 55:30"]),
         (["https://example.org/cat"], ["https://example.org/cat is searched as words: addresses"]),

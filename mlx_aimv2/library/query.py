@@ -34,6 +34,7 @@ _LOOKS = (
     (_ADDRESS, "addresses are not fetched"),
     (_DRIVE, "it leads to no file here"),
     (_NUMBER_FIRST, "a weight stands at a term's beginning, before a word, as in 2:zebra"),
+    (re.compile(r"\d*[,/]\d+:\S"), "a weight is written with a point, as in 2.5:zebra"),
     (_NAME_FIRST, "before a colon only a number means something, a weight, as in 2:zebra"),
     (re.compile(r"[+−–-]\w"), "+ and - stand by themselves, as in horse - zebra"),
     (re.compile(r"[−–＋－]$"), "+ and - are the plain signs of the keyboard"),
@@ -173,7 +174,8 @@ def _existing(name: str) -> Path:
         path.stat()
     except OSError as error:
         reason = unreadable(path, error)
-        raise UsageError(str(reason), hint=f"{reason.hint}; {_PATH_HINT}") from error
+        hint = f"{reason.hint}; {_PATH_HINT}" if name.startswith(_STARTS) else reason.hint
+        raise UsageError(str(reason), hint=hint) from error
     except ValueError as error:  # a NUL inside, or half of a surrogate pair
         raise UsageError(f"{printable(name)} is no file name", hint=_PATH_HINT) from error
     if path.is_dir():
