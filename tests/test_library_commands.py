@@ -672,6 +672,12 @@ def test_prune_forgets_nothing_of_a_folder_that_is_empty_now(tmp_path: Path) -> 
     assert f"{drive} is empty now, and its photos stay in the library" in outcome.err
     (record,) = on(tmp_path, "library", "prune", "--json").records
     assert (record["files"], record["empty"]) == (1, [str(drive)])
+    drive.rmdir()
+    drive.symlink_to(tmp_path / "away")
+    outcome = on(tmp_path, "library", "prune")
+    assert outcome.err.startswith(f"note: {drive} leads nowhere now, and its photos stay")
+    drive.unlink()
+    drive.mkdir()
     (tmp_path / "kept").rename(drive / "2019")
     assert "3 photos: 0 read, 3 unchanged" in on(tmp_path, "index").err
     assert len(search(tmp_path, "--json").records) == 3

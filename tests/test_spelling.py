@@ -75,6 +75,23 @@ def test_a_folder_is_one_by_any_spelling(mount: Path, library: Library, then: st
     assert len(library.store.roots()) == 1
 
 
+def test_a_folder_that_was_taken_twice_is_one_again(
+    mount: Path, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.index([mount / "Pictures"], model="demo")
+    keep(library, "mine")
+    with monkeypatch.context() as before:  # as an earlier version did
+        before.setattr("mlx_aimv2.library.indexer.known_path", lambda _, path: path)
+        before.setattr("mlx_aimv2.library.respelled.has_other_spellings", lambda _: False)
+        library.index([mount / "pictures"])
+    assert len(known(library, mount)) == 8
+    report = library.index()
+    assert (report.found, report.unchanged, report.missing) == (4, 4, 0)
+    assert known(library, mount) == ON_DISK
+    assert len(library.store.roots()) == 1
+    assert library.store.tag_counts() == [("mine", 4)]
+
+
 @pytest.mark.parametrize("folder", ["Pictures", "pictures", f"PICTURES/{NFD}", f"Pictures/{NFC}"])
 def test_a_search_in_a_folder_by_any_spelling(mount: Path, library: Library, folder: str) -> None:
     library.index([mount / "Pictures"], model="demo")

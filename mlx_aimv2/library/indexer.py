@@ -128,8 +128,9 @@ class Indexer:
         Stopped by Ctrl-C or an error, what was done is kept, and the next run goes on.
         """
         store, report = self._store, self._report
-        roots = self._usable(roots)
         with store.transaction():
+            self._forget_doubles()
+            roots = self._usable(roots)
             self._remember(roots)  # now: a run that is stopped is gone on with without naming them
         store.remove_strays()
         for each in store.sets():
@@ -244,7 +245,19 @@ class Indexer:
                 self._report.errors.append(error)
             else:
                 usable.append(known)
-        return usable
+        return list(dict.fromkeys(usable))
+
+    def _forget_doubles(self) -> None:
+        """A folder that an earlier version took twice, by two spellings, is known once."""
+        store = self._store
+        for root in [path for path, is_photos in store.roots() if not is_photos]:
+            known = known_path(store, root)
+            if known != root:
+                files = list(store.files(*under(root)))
+                twins = [store.file_at(known + each.path[len(root) :]) for each in files]
+                doubles = [each.id for each, twin in zip(files, twins, strict=True) if twin]
+                store.remove_files(doubles)
+                store.remove_root(root)
 
     def _remember(self, roots: Sequence[Root]) -> None:
         """Add roots that are there, but none that another one leads to."""

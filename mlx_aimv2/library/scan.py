@@ -339,9 +339,10 @@ def forget_hint(path: bytes) -> str:
 
 
 def emptied(folder: str) -> str:
-    """What to tell of a folder that held photos and is empty now."""
+    """What to tell of a folder that held photos and is empty now, or a link that leads nowhere."""
+    state = "is empty" if os.path.exists(folder) else "leads nowhere"  # noqa: PTH110
     return (
-        f"{printable(folder)} is empty now, and its photos stay in the library: "
+        f"{printable(folder)} {state} now, and its photos stay in the library: "
         f"{forget_hint(os.fsencode(folder))}"
     )
 

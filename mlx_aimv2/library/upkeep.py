@@ -29,7 +29,8 @@ _BLOCK_ROWS = 1 << 15
 class Pruned:
     """What was forgotten. Units: bytes of disk given back.
 
-    ``empty`` are folders that held photos and hold nothing now: what is known of those stays.
+    ``empty`` are folders that held photos and hold nothing now, or are links that lead nowhere:
+    what is known of those photos stays.
     """
 
     files: int
@@ -44,7 +45,7 @@ def prune(store: Store, *, dry_run: bool = False) -> Pruned:
 
     A folder that is not there is forgotten if no readable photo of it is known any more: all were
     moved or are gone. Otherwise it may be a drive that is not connected, as may be a folder that
-    is empty now: of the photos that were in it nothing is forgotten.
+    is empty now and a link that leads nowhere: of the photos that were in it nothing is forgotten.
     """
     missing = store.files("missing_since IS NOT NULL AND NOT is_excluded")
     lost = [file for file in missing if _is_lost(file)]
@@ -183,13 +184,16 @@ def _is_lost(file: FileRow) -> bool:
 
 
 def _emptied(lost: Iterable[FileRow]) -> dict[int, bytes]:
-    """The folder, empty now, in which a file was; by the id of each file of which this is so."""
+    """The folder, empty now or a link that leads nowhere, in which a file was: by the file's id."""
 
     @cache
     def around(folder: bytes) -> bytes:
         return around(os.path.dirname(folder)) if is_gone(folder) else folder  # noqa: PTH120  (bytes)
 
-    empty = cache(is_empty)
+    @cache
+    def empty(folder: bytes) -> bool:
+        return is_empty(folder) or not os.path.exists(folder)  # noqa: PTH110  (bytes)
+
     there = {file.id: around(os.path.dirname(file.path)) for file in lost if file.uuid is None}  # noqa: PTH120
     return {id: folder for id, folder in there.items() if empty(folder)}
 
