@@ -200,10 +200,9 @@ def _abandon_all() -> None:
         forks.keep(stream)
     _resting.clear()
     if "mlx.data.core" in sys.modules:
-        # Threads of its own are waited for when one of its classes goes, or its library (0.1.0).
+        # Threads of its own are waited for when one of its classes goes (0.1.0).
         for each in vars(sys.modules["mlx.data.core"]).values():
             forks.keep(each)
-        forks.skip_destructors()
 
 
 os.register_at_fork(after_in_child=_abandon_all)

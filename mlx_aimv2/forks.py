@@ -2,12 +2,15 @@
 
 import ctypes
 import os
+import sys
 
 from .errors import Aimv2Error
 
 SPAWN = 'start processes with the "spawn" method, and load the model and open libraries in each'
 
 _FIRST_PROCESS = os.getpid()
+_DEALLOC, _DEALLOC_AT = 52, 48  # CPython's Py_tp_dealloc, and where its types have it
+_WITH_THREADS = {"mlx.core", "mlx.data.core"}  # of their own, in C++
 
 
 def is_forked() -> bool:
@@ -25,8 +28,24 @@ def keep(thing: object) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
-def skip_destructors() -> None:
-    """Let this process end without the destructors of C++, which wait for its parent's threads."""
+def keep_all(kind: type) -> None:
+    """Never destroy an object of this type, which is written in C++: a lock that it needs for that
+    may be held by a thread that this process has not."""
+    slot_of = ctypes.pythonapi.PyType_GetSlot
+    slot_of.argtypes, slot_of.restype = (ctypes.py_object, ctypes.c_int), ctypes.c_void_p
+    destroy = ctypes.c_void_p.from_address(id(kind) + _DEALLOC_AT)
+    if destroy.value == slot_of(kind, _DEALLOC):
+        destroy.value = ctypes.cast(ctypes.pythonapi.Py_IncRef, ctypes.c_void_p).value
+
+
+def _skip_destructors() -> None:
+    """Let this process end without the destructors of C++.
+
+    They wait for the parent's threads, or go round in lists that these were changing at the fork.
+    """
     library = ctypes.CDLL(None)
-    if hasattr(library, "on_exit"):  # glibc's: called with the exit code, before those
-        library.on_exit(library._exit, None)
+    if _WITH_THREADS & sys.modules.keys() and hasattr(library, "on_exit"):
+        library.on_exit(library._exit, None)  # glibc's: called with the exit code, before those
+
+
+os.register_at_fork(after_in_child=_skip_destructors)

@@ -7,6 +7,7 @@ a batch's parts have threads of their own: see ``parts``.
 
 import atexit
 import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -63,9 +64,13 @@ class Worker:
         if self._thread is not None and not self._thread.is_alive():
             raise forks.error("MLX")
 
-    @staticmethod
-    def _renew_lock() -> None:
+    def after_fork(self) -> None:
+        """In a forked process: leave MLX alone if it has begun."""
         Worker._lock = threading.Lock()  # another thread may have held it as the process forked
+        if self._thread is not None and "mlx.core" in sys.modules:
+            for each in vars(sys.modules["mlx.core"]).values():
+                if isinstance(each, type):
+                    forks.keep_all(each)
 
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
@@ -88,7 +93,7 @@ class Worker:
 
 _worker = Worker("mlx-aimv2")
 run, submit, check = _worker.run, _worker.submit, _worker.check
-os.register_at_fork(after_in_child=Worker._renew_lock)
+os.register_at_fork(after_in_child=_worker.after_fork)
 
 
 def _fulfil(future: Future[T], function: Callable[..., T], args: Any, kwargs: Any) -> None:

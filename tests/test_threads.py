@@ -262,6 +262,36 @@ def test_a_forked_process_is_told_where_nothing_can_go_on(library: Library, tmp_
     assert len(told) == 8
 
 
+def test_a_forked_process_destroys_nothing_of_mlx(library: Library, tmp_path: Path) -> None:
+    """A thread of the parent may have had the lock of its memory, or its list half changed."""
+    ((said, code),) = forked(
+        library,
+        tmp_path / "guests",
+        """
+        import ctypes, gc, json
+        import mlx.core as mx
+        model = mlx_aimv2.load("demo")
+        kept = [model.embed_texts("a boat"), mx.compile(abs)]
+        def let_go():
+            global model
+            before = mx.get_active_memory()
+            kept.clear()
+            model = None
+            gc.collect()
+            return before - mx.get_active_memory()
+        # What C++ has done at the end; here it would be seen by another exit code.
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "on_exit"):
+            libc.__cxa_atexit(libc._exit, None, None)
+        print(json.dumps(in_a_child(let_go)))
+        assert let_go() > 10**6
+        sys.stdout.flush()
+        os._exit(0)
+        """,
+    )
+    assert (said, code) == ("0", 7)
+
+
 def test_a_forked_process_takes_no_lock_along(library: Library, tmp_path: Path) -> None:
     (said,) = forked(
         library,
