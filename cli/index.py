@@ -325,7 +325,7 @@ def tell_estimate(guess: "Estimate", *, as_json: bool) -> int:
         output.line("nothing to do: every photo that was found is in the library")
     else:
         output.line(
-            f"{output.counted(guess.count, 'photo')} to read: about "
+            f"{output.counted(guess.count, 'photo')} to read: "
             f"{output.duration(guess.seconds)} and {output.size(guess.size_bytes)} of disk, "
             f"measured on {guess.sampled} of them"
         )

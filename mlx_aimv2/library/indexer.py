@@ -18,7 +18,7 @@ from .moves import Moves
 from .photo import read_facts
 from .reader import Reader, Reading
 from .recolour import UNREAD, forget_misread
-from .scan import Candidate, Root, Scan, covers, known_path, under
+from .scan import Candidate, KnownPaths, Root, Scan, around, covers, under
 from .segments import Halves, Segments
 from .store import FileRow, Store, VectorSet
 
@@ -230,10 +230,10 @@ class Indexer:
     def _usable(self, roots: Sequence[Root]) -> list[Root]:
         """The roots by the paths that the library has for them, without files that are no
         pictures: of those nothing is remembered."""
-        usable = []
+        usable, paths = [], KnownPaths(self._store)
         bundles = {spelled(path): path for path, is_photos in self._store.roots() if is_photos}
         for root in roots:
-            known = Root(known_path(self._store, root.path))
+            known = Root(paths.of(root.path))
             if root.is_photos:
                 own = spelled(root.path)
                 known = Root(bundles.get(own, own), is_photos=True)
@@ -249,9 +249,9 @@ class Indexer:
 
     def _forget_doubles(self) -> None:
         """A folder that an earlier version took twice, by two spellings, is known once."""
-        store = self._store
+        store, paths = self._store, KnownPaths(self._store)
         for root in [path for path, is_photos in store.roots() if not is_photos]:
-            known = known_path(store, root)
+            known = paths.of(root)
             if known != root:
                 files = list(store.files(*under(root)))
                 twins = [store.file_at(known + each.path[len(root) :]) for each in files]
@@ -261,10 +261,11 @@ class Indexer:
 
     def _remember(self, roots: Sequence[Root]) -> None:
         """Add roots that are there, but none that another one leads to."""
-        known = [path for path, is_photos in self._store.roots() if not is_photos]
+        known = {path for path, is_photos in self._store.roots() if not is_photos}
         for root in roots:
             is_led_to = not root.is_photos and any(
-                covers(each, root.path, self._exclude) for each in known
+                covers(each, root.path, self._exclude)
+                for each in known.intersection(around(root.path))
             )
             if not (is_gone(root.path) or is_led_to):
                 self._store.add_root(root.path, root.is_photos)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Literal
 
 from ..errors import Aimv2Error, AwayError, ImageError
@@ -317,19 +318,40 @@ def state_of(store: Store, root: Root, stored: Sequence[Root]) -> RootState:
     return "deleted" if any(map(_holds_something, around)) else "away"
 
 
-def known_path(store: Store, given: FilePath) -> bytes:
-    """The path by which the library knows what a path leads to, by links or by other
-    spellings, in a folder indexed."""
-    path = spelled(os.fsencode(absolute(given)))
-    folders = [each for each, is_photos in store.roots() if not is_photos]
-    if any((path + b"/").startswith(each.rstrip(b"/") + b"/") for each in folders):
+class KnownPaths:
+    """The paths by which the library knows what paths lead to, by links or by other spellings."""
+
+    def __init__(self, store: Store) -> None:
+        self._folders = {path for path, is_photos in store.roots() if not is_photos}
+
+    def of(self, given: FilePath) -> bytes:
+        """The path in a folder indexed; for what is in none of them its own."""
+        path = spelled(os.fsencode(absolute(given)))
+        if not self._folders.isdisjoint(around(path)):
+            return path
+        real = spelled(os.path.realpath(path))
+        for each in around(real):
+            if each in self._real:
+                inside = real[len(each.rstrip(b"/")) :]
+                return self._real[each].rstrip(b"/") + inside or b"/"
         return path
-    real = spelled(os.path.realpath(path))
-    for each in folders:
-        inside = spelled(os.path.realpath(each)).rstrip(b"/") + b"/"
-        if (real + b"/").startswith(inside):
-            return (each.rstrip(b"/") + b"/" + real[len(inside) :]).rstrip(b"/") or b"/"
-    return path
+
+    @cached_property
+    def _real(self) -> dict[bytes, bytes]:
+        """Each folder by where it really is; of several that are one, the first."""
+        folders = sorted(self._folders, reverse=True)
+        return {spelled(os.path.realpath(each)): each for each in folders}
+
+
+def known_path(store: Store, given: FilePath) -> bytes:
+    """The path by which the library knows what a path leads to."""
+    return KnownPaths(store).of(given)
+
+
+def around(path: bytes) -> list[bytes]:
+    """A path and the folders it is in, the outermost first."""
+    names = path.split(b"/")
+    return [b"/".join(names[:count]) or b"/" for count in range(1, len(names) + 1)]
 
 
 def forget_hint(path: bytes) -> str:
