@@ -29,6 +29,16 @@ _SYSTEM_HINTS = {
     errno.EMFILE: "allow more open files: ulimit -n 4096",
 }
 
+# Words of pydantic and of the library behind Typer, and plain ones.
+_WORDS = (
+    (": Value error, ", ": "),
+    ("Input should be a valid integer, unable to parse string as an integer", "not a whole number"),
+    ("Input should be a valid number, unable to parse string as a number", "not a number"),
+    ("Input should be greater than or equal to ", "the least is "),
+    ("Input should be less than or equal to ", "the most is "),
+    (":\n\t", ": "),  # choices, each on its line
+    (",\n\t", ", "),
+)
 # A word like -boat is read as options of one letter, and the rest as their value.
 _SHORT_OPTION = re.compile(r"(?<![\w-])-\w\b")
 _MINUS_HINT = 'put a space after "-" to take something away: owl - boat; options: '
@@ -71,9 +81,11 @@ def exit_code(done: int, failed: int) -> int:
 def _explain_usage(error: typer.TyperException) -> Explanation:
     context: Any = getattr(error, "ctx", None)
     command = context.command_path if context else "aimv2"
-    message = error.format_message().replace(": Value error, ", ": ")  # pydantic's words
-    message = message.replace(":\n\t", ": ").replace(",\n\t", ", ")  # choices, each on its line
-    is_term = command == "aimv2 search" and _SHORT_OPTION.search(message)
+    message = error.format_message()
+    for theirs, ours in _WORDS:
+        message = message.replace(theirs, ours)
+    is_number = ": the least is " in message or ": the most is " in message
+    is_term = command == "aimv2 search" and not is_number and _SHORT_OPTION.search(message)
     return message, f"{_MINUS_HINT if is_term else ''}{command} --help", error.exit_code
 
 

@@ -1,14 +1,13 @@
 """Output files in their places: refused before any work, and whole or not there."""
 
 import os
-import shlex
 from importlib.util import find_spec
 from pathlib import Path
 
 from . import install
 from .errors import OutputError, UsageError
 from .formats import FORMATS, Format
-from .paths import check_length
+from .paths import check_length, no_folder
 from .staging import sync
 from .table import Table
 
@@ -46,10 +45,7 @@ def check_target(target: Path, *, overwrite: bool = False) -> None:
     if not folder.is_dir():
         if file := next((part for part in (folder, *folder.parents) if part.is_file()), None):
             raise OutputError(f"{file} is a file, not a folder", hint="choose another folder")
-        raise OutputError(
-            f"there is no folder {folder}",
-            hint=f"make it first: mkdir -p {shlex.quote(str(folder))}",
-        )
+        raise no_folder(folder)
     for part in parts:
         if part.is_dir():
             raise OutputError(f"{part} is a folder", hint="give the name of a file")

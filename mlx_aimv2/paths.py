@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import re
+import shlex
 import stat
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -148,6 +149,12 @@ def absolute(path: FilePath) -> str:
         return os.path.abspath(os.fsdecode(path))  # noqa: PTH100  (keeps links)
     except FileNotFoundError as error:
         raise no_current_folder() from error
+
+
+def no_folder(folder: Path) -> OutputError:
+    """The error to raise where a file is to be written into a folder that is not there."""
+    hint = f"make it first: mkdir -p {shlex.quote(str(folder))}"
+    return OutputError(f"there is no folder {printable(folder)}", hint=hint)
 
 
 def no_current_folder() -> UsageError:

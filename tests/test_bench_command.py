@@ -277,7 +277,12 @@ def test_two_reports_row_by_row():
 def test_what_cannot_be_compared(tmp_path):
     first = stored("a.json", [])
     (tmp_path / "b.json").write_text("{}")
-    for second, said in (("b.json", "b.json is no report"), ("c.json", "c.json is no report")):
+    (tmp_path / "d.npz").write_bytes(b"PK\x03\x04\xaf")
+    for second, said in (
+        ("b.json", "b.json is no report"),
+        ("c.json", "c.json is no report of aimv2 bench: No such file"),
+        ("d.npz", "d.npz is no report of aimv2 bench: it is no text"),
+    ):
         outcome = run("bench", "--compare", first, second)
         assert outcome.code == 2
         assert said in outcome.err

@@ -827,7 +827,9 @@ WRONG = [
     ("library export x.csv", 2, "no known extension"),
     ("library export x.npz -m large", 2, "was not indexed with large"),
     ("library export nowhere/x.npz", 1, "there is no folder nowhere"),
-    ("library export nowhere/folder", 2, "there is no folder nowhere"),
+    ("library export nowhere/folder", 1, "there is no folder nowhere"),
+    ("library export nowhere/folder", 1, "hint: make it first: mkdir -p nowhere"),
+    ("search dog --html nowhere/sheet.html", 1, "hint: make it first: mkdir -p nowhere"),
 ]
 
 

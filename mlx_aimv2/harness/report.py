@@ -97,7 +97,10 @@ def read_report(file: Path) -> Report:
         stored = json.loads(file.read_text(encoding="utf-8"))
         return from_dict(stored)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{file} is no report of aimv2 bench: {error}") from error
+        is_text = not isinstance(error, UnicodeDecodeError)
+        reason = (getattr(error, "strerror", "") or error) if is_text else "it is no text"
+        hint = "reports are made by: aimv2 bench --out FILE.json"
+        raise UsageError(f"{file} is no report of aimv2 bench: {reason}", hint=hint) from error
 
 
 def from_dict(stored: Any) -> Report:

@@ -41,7 +41,7 @@ _LOOKS = (
     (re.compile(r"(?:AND|OR|NOT)$"), "terms are joined by + and -, as in horse - zebra"),
 )
 
-_EXAMPLE_HINT = 'like: red bicycle + snow, ./cat.jpg + night, or "horse" - "2:zebra"'
+_EXAMPLE_HINT = 'for example: red bicycle + snow, ./cat.jpg + night, or "horse" - "2:zebra"'
 _LEAST_WEIGHT, _MOST_WEIGHT = 1e-6, 1e6
 _WEIGHT_HINT = (
     "weights are over 0, from 0.000001 to a million, like 0.5:night or 2:dog; "

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..errors import ImageError, OutputError
 from ..lock import take_lock
-from ..paths import FilePath, absolute, printable
+from ..paths import FilePath, absolute, no_folder, printable
 from ..staging import sync
 from .thumbnail import thumbnail
 
@@ -63,9 +63,7 @@ def check_sheet(target: Path, *, overwrite: bool = False) -> None:
     if os.path.lexists(target) and not overwrite:
         raise OutputError(f"{name} exists already", hint="choose another name")
     if not target.parent.is_dir():
-        raise OutputError(
-            f"there is no folder {printable(target.parent)}", hint="make it first, with mkdir -p"
-        )
+        raise no_folder(target.parent)
 
 
 def write_sheet(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .. import export, install
 from ..errors import OutputError, UsageError
 from ..names import escape
-from ..paths import is_gone, printable
+from ..paths import is_gone, no_folder, printable
 from ..staging import staged, unwritable
 from ..table import Entry, Floats, Table
 from .duplicates import DuplicateInput
@@ -227,10 +227,7 @@ def _export_folder(
                 hint="choose another name: it is not replaced",
             )
     if not target.parent.is_dir():
-        raise UsageError(
-            f"there is no folder {printable(target.parent)}",
-            hint="make the folder first: mkdir -p FOLDER",
-        )
+        raise no_folder(target.parent)
     files = store.files_of(known[:, 1].tolist())
     segments = store.segments(vectors)
     with staged(target, replaces=target.exists()) as folder:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import OutputError, UsageError
 from ..lines import SCHEMA
-from ..paths import printable
+from ..paths import no_folder, printable
 from .check import Check
 from .record import Record
 
@@ -54,9 +54,7 @@ def check_target(target: Path) -> None:
             f"{printable(target)} exists already", hint="choose another name, or remove it first"
         )
     if not target.parent.is_dir():
-        raise OutputError(
-            f"there is no folder {printable(target.parent)}", hint="make it first, with mkdir -p"
-        )
+        raise no_folder(target.parent)
     try:
         with tempfile.TemporaryFile(dir=target.parent):
             pass
