@@ -82,7 +82,12 @@ def test_a_file_comes_back_as_it_was(tmp_path):
         (lambda stored: stored.pop("figures"), "figures"),
         (lambda stored: stored.update(conditions=[]), "conditions"),
         (lambda stored: stored["figures"].append({"name": "x"}), "missing"),
-        (lambda stored: stored.update(figures=[1]), "1 is no figure"),
+        (lambda stored: stored.update(figures=[1]), "figure 1 is none"),
+        (lambda stored: stored["figures"][0].update(value="fast"), "value"),
+        (lambda stored: stored["figures"][0].update(name=["a", "b"]), "name"),
+        (lambda stored: stored["figures"][0].update(about=None), "about"),
+        (lambda stored: stored["conditions"].update(packages="mlx"), "packages"),
+        (lambda stored: stored["settings"].update(pace=[5]), "pace"),
         (lambda stored: stored["conditions"].pop("date"), "date"),
     ],
 )

@@ -5,12 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .figure import Figure
-from .report import HEADINGS, Report, amount
+from .report import CHOICES, HEADINGS, Report, amount
 
 COLUMNS = ("what", "first", "second", "second / first")
 RIGHT = (1, 2, 3)
 _NO_CONDITION = ("date", "load", "commit")  # they always differ, and matter where others tell it
-_CHOICES = ("is_quick", "sections", "batch_sizes", "dtypes")
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def _conditions(report: Report) -> Mapping[str, Any]:
     packages = found.pop("packages", None) or {}
     found |= {f"version of {name}": version for name, version in packages.items()}
     found |= {f"checkpoint: {name}": value for name, value in report.subject.items()}
-    found |= {f"setting: {name}": report.settings.get(name) for name in _CHOICES}
+    found |= {f"setting: {name}": report.settings.get(name) for name in CHOICES}
     pace = report.settings.get("pace") or {}
     return found | {f"pace: {name}": pace.get(name) for name in ("repeats", "blocks")}
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from mlx_aimv2.errors import UsageError
@@ -18,7 +19,8 @@ COLUMNS = ("what", "figure", "ceiling", "reached", "limit")
 RIGHT = (1, 2, 3)
 SIDE_PX = 224  # of the one figure that stands for a machine
 NOT_MEASURED = "Not measured"  # begins a note of a section that failed, or came too late
-_CHOICES = ("is_quick", "sections", "batch_sizes", "dtypes")
+# What leaves something out, in the settings.
+CHOICES = ("is_quick", "sections", "batch_sizes", "dtypes")
 HEADINGS = {
     "peers": "ours against others, same weights, same run",
     "encoder": "image encoder",
@@ -31,6 +33,9 @@ HEADINGS = {
 }
 _FIELDS = {"schema": int, "kind": str, "conditions": dict, "subject": dict, "settings": dict,
            "figures": list, "notes": list}  # fmt: skip
+_FIGURE = {"section": str, "name": str, "value": (int, float), "unit": str,
+           "spread": (dict, NoneType), "ceiling": (int, float, NoneType), "ceiling_name": str,
+           "limit": str, "about": dict}  # fmt: skip
 _DIGITS = ((0, 100), (1, 10), (2, 0.1))  # behind the point, for numbers of at least that
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
 
@@ -62,7 +67,7 @@ class Report:
     @property
     def is_whole(self) -> bool:
         """Whether all there is was measured: no section, size or precision left out or failed."""
-        is_cut = any(self.settings.get(choice) for choice in _CHOICES)
+        is_cut = any(self.settings.get(choice) for choice in CHOICES)
         return not is_cut and not any(note.startswith(NOT_MEASURED) for note in self.notes)
 
     def fastest(self) -> list[Figure]:
@@ -96,7 +101,7 @@ def read_report(file: Path) -> Report:
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
         return from_dict(stored)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         is_text = not isinstance(error, UnicodeDecodeError)
         reason = (getattr(error, "strerror", "") or error) if is_text else "it is no text"
         hint = "reports are made by: aimv2 bench --out FILE.json"
@@ -107,22 +112,27 @@ def from_dict(stored: Any) -> Report:
     """The inverse of ``to_dict``. Errors: ValueError for what is none, or of another schema."""
     if not isinstance(stored, dict) or stored.get("kind") != KIND:
         raise ValueError(f'its "kind" is not {KIND!r}')
-    for name, kind in _FIELDS.items():
-        if not isinstance(stored.get(name), kind):
-            raise ValueError(f'its "{name}" is missing or of another type')
+    _check(stored, _FIELDS)
     if stored["schema"] != SCHEMA:
         raise ValueError(f"its schema is {stored['schema']}, and known is {SCHEMA}")
-    if not isinstance(stored["conditions"].get("date"), str):
-        raise ValueError('its "conditions" have no "date"')
+    _check(stored["conditions"], {"date": str, "packages": (dict, NoneType)})
+    _check(stored["settings"], {"pace": (dict, NoneType)})
     figures = []
-    for each in stored["figures"]:
+    for number, each in enumerate(stored["figures"], 1):
         if not isinstance(each, dict):
-            raise ValueError(f"{each!r} is no figure")
-        fields = {key: value for key, value in each.items() if key != "fraction"}
-        figures.append(Figure(**fields))
+            raise ValueError(f"its figure {number} is none")
+        _check(each, _FIGURE)
+        figures.append(Figure(**{name: each[name] for name in _FIGURE}))
     return Report(
         stored["conditions"], stored["subject"], stored["settings"], figures, stored["notes"]
     )
+
+
+def _check(stored: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:
+    """Errors: ValueError for a field of another type."""
+    for name, kind in kinds.items():
+        if not isinstance(stored.get(name), kind):
+            raise ValueError(f'its "{name}" is missing or of another type')
 
 
 def write_json(report: Report, file: Path) -> None:
