@@ -82,7 +82,7 @@ def attention(
     """
     batch, heads, queries, _ = q.shape
     keys = k.shape[2]
-    is_odd = isinstance(mask, str) and mask != "causal"
+    is_odd = mask != "causal" if isinstance(mask, str) else mask is not None and mask.ndim > 4
     if is_odd or not batch * queries * keys:  # an error with MLX's words, or nothing to do
         return mx.fast.scaled_dot_product_attention(q, k, v, scale=scale, mask=mask)
     if isinstance(mask, str):  # "causal": the last query is at the last key
