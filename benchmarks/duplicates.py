@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import mlx_aimv2 as aimv2
+from mlx_aimv2.harness.checks import positive
 from mlx_aimv2.harness.memory import peak_bytes
 from mlx_aimv2.library.duplicates import DEFAULT_THRESHOLD, DuplicateInput, Group, find_groups
 from mlx_aimv2.library.signature import make_signature
@@ -250,11 +251,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="one line")
     parser.add_argument("--source", default="demo")
-    parser.add_argument("--drawings", type=int, default=500)
-    parser.add_argument("--first", type=int, default=REPORTED)
+    parser.add_argument("--drawings", type=positive, default=500)
+    parser.add_argument("--first", type=positive, default=REPORTED)
     parser.add_argument("--threshold", type=float, nargs="+", default=[DEFAULT_THRESHOLD])
-    parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--width", type=int, nargs="+", default=[192, 768])
+    parser.add_argument("--rows", type=positive, default=100_000)
+    parser.add_argument("--width", type=positive, nargs="+", default=[192, 768])
     parser.add_argument("--skip-quality", action="store_true")
     parser.add_argument("--skip-scale", action="store_true")
     options = parser.parse_args()

@@ -13,13 +13,14 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+from mlx_aimv2.harness.checks import positive
 from tests.kills import compare, kill_often, make_photos, random_moments
 from tests.slow_index import PLACES
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--kills", type=positive, default=30)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     forced: list[str | float] = [f"{place}:{number}" for number in (1, 2) for place in PLACES]

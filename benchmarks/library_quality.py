@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import duplicates, tagging
+from mlx_aimv2.harness.checks import positive
 from mlx_aimv2.library import calibration
 from mlx_aimv2.library.duplicates import DEFAULT_THRESHOLD
 from mlx_aimv2.library.library import Library
@@ -180,8 +181,12 @@ def show(figures: Sequence[Figure], known: dict[str, object], *, as_json: bool) 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", default="demo", help="a checkpoint that knows the drawings")
-    parser.add_argument("--number", type=int, default=2000, help="drawings to search and to tag")
-    parser.add_argument("--duplicates", type=int, default=500, help="drawings to make copies of")
+    parser.add_argument(
+        "--number", type=positive, default=2000, help="drawings to search and to tag"
+    )
+    parser.add_argument(
+        "--duplicates", type=positive, default=500, help="drawings to make copies of"
+    )
     parser.add_argument("--json", action="store_true", help="one line instead of a table")
     options = parser.parse_args()
     model = aimv2.load(options.source)

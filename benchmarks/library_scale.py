@@ -42,6 +42,7 @@ from benchmarks.made_library import (
     make_library,
     wide_checkpoint,
 )
+from mlx_aimv2.harness.checks import positive
 from mlx_aimv2.harness.memory import peak_bytes
 from mlx_aimv2.harness.search import search_blobs, search_numpy, write_blobs
 from mlx_aimv2.library.library import Library
@@ -339,8 +340,8 @@ def line(each: Figure) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, nargs="*", default=[100_000, 1_000_000])
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--rows", type=positive, nargs="*", default=[100_000, 1_000_000])
+    parser.add_argument("--runs", type=positive, default=5)
     parser.add_argument("--files", type=int, default=10_000, help="0 for none")
     parser.add_argument("--json", action="store_true", help="one line instead of a table")
     parser.add_argument("--keep", type=Path, help="keep the libraries here for another run")

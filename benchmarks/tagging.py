@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mlx_aimv2.harness.checks import positive
 from mlx_aimv2.library import calibration
 from mlx_aimv2.library.vocabulary import Tag, embed_vocabulary
 from mlx_aimv2.training.drawings import HELD_OUT, Drawing, Kind, draw, plan
@@ -105,7 +106,7 @@ def row(name: str, values: Figures, rare: Truth) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", default="demo", help="a checkpoint that knows the drawings")
-    parser.add_argument("--number", type=int, default=2000, help="drawings")
+    parser.add_argument("--number", type=positive, default=2000, help="drawings")
     parser.add_argument(
         "--choosing", action="store_true", help="on the drawings that the default was chosen on"
     )

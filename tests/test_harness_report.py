@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmarks import encoder_speed, pipeline_speed, readme_table, startup
+from benchmarks import (
+    duplicates,
+    encoder_speed,
+    kill_test,
+    library_quality,
+    library_scale,
+    pipeline_speed,
+    readme_table,
+    startup,
+    tagging,
+)
 from mlx_aimv2.errors import OutputError, UsageError
 from mlx_aimv2.harness import checks, plot, report, suite
 from mlx_aimv2.harness.checks import Check
@@ -330,7 +340,9 @@ def test_a_check_of_nothing_says_so(monkeypatch, capsys, main, arguments, code):
     ("main", "option"),
     [(encoder_speed.main, "--repeats"), (encoder_speed.main, "--blocks"),
      (pipeline_speed.main, "--photos"), (pipeline_speed.main, "--batch"),
-     (startup.main, "--runs")],
+     (startup.main, "--runs"), (library_scale.main, "--rows"), (library_scale.main, "--runs"),
+     (library_quality.main, "--number"), (kill_test.main, "--kills"), (tagging.main, "--number"),
+     (duplicates.main, "--rows"), (duplicates.main, "--drawings")],
 )  # fmt: skip
 @pytest.mark.parametrize("number", ["0", "-1", "x", "²"])
 def test_no_runs_are_refused(monkeypatch, capsys, main, option, number):
