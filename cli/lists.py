@@ -42,6 +42,7 @@ def paths(file: BufferedReader, *, is_null: bool) -> Iterator[bytes]:
     if is_binary and (formats := formats_of(start)):
         raise UsageError(f"{_PATHS} a picture ({formats[0].name})", hint=_PATH_HINT)
     if is_null:
+        start = start.removeprefix(UTF8_MARK)
         yield from filter(None, split(_require_nulls(chain([start], blocks)), b"\0"))
         return
     for line in split(_refuse_nulls(_utf8(start, blocks, "stdin")), b"\n"):

@@ -263,6 +263,7 @@ def _upright(image: Image.Image) -> tuple[Image.Image, int]:
             # Of a PNG the pixels can be there, and only a text behind them cannot be read.
             if not isinstance(image, PngImagePlugin.PngImageFile) or image.tile:
                 raise
+            Image.Image.load(image)  # raises again where the image was closed
         try:
             orientation = image.getexif().get(ExifTags.Base.Orientation)
         except Exception:  # damaged EXIF is no reason to refuse the picture

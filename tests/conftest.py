@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -18,6 +19,8 @@ if _workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) - 1:
 import mlx_aimv2  # noqa: F401  isort: skip
 import pytest
 from hypothesis import settings
+
+from mlx_aimv2 import worker
 
 # A verdict is the same every time: other examples are drawn with --hypothesis-profile=default.
 settings.register_profile("same", deadline=None, derandomize=True)
@@ -45,12 +48,14 @@ MAY_BE_MISSING = (
 
 
 @pytest.fixture(autouse=True)
-def _own_state() -> None:
+def _own_state() -> Iterator[None]:
     import mlx.core as mx  # noqa: PLC0415
 
     mx.random.seed(7)
     folder = _OWN / str(next(_numbers))
     os.environ["XDG_DATA_HOME"], os.environ["XDG_CACHE_HOME"] = f"{folder}/data", f"{folder}/cache"
+    yield
+    worker.run(lambda: None)  # a batch of a stream that was left is none of the next test's
 
 
 def skipped(config: pytest.Config) -> Counter[str]:

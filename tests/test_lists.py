@@ -83,9 +83,11 @@ def test_lists_with_nulls(names: list[str], command, option: str) -> None:
     strange = "with\nend\r.png"
     Path(strange).write_bytes(Path("a.png").read_bytes())
     listed = "\0".join([*names, strange, ""]).encode()
-    outcome = command(listed, option)
-    assert outcome.code == 0, outcome.err
-    assert [record["path"] for record in outcome.records if "path" in record] == [*names, strange]
+    for start in (b"", codecs.BOM_UTF8):
+        outcome = command(start + listed, option)
+        assert outcome.code == 0, outcome.err
+        found = [record["path"] for record in outcome.records if "path" in record]
+        assert found == [*names, strange]
     outcome = command(listed)
     assert outcome.code == 2
     assert "has NULs, not line ends" in outcome.err

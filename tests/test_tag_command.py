@@ -211,22 +211,24 @@ def test_a_sidecar_that_says_it_is_a_raws_is_left_alone(
     assert {path.name: path.read_bytes() for path in place.glob("*.xmp")} == {raws.name: data}
 
 
-def test_photos_and_sidecars_that_change_names(folder: Path, moved: Path) -> None:
+def test_photos_and_sidecars_that_change_names(folder: Path, tmp_path: Path) -> None:
     tag(folder, "--write=sidecar")
+    moved, kept = tmp_path / "moved", tmp_path / "kept"  # the names it gives are not for others
     shutil.copytree(folder / "album", moved)
-    shutil.rmtree(folder / "album")
-    names = sorted(path.name.removesuffix(".xmp") for path in moved.glob("*.xmp"))
-    for name, target in zip([*names, "aside"], ["aside", *names], strict=True):
-        for ending in ("", ".xmp"):
-            (moved / f"{name}{ending}").rename(moved / f"{target}{ending}")
-    last = moved / names[-1]
-    last.rename(moved / "last.jpg")
-    (moved / f"{names[-1]}.xmp").rename(moved / "last.jpg.xmp")
-    index(moved)
-    code, _, err = tag(folder, "undo")
-    assert (code, list(moved.glob("*.xmp"))) == (0, [])
-    assert f"from {len(names)} sidecars" in err
-    (moved / "last.jpg").rename(last)
+    (folder / "album").rename(kept)
+    try:
+        names = sorted(path.name.removesuffix(".xmp") for path in moved.glob("*.xmp"))
+        for name, target in zip([*names, "aside"], ["aside", *names], strict=True):
+            for ending in ("", ".xmp"):
+                (moved / f"{name}{ending}").rename(moved / f"{target}{ending}")
+        (moved / names[-1]).rename(moved / "last.jpg")
+        (moved / f"{names[-1]}.xmp").rename(moved / "last.jpg.xmp")
+        index(moved)
+        code, _, err = tag(folder, "undo")
+        assert (code, list(moved.glob("*.xmp"))) == (0, [])
+        assert f"from {len(names)} sidecars" in err
+    finally:
+        kept.rename(folder / "album")
 
 
 def test_undo_forgets_no_sidecar_that_may_be_elsewhere(folder: Path, moved: Path) -> None:
