@@ -204,9 +204,9 @@ def _loads(module: str) -> bool:
 
 def _library() -> Check:
     """Where the library is by default, and the vectors of texts that were searched for."""
-    from mlx_aimv2.library import library, textcache  # noqa: PLC0415
+    from mlx_aimv2.library import schema, textcache  # noqa: PLC0415
 
-    file, texts = library.default_path(), textcache.default_path()
+    file, texts = schema.default_path(), textcache.default_path()
     state = output.size(_folder_bytes(file.parent)) if file.exists() else "not there yet"
     values = {"library": escape(str(file)), "texts": escape(str(texts))}
     return Check("library", f"{file} ({state}); texts searched for: {texts}", values=values)

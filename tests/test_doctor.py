@@ -7,7 +7,7 @@ import pytest
 
 from mlx_aimv2 import blas, install
 from mlx_aimv2.cli import doctor
-from mlx_aimv2.library import library, textcache
+from mlx_aimv2.library import schema, textcache
 from tests.commands import run
 
 CHECKS = [
@@ -121,7 +121,7 @@ def test_wrong_products_are_found(monkeypatch):
 
 
 def test_the_library_and_the_texts_searched_for_are_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(library, "default_path", lambda: tmp_path / "library.db")
+    monkeypatch.setattr(schema, "default_path", lambda: tmp_path / "library.db")
     monkeypatch.setattr(textcache, "default_path", lambda: tmp_path / "texts.db")
     assert "(not there yet)" in examine()["library"].detail
     (tmp_path / "library.db").write_bytes(b"12345")

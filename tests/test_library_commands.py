@@ -913,8 +913,14 @@ def test_without_a_library_none_is_made(tmp_path: Path, arguments: str) -> None:
     outcome = on(tmp_path, *arguments.split())
     assert outcome.code == 1
     assert "there is no library" in outcome.err
-    assert "hint: aimv2 index FOLDER" in outcome.err
+    assert f"hint: aimv2 index FOLDER --library {tmp_path}" in outcome.err
     assert not list(tmp_path.glob("library*"))
+
+
+def test_without_the_usual_library_its_place_need_not_be_typed() -> None:
+    outcome = run("search", "dog")
+    assert outcome.code == 1
+    assert "hint: aimv2 index FOLDER\n" in outcome.err
 
 
 def test_a_library_that_is_something_else(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_a_library_that_was_killed_at_birth(path: Path) -> None:
     path.touch()
     with pytest.raises(OutputError, match="is empty") as raised:
         Store(path)
-    assert raised.value.hint == "aimv2 index FOLDER"
+    assert raised.value.hint == f"aimv2 index FOLDER --library {path}"
     make_library(path, NAMES, ROWS)
     assert Library(path).counts().files == 11
 

@@ -40,6 +40,7 @@ from .filters import Filters, as_known, check_places
 from .indexer import NATIVE_MAX_PATCHES, Estimate, Indexer, Progress, Report
 from .recolour import warn_of_unread
 from .scan import Root, known_path
+from .schema import default_path
 from .searcher import Answer, Vectors, newest, search
 from .store import CLOSED, CLOSED_HINT, Counts, FileRow, Store, VectorSet
 from .textcache import TextCache
@@ -55,13 +56,6 @@ DEFAULT_MODEL = "lit"
 _SAMPLE = 20
 T = TypeVar("T")
 _TAGGED_TOGETHER = 256  # photos in a transaction
-
-
-def default_path() -> Path:
-    """Where a library is unless it is said: ``~/Library/Application Support`` on a Mac."""
-    from platformdirs import user_data_path  # noqa: PLC0415
-
-    return user_data_path("mlx-aimv2") / "library.db"
 
 
 class Library:

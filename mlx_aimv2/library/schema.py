@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 
 from .. import install
 from ..errors import OutputError
@@ -117,13 +118,20 @@ MIGRATIONS = (
 )
 
 
+def default_path() -> Path:
+    """Where a library is unless it is said: ``~/Library/Application Support`` on a Mac."""
+    from platformdirs import user_data_path  # noqa: PLC0415
+
+    return user_data_path("mlx-aimv2") / "library.db"
+
+
 def open_database(path: Path, *, can_write: bool) -> sqlite3.Connection:
     """Open a library's database; make it, or bring it up to date, where one may write.
 
     Errors: OutputError for a file that is something else, or of a newer version.
     """
     if not can_write and not path.exists():
-        raise OutputError(f"there is no library {printable(path)}", hint="aimv2 index FOLDER")
+        raise OutputError(f"there is no library {printable(path)}", hint=_index(path))
     with database_errors(path):
         mode = "rwc" if can_write else "rw"  # also a reader of a WAL makes its -shm file
         if not can_write and _is_settled(path):
@@ -194,7 +202,12 @@ def _check(connection: sqlite3.Connection, path: Path, *, can_write: bool) -> No
         )
     if version < len(MIGRATIONS) and not can_write:
         reason = "was made by an older version" if tables else "is empty"
-        raise OutputError(f"library {printable(path)} {reason}", hint="aimv2 index FOLDER")
+        raise OutputError(f"library {printable(path)} {reason}", hint=_index(path))
+
+
+def _index(path: Path) -> str:
+    command = "aimv2 index FOLDER"
+    return command if path == default_path() else f"{command} --library {quote(printable(path))}"
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
