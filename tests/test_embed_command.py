@@ -617,6 +617,8 @@ def open_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="aimv2-test-"))
     folder.chmod(0o755)
     yield folder
+    for closed in folder.rglob("closed"):
+        closed.chmod(0o755)
     shutil.rmtree(folder)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mlx_aimv2 import model as models
+from mlx_aimv2 import paths
 from mlx_aimv2.errors import LockedError, OutputError, UsageError
 from mlx_aimv2.library.indexer import Progress
 from mlx_aimv2.library.library import Library
@@ -58,17 +59,25 @@ def test_every_picture_gets_its_vector(library: Library, tmp_path: Path) -> None
 
 
 def test_unchanged_files_are_not_read_again(
-    library: Library, tmp_path: Path, loads: list[str]
+    library: Library, tmp_path: Path, loads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_album(tmp_path / "album", 5)
+    opened = []
+    open_regular = paths._open_regular
+
+    def note(path: str | bytes, flags: int) -> int:
+        opened.append(Path(os.fsdecode(path)).name)
+        return open_regular(path, flags)
+
+    monkeypatch.setattr(paths, "_open_regular", note)
+    names = {path.name for path in make_album(tmp_path / "album", 5)}
     library.index([tmp_path / "album"], model="demo")
+    assert names <= set(opened)
     before = rows_of(library.path)
     loads.clear()
-    for path in (tmp_path / "album").iterdir():
-        path.chmod(0)  # a run as root could read them all the same
+    opened.clear()
     report = library.index()
     assert (report.unchanged, report.embedded, report.recognised) == (5, 0, 0)
-    assert loads == []
+    assert (loads, opened) == ([], [])
     assert rows_of(library.path) == before
 
 
