@@ -36,7 +36,7 @@ $(VENV)/.python:
 
 $(VENV)/.installed-%: $(VENV)/.python pyproject.toml
 	$(BIN)/python -m pip install -qq -e '.[$*$(if $(filter yes,$(BLAS)),$(comma)openblas)]'
-	@$(if $(filter yes,$(BLAS)),$(BIN)/python -m mlx_aimv2.openblas)
+	@$(if $(filter yes,$(BLAS)),$(BIN)/python -m mlx_aimv2.cpu.openblas)
 	@# pip compiles what it copies, not what stays here: the command starts 10 ms sooner so.
 	@$(BIN)/python -m compileall -q mlx_aimv2 cli
 	@touch $@
@@ -44,7 +44,7 @@ $(VENV)/.installed-%: $(VENV)/.python pyproject.toml
 demo: $(VENV)/.installed-demo
 	@rm -rf $(OUT) && mkdir -p $(OUT)
 	@echo '==> 24 held-out drawings, drawn now'
-	$(BIN)/python -m mlx_aimv2.training.album $(OUT)/album --count 24
+	$(BIN)/python -m mlx_aimv2.training.drawings.album $(OUT)/album --count 24
 	@echo; echo '==> aimv2 embed: pictures to vectors'
 	$(BIN)/aimv2 embed $(OUT)/album --model demo --out $(OUT)/album.npz
 	@echo; echo '==> aimv2 embed: texts to vectors in the same space'
@@ -57,7 +57,7 @@ demo: $(VENV)/.installed-demo
 		"$(CURDIR)/$(BIN)/aimv2" embed astronaut.png chelsea.png coffee.png motorcycle_left.png retina.jpg \
 		rocket.jpg --model demo --out "$(CURDIR)/$(OUT)/photographs.npz"
 	@echo; echo '==> aimv2 index: a photo library, here of 200 drawings and small copies of 8'
-	$(BIN)/python -m mlx_aimv2.training.album $(OUT)/photos --count 200 --copies 8
+	$(BIN)/python -m mlx_aimv2.training.drawings.album $(OUT)/photos --count 200 --copies 8
 	$(BIN)/aimv2 index $(OUT)/photos --model demo --library $(LIBRARY)
 	@echo; echo '==> aimv2 search: by words, by likeness, and what is not there'
 	$(BIN)/aimv2 search a red car --library $(LIBRARY) -n 5
@@ -79,7 +79,7 @@ demo: $(VENV)/.installed-demo
 	@echo '    $(BIN)/aimv2 classify ~/Pictures --labels "dog, cat, beach, birthday cake"'; echo
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest tests --ignore=tests/parity --ignore=tests/test_ray_example.py $(PYTEST)
+	$(BIN)/python -m pytest tests --ignore=tests/parity --ignore=tests/documents/test_ray_example.py $(PYTEST)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
@@ -93,7 +93,7 @@ parity: $(VENV)/.installed-parity $(VENV)/.installed-test
 	$(BIN)/python -m pytest tests/parity
 
 examples: $(VENV)/.installed-ray $(VENV)/.installed-test
-	$(BIN)/python -m pytest tests/test_ray_example.py
+	$(BIN)/python -m pytest tests/documents/test_ray_example.py
 
 accuracy: $(VENV)/.installed-parity
 	$(BIN)/python -m benchmarks.accuracy

@@ -19,11 +19,11 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 
-from mlx_aimv2.conversion import convert
-from mlx_aimv2.harness import checks, peers
-from mlx_aimv2.loader import load_checkpoint
+from mlx_aimv2.bench import checks, peers
+from mlx_aimv2.checkpoints.convert import convert
+from mlx_aimv2.checkpoints.load import load_checkpoint
 from mlx_aimv2.training import evaluate
-from tests.golden_files import load_golden, nhwc
+from tests.support.golden_files import load_golden, nhwc
 
 Row = tuple[str, str, str, str]
 

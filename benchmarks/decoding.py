@@ -39,18 +39,18 @@ from numpy.typing import NDArray
 from PIL import features
 
 from benchmarks.made_photos import Made, make_photos
-from mlx_aimv2 import cost
-from mlx_aimv2.batches import Pixels, Rows, stream_fixed
-from mlx_aimv2.buckets import batched, padded_share
-from mlx_aimv2.checkpoints import find
-from mlx_aimv2.colour import coded_profile
-from mlx_aimv2.config import VisionConfig
-from mlx_aimv2.cores import available_cores
-from mlx_aimv2.decode import decode
-from mlx_aimv2.harness import checks
-from mlx_aimv2.image import CLIP_MEAN, CLIP_STD
-from mlx_aimv2.plan import ImageOptions, Plan, make_plan
-from mlx_aimv2.vision import VisionEncoder
+from mlx_aimv2.bench import checks
+from mlx_aimv2.device import available_cores
+from mlx_aimv2.images.colour import coded_profile
+from mlx_aimv2.images.decode import CLIP_MEAN, CLIP_STD
+from mlx_aimv2.inference.batching import Pixels, Rows, stream_fixed
+from mlx_aimv2.inference.options import ImageOptions, Plan, make_plan
+from mlx_aimv2.inference.padding import batched, padded_share
+from mlx_aimv2.inference.prefetch import decode
+from mlx_aimv2.models.aimv2 import cost
+from mlx_aimv2.models.aimv2.config import VisionConfig
+from mlx_aimv2.models.aimv2.published import find
+from mlx_aimv2.models.aimv2.vision import VisionEncoder
 
 Floats = NDArray[np.float32]
 

@@ -28,12 +28,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import mlx_aimv2 as aimv2
-from mlx_aimv2.harness.checks import positive
-from mlx_aimv2.harness.memory import peak_bytes
-from mlx_aimv2.library.duplicates import DEFAULT_THRESHOLD, DuplicateInput, Group, find_groups
-from mlx_aimv2.library.signature import make_signature
-from mlx_aimv2.training.drawings import HELD_OUT, Scene, Thing, paint, plan
-from mlx_aimv2.training.glyphs import COLOURS, NOUNS
+from mlx_aimv2.bench.checks import positive
+from mlx_aimv2.bench.memory import peak_bytes
+from mlx_aimv2.library.duplicates.groups import (
+    DEFAULT_THRESHOLD,
+    DuplicateInput,
+    Group,
+    find_groups,
+)
+from mlx_aimv2.library.duplicates.signature import make_signature
+from mlx_aimv2.training.drawings.nouns import COLOURS, NOUNS
+from mlx_aimv2.training.drawings.scene import HELD_OUT, Scene, Thing, paint, plan
 
 SIDE_PX = 400
 REPORTED = 700_000  # first of the seeds that figures are reported of

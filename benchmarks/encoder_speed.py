@@ -21,13 +21,13 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import subjects
-from mlx_aimv2.harness import checks, peers
-from mlx_aimv2.harness.checks import Check
-from mlx_aimv2.harness.conditions import backend, conditions
-from mlx_aimv2.harness.encoder import Case, figures, measure_case
-from mlx_aimv2.harness.figure import Figure
-from mlx_aimv2.harness.pace import FULL
-from mlx_aimv2.harness.subject import Subject
+from mlx_aimv2.bench import checks, peers
+from mlx_aimv2.bench.checks import Check
+from mlx_aimv2.bench.conditions import backend, conditions
+from mlx_aimv2.bench.encoder import Case, figures, measure_case
+from mlx_aimv2.bench.figure import Figure
+from mlx_aimv2.bench.pace import FULL
+from mlx_aimv2.bench.subject import Subject
 
 AGAINST = {peers.TRANSFORMERS: 1.0, peers.PLAIN: 0.97}
 OF_CEILING = {"CPU": 0.5, "CUDA": 0.8, "Metal": 0.8}

@@ -22,12 +22,13 @@ import mlx.core as mx
 from mlx import nn
 
 from benchmarks import subjects
-from mlx_aimv2 import blas, cpu, parts
-from mlx_aimv2.harness import checks, encoder
-from mlx_aimv2.harness.conditions import conditions
-from mlx_aimv2.harness.encoder import encode, random_pixels, variant
-from mlx_aimv2.harness.plain import PlainEncoder
-from mlx_aimv2.harness.timing import clock
+from mlx_aimv2.bench import checks, encoder
+from mlx_aimv2.bench.conditions import conditions
+from mlx_aimv2.bench.encoder import encode, random_pixels, variant
+from mlx_aimv2.bench.plain import PlainEncoder
+from mlx_aimv2.bench.timing import clock
+from mlx_aimv2.cpu import blas, kernels
+from mlx_aimv2.inference import parallel
 
 SIDE_PX = 224
 Work = Callable[[], object]
@@ -35,10 +36,10 @@ Work = Callable[[], object]
 
 # Steps from the last to the first: what stands in its place where one is not taken.
 UNDONE = (
-    (encoder, "one_by_one", parts.in_shares),
-    (cpu, "block_done", lambda x: None),
-    (parts, "_on_cpu", lambda: False),
-    (cpu, "is_used", lambda x: False),
+    (encoder, "one_by_one", parallel.in_shares),
+    (kernels, "block_done", lambda x: None),
+    (parallel, "_on_cpu", lambda: False),
+    (kernels, "is_used", lambda x: False),
 )
 
 

@@ -13,9 +13,9 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from mlx_aimv2.harness.checks import positive
-from tests.kills import compare, kill_often, make_photos, random_moments
-from tests.slow_index import PLACES
+from mlx_aimv2.bench.checks import positive
+from tests.support.kills import compare, kill_often, make_photos, random_moments
+from tests.support.slow_index import PLACES
 
 
 def main() -> None:

@@ -23,16 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import duplicates, tagging
-from mlx_aimv2.harness.checks import positive
-from mlx_aimv2.library import calibration
-from mlx_aimv2.library.duplicates import DEFAULT_THRESHOLD
+from mlx_aimv2.bench.checks import positive
+from mlx_aimv2.inference.zero_shot import BACKGROUND
+from mlx_aimv2.library.database.text_cache import TextCache
+from mlx_aimv2.library.duplicates.groups import DEFAULT_THRESHOLD
 from mlx_aimv2.library.library import Library
-from mlx_aimv2.library.textcache import TextCache
-from mlx_aimv2.library.vocabulary import embed_vocabulary
-from mlx_aimv2.training.drawings import HELD_OUT, draw
+from mlx_aimv2.library.tagging import calibration
+from mlx_aimv2.library.tagging.vocabulary import embed_vocabulary
+from mlx_aimv2.training.drawings.nouns import NOUNS
+from mlx_aimv2.training.drawings.scene import HELD_OUT, draw
 from mlx_aimv2.training.evaluate import encoders_of
-from mlx_aimv2.training.glyphs import NOUNS
-from mlx_aimv2.zeroshot import BACKGROUND
 
 Floats = NDArray[np.float32]
 Truth = NDArray[np.bool_]

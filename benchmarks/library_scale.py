@@ -42,15 +42,15 @@ from benchmarks.made_library import (
     make_library,
     wide_checkpoint,
 )
-from mlx_aimv2.harness.checks import positive
-from mlx_aimv2.harness.memory import peak_bytes
-from mlx_aimv2.harness.search import search_blobs, search_numpy, write_blobs
+from mlx_aimv2.bench.checks import positive
+from mlx_aimv2.bench.memory import peak_bytes
+from mlx_aimv2.bench.search import search_blobs, search_numpy, write_blobs
+from mlx_aimv2.inference.zero_shot import BACKGROUND
+from mlx_aimv2.library.database.store import Store
+from mlx_aimv2.library.database.text_cache import TextCache
 from mlx_aimv2.library.library import Library
-from mlx_aimv2.library.store import Store
-from mlx_aimv2.library.tagger import assign
-from mlx_aimv2.library.textcache import TextCache
-from mlx_aimv2.library.vocabulary import read_vocabulary
-from mlx_aimv2.zeroshot import BACKGROUND
+from mlx_aimv2.library.tagging.tagger import assign
+from mlx_aimv2.library.tagging.vocabulary import read_vocabulary
 
 AIMV2 = Path(sys.executable).with_name("aimv2")
 WORDS = ("red", "bicycle", "in", "snow")

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mlx_aimv2 as aimv2
-from mlx_aimv2.library.checkpoint import identify
-from mlx_aimv2.library.indexer import NATIVE_MAX_PATCHES
-from mlx_aimv2.library.photo import PhotoFacts
-from mlx_aimv2.library.signature import make_signature
-from mlx_aimv2.library.store import Stamp, Store, VectorSet
-from mlx_aimv2.library.vocabulary import embed_vocabulary, read_vocabulary
-from mlx_aimv2.plan import ImageOptions
-from mlx_aimv2.training.drawings import HELD_OUT, draw
+from mlx_aimv2.images.metadata.exif import PhotoFacts
+from mlx_aimv2.inference.options import ImageOptions
+from mlx_aimv2.library.database.store import Stamp, Store, VectorSet
+from mlx_aimv2.library.duplicates.signature import make_signature
+from mlx_aimv2.library.encoder import identify
+from mlx_aimv2.library.indexing.indexer import NATIVE_MAX_PATCHES
+from mlx_aimv2.library.tagging.vocabulary import embed_vocabulary, read_vocabulary
+from mlx_aimv2.training.drawings.scene import HELD_OUT, draw
 
 Floats = NDArray[np.float32]
 

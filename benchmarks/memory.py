@@ -16,8 +16,8 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import mlx_aimv2 as aimv2
-from mlx_aimv2.harness import checks
-from mlx_aimv2.harness.memory import peak_bytes
+from mlx_aimv2.bench import checks
+from mlx_aimv2.bench.memory import peak_bytes
 
 PICTURES = 60
 MEGABYTE = 1e6

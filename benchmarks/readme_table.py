@@ -13,10 +13,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from mlx_aimv2.bench import checks
+from mlx_aimv2.bench.figure import Figure
+from mlx_aimv2.bench.report import SIDE_PX, Report, amount, escaped, read_report
 from mlx_aimv2.errors import UsageError
-from mlx_aimv2.harness import checks
-from mlx_aimv2.harness.figure import Figure
-from mlx_aimv2.harness.report import SIDE_PX, Report, amount, escaped, read_report
 
 ROOT = Path(__file__).parent.parent
 README, RESULTS = ROOT / "README.md", Path(__file__).parent / "results"

@@ -18,11 +18,11 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import subjects
-from mlx_aimv2.harness import checks
-from mlx_aimv2.harness.checks import Check
-from mlx_aimv2.harness.conditions import conditions
-from mlx_aimv2.harness.photos import make_small_pictures
-from mlx_aimv2.harness.startup import first_embedding, load_figures, text_tower
+from mlx_aimv2.bench import checks
+from mlx_aimv2.bench.checks import Check
+from mlx_aimv2.bench.conditions import conditions
+from mlx_aimv2.bench.photos import make_small_pictures
+from mlx_aimv2.bench.startup import first_embedding, load_figures, text_tower
 
 FIRST_S = 1.0
 OF_FILE = {"float16": 0.65, "float32": 1.10}

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from mlx_aimv2.harness.subject import Subject, make_subject, open_subject
+from mlx_aimv2.bench.subject import Subject, make_subject, open_subject
 
 
 def add_options(

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mlx_aimv2.harness.checks import positive
-from mlx_aimv2.library import calibration
-from mlx_aimv2.library.vocabulary import Tag, embed_vocabulary
-from mlx_aimv2.training.drawings import HELD_OUT, Drawing, Kind, draw, plan
+from mlx_aimv2.bench.checks import positive
+from mlx_aimv2.inference.zero_shot import BACKGROUND
+from mlx_aimv2.library.tagging import calibration
+from mlx_aimv2.library.tagging.vocabulary import Tag, embed_vocabulary
+from mlx_aimv2.training.drawings.nouns import GLYPHS, NOUNS
+from mlx_aimv2.training.drawings.places import PLACES
+from mlx_aimv2.training.drawings.scene import HELD_OUT, Drawing, Kind, draw, plan
 from mlx_aimv2.training.evaluate import encoders_of
-from mlx_aimv2.training.glyphs import GLYPHS, NOUNS
-from mlx_aimv2.training.places import PLACES
-from mlx_aimv2.zeroshot import BACKGROUND
 
 Truth = NDArray[np.bool_]
 Values = NDArray[np.float64]

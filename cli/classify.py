@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mlx_aimv2 import checkpoints
 from mlx_aimv2.errors import UsageError
-from mlx_aimv2.names import escape
-from mlx_aimv2.paths import printable
+from mlx_aimv2.files.path_text import escape
+from mlx_aimv2.files.paths import printable
+from mlx_aimv2.models.aimv2 import published as checkpoints
 
 from . import output
 from .explain import exit_code
@@ -38,8 +38,8 @@ from .options import (
 from .output import STDIN
 
 if TYPE_CHECKING:
-    from mlx_aimv2.model import Model
-    from mlx_aimv2.table import Floats
+    from mlx_aimv2.inference.model import Model
+    from mlx_aimv2.outputs.embeddings import Floats
 
     from .sources import Images, Input, Result
 
@@ -132,9 +132,9 @@ def classify(
             "--template and --templates cannot be combined", hint="leave one of them out"
         )
     _check(words, paths, labels_from, model, independent=independent)
-    from mlx_aimv2.model import load  # noqa: PLC0415  (heavy, as those below)
-    from mlx_aimv2.plan import ImageOptions  # noqa: PLC0415
-    from mlx_aimv2.zeroshot import templates_of  # noqa: PLC0415
+    from mlx_aimv2.inference.model import load  # noqa: PLC0415  (heavy, as those below)
+    from mlx_aimv2.inference.options import ImageOptions  # noqa: PLC0415
+    from mlx_aimv2.inference.zero_shot import templates_of  # noqa: PLC0415
 
     from .sources import Images, in_order  # noqa: PLC0415
 
@@ -183,7 +183,7 @@ def _decode(text: str) -> str:
 
 
 def _read_lines(file: str) -> list[str]:
-    from mlx_aimv2.encoding import decode  # noqa: PLC0415
+    from mlx_aimv2.texts.text_file import decode  # noqa: PLC0415
 
     try:
         data = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
@@ -217,14 +217,14 @@ def _scorer(
 ) -> Score:
     import numpy as np  # noqa: PLC0415
 
-    from mlx_aimv2 import zeroshot  # noqa: PLC0415
+    from mlx_aimv2.inference import zero_shot  # noqa: PLC0415
 
     labels = np.array(model.label_embeddings(words, templates=prompts))
     scale = model.logit_scale
     if not independent:
-        return lambda image: zeroshot.probabilities(image[None], labels, scale)[0]
-    background = np.array(model.embed_texts(list(zeroshot.BACKGROUND)))
-    return lambda image: zeroshot.independent_scores(image[None], labels, background, scale)[0]
+        return lambda image: zero_shot.probabilities(image[None], labels, scale)[0]
+    background = np.array(model.embed_texts(list(zero_shot.BACKGROUND)))
+    return lambda image: zero_shot.independent_scores(image[None], labels, background, scale)[0]
 
 
 def _require_any(source: "Images") -> "Iterator[Input]":

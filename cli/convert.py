@@ -14,8 +14,8 @@ from . import output
 from .options import Dtype, complete_model, confirm_download, hide_bars, path
 
 if TYPE_CHECKING:
-    from mlx_aimv2.conversion import Converted
-    from mlx_aimv2.upload import Upload
+    from mlx_aimv2.checkpoints.convert import Converted
+    from mlx_aimv2.checkpoints.upload import Upload
 
 EXAMPLES = """
 aimv2 convert --hf-path lit --mlx-path lit-fp16 --dtype float16
@@ -99,7 +99,7 @@ def convert(
         raise UsageError("--q-bits and --q-group-size say how to quantise", hint="add -q")
     if upload_repo and not yes and not output.is_interactive():
         raise UsageError("an upload has to be agreed to, and nobody can be asked", hint="add --yes")
-    from mlx_aimv2 import conversion  # noqa: PLC0415  (heavy)
+    from mlx_aimv2.checkpoints import convert as conversion  # noqa: PLC0415  (heavy)
 
     if upload_repo and not output.shows_progress():
         hide_bars()  # those of downloads know a terminal; these are drawn into log files too

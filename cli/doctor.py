@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mlx_aimv2 import install
-from mlx_aimv2.names import escape
+from mlx_aimv2.files.path_text import escape
 
 from . import output
 from .explain import FAILED
@@ -129,7 +129,7 @@ def _part(distribution: str, module: str, lost: str) -> Check:
 def _device() -> Check:
     import mlx.core as mx  # noqa: PLC0415
 
-    from mlx_aimv2.loader import default_dtype  # noqa: PLC0415
+    from mlx_aimv2.checkpoints.load import default_dtype  # noqa: PLC0415
 
     backend = "Metal" if mx.metal.is_available() else "CUDA" if mx.cuda.is_available() else "CPU"
     name = mx.device_info().get("device_name", "unknown device")
@@ -143,7 +143,7 @@ def _device() -> Check:
 
 
 def _blas() -> Check:
-    from mlx_aimv2 import blas  # noqa: PLC0415
+    from mlx_aimv2.cpu import blas  # noqa: PLC0415
 
     library, problem = blas.status()
     if problem:
@@ -184,7 +184,7 @@ def _available_bytes() -> int | None:
 def _formats() -> Check:
     from PIL import features  # noqa: PLC0415
 
-    from mlx_aimv2.header import FORMATS  # noqa: PLC0415
+    from mlx_aimv2.images.formats.header import FORMATS  # noqa: PLC0415
 
     missing = [name for name in ("jpg", "webp", "avif") if not features.check(name)]
     if missing:
@@ -204,17 +204,17 @@ def _loads(module: str) -> bool:
 
 def _library() -> Check:
     """Where the library is by default, and the vectors of texts that were searched for."""
-    from mlx_aimv2.library import schema, textcache  # noqa: PLC0415
+    from mlx_aimv2.library.database import schema, text_cache  # noqa: PLC0415
 
-    file, texts = schema.default_path(), textcache.default_path()
+    file, texts = schema.default_path(), text_cache.default_path()
     state = output.size(_folder_bytes(file.parent)) if file.exists() else "not there yet"
     values = {"library": escape(str(file)), "texts": escape(str(texts))}
     return Check("library", f"{file} ({state}); texts searched for: {texts}", values=values)
 
 
 def _cache() -> Check:
-    from mlx_aimv2 import hub  # noqa: PLC0415
-    from mlx_aimv2.checkpoints import CHECKPOINTS  # noqa: PLC0415
+    from mlx_aimv2.checkpoints import hub  # noqa: PLC0415
+    from mlx_aimv2.models.aimv2.published import CHECKPOINTS  # noqa: PLC0415
 
     folder = hub.cache_folder()
     here = [checkpoint.alias for checkpoint in CHECKPOINTS if hub.cached(checkpoint)]

@@ -12,8 +12,8 @@ from .options import HtmlOption, JsonOption, LibraryOption, OpenOption
 from .sheets import sheet_row, target_of, write
 
 if TYPE_CHECKING:
-    from mlx_aimv2.library.duplicates import Group
-    from mlx_aimv2.library.store import FileRow
+    from mlx_aimv2.library.database.store import FileRow
+    from mlx_aimv2.library.duplicates.groups import Group
 
 EXAMPLES = """
 aimv2 duplicates
@@ -58,7 +58,7 @@ def duplicates(
     if exact and threshold is not None:
         raise UsageError("--exact and --threshold cannot be combined", hint="leave one of them out")
     html = target_of(html, is_open, "duplicates")
-    from mlx_aimv2.library.duplicates import DEFAULT_THRESHOLD  # noqa: PLC0415  (heavy)
+    from mlx_aimv2.library.duplicates.groups import DEFAULT_THRESHOLD  # noqa: PLC0415  (heavy)
     from mlx_aimv2.library.library import Library  # noqa: PLC0415
 
     with Library(library) as opened:
@@ -85,7 +85,7 @@ def duplicates(
 
 
 def _print_json(group: "Group", files: "dict[int, FileRow]") -> None:
-    from mlx_aimv2.names import escape  # noqa: PLC0415
+    from mlx_aimv2.files.path_text import escape  # noqa: PLC0415
 
     paths = [escape(os.fsdecode(files[id].path)) for id in group.files]
     copies = [
@@ -110,7 +110,7 @@ def _row(file: "FileRow", similarity: float) -> tuple[str, ...]:
 def _write_sheet(
     target: str, groups: "list[Group]", files: "dict[int, FileRow]", is_open: bool
 ) -> None:
-    from mlx_aimv2.library.sheet import SheetGroup  # noqa: PLC0415
+    from mlx_aimv2.library.contact_sheet import SheetGroup  # noqa: PLC0415
 
     kinds = {"exact": "The same file", "near": "Near copies"}
     sections = (

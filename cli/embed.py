@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mlx_aimv2.checkpoints import DEFAULT
 from mlx_aimv2.errors import UsageError
+from mlx_aimv2.models.aimv2.published import DEFAULT
 
 from .options import (
     MAX_PIXELS,
@@ -29,8 +29,8 @@ from .options import (
 from .output import STDIN, STDOUT
 
 if TYPE_CHECKING:
-    from mlx_aimv2.model import Model
-    from mlx_aimv2.shard import Shard
+    from mlx_aimv2.inference.model import Model
+    from mlx_aimv2.outputs.shard import Shard
 
 EXAMPLES = """
 aimv2 embed photos --out photos.npz
@@ -185,13 +185,13 @@ def embed(
         "--decode": decode != "exact",
     }
     _check_inputs(paths or [], is_text, [name for name, value in for_images.items() if value])
-    from mlx_aimv2 import shard as shards  # noqa: PLC0415  (for the moment it is needed)
+    from mlx_aimv2.outputs import shard as shards  # noqa: PLC0415  (for the moment it is needed)
 
     asked = shards.parse(shard) if shard is not None else shards.launched(os.environ)
     _check_output(out, pooling, resume)
     if asked is not None:
         _check_shard(asked, out, [*(paths or []), texts_from])
-    from mlx_aimv2.plan import ImageOptions  # noqa: PLC0415  (heavy)
+    from mlx_aimv2.inference.options import ImageOptions  # noqa: PLC0415  (heavy)
 
     from . import runs  # noqa: PLC0415
     from .sources import Images, Texts  # noqa: PLC0415
@@ -212,7 +212,7 @@ def embed(
         source = Texts(text or [], texts_from, not no_normalize, batch_size)
 
     def load() -> "Model":
-        from mlx_aimv2.model import load  # noqa: PLC0415
+        from mlx_aimv2.inference.model import load  # noqa: PLC0415
 
         confirm = confirm_download(yes)
         return load(model, tower=source.tower, dtype=dtype, side_px=side, confirm=confirm)

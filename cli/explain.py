@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from mlx_aimv2.errors import Aimv2Error, CheckpointError, shortened
-from mlx_aimv2.paths import DISK_ACCESS_HINT, no_current_folder
+from mlx_aimv2.files.paths import DISK_ACCESS_HINT, no_current_folder
 
 from .output import hint_of
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mlx_aimv2.errors import Aimv2Error, UsageError
-from mlx_aimv2.paths import printable
+from mlx_aimv2.files.paths import printable
 
 from . import output
 from .explain import exit_code
@@ -30,7 +30,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from mlx_aimv2.library.indexer import Estimate, Progress, Report
+    from mlx_aimv2.library.indexing.indexer import Estimate, Progress, Report
 
 EXAMPLES = """
 aimv2 index ~/Pictures
@@ -133,8 +133,8 @@ def index(
     stopped keeps what is done, and the next run goes on from there. Photos that cannot be read are
     listed with the reason, and the rest is done (exit code 3). Photos themselves are never changed.
     """
+    from mlx_aimv2.library.apple_photos import default_bundle  # noqa: PLC0415
     from mlx_aimv2.library.library import Library  # noqa: PLC0415  (heavy)
-    from mlx_aimv2.library.photos import default_bundle  # noqa: PLC0415
 
     roots: list[str | bytes] = [*(folders or [])]
     if "" in roots:
@@ -204,7 +204,7 @@ class Counter:
 
     def progress(self) -> "Progress":
         """What the indexer calls."""
-        from mlx_aimv2.library.indexer import Progress  # noqa: PLC0415
+        from mlx_aimv2.library.indexing.indexer import Progress  # noqa: PLC0415
 
         return Progress(self._line.advance, self._start, self._add)
 
@@ -230,8 +230,8 @@ def tell(report: "Report", elapsed_s: float, *, as_json: bool = False) -> int:
 
     Errors: Aimv2Error where nothing could be read; UsageError where there is nothing.
     """
-    from mlx_aimv2.library.scan import emptied  # noqa: PLC0415  (heavy)
-    from mlx_aimv2.names import escape  # noqa: PLC0415
+    from mlx_aimv2.files.path_text import escape  # noqa: PLC0415
+    from mlx_aimv2.library.indexing.scan import emptied  # noqa: PLC0415  (heavy)
 
     for error in report.errors[: len(report.errors) - report.failed]:
         output.skipped(error)

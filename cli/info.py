@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlx_aimv2 import checkpoints
-from mlx_aimv2.checkpoints import Checkpoint
-from mlx_aimv2.names import escape
+from mlx_aimv2.files.path_text import escape
+from mlx_aimv2.models.aimv2 import published as checkpoints
+from mlx_aimv2.models.aimv2.published import Checkpoint
 
 from . import output
 from .options import JsonOption, YesOption, complete_model, confirm_download, path
 
 if TYPE_CHECKING:
-    from mlx_aimv2.config import Config, VisionConfig
-    from mlx_aimv2.hub import Resolved
+    from mlx_aimv2.checkpoints.hub import Resolved
+    from mlx_aimv2.models.aimv2.config import Config, VisionConfig
 
 EXAMPLES = """
 aimv2 info lit
@@ -56,7 +56,7 @@ def describe(source: str, *, yes: bool = False) -> Facts:
 
     Errors: as ``hub.resolve`` for a source that is not here; CheckpointError for its files.
     """
-    from mlx_aimv2 import hub  # noqa: PLC0415
+    from mlx_aimv2.checkpoints import hub  # noqa: PLC0415
 
     published = checkpoints.find(source)
     if published is None:
@@ -69,7 +69,7 @@ def describe(source: str, *, yes: bool = False) -> Facts:
 
 
 def _describe_published(source: str, published: Checkpoint) -> Facts:
-    from mlx_aimv2.cost import published_bytes, published_config  # noqa: PLC0415
+    from mlx_aimv2.models.aimv2.cost import published_bytes, published_config  # noqa: PLC0415
 
     facts: Facts = {
         "source": source,
@@ -89,10 +89,10 @@ def _describe_published(source: str, published: Checkpoint) -> Facts:
 def _describe_folder(resolved: "Resolved") -> Facts:
     from mlx.utils import tree_flatten  # noqa: PLC0415
 
-    from mlx_aimv2.config import complete_config  # noqa: PLC0415
-    from mlx_aimv2.loader import build, check_coverage  # noqa: PLC0415
-    from mlx_aimv2.modelcard import stated_licence  # noqa: PLC0415
-    from mlx_aimv2.weights import DTYPE_NAMES, read_weights  # noqa: PLC0415
+    from mlx_aimv2.checkpoints.load import build, check_coverage  # noqa: PLC0415
+    from mlx_aimv2.checkpoints.model_card import stated_licence  # noqa: PLC0415
+    from mlx_aimv2.checkpoints.weights import DTYPE_NAMES, read_weights  # noqa: PLC0415
+    from mlx_aimv2.models.aimv2.config import complete_config  # noqa: PLC0415
 
     weights = read_weights(resolved.folder)
     shapes = weights.logical_shapes()
@@ -116,8 +116,8 @@ def _describe_folder(resolved: "Resolved") -> Facts:
 
 def _costs(config: "Config", facts: Facts) -> Facts:
     """What follows from the sizes."""
-    from mlx_aimv2 import cost  # noqa: PLC0415
-    from mlx_aimv2.config import LiTConfig, vision_config_of  # noqa: PLC0415
+    from mlx_aimv2.models.aimv2 import cost  # noqa: PLC0415
+    from mlx_aimv2.models.aimv2.config import LiTConfig, vision_config_of  # noqa: PLC0415
 
     vision = vision_config_of(config)
     tokens = _tokens(vision)
@@ -142,7 +142,7 @@ def _costs(config: "Config", facts: Facts) -> Facts:
 
 
 def _tokens(vision: "VisionConfig") -> int:
-    from mlx_aimv2 import patches  # noqa: PLC0415
+    from mlx_aimv2.images import patches  # noqa: PLC0415
 
     if not vision.is_native:
         return vision.grid_side**2
@@ -153,9 +153,9 @@ def _tokens(vision: "VisionConfig") -> int:
 def _memory(vision: "VisionConfig", tokens: int, parameters: int, facts: Facts) -> Facts:
     import mlx.core as mx  # noqa: PLC0415
 
-    from mlx_aimv2 import cost  # noqa: PLC0415
-    from mlx_aimv2.loader import default_dtype  # noqa: PLC0415
-    from mlx_aimv2.plan import BATCH_TOKENS  # noqa: PLC0415
+    from mlx_aimv2.checkpoints.load import default_dtype  # noqa: PLC0415
+    from mlx_aimv2.inference.options import BATCH_TOKENS  # noqa: PLC0415
+    from mlx_aimv2.models.aimv2 import cost  # noqa: PLC0415
 
     dtype = default_dtype()
     on_cpu = mx.default_device().type == mx.DeviceType.cpu

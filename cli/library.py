@@ -13,7 +13,7 @@ from .options import JsonOption, LibraryOption, path
 
 if TYPE_CHECKING:
     from mlx_aimv2.library.library import Library
-    from mlx_aimv2.library.upkeep import Pruned
+    from mlx_aimv2.library.maintenance import Pruned
 
 EXAMPLES = """
 aimv2 library status
@@ -104,7 +104,7 @@ def export(
         count = opened.export(target, model=model, overwrite=force)
     output.say(f"{output.counted(count, 'vector')} → {target}")
     if as_json:
-        from mlx_aimv2.names import escape  # noqa: PLC0415
+        from mlx_aimv2.files.path_text import escape  # noqa: PLC0415
 
         output.record({"count": count, "target": escape(target)})
 
@@ -119,8 +119,8 @@ def _opened(file: str | None) -> "Library":
 
 
 def _status(library: "Library", as_json: bool) -> None:
-    from mlx_aimv2.library.upkeep import describe_set  # noqa: PLC0415
-    from mlx_aimv2.names import escape  # noqa: PLC0415
+    from mlx_aimv2.files.path_text import escape  # noqa: PLC0415
+    from mlx_aimv2.library.maintenance import describe_set  # noqa: PLC0415
 
     store, counts = library.store, library.counts()
     roots = [os.fsdecode(root) for root, _ in store.roots()]
@@ -179,7 +179,7 @@ def _status(library: "Library", as_json: bool) -> None:
 
 
 def _errors(library: "Library", as_json: bool) -> None:
-    from mlx_aimv2.names import escape  # noqa: PLC0415
+    from mlx_aimv2.files.path_text import escape  # noqa: PLC0415
 
     files = library.errors()
     for file in files:
@@ -192,8 +192,8 @@ def _errors(library: "Library", as_json: bool) -> None:
 
 
 def _prune(library: "Library", dry_run: bool, as_json: bool) -> None:
-    from mlx_aimv2.library.scan import emptied  # noqa: PLC0415  (heavy)
-    from mlx_aimv2.names import escape  # noqa: PLC0415
+    from mlx_aimv2.files.path_text import escape  # noqa: PLC0415
+    from mlx_aimv2.library.indexing.scan import emptied  # noqa: PLC0415  (heavy)
 
     pruned = library.prune(dry_run=dry_run)
     for folder in pruned.empty:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from itertools import chain
 
-from mlx_aimv2.encoding import SAVE_HINT, UTF8_MARK, codec_of, refuse_others
 from mlx_aimv2.errors import UsageError
-from mlx_aimv2.header import formats_of
+from mlx_aimv2.images.formats.header import formats_of
+from mlx_aimv2.texts.text_file import SAVE_HINT, UTF8_MARK, codec_of, refuse_others
 
 _BLOCK_BYTES = 1 << 16
 _START_BYTES = 16

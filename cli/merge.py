@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mlx_aimv2.errors import Aimv2Error, UsageError
-from mlx_aimv2.spelling import is_same_file
+from mlx_aimv2.files.spelling import is_same_file
 
 from . import output
 from .explain import exit_code
@@ -52,7 +52,7 @@ def merge(
             f"{len(files)} files are named, but not the one to make of them",
             hint=f"aimv2 merge {files[0]} … --out photos.npz",
         )
-    from mlx_aimv2 import merge as merging  # noqa: PLC0415  (heavy)
+    from mlx_aimv2.outputs import merge as merging  # noqa: PLC0415  (heavy)
 
     target = Path(files[0] if out is None else out)
     shards = merging.find(target) if out is None else [Path(file) for file in files]

@@ -2,9 +2,15 @@
 
 from typing import Any
 
-from mlx_aimv2.checkpoints import CHECKPOINTS, DEFAULT, LICENCE, LICENCE_TERMS, Checkpoint
 from mlx_aimv2.errors import HubError
-from mlx_aimv2.names import escape
+from mlx_aimv2.files.path_text import escape
+from mlx_aimv2.models.aimv2.published import (
+    CHECKPOINTS,
+    DEFAULT,
+    LICENCE,
+    LICENCE_TERMS,
+    Checkpoint,
+)
 
 from . import info, output
 from .options import JsonOption
@@ -29,7 +35,8 @@ def models(as_json: JsonOption = False) -> None:
 
 
 def _published(checkpoint: Checkpoint) -> dict[str, Any]:
-    from mlx_aimv2 import cost, hub  # noqa: PLC0415
+    from mlx_aimv2.checkpoints import hub  # noqa: PLC0415
+    from mlx_aimv2.models.aimv2 import cost  # noqa: PLC0415
 
     folder = hub.cached(checkpoint)
     return {

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mlx_aimv2.checkpoints import CHECKPOINTS, LICENCE, LICENCE_TERMS
 from mlx_aimv2.errors import UsageError
+from mlx_aimv2.models.aimv2.published import CHECKPOINTS, LICENCE, LICENCE_TERMS
 
 from . import output
 
 if TYPE_CHECKING:
-    from mlx_aimv2.hub import Download
+    from mlx_aimv2.checkpoints.hub import Download
 
 MAX_PIXELS = 178_956_970  # image.MAX_PIXELS; importing that would make help slow
 Dtype = Literal["float32", "float16", "bfloat16"]

@@ -17,7 +17,7 @@ from typing import Any, Self, TextIO
 
 from mlx_aimv2 import install
 from mlx_aimv2.errors import Aimv2Error, Aimv2Warning
-from mlx_aimv2.paths import printable
+from mlx_aimv2.files.paths import printable
 
 STDIN = STDOUT = "-"  # for a file's name
 
@@ -91,7 +91,7 @@ def line(text: str = "") -> None:
 
 def record(fields: Mapping[str, Any]) -> None:
     """One JSON line of data, with the schema number first; names in it are escaped before."""
-    from mlx_aimv2.lines import SCHEMA, to_json  # noqa: PLC0415  (help is faster without it)
+    from mlx_aimv2.files.json_lines import SCHEMA, to_json  # noqa: PLC0415  (help is faster without it)
 
     line(to_json({"schema": SCHEMA, **fields}, ascii_only=not _is_utf8(sys.stdout)))
 

@@ -8,18 +8,19 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlx_aimv2 import export, formats, merge
 from mlx_aimv2.errors import Aimv2Error
-from mlx_aimv2.journal import Journal, Stamp, open_journal, unfinished
-from mlx_aimv2.shard import Shard, Share
-from mlx_aimv2.table import entry_line, metadata_line
+from mlx_aimv2.outputs import merge, output_file
+from mlx_aimv2.outputs import writers as formats
+from mlx_aimv2.outputs.embeddings import entry_line, metadata_line
+from mlx_aimv2.outputs.journal import Journal, Stamp, open_journal, unfinished
+from mlx_aimv2.outputs.shard import Shard, Share
 
 from . import output
 from .explain import SOME_FAILED, exit_code
 from .sources import Images, Result, Texts, in_order
 
 if TYPE_CHECKING:
-    from mlx_aimv2.model import Model
+    from mlx_aimv2.inference.model import Model
 
 Source = Images | Texts
 Load = Callable[[], "Model"]
@@ -100,7 +101,7 @@ def to_file(
 
     With ``shard`` it is one of several files, though its share be empty or fail as a whole.
     """
-    format = export.format_of(target, grids=grids)
+    format = output_file.format_of(target, grids=grids)
     tally = Tally(source)
     share = Share(shard or Shard(1, 1))
     if shard is not None:

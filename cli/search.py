@@ -25,9 +25,9 @@ from .options import (
 from .sheets import sheet_row, target_of, write
 
 if TYPE_CHECKING:
-    from mlx_aimv2.library.filters import Filters
     from mlx_aimv2.library.library import Library
-    from mlx_aimv2.library.searcher import Answer, Hit
+    from mlx_aimv2.library.search.filters import Filters
+    from mlx_aimv2.library.search.searcher import Answer, Hit
 
 EXAMPLES = """
 aimv2 search red bicycle in snow
@@ -164,9 +164,9 @@ def search(
     """
     _check(paths_only, null, uuid, as_json, min_score)
     html = target_of(html, is_open, "search")
-    from mlx_aimv2.library import query  # noqa: PLC0415  (heavy)
-    from mlx_aimv2.library.filters import Filters  # noqa: PLC0415
     from mlx_aimv2.library.library import Library  # noqa: PLC0415
+    from mlx_aimv2.library.search import query  # noqa: PLC0415  (heavy)
+    from mlx_aimv2.library.search.filters import Filters  # noqa: PLC0415
 
     filters = Filters(
         tuple(places or ()),
@@ -273,7 +273,7 @@ def _print_table(answer: "Answer") -> None:
 
 
 def _print_json(library: "Library", answer: "Answer") -> None:
-    from mlx_aimv2.names import escape  # noqa: PLC0415
+    from mlx_aimv2.files.path_text import escape  # noqa: PLC0415
 
     for hit in answer.hits:
         file, facts = hit.file, hit.file.facts

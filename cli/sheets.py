@@ -9,15 +9,15 @@ from mlx_aimv2.errors import UsageError
 from . import output
 
 if TYPE_CHECKING:
-    from mlx_aimv2.library.sheet import SheetGroup, SheetRow
-    from mlx_aimv2.library.store import FileRow
+    from mlx_aimv2.library.contact_sheet import SheetGroup, SheetRow
+    from mlx_aimv2.library.database.store import FileRow
 
 
 def sheet_row(
     file: "FileRow", score: float | None = None, *, is_best: bool = False, note: str = ""
 ) -> "SheetRow":
     """A photo as a sheet shows it."""
-    from mlx_aimv2.library.sheet import SheetRow  # noqa: PLC0415
+    from mlx_aimv2.library.contact_sheet import SheetRow  # noqa: PLC0415
 
     facts = file.facts
     return SheetRow(
@@ -54,7 +54,7 @@ def _check(target: str) -> None:
 
     Errors: UsageError for a name that does not end in .html; OutputError.
     """
-    from mlx_aimv2.library.sheet import check_sheet  # noqa: PLC0415
+    from mlx_aimv2.library.contact_sheet import check_sheet  # noqa: PLC0415
 
     if not target.lower().endswith((".html", ".htm")):
         raise UsageError(f"{target} is no name of a sheet", hint=f"add .html: {target}.html")
@@ -70,7 +70,7 @@ def write(
     is_open: bool = False,
 ) -> None:
     """Write a sheet, over one that is there, say so, and open it in the browser if asked to."""
-    from mlx_aimv2.library.sheet import write_sheet  # noqa: PLC0415
+    from mlx_aimv2.library.contact_sheet import write_sheet  # noqa: PLC0415
 
     _check(target)
     path = Path(target)

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import numpy as np
 
-from mlx_aimv2.cuts import Cut, cut_note
 from mlx_aimv2.errors import Aimv2Error, ImageError, NumericsError, TextError, UsageError
-from mlx_aimv2.journal import Stamp, stamp
-from mlx_aimv2.paths import printable
-from mlx_aimv2.plan import ImageOptions, Plan
-from mlx_aimv2.table import Entry, Floats, Kind
-from mlx_aimv2.walk import Walk, find_images
+from mlx_aimv2.files.paths import printable
+from mlx_aimv2.images.walk import Walk, find_images
+from mlx_aimv2.inference.options import ImageOptions, Plan
+from mlx_aimv2.outputs.embeddings import Entry, Floats, Kind
+from mlx_aimv2.outputs.journal import Stamp, stamp
+from mlx_aimv2.texts.truncation import Cut, cut_note
 
 from . import lists, output
 from .output import STDIN
 
 if TYPE_CHECKING:
-    from mlx_aimv2.model import Model
+    from mlx_aimv2.inference.model import Model
 
 _TEXT_CHUNK = 256
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mlx_aimv2.errors import Aimv2Error, UsageError
-from mlx_aimv2.paths import printable
+from mlx_aimv2.files.paths import printable
 
 from . import output
 from .explain import exit_code
@@ -16,7 +16,7 @@ from .options import LibraryOption, YesOption, confirm_download, path
 
 if TYPE_CHECKING:
     from mlx_aimv2.library.library import Library
-    from mlx_aimv2.library.tagger import Tagged, Written
+    from mlx_aimv2.library.tagging.tagger import Tagged, Written
 
 EXAMPLES = """
 aimv2 tag --dry-run
@@ -130,7 +130,7 @@ def tag(
     if action == "undo":
         with Library(library) as opened:
             return _undo(opened)
-    from mlx_aimv2.library.filters import Filters  # noqa: PLC0415
+    from mlx_aimv2.library.search.filters import Filters  # noqa: PLC0415
 
     teller = Teller(write, is_dry=dry_run)
     with Library(library) as opened, ExitStack() as lines:
@@ -264,7 +264,7 @@ class Teller:
         output.skipped(error)
 
     def _print_json(self, tagged: "Tagged") -> None:
-        from mlx_aimv2.names import escape  # noqa: PLC0415
+        from mlx_aimv2.files.path_text import escape  # noqa: PLC0415
 
         output.record(
             {
@@ -282,7 +282,7 @@ class Teller:
         output.table([(os.fsdecode(tagged.file.path), ", ".join(signs))])
 
     def _print_arguments(self, tagged: "Tagged") -> None:
-        from mlx_aimv2.library.exiftool import arguments  # noqa: PLC0415
+        from mlx_aimv2.library.sidecars.exiftool import arguments  # noqa: PLC0415
 
         if tagged.is_in_photos or not tagged.tags:
             return

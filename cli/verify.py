@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlx_aimv2.paths import printable
+from mlx_aimv2.files.paths import printable
 
 from . import output
 from .explain import FAILED
@@ -76,7 +76,7 @@ def verify(
     """
     # MLX reads this as it is imported: without it an M5 multiplies float32 with 10 bits.
     os.environ.setdefault("MLX_ENABLE_TF32", "0")
-    from mlx_aimv2.harness.conditions import conditions  # noqa: PLC0415
+    from mlx_aimv2.bench.conditions import conditions  # noqa: PLC0415
     from mlx_aimv2.verification.report import check_target, write_report  # noqa: PLC0415
     from mlx_aimv2.verification.run import Run  # noqa: PLC0415
 

@@ -23,10 +23,10 @@ import pyarrow.parquet as pq
 import ray
 from ray.data import ActorPoolStrategy
 
+from mlx_aimv2.checkpoints.hub import resolve
 from mlx_aimv2.errors import Aimv2Error
-from mlx_aimv2.hub import resolve
-from mlx_aimv2.names import escape, unescape
-from mlx_aimv2.walk import find_images
+from mlx_aimv2.files.path_text import escape, unescape
+from mlx_aimv2.images.walk import find_images
 
 if TYPE_CHECKING:
     from mlx_aimv2 import Model

@@ -9,22 +9,22 @@ model.embed_images(["a.jpg"])
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import blas
+from .cpu import blas
 
 if TYPE_CHECKING:
-    from .embedder import Embedded as Embedded
-    from .embedder import Failed as Failed
-    from .embedder import Item as Item
     from .errors import Aimv2Error as Aimv2Error
     from .errors import Aimv2Warning as Aimv2Warning
-    from .layers import EncoderOutput as EncoderOutput
-    from .library.filters import Filters as Filters
+    from .images.source import ImageSource as ImageSource
+    from .images.walk import find_images as find_images
+    from .inference.embedder import Embedded as Embedded
+    from .inference.embedder import Failed as Failed
+    from .inference.embedder import Item as Item
+    from .inference.model import Model as Model
+    from .inference.model import ModelOutput as ModelOutput
+    from .inference.model import load as load
     from .library.library import Library as Library
-    from .model import Model as Model
-    from .model import ModelOutput as ModelOutput
-    from .model import load as load
-    from .source import ImageSource as ImageSource
-    from .walk import find_images as find_images
+    from .library.search.filters import Filters as Filters
+    from .models.aimv2.layers import EncoderOutput as EncoderOutput
 
 blas.preload()
 
@@ -32,17 +32,17 @@ blas.preload()
 _PUBLIC = {
     "Aimv2Error": "errors",
     "Aimv2Warning": "errors",
-    "Embedded": "embedder",
-    "EncoderOutput": "layers",
-    "Failed": "embedder",
-    "Filters": "library.filters",
-    "ImageSource": "source",
-    "Item": "embedder",
+    "Embedded": "inference.embedder",
+    "EncoderOutput": "models.aimv2.layers",
+    "Failed": "inference.embedder",
+    "Filters": "library.search.filters",
+    "ImageSource": "images.source",
+    "Item": "inference.embedder",
     "Library": "library.library",
-    "Model": "model",
-    "ModelOutput": "model",
-    "find_images": "walk",
-    "load": "model",
+    "Model": "inference.model",
+    "ModelOutput": "inference.model",
+    "find_images": "images.walk",
+    "load": "inference.model",
 }
 __all__ = [*_PUBLIC]  # noqa: PLE0604  (names from the table)
 

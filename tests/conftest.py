@@ -20,7 +20,7 @@ import mlx_aimv2  # noqa: F401  isort: skip
 import pytest
 from hypothesis import settings
 
-from mlx_aimv2 import worker
+from mlx_aimv2.inference import mlx_thread
 
 # A verdict is the same every time: other examples are drawn with --hypothesis-profile=default.
 settings.register_profile("same", deadline=None, derandomize=True)
@@ -55,7 +55,7 @@ def _own_state() -> Iterator[None]:
     folder = _OWN / str(next(_numbers))
     os.environ["XDG_DATA_HOME"], os.environ["XDG_CACHE_HOME"] = f"{folder}/data", f"{folder}/cache"
     yield
-    worker.run(lambda: None)  # a batch of a stream that was left is none of the next test's
+    mlx_thread.run(lambda: None)  # a batch of a stream that was left is none of the next test's
 
 
 def skipped(config: pytest.Config) -> Counter[str]:

@@ -1,4 +1,4 @@
-"""Who may import whom, read from the sources: nothing imports upward, and the rest of the rules."""
+"""The tree is the architecture, read from the sources: nothing imports upward, and other rules."""
 
 import ast
 import graphlib
@@ -12,97 +12,60 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = "mlx_aimv2"
 
-# From the bottom up: a module imports from its own layer or from one above it in this table,
-# and never in a circle. A module that is not here fails: give it a layer.
-LAYERS: dict[str, set[str]] = {
-    "leaves": {
-        "arrays",
-        "avif",
-        "blas",
-        "buckets",
-        "checkpoints",
-        "colour",
-        "cores",
-        "cuts",
-        "encoding",
-        "errors",
-        "exclusions",
-        "files",
-        "header",
-        "install",
-        "forks",
-        "image",
-        "jit",
-        "lines",
-        "local_disks",
-        "lock",
-        "names",
-        "openblas",
-        "patches",
-        "paths",
-        "progress",
-        "png",
-        "raw",
-        "source",
-        "spelling",
-        "staging",
-        "table",
-        "tiff",
-        "tokenizer",
-        "unfit",
-        "walk",
-        "worker",
-    },
-    "config": {"config", "cost"},
-    "layers": {"cpu", "layers"},
-    "networks": {"vision", "text", "lit"},
-    "disk and hub": {"layouts", "quantize", "weights", "snapshot", "hub", "upload"},
-    "loading": {"loader", "modelcard", "parts", "recipe", "saving"},
-    "embedding": {"plan", "decode", "batches", "embedder"},
-    "outputs": {"formats", "export", "journal", "merge", "shard", "stored"},
-    "use": {"zeroshot", "model", "stand_in"},
-    "photo library": {"library"},
-    "conversion and training": {"conversion", "training"},
-    "proof": {"harness", "verification"},
-    "command": {"cli"},
-}
-RANK = {module: rank for rank, modules in enumerate(LAYERS.values()) for module in modules}
+# From the top down: a folder imports itself and what stands below it. What lies beside the folders
+# (errors, the device) is below them all.
+ORDER = [
+    "cli",
+    "verification",
+    "bench",
+    "training",
+    "library",
+    "outputs",
+    "inference",
+    "checkpoints",
+    "models",
+    "cpu",
+    "texts",
+    "images",
+    "files",
+]
+MOST_AT_THE_TOP = 8
+MOST_IN_A_FOLDER = 14
 
-MODEL_FILES = ["config", "cpu", "layers", "vision", "text", "lit"]
 PURE = {
     "collections", "contextlib", "dataclasses", "functools", "math", "mlx", "numpy", "threading",
     "typing",
 }  # fmt: skip
 WITHOUT_MLX = [
-    "image", "source", "patches", "tokenizer", "checkpoints", "errors", "files", "lines", "walk",
-    "hub",
+    "errors", "files", "images.decode", "images.patches", "images.source", "images.walk",
+    "texts.tokenizer", "models.aimv2.published", "checkpoints.hub",
 ]  # fmt: skip
 HEAVY = {"mlx", "numpy", "PIL", "huggingface_hub", "safetensors", "tokenizers", "rich"}
 NEVER = {"click", "cli", "pickle", "dill", "joblib", "torch", "transformers", "timm"}
 
 
-def sources() -> dict[str, ast.Module]:
+def sources() -> dict[str, Path]:
     """Every module of the package by its dotted name, as it is installed."""
     modules = {}
-    folders = ((ROOT / PACKAGE, PACKAGE), (ROOT / "cli", f"{PACKAGE}.cli"))
-    for folder, prefix in folders:
+    for folder, prefix in ((ROOT / PACKAGE, PACKAGE), (ROOT / "cli", f"{PACKAGE}.cli")):
         for path in sorted(folder.rglob("*.py")):
-            parts = [prefix, *path.relative_to(folder).with_suffix("").parts]
-            name = ".".join(part for part in parts if part != "__init__")
-            modules[name] = ast.parse(path.read_text(encoding="utf-8"), str(path))
+            parts = path.relative_to(folder).with_suffix("").parts
+            if folder.name == PACKAGE and parts[0] == "cli":
+                continue  # the link to the folder beside it
+            name = ".".join([prefix, *(part for part in parts if part != "__init__")])
+            modules[name] = path
     return modules
 
 
-SOURCES = sources()
-INNER = ("cli", "harness", "library", "training", "verification")
-INITS = {PACKAGE, *(f"{PACKAGE}.{name}" for name in INNER)}
+PATHS = sources()
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in PATHS.items()}
+FOLDERS = {name for name, path in PATHS.items() if path.name == "__init__.py"}
 
 
 def imports(module: str) -> Iterator[str]:
     """Dotted names of the modules that a module imports, at its top or inside."""
-    tree = SOURCES[module]
-    package = module if module in INITS else module.rpartition(".")[0]
-    for node in ast.walk(tree):
+    package = module if module in FOLDERS else module.rpartition(".")[0]
+    for node in ast.walk(TREES[module]):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -111,30 +74,32 @@ def imports(module: str) -> Iterator[str]:
                 parents = package.split(".")[: len(package.split(".")) - node.level + 1]
                 base = ".".join([*parents, base]) if base else ".".join(parents)
             inner = [f"{base}.{alias.name}" for alias in node.names]
-            yield from (name if name in SOURCES else base for name in inner)
+            yield from (name if name in PATHS else base for name in inner)
 
 
 def own_imports(module: str) -> set[str]:
-    return {name for name in imports(module) if name in SOURCES} - {PACKAGE, module}
+    return {name for name in imports(module) if name in PATHS} - {PACKAGE, module}
 
 
-def unit(module: str) -> str:
-    """The row of the table that a module is in: its name, or its sub-package's."""
-    return module.split(".")[1]
+def rank(module: str) -> int:
+    """Place of a module's folder in the order; what lies beside the folders is below them all."""
+    name = module.removeprefix(f"{PACKAGE}.").split(".")[0]
+    beside = PATHS.get(f"{PACKAGE}.{name}", ROOT).parent == ROOT / PACKAGE
+    return len(ORDER) if beside else ORDER.index(name)
 
 
-MODULES = [name for name in SOURCES if name != PACKAGE]
+MODULES = [name for name in PATHS if name != PACKAGE]
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_nothing_imports_upward(module: str) -> None:
-    assert unit(module) in RANK, f"{module} has no layer"
     for other in own_imports(module):
-        assert RANK[unit(other)] <= RANK[unit(module)], f"{module} imports {other}"
+        assert rank(other) >= rank(module), f"{module} imports {other}"
 
 
-def test_every_layer_is_real() -> None:
-    assert {unit(module) for module in MODULES} == set(RANK)
+def test_every_folder_has_a_place_in_the_order() -> None:
+    inner = {name.split(".")[1] for name in FOLDERS if name != PACKAGE}
+    assert inner == set(ORDER)
 
 
 def test_nothing_imports_in_a_circle() -> None:
@@ -142,10 +107,17 @@ def test_nothing_imports_in_a_circle() -> None:
     assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(MODULES)
 
 
-@pytest.mark.parametrize("name", MODEL_FILES)
-def test_model_files_only_compute(name: str) -> None:
-    tree = SOURCES[f"{PACKAGE}.{name}"]
-    outside = {module.split(".")[0] for module in imports(f"{PACKAGE}.{name}")} - {PACKAGE}
+@pytest.mark.parametrize("folder", sorted(FOLDERS - {f"{PACKAGE}.cli"}))
+def test_a_folder_has_one_subject_and_few_files(folder: str) -> None:
+    assert ast.get_docstring(TREES[folder]), "a folder says its subject in its docstring"
+    files = list(PATHS[folder].parent.glob("*.py"))
+    assert len(files) <= (MOST_AT_THE_TOP if folder == PACKAGE else MOST_IN_A_FOLDER)
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if ".models." in name])
+def test_models_only_compute(module: str) -> None:
+    tree = TREES[module]
+    outside = {name.split(".")[0] for name in imports(module)} - {PACKAGE}
     assert outside <= PURE
     calls = {node.func.id for node in ast.walk(tree) if _calls_a_name(node)}
     assert not calls & {"open", "print", "input", "exec", "eval", "__import__"}
@@ -158,14 +130,14 @@ def _calls_a_name(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
 
 
-@pytest.mark.parametrize("module", SOURCES)
+@pytest.mark.parametrize("module", PATHS)
 def test_what_is_never_imported(module: str) -> None:
     assert not {name.split(".")[0] for name in imports(module)} & NEVER
 
 
-@pytest.mark.parametrize("module", SOURCES)
+@pytest.mark.parametrize("module", PATHS)
 def test_nothing_is_unpickled_or_executed(module: str) -> None:
-    for node in ast.walk(SOURCES[module]):
+    for node in ast.walk(TREES[module]):
         if _calls_a_name(node):
             assert node.func.id not in {"eval", "exec", "compile", "__import__"}
         if isinstance(node, ast.keyword):
@@ -173,19 +145,32 @@ def test_nothing_is_unpickled_or_executed(module: str) -> None:
             assert node.arg != "allow_pickle" or ast.literal_eval(node.value) is False
 
 
-@pytest.mark.parametrize("module", SOURCES)
-def test_siblings_relatively_and_the_library_by_name(module: str) -> None:
-    in_command = module.startswith((f"{PACKAGE}.cli", f"{PACKAGE}.harness"))
-    for node in ast.walk(SOURCES[module]):
-        if isinstance(node, ast.ImportFrom):
-            if in_command:
-                assert node.level <= 1, f"line {node.lineno}: from mlx_aimv2.… import …"
-            else:
-                assert node.level or not f"{node.module}.".startswith(f"{PACKAGE}.")
+@pytest.mark.parametrize("module", PATHS)
+def test_relative_within_a_folder_by_name_across(module: str) -> None:
+    """In a top-level folder `from .store import`, across `from mlx_aimv2.files.paths import`."""
+    own = module.split(".")[1] if module != PACKAGE else None
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.ImportFrom) and rank(module) < len(ORDER):
+            base = module if module in FOLDERS else module.rpartition(".")[0]
+            assert node.level < len(base.split(".")), f"line {node.lineno}: by name"
+            assert not f"{node.module}.".startswith(f"{PACKAGE}.{own}."), f"line {node.lineno}"
+
+
+def test_tests_mirror_the_folders_and_import_no_other_test() -> None:
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            named = (
+                [getattr(node, "module", None) or ""] if isinstance(node, ast.ImportFrom) else []
+            )
+            if isinstance(node, ast.Import):
+                named = [alias.name for alias in node.names]
+            assert not [name for name in named if ".test_" in f".{name}"], path
+    folders = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
+    assert folders - {"documents", "parity", "weights"} <= set(ORDER)
 
 
 @pytest.mark.parametrize("name", WITHOUT_MLX)
-def test_leaves_know_no_mlx(name: str) -> None:
+def test_what_needs_no_mlx_knows_no_mlx(name: str) -> None:
     assert "mlx" not in {module.split(".")[0] for module in imports(f"{PACKAGE}.{name}")}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import PATIENCE_S
+from tests.support.commands import PATIENCE_S
 
 ROOT = Path(__file__).parent.parent
 

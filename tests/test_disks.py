@@ -13,14 +13,15 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from mlx_aimv2 import image, paths
 from mlx_aimv2.errors import AwayError, UsageError
-from mlx_aimv2.library.filters import Filters
+from mlx_aimv2.files import paths
+from mlx_aimv2.images import decode
+from mlx_aimv2.images.metadata.exif import read_facts
+from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.library import Library
-from mlx_aimv2.library.photo import read_facts
-from mlx_aimv2.library.store import Store
-from tests.albums import make_album, rows_of, save
-from tests.commands import Outcome, run
+from mlx_aimv2.library.search.filters import Filters
+from tests.support.albums import make_album, rows_of, save
+from tests.support.commands import Outcome, run
 
 
 @pytest.fixture(autouse=True)
@@ -317,7 +318,7 @@ def test_a_file_that_fails_while_it_is_read(code: str) -> None:
     reason, hint = REASONS[code]
     with failing(getattr(errno, code), after_bytes=100):
         with pytest.raises(AwayError, match=reason) as caught:
-            image.open_rgb(album[0])
+            decode.open_rgb(album[0])
         assert hint in caught.value.hint
         outcome = run("embed", "album/000.jpg", "--model", "demo", "--out", "v.npz")
         assert reason in outcome.err
@@ -347,7 +348,7 @@ def test_no_format_calls_a_failing_disk_damage(name: str, options: dict[str, Any
     size = Path(name).stat().st_size
     for after_bytes in (16, 1000, size // 2, size - 1):
         with failing(errno.ESTALE, after_bytes=after_bytes):
-            for read in (image.open_rgb, read_facts):
+            for read in (decode.open_rgb, read_facts):
                 try:
                     read(name)
                 except AwayError as error:

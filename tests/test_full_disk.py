@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from mlx_aimv2.errors import OutputError
+from mlx_aimv2.library.database.segments import Segments
+from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.library import Library
-from mlx_aimv2.library.segments import Segments
-from mlx_aimv2.library.store import Store
-from tests.albums import noise, rows_of
-from tests.commands import PATIENCE_S, run
-from tests.kills import ROOT
-from tests.synthetic import make_library, segments_of, unit
+from tests.support.albums import noise, rows_of
+from tests.support.commands import PATIENCE_S, run
+from tests.support.kills import ROOT
+from tests.support.synthetic import make_library, segments_of, unit
 
 FILES = 40
 
@@ -103,7 +103,7 @@ def limited(limit_bytes: int, folder: Path, library: Path) -> tuple[int, str]:
     """Index in a process whose files may grow to so many bytes only."""
     arguments = ["index", str(folder), "--library", str(library), "-m", "demo", "--quiet"]
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.limited_disk", str(limit_bytes), *arguments],
+        [sys.executable, "-m", "tests.support.limited_disk", str(limit_bytes), *arguments],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         check=False,

@@ -10,11 +10,11 @@ import pytest
 
 from mlx_aimv2.cli.app import COMMANDS, load_command
 from mlx_aimv2.errors import ImageError
-from mlx_aimv2.image import open_rgb
+from mlx_aimv2.images.decode import open_rgb
 from mlx_aimv2.library.library import Library
-from tests.albums import make_album
-from tests.commands import run
-from tests.pictures import png_header
+from tests.support.albums import make_album
+from tests.support.commands import run
+from tests.support.pictures import png_header
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = "mlx_aimv2"
@@ -22,8 +22,8 @@ NO_HINTS = ("EXAMPLES", "GROUPS", "_STYLE")
 # Scripts of their own, and what is handed to other programs.
 APART = (
     "mlx_aimv2.training",
-    "mlx_aimv2.harness.conditions",
-    "mlx_aimv2.openblas",
+    "mlx_aimv2.bench.conditions",
+    "mlx_aimv2.cpu.openblas",
     "mlx_aimv2.install",
 )
 OTHERS = re.compile(r"\b(hf|pip|git|uv|make) [^;:]*")

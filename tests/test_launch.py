@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import pictures
-from tests.commands import AIMV2, PATIENCE_S, run, start
-from tests.stopped_embed import KEPT
+from tests.support import pictures
+from tests.support.commands import AIMV2, PATIENCE_S, run, start
+from tests.support.stopped_embed import KEPT
 
 ROOT = Path(__file__).parents[1]
 LAUNCH = AIMV2.with_name("mlx.launch")
@@ -23,7 +23,7 @@ COUNT, WIDTH = 40, 192  # pictures; the demo checkpoint's embeddings
 THREADS = {"MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 ENVIRONMENT = os.environ | THREADS | {"PYTHONPATH": str(ROOT)}
 EMBED = ["embed", "photos", "-m", "demo", "--batch-size", "4", "--out"]
-STOPPED = [sys.executable, "-m", "tests.stopped_embed", *EMBED]
+STOPPED = [sys.executable, "-m", "tests.support.stopped_embed", *EMBED]
 
 needs_launcher = pytest.mark.skipif(
     not LAUNCH.exists() or shutil.which("bash") is None, reason="needs mlx.launch and bash"

@@ -15,12 +15,12 @@ import pytest
 
 import mlx_aimv2
 from mlx_aimv2 import Library
-from mlx_aimv2 import model as models
 from mlx_aimv2.errors import LockedError, OutputError
-from mlx_aimv2.library.indexer import Progress
-from mlx_aimv2.library.store import Store
-from tests.albums import make_album
-from tests.commands import PATIENCE_S
+from mlx_aimv2.inference import model as models
+from mlx_aimv2.library.database.store import Store
+from mlx_aimv2.library.indexing.indexer import Progress
+from tests.support.albums import make_album
+from tests.support.commands import PATIENCE_S
 
 THREADS, ROUNDS = 8, 30
 
@@ -240,7 +240,7 @@ def test_a_forked_process_is_told_where_nothing_can_go_on(library: Library, tmp_
         ):
             print(json.dumps(in_a_child(work)))
         inside, go_on = threading.Event(), threading.Event()
-        class Cache(mlx_aimv2.library.textcache.TextCache):
+        class Cache(mlx_aimv2.library.database.text_cache.TextCache):
             def embed(self, *arguments):
                 inside.set()
                 go_on.wait()
@@ -298,7 +298,7 @@ def test_a_forked_process_takes_no_lock_along(library: Library, tmp_path: Path) 
         tmp_path / "guests",
         """
         import json
-        from mlx_aimv2.library.indexer import Progress
+        from mlx_aimv2.library.indexing.indexer import Progress
         children = []
         reading, writing = os.pipe()
         def fork(error):

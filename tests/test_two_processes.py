@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mlx_aimv2.library.library import Library
-from tests.commands import run
-from tests.kills import ROOT, make_photos
+from tests.support.commands import run
+from tests.support.kills import ROOT, make_photos
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def writer(tmp_path: Path, photos: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """Another process that has begun to index the rest."""
     arguments = ["index", str(photos), "--library", str(tmp_path / "library.db"), "-m", "demo"]
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.slow_index", "step", *arguments, "--quiet"],
+        [sys.executable, "-m", "tests.support.slow_index", "step", *arguments, "--quiet"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

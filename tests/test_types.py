@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import PATIENCE_S
-from tests.documents import read
-from tests.wheels import ROOT, build_wheel, run
+from tests.support.commands import PATIENCE_S
+from tests.support.documents import read
+from tests.support.wheels import ROOT, build_wheel, run
 
 pytest.importorskip("basedpyright", reason="needs basedpyright")
 

@@ -13,44 +13,39 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar, cast
 
-from ..checkpoints import Checkpoint
-from ..cost import published_bytes
-from ..cuts import warn_of_cuts
-from ..errors import Aimv2Error, Aimv2Warning, OutputError, UsageError
-from ..exclusions import Exclusions
-from ..image import MAX_PIXELS
-from ..paths import FilePath, absolute, printable, several
-from ..plan import BATCH_TOKENS, Decoding, ImageOptions
-from ..progress import Counter
-from ..progress import Progress as Counted
-from ..source import ImageSource, is_single
-from . import photos, query
-from .calibration import MIN_CONFIDENCE
-from .checkpoint import (
-    Dtype,
-    SearchModel,
-    absent,
-    identify,
-    identify_absent,
-    source_of,
-    tags_of,
-)
-from .duplicates import DEFAULT_THRESHOLD, Group, find_groups
-from .filters import Filters, as_known, check_places
-from .indexer import NATIVE_MAX_PATCHES, Estimate, Indexer, Progress, Report
-from .recolour import warn_of_unread
-from .scan import Root, known_path
-from .schema import default_path
-from .searcher import Answer, Vectors, newest, search
-from .store import CLOSED, CLOSED_HINT, Counts, FileRow, Store, VectorSet
-from .textcache import TextCache
+from mlx_aimv2.errors import Aimv2Error, Aimv2Warning, OutputError, UsageError
+from mlx_aimv2.files.paths import FilePath, absolute, printable, several
+from mlx_aimv2.images.decode import MAX_PIXELS
+from mlx_aimv2.images.exclusions import Exclusions
+from mlx_aimv2.images.source import ImageSource, is_single
+from mlx_aimv2.inference.options import BATCH_TOKENS, Decoding, ImageOptions
+from mlx_aimv2.inference.progress import Counter
+from mlx_aimv2.inference.progress import Progress as Counted
+from mlx_aimv2.models.aimv2.cost import published_bytes
+from mlx_aimv2.models.aimv2.published import Checkpoint
+from mlx_aimv2.texts.truncation import warn_of_cuts
+
+from . import apple_photos
+from .database.schema import default_path
+from .database.store import CLOSED, CLOSED_HINT, Counts, FileRow, Store, VectorSet
+from .database.text_cache import TextCache
+from .duplicates.groups import DEFAULT_THRESHOLD, Group, find_groups
+from .encoder import Dtype, SearchModel, absent, identify, identify_absent, source_of, tags_of
+from .indexing.indexer import NATIVE_MAX_PATCHES, Estimate, Indexer, Progress, Report
+from .indexing.recolour import warn_of_unread
+from .indexing.scan import Root, known_path
+from .search import query
+from .search.filters import Filters, as_known, check_places
+from .search.searcher import Answer, Vectors, newest, search
+from .tagging.calibration import MIN_CONFIDENCE
 
 if TYPE_CHECKING:
-    from ..hub import Confirm
-    from ..model import Model
-    from .sidecar import Style, Undone
-    from .tagger import Tagged, Written
-    from .upkeep import Pruned
+    from mlx_aimv2.checkpoints.hub import Confirm
+    from mlx_aimv2.inference.model import Model
+
+    from .maintenance import Pruned
+    from .sidecars.sidecar import Style, Undone
+    from .tagging.tagger import Tagged, Written
 
 DEFAULT_MODEL = "lit"
 _SAMPLE = 20
@@ -343,8 +338,8 @@ class Library:
         without photos, OutputError without a library; what went wrong with a single sidecar is
         told.
         """
-        from . import tagger  # noqa: PLC0415  (XML: a search starts sooner without it)
-        from .vocabulary import read_vocabulary  # noqa: PLC0415
+        from .tagging import tagger  # noqa: PLC0415  (XML: a search starts sooner without it)
+        from .tagging.vocabulary import read_vocabulary  # noqa: PLC0415
 
         own = None if vocabulary is None else read_vocabulary(Path(os.fsdecode(vocabulary)))
         self.counts()  # where there is no library, none is made
@@ -383,7 +378,7 @@ class Library:
 
         Errors: OutputError without a library.
         """
-        from . import tagger  # noqa: PLC0415
+        from .tagging import tagger  # noqa: PLC0415
 
         self.counts()  # where there is no library, none is made
         with self._writing() as store:
@@ -396,7 +391,7 @@ class Library:
 
         Files of one shot, as a RAW and its JPEG, are copies of each other only with ``shots``.
         """
-        from .upkeep import duplicate_input  # noqa: PLC0415  (output formats)
+        from .maintenance import duplicate_input  # noqa: PLC0415  (output formats)
 
         def look(store: Store) -> list[Group]:
             vectors = store.serving()
@@ -409,7 +404,7 @@ class Library:
 
     def prune(self, *, dry_run: bool = False) -> "Pruned":
         """Forget files that are gone and vectors that no longer serve; photos are not touched."""
-        from .upkeep import prune  # noqa: PLC0415
+        from .maintenance import prune  # noqa: PLC0415
 
         if dry_run:
             return self._of_one_moment(lambda store: prune(store, dry_run=True))
@@ -419,7 +414,7 @@ class Library:
 
     def forget(self, folder: FilePath) -> "Pruned":
         """Take a folder out of the library, with all photos known there; they are not touched."""
-        from .upkeep import forget  # noqa: PLC0415
+        from .maintenance import forget  # noqa: PLC0415
 
         self.counts()  # where there is no library, none is made
         with self._writing() as store:
@@ -431,7 +426,7 @@ class Library:
         ``target``: .npz, .npy, .safetensors, .jsonl or .parquet as ``aimv2 embed`` writes them;
         a name without an extension is a folder for clip-retrieval.
         """
-        from .upkeep import export_vectors  # noqa: PLC0415
+        from .maintenance import export_vectors  # noqa: PLC0415
 
         def write(store: Store) -> int:
             vectors = _set_of(store, model)
@@ -534,8 +529,8 @@ def _indexer(
         options = replace(options, batch_size=max(1, BATCH_TOKENS // 2 // identity.tokens))
 
     def load() -> "Model":
-        from ..model import load  # noqa: PLC0415  (MLX)
-        from ..stand_in import stand_in  # noqa: PLC0415
+        from mlx_aimv2.inference.model import load  # noqa: PLC0415  (MLX)
+        from mlx_aimv2.inference.random_model import stand_in  # noqa: PLC0415
 
         if missing is not None:
             return stand_in(missing, dtype)
@@ -575,7 +570,7 @@ def _source(store: Store, model: str | None) -> str:
 def _named(folders: FilePath | Iterable[FilePath]) -> list[Root]:
     """What was named, by absolute paths."""
     named = [os.fsencode(absolute(folder)) for folder in several(folders)]
-    return [Root(path, photos.is_bundle(path)) for path in named]
+    return [Root(path, apple_photos.is_bundle(path)) for path in named]
 
 
 def _roots(store: Store) -> list[Root]:

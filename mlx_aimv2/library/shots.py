@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 
-from .. import raw
-from ..spelling import fold
-from .signature import coarse_vectors, is_signature, similarity, stack
+from mlx_aimv2.files.spelling import fold
+from mlx_aimv2.images.formats import raw
+
+from .duplicates.signature import coarse_vectors, is_signature, similarity, stack
 
 SignatureOf = Callable[[int], bytes | None]
 

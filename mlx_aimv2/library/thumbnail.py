@@ -5,8 +5,8 @@ import os
 
 from PIL import Image
 
-from ..image import open_picture
-from ..paths import FilePath
+from mlx_aimv2.files.paths import FilePath
+from mlx_aimv2.images.decode import open_picture
 
 SIDE_PX = 320
 

@@ -15,11 +15,12 @@ import mlx.optimizers as optim
 import numpy as np
 from mlx import nn
 
-from ..errors import UsageError
-from ..image import PRESETS
-from ..layers import AttentionPoolingHead, grid_positions
-from ..lit import LiT, normalize
-from ..tokenizer import Tokenizer
+from mlx_aimv2.errors import UsageError
+from mlx_aimv2.images.decode import PRESETS
+from mlx_aimv2.models.aimv2.layers import AttentionPoolingHead, grid_positions
+from mlx_aimv2.models.aimv2.lit import LiT, normalize
+from mlx_aimv2.texts.tokenizer import Tokenizer
+
 from .examples import Batch
 
 _NEVER = -1e9

@@ -15,18 +15,19 @@ import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten
 
-from ..config import LiTConfig, TextConfig, VisionConfig, config_to_dict
-from ..conversion import convert
-from ..files import TAGS_FILE
-from ..hub import DEMO, resolve
-from ..lit import LiT
-from ..model import load
-from ..tokenizer import Tokenizer
-from .card import Measured, demo_card
+from mlx_aimv2.checkpoints.convert import convert
+from mlx_aimv2.checkpoints.hub import DEMO, resolve
+from mlx_aimv2.files.checkpoint_files import TAGS_FILE
+from mlx_aimv2.inference.model import load
+from mlx_aimv2.models.aimv2.config import LiTConfig, TextConfig, VisionConfig, config_to_dict
+from mlx_aimv2.models.aimv2.lit import LiT
+from mlx_aimv2.texts.tokenizer import Tokenizer
+
+from .byte_pairs import learn_vocabulary
 from .contrastive import Trainer, initialise, to_arrays
+from .demo_card import Measured, demo_card
 from .evaluate import encoders_of, least_cosine, measure
 from .examples import Recipe, batches
-from .vocabulary import learn_vocabulary
 
 SIDE_PX, PATCH_SIZE = 112, 14
 STEPS, BATCH_SIZE = 2400, 24

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..model import Model, load
-from .captions import NUMBERS, with_article
-from .drawings import HELD_OUT, Drawing, Kind, draw
-from .glyphs import COLOURS, GLYPHS, NOUNS
-from .places import PLACES
+from mlx_aimv2.inference.model import Model, load
+
+from .drawings.captions import NUMBERS, with_article
+from .drawings.nouns import COLOURS, GLYPHS, NOUNS
+from .drawings.places import PLACES
+from .drawings.scene import HELD_OUT, Drawing, Kind, draw
 
 Vectors = NDArray[np.float32]
 EmbedImages = Callable[[list[Image.Image]], Vectors]

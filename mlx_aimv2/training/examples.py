@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .captions import (
+from .drawings.captions import (
     Caption,
     caption_of,
     colour_caption,
@@ -22,9 +22,9 @@ from .captions import (
     place_caption,
     truth,
 )
-from .drawings import HELD_OUT, Box, Kind, Scene, paint, plan
-from .glyphs import COLOURS, NOUNS
-from .places import PLACES
+from .drawings.nouns import COLOURS, NOUNS
+from .drawings.places import PLACES
+from .drawings.scene import HELD_OUT, Box, Kind, Scene, paint, plan
 
 # Many objects a picture: each object with its box is one more example (see ``contrastive``).
 _TRAINING_KINDS: dict[Kind, float] = {

@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .. import hub, model
-from ..checkpoints import Checkpoint
-from ..errors import Aimv2Error
-from ..harness.conditions import backend
+from mlx_aimv2.bench.conditions import backend
+from mlx_aimv2.checkpoints import hub
+from mlx_aimv2.errors import Aimv2Error
+from mlx_aimv2.inference import model
+from mlx_aimv2.models.aimv2.published import Checkpoint
+
 from . import published
 from .check import Check, few, finite, judged, skipped
 from .compare import Comparison, compare, logical, same_shapes

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import quantize
+from mlx_aimv2.checkpoints import quantize
+
 from .record import Record
 from .tensors import PACKED, order, placed
 from .tolerances import FEATURES, PACKED_FEATURES, ROUNDED_FEATURES

@@ -4,8 +4,9 @@ import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import quantize
-from ..weights import Weights, to_bits
+from mlx_aimv2.checkpoints import quantize
+from mlx_aimv2.checkpoints.weights import Weights, to_bits
+
 from .tensors import Floats, at, dense, stored_dtype, widened
 
 _HALVES = 2.0**-8  # of a value: float16 against bfloat16, each rounded from one value

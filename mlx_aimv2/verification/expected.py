@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import image, patches
-from ..tokenizer import Tokenizer
+from mlx_aimv2.images import decode, patches
+from mlx_aimv2.texts.tokenizer import Tokenizer
+
 from .pictures import CASES, Case, Pixels
 
 FILE = Path(__file__).parent / "expected.json"
@@ -57,9 +58,9 @@ def digest(pixels: Pixels) -> str:
 def pixels(folder: Path) -> Iterator[tuple[str, bool]]:
     """Every picture in every way, and whether its pixels are right; ``folder`` takes the files."""
     for case in CASES:
-        opened = image.open_rgb(case.write_to(folder))
+        opened = decode.open_rgb(case.write_to(folder))
         for preset, side_px in SIDES:
-            made = image.fit(opened, side_px, image.PRESETS[preset])
+            made = decode.fit(opened, side_px, decode.PRESETS[preset])
             yield _is_expected(case, f"{preset} {side_px} px", made)
         if case.name in NATIVE:
             yield _is_expected(case, "native", patches.fit(opened, PATCH))

@@ -6,7 +6,8 @@ import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
-from ..loader import DTYPES
+from mlx_aimv2.checkpoints.load import DTYPES
+
 from .tolerances import ATTENTION
 
 HEAD_WIDTH = 128  # of every published architecture

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from .. import install
-from ..errors import CheckpointError
-from ..files import CONFIG_FILE, SINGLE_FILE
-from ..lit import LiT
-from ..loader import load_checkpoint
-from ..vision import VisionEncoder
+from mlx_aimv2 import install
+from mlx_aimv2.checkpoints.load import load_checkpoint
+from mlx_aimv2.errors import CheckpointError
+from mlx_aimv2.files.checkpoint_files import CONFIG_FILE, SINGLE_FILE
+from mlx_aimv2.models.aimv2.lit import LiT
+from mlx_aimv2.models.aimv2.vision import VisionEncoder
 
 FOLDER = Path(__file__).parent / "golden"
 # Told by these from a file that was damaged on its way here.

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ..config import LiTConfig
-from ..errors import CheckpointError
-from ..image import read_preset
-from ..tokenizer import Tokenizer
+from mlx_aimv2.errors import CheckpointError
+from mlx_aimv2.images.decode import read_preset
+from mlx_aimv2.models.aimv2.config import LiTConfig
+from mlx_aimv2.texts.tokenizer import Tokenizer
+
 from .check import Check, few, judged, skipped
 from .expected import TEXTS
 from .record import Opened

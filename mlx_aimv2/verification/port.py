@@ -7,9 +7,10 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 
-from .. import model
-from ..errors import Aimv2Error
-from ..harness.conditions import backend
+from mlx_aimv2.bench.conditions import backend
+from mlx_aimv2.errors import Aimv2Error
+from mlx_aimv2.inference import model
+
 from . import expected, fused, golden
 from .check import Check, few, finite, judged, skipped
 from .pictures import CASES

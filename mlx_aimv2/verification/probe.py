@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import TextConfig, VisionConfig
-from ..image import PRESETS
+from mlx_aimv2.images.decode import PRESETS
+from mlx_aimv2.models.aimv2.config import TextConfig, VisionConfig
+
 from .pictures import noise, picture
 
 _TOKENS = 1024  # of pictures, about; one large picture holds as many

@@ -8,12 +8,13 @@ from typing import Any, Self, cast
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
-from .. import quantize
-from ..config import Config, complete_config, config_to_dict
-from ..hub import Resolved
-from ..loader import build, check_coverage
-from ..names import escape
-from ..weights import DTYPE_NAMES, Weights, read_weights
+from mlx_aimv2.checkpoints import quantize
+from mlx_aimv2.checkpoints.hub import Resolved
+from mlx_aimv2.checkpoints.load import build, check_coverage
+from mlx_aimv2.checkpoints.weights import DTYPE_NAMES, Weights, read_weights
+from mlx_aimv2.files.path_text import escape
+from mlx_aimv2.models.aimv2.config import Config, complete_config, config_to_dict
+
 from .probe import SUMS
 from .tensors import Tensor, block_of, examine
 from .trace import Step, trace

@@ -8,9 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import OutputError, UsageError
-from ..lines import SCHEMA
-from ..paths import no_folder, printable
+from mlx_aimv2.errors import OutputError, UsageError
+from mlx_aimv2.files.json_lines import SCHEMA
+from mlx_aimv2.files.paths import no_folder, printable
+
 from .check import Check
 from .record import Record
 

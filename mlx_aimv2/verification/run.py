@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from .. import hub
-from ..checkpoints import CHECKPOINTS
-from ..errors import Aimv2Error, UsageError
-from ..hub import Confirm, Resolved
+from mlx_aimv2.checkpoints import hub
+from mlx_aimv2.checkpoints.hub import Confirm, Resolved
+from mlx_aimv2.errors import Aimv2Error, UsageError
+from mlx_aimv2.models.aimv2.published import CHECKPOINTS
+
 from .check import Check, judged
 from .checkpoint import WEIGHED, Against, Copy, Reported, examine_checkpoint
 from .compare import same_shapes

@@ -11,8 +11,8 @@ import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import quantize
-from ..weights import DTYPE_NAMES, Spec, Weights, to_bits
+from mlx_aimv2.checkpoints import quantize
+from mlx_aimv2.checkpoints.weights import DTYPE_NAMES, Spec, Weights, to_bits
 
 Floats = NDArray[np.float32]
 

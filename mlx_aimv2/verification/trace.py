@@ -16,14 +16,15 @@ import numpy as np
 from mlx.utils import tree_flatten
 from numpy.typing import NDArray
 
-from .. import jit
-from ..config import Config, TextConfig, VisionConfig
-from ..layers import Transformer, grid_positions, patchify
-from ..lit import LiT
-from ..loader import build
-from ..text import TextEncoder
-from ..vision import VisionEncoder
-from ..weights import Weights
+from mlx_aimv2.checkpoints.load import build
+from mlx_aimv2.checkpoints.weights import Weights
+from mlx_aimv2.cpu import compile_cache
+from mlx_aimv2.models.aimv2.config import Config, TextConfig, VisionConfig
+from mlx_aimv2.models.aimv2.layers import Transformer, grid_positions, patchify
+from mlx_aimv2.models.aimv2.lit import LiT
+from mlx_aimv2.models.aimv2.text import TextEncoder
+from mlx_aimv2.models.aimv2.vision import VisionEncoder
+
 from . import formula, probe
 from .check import finite
 from .tensors import dense
@@ -59,7 +60,7 @@ class Step:
 
 def trace(weights: Weights, config: Config) -> Iterator[Step]:
     """Every step of the image tower, then of the text tower where there is one."""
-    if not jit.has_own_folder():  # some of it runs on the CPU on every machine
+    if not compile_cache.has_own_folder():  # some of it runs on the CPU on every machine
         mx.disable_compile()
     if isinstance(config, VisionConfig):
         yield from _image(cast(VisionEncoder, _lazy(weights, build(config))), "")

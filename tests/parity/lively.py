@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import transformers
 
-from tests.networks import to_numpy
+from tests.support.networks import to_numpy
 
 LARGE = {"hidden_size": 1024, "intermediate_size": 2816, "num_attention_heads": 8}
 SMALL = {"hidden_size": 76, "intermediate_size": 101, "num_attention_heads": 2}

@@ -24,7 +24,7 @@ from PIL import Image, ImageOps
 
 from mlx_aimv2.verification import expected
 from mlx_aimv2.verification.pictures import CASES
-from tests.vocabulary import BEGIN, END
+from tests.support.vocabulary import BEGIN, END
 
 TOKENIZER = Path(expected.__file__).parent.parent / "demo" / "tokenizer.json"
 

@@ -19,8 +19,8 @@ from transformers import AutoImageProcessor, AutoModel, AutoProcessor  # noqa: E
 import mlx_aimv2 as aimv2  # noqa: E402
 from tests.parity import lively  # noqa: E402
 from tests.parity.lively import FEW_WORDS, SMALL, difference  # noqa: E402
-from tests.tolerances import LOGITS, SMALL_FEATURES  # noqa: E402
-from tests.vocabulary import BEGIN, END, clip_vocabulary  # noqa: E402
+from tests.support.tolerances import LOGITS, SMALL_FEATURES  # noqa: E402
+from tests.support.vocabulary import BEGIN, END, clip_vocabulary  # noqa: E402
 
 VOCABULARY = clip_vocabulary()
 TEXT = ["Picture of a dog.", "Picture of a cat.", "Picture of a horse."]

@@ -1,9 +1,9 @@
 """The benchmark's peer on torch computes what ours does, from the weights that it is handed."""
 
-from mlx_aimv2.config import VisionConfig
-from mlx_aimv2.harness import peers, subject
-from mlx_aimv2.harness.encoder import Case
-from tests.tolerances import FEATURES
+from mlx_aimv2.bench import peers, subject
+from mlx_aimv2.bench.encoder import Case
+from mlx_aimv2.models.aimv2.config import VisionConfig
+from tests.support.tolerances import FEATURES
 
 
 def test_transformers_in_its_process(tmp_path):

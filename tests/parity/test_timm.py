@@ -12,11 +12,11 @@ pytest.importorskip("safetensors")
 
 from safetensors.torch import save_file  # noqa: E402
 
-from mlx_aimv2 import cost, layouts  # noqa: E402
-from mlx_aimv2.checkpoints import ARCHITECTURES, CHECKPOINTS  # noqa: E402
-from mlx_aimv2.loader import load_checkpoint  # noqa: E402
+from mlx_aimv2.checkpoints.load import load_checkpoint  # noqa: E402
+from mlx_aimv2.models.aimv2 import cost, layouts  # noqa: E402
+from mlx_aimv2.models.aimv2.published import ARCHITECTURES, CHECKPOINTS  # noqa: E402
 from tests.parity import lively  # noqa: E402
-from tests.tolerances import FEATURES, SMALL_FEATURES  # noqa: E402
+from tests.support.tolerances import FEATURES, SMALL_FEATURES  # noqa: E402
 
 TORCHVISION = ["", ".datasets", ".ops", ".ops.misc", ".transforms", ".transforms.functional"]
 

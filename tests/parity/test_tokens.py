@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlx_aimv2.tokenizer import Tokenizer
+from mlx_aimv2.texts.tokenizer import Tokenizer
 from mlx_aimv2.verification import expected
-from tests.vocabulary import BEGIN, END, clip_vocabulary
+from tests.support.vocabulary import BEGIN, END, clip_vocabulary
 
 transformers = pytest.importorskip("transformers")
 

@@ -11,12 +11,12 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from mlx_aimv2.layers import patchify  # noqa: E402
-from mlx_aimv2.loader import DTYPES, load_checkpoint  # noqa: E402
-from tests import makers  # noqa: E402
+from mlx_aimv2.checkpoints.load import DTYPES, load_checkpoint  # noqa: E402
+from mlx_aimv2.models.aimv2.layers import patchify  # noqa: E402
 from tests.parity import lively  # noqa: E402
 from tests.parity.lively import FEW_WORDS, LARGE, SMALL, WORDS, cosine, difference  # noqa: E402
-from tests.tolerances import FEATURES, LOGITS, MIN_COSINE, SMALL_FEATURES  # noqa: E402
+from tests.support import makers  # noqa: E402
+from tests.support.tolerances import FEATURES, LOGITS, MIN_COSINE, SMALL_FEATURES  # noqa: E402
 
 load_float32 = partial(load_checkpoint, dtype="float32")
 FIXED = {"image_size": 35, "patch_size": 7, "num_hidden_layers": 3, **SMALL}

@@ -12,12 +12,13 @@ import pytest
 from mlx.utils import tree_flatten
 
 import mlx_aimv2 as aimv2
-from mlx_aimv2 import cost, hub
-from mlx_aimv2.checkpoints import CHECKPOINTS, Checkpoint, find
-from mlx_aimv2.config import vision_config_of
+from mlx_aimv2.checkpoints import hub
+from mlx_aimv2.models.aimv2 import cost
+from mlx_aimv2.models.aimv2.config import vision_config_of
+from mlx_aimv2.models.aimv2.published import CHECKPOINTS, Checkpoint, find
 from mlx_aimv2.verification import published
-from tests.networks import to_numpy
-from tests.tolerances import PUBLISHED
+from tests.support.networks import to_numpy
+from tests.support.tolerances import PUBLISHED
 
 pytestmark = pytest.mark.weights
 

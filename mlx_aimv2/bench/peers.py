@@ -1,0 +1,322 @@
+"""Others that compute the same, timed in turns with ours on the same weights and pixels."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import mlx.core as mx
+import numpy as np
+from mlx.utils import tree_flatten
+
+from mlx_aimv2.checkpoints.weights import Spec, write_weights
+from mlx_aimv2.cpu import blas
+from mlx_aimv2.errors import Aimv2Error
+from mlx_aimv2.files.checkpoint_files import SINGLE_FILE
+from mlx_aimv2.inference.embedder import Embedder
+from mlx_aimv2.models.aimv2.config import VisionConfig
+from mlx_aimv2.models.aimv2.vision import VisionEncoder
+
+from . import worker
+from .conditions import backend
+from .encoder import Case, encode, encode_native, native_batch, random_pixels, variant
+from .figure import Figure
+from .plain import PlainEncoder
+from .timing import Timing, clock, interleave, ratio
+
+SECTION = "peers"
+PLAIN, TRANSFORMERS, ML_AIM = "the plain model", "transformers", "ml-aim"
+
+# Ours to transformers' names, a block's and the others.
+_IN_BLOCK = {
+    "attn.proj": "attention.out_proj",
+    "mlp.fc1": "ffn.gate_proj",
+    "mlp.fc3": "ffn.up_proj",
+    "mlp.fc2": "ffn.down_proj",
+    "norm_1": "rms_norm1",
+    "norm_2": "rms_norm2",
+}
+_OUTSIDE = {
+    "preprocessor.patchifier.proj": "embeddings.patch_embed",
+    "preprocessor.patchifier.norm": "embeddings.rms_norm",
+    "preprocessor.pos_embed": "embeddings.position_embedding.weight",
+    "trunk.post_trunk_norm": "rms_norm",
+}
+_DEVICES = {"CPU": "cpu", "Metal": "mps", "CUDA": "cuda"}
+
+
+class Peer:
+    """A peer's process, which answers a line with a line.
+
+    One that is not ready after ``start_s`` is ended: torch alone can take a minute to import.
+    """
+
+    def __init__(self, kind: str, settings: Mapping[str, Any], start_s: float = math.inf) -> None:
+        # MKL's strict mode is ours, for equal bits: a peer computes as it would without us.
+        environment = {key: value for key, value in os.environ.items() if key != "MKL_CBWR"}
+        self._kind = kind
+        self._start_s = start_s
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", worker.__file__, kind, json.dumps(settings)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment if kind == TRANSFORMERS else None,
+        )
+
+    def __enter__(self) -> Self:
+        is_late = threading.Event()
+
+        def end() -> None:
+            is_late.set()
+            self._process.kill()
+
+        timer = threading.Timer(min(self._start_s, threading.TIMEOUT_MAX), end)
+        timer.start()
+        try:
+            self.facts = self._read()
+        except Aimv2Error:
+            if not is_late.is_set():
+                raise
+            raise Aimv2Error(
+                f"{self._kind} is not measured: it was not ready after {self._start_s:.0f} s"
+            ) from None
+        finally:
+            timer.cancel()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._process.terminate()
+        self._process.communicate()
+
+    def run(self) -> float:
+        """Seconds of one batch."""
+        self._write("run")
+        return float(self._read()["elapsed_s"])
+
+    def features(self, file: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """The batch's features, by way of a file."""
+        self._write(str(file))
+        self._read()
+        self._read()
+        return np.asarray(np.load(file), np.float32)
+
+    def _write(self, command: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{command}\n")
+        self._process.stdin.flush()
+
+    def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        while line := self._process.stdout.readline():
+            if line.startswith("{"):  # a library may talk in between
+                return dict(json.loads(line))
+        _, said = self._process.communicate()
+        reason = (said.strip().splitlines() or ["it said nothing"])[-1]
+        raise Aimv2Error(f"{self._kind} cannot be measured: {reason}")
+
+
+def installed() -> bool:
+    """Whether transformers and torch are here."""
+    return all(find_spec(name) is not None for name in ("torch", "transformers"))
+
+
+def compare(
+    model: Embedder,
+    case: Case,
+    folder: Path,
+    *,
+    repeats: int,
+    ml_aim: Path | None = None,
+    with_transformers: bool = True,
+    start_s: float = math.inf,
+) -> tuple[list[Figure], list[str]]:
+    """Ours against each peer that is here, as how many times as fast, timed in turns.
+
+    The second list tells of peers that are here and fail. A native mix (a case without a side)
+    is compared with the plain model only: no other takes one.
+    """
+    ours = variant(model, case.side_px, case.blocks)
+    failures: list[str] = []
+    facts: dict[str, dict[str, Any]] = {}
+    with tempfile.TemporaryDirectory(dir=folder) as name, ExitStack() as stack:
+        scratch = Path(name)
+        pixels, works, expected = _own_works(ours, case)
+        settings = _settings(ours, pixels, scratch, ml_aim, with_transformers)
+        for kind, given in settings if case.side_px is not None else ():
+            try:
+                peer = stack.enter_context(Peer(kind, given, start_s))
+                found = peer.features(scratch / f"{kind}.npy")
+            except Aimv2Error as error:
+                failures.append(str(error))
+            else:
+                facts[kind] = {**peer.facts, "largest_difference": _difference(found, expected)}
+                works[kind] = peer.run
+        timings = interleave(works, repeats=repeats)
+    mine = timings.pop("ours")
+    figures = [
+        _against(case, model, name, theirs, mine, facts.get(name, {}))
+        for name, theirs in timings.items()
+    ]
+    return figures, failures
+
+
+def _own_works(
+    model: Embedder, case: Case
+) -> tuple[mx.array, dict[str, Callable[[], float]], mx.array]:
+    """The batch; ours and the plain model, which run in this process; and ours' features."""
+    mx.random.seed(0)
+    plain = PlainEncoder(model.vision)
+    if case.side_px is None:
+        batch, grids = native_batch(model.vision.config, case.batch)
+
+        def ours() -> mx.array:
+            return encode_native(model, batch, grids)
+
+        def plainly() -> mx.array:
+            return plain.encode_patches(batch, grids)
+
+    else:
+        batch = random_pixels(case.batch, case.side_px)
+
+        def ours() -> mx.array:
+            return encode(model, batch)
+
+        def plainly() -> mx.array:
+            return plain.features(batch)
+
+    works = {
+        "ours": lambda: clock(ours),
+        PLAIN: lambda: clock(lambda: _on_all_threads(plainly)),
+    }
+    return batch, works, ours()
+
+
+def _on_all_threads(compute: Callable[[], mx.array]) -> None:
+    """As it would run without this package: with all threads of the BLAS for each product."""
+    with blas.using(blas.threads()):
+        mx.eval(compute())
+
+
+def _settings(
+    model: Embedder, batch: mx.array, folder: Path, ml_aim: Path | None, with_transformers: bool
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    vision, pixels = model.vision, folder / "pixels.npy"
+    np.save(pixels, np.array(batch))
+    common = {"pixels": str(pixels), "dtype": model.dtype}
+    if with_transformers and installed():
+        yield (
+            TRANSFORMERS,
+            {
+                **common,
+                "config": to_transformers_config(vision.config),
+                "weights": str(_write(folder / TRANSFORMERS, to_transformers(vision))),
+                "device": _DEVICES[backend()],
+            },
+        )
+    if ml_aim is not None:
+        config = vision.config
+        yield (
+            ML_AIM,
+            {
+                **common,
+                "path": str(ml_aim),
+                "weights": str(_write(folder / ML_AIM, _parameters(vision))),
+                "sizes": {
+                    "img_size": config.image_size,
+                    "patch_size": config.patch_size,
+                    "embed_dim": config.hidden_size,
+                    "mlp_hidden_dim": config.intermediate_size,
+                    "num_blocks": config.num_hidden_layers,
+                    "num_heads": config.num_attention_heads,
+                },
+            },
+        )
+
+
+def to_transformers_config(config: VisionConfig) -> dict[str, Any]:
+    """What transformers' vision configuration has to be told."""
+    names = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+             "image_size", "patch_size", "num_channels", "rms_norm_eps", "use_head")  # fmt: skip
+    return {name: getattr(config, name) for name in names}
+
+
+def to_transformers(network: VisionEncoder) -> dict[str, mx.array]:
+    """A dense encoder's weights by transformers' names and in its shapes."""
+    renamed: dict[str, mx.array] = {}
+    for name, array in _parameters(network).items():
+        stem, _, suffix = name.rpartition(".")
+        if name.startswith("trunk.blocks."):
+            number, _, part = stem.removeprefix("trunk.blocks.").partition(".")
+            start = f"encoder.layers.{number}."
+            if part == "attn.qkv":
+                for letter, rows in zip("qkv", mx.split(array, 3), strict=True):
+                    renamed[f"{start}attention.{letter}_proj.weight"] = mx.contiguous(rows)
+            else:
+                renamed[f"{start}{_IN_BLOCK[part]}.{suffix}"] = array
+        elif name in _OUTSIDE:  # the position table, which has no suffix of its own
+            renamed[_OUTSIDE[name]] = array[0]
+        elif array.ndim == 4:
+            renamed[f"{_OUTSIDE[stem]}.{suffix}"] = mx.contiguous(array.transpose(0, 3, 1, 2))
+        else:
+            renamed[f"{_OUTSIDE[stem]}.{suffix}"] = array
+    return renamed
+
+
+def _parameters(network: VisionEncoder) -> dict[str, mx.array]:
+    parameters: Any = tree_flatten(network.parameters())
+    return dict(parameters)
+
+
+def _write(folder: Path, arrays: Mapping[str, mx.array]) -> Path:
+    folder.mkdir()
+    specs = {name: Spec.of(array) for name, array in arrays.items()}
+    write_weights(folder, specs, arrays.items())
+    return folder / SINGLE_FILE
+
+
+def _difference(found: np.ndarray[Any, Any], expected: mx.array) -> float:
+    return float(np.abs(found - np.array(expected.astype(mx.float32))).max())
+
+
+def _against(
+    case: Case, model: Embedder, name: str, theirs: Timing, ours: Timing, facts: dict[str, Any]
+) -> Figure:
+    rounds, depth = ratio(theirs, ours), model.vision.config.num_hidden_layers
+    star = " *" if case.blocks < depth else ""
+    version = f" {facts['transformers']}, torch" if "torch" in facts else ""
+    return Figure(
+        SECTION,
+        f"{case.describe()}, against {name}{version}{star}",
+        rounds.median_s,
+        "×",
+        about={
+            "peer": name,
+            "side_px": case.side_px,
+            "batch": case.batch,
+            "blocks_measured": case.blocks,
+            "blocks": depth,
+            "dtype": model.dtype,
+            "ours_images_per_s": case.batch / ours.median_s,
+            "theirs_images_per_s": case.batch / theirs.median_s,
+            "rounds": list(rounds.seconds),
+            "ours": ours.summary(),
+            "theirs": theirs.summary(),
+            **facts,
+        },
+    )

@@ -1,0 +1,123 @@
+"""A checkpoint in any layout → a folder in ours: as it was, in another dtype, or quantised."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlx_aimv2.errors import CheckpointError, HubError, OutputError
+from mlx_aimv2.files.atomic_folder import refuse_existing, staged
+from mlx_aimv2.models.aimv2.config import Config, complete_config
+
+from . import model_card
+from .hub import Confirm, Resolved, resolve
+from .recipe import Conversion, Recipe
+from .save import copy_companions, write_card, write_config
+from .upload import Upload, check_upload, upload
+from .weights import DTYPE_NAMES, Spec, Weights, read_weights, write_weights
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A converted checkpoint; ``dtype`` is that of what is not packed into bits."""
+
+    source: Resolved
+    source_layout: str
+    source_bytes: int
+    folder: Path
+    size_bytes: int
+    config: Config
+    dtype: str
+    quantization: Mapping[str, Any] | None
+    licence: str
+    url: str | None
+
+
+def convert(
+    source: str | os.PathLike[str],
+    out_folder: str | os.PathLike[str] = "mlx_model",
+    *,
+    quantize_bits: int | None = None,
+    group_size: int = 64,
+    dtype: str | None = None,
+    dequantize: bool = False,
+    upload_repo: str | None = None,
+    confirm: Confirm | None = None,
+    confirm_upload: Callable[[Upload], bool] | None = None,
+    on_weight: Callable[[int, int], None] | None = None,
+) -> Converted:
+    """Convert a checkpoint (as :func:`hub.resolve` takes it) to a new folder in our layout.
+
+    ``quantize_bits`` is 4 or 8; ``dtype`` is float32, float16 or bfloat16, and applies to what
+    is not packed. ``upload_repo`` is a hub id: made private, after ``confirm_upload`` agreed.
+    ``on_weight`` is told how many weights are done, and of how many.
+    The folder is complete or absent, whenever the process ends.
+    Errors: OutputError where the folder exists or cannot be written; UsageError for options that
+    do not fit; CheckpointError for a source that lacks tensors or holds NaN or infinity;
+    NumericsError where a value does not fit float16; HubError.
+    """
+    recipe = Recipe(quantize_bits, group_size, dtype, dequantize)
+    target = Path(out_folder)
+    refuse_existing(target)
+    if upload_repo is not None:
+        check_upload(upload_repo)
+    resolved = resolve(source, confirm=confirm)
+    weights = read_weights(resolved.folder)
+    conversion = Conversion.of(weights, recipe)
+    origin = model_card.origin_of(resolved)
+    if upload_repo is not None and confirm_upload is not None:
+        _ask(Upload(upload_repo, conversion.size_bytes, origin.licence), confirm_upload)
+    with staged(target) as folder:
+        write_weights(folder, conversion.specs, conversion.arrays(on_weight))
+        write_config(folder, conversion.config, conversion.quantization)
+        written = _read_back(folder, conversion)
+        copy_companions(weights.folder, folder, conversion.config)
+        location = upload_repo or f"./{target.name}"
+        write_card(
+            folder,
+            location,
+            origin,
+            conversion.config,
+            layout=weights.layout,
+            dtype=DTYPE_NAMES[written.dtype],
+            quantization=conversion.quantization,
+        )
+    return Converted(
+        source=resolved,
+        source_layout=weights.layout,
+        source_bytes=weights.size_bytes,
+        folder=target,
+        size_bytes=written.size_bytes,
+        config=conversion.config,
+        dtype=DTYPE_NAMES[written.dtype],
+        quantization=conversion.quantization,
+        licence=origin.licence,
+        url=upload(target, upload_repo) if upload_repo is not None else None,
+    )
+
+
+def _ask(planned: Upload, confirm_upload: Callable[[Upload], bool]) -> None:
+    if not confirm_upload(planned):
+        raise HubError(
+            f"nothing was uploaded to {planned.repo_id}, and nothing converted",
+            hint="leave out --upload-repo to convert only",
+        )
+
+
+def _read_back(folder: Path, conversion: Conversion) -> Weights:
+    """What was written, held against what was to be."""
+    problem: CheckpointError | None = None
+    try:
+        written = read_weights(folder)
+        specs = {name: Spec(h.dtype, h.shape) for name, (h, *_) in written.sources.items()}
+        if (specs, written.quantization) == (conversion.specs, conversion.quantization) and (
+            complete_config(written.logical_shapes(), written.config) == conversion.config
+        ):
+            return written
+    except CheckpointError as error:
+        problem = error
+    raise OutputError(
+        f"what was written to {folder} does not read back as it was meant",
+        hint="check the disk, then run the command again",
+    ) from problem

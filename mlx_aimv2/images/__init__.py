@@ -1,0 +1,1 @@
+"""A picture, from wherever it comes, to pixels."""

@@ -1,0 +1,1 @@
+"""What Pillow does not tell, or tells wrong, of a picture's format."""

@@ -1,0 +1,53 @@
+"""Single values in XMP: when a photo was taken, and whose sidecar a packet is."""
+
+from collections.abc import Collection
+
+from mlx_aimv2.errors import OutputError
+
+from .dates import read_date
+from .xmp_packet import Name, Packet
+
+_PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"
+_EXIF = "http://ns.adobe.com/exif/1.0/"
+
+# When the picture was taken, the most trustworthy first. Source: XMP specification, part 2;
+# Metadata Working Group, Guidelines for handling image metadata 2.0, section 5.3.
+_DATES = (
+    (_EXIF, "DateTimeOriginal"),
+    (_PHOTOSHOP, "DateCreated"),
+    (_EXIF, "DateTimeDigitized"),
+    ("http://ns.adobe.com/xap/1.0/", "CreateDate"),
+)
+_EXTENSION = (_PHOTOSHOP, "SidecarForExtension")
+
+
+def read_taken_at(data: bytes) -> str | None:
+    """The date in a packet as ``read_date`` gives it; None also for a packet that is damaged."""
+    said = _read(data, _DATES)
+    dates = (read_date(text) for name in _DATES for text in said.get(name, ()))
+    return next((date for date in dates if date), None)
+
+
+def read_extension(data: bytes) -> str | None:
+    """The extension of the file that a sidecar says it is for, in small letters, without a dot."""
+    said = _read(data, [_EXTENSION]).get(_EXTENSION, ())
+    return next((text.strip(" .").lower() for text in said if text.strip(" .")), None)
+
+
+def _read(data: bytes, names: Collection[Name]) -> dict[Name, list[str]]:
+    """The texts of these properties, whether they are attributes or elements."""
+    if b"\0" not in data[:4]:  # in UTF-16 they are half of the letters
+        data = data.strip(b"\0 \t\r\n")
+    try:
+        file = Packet(data, names, "the packet")
+    except OutputError:
+        return {}
+    said: dict[Name, list[str]] = {}
+    for parent in file.descriptions:
+        for name in names:
+            if name in parent.attributes:
+                said.setdefault(name, []).append(parent.attributes[name])
+        for element in parent.children:
+            parts = (element, *element.children)
+            said.setdefault(element.name, []).extend(part.text for part in parts)
+    return said

@@ -1,0 +1,1 @@
+"""Many images or texts to embeddings."""

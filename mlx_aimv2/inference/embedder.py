@@ -1,0 +1,568 @@
+"""A loaded checkpoint that turns many images or texts into embeddings."""
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypedDict, Unpack, cast, overload
+
+import mlx.core as mx
+import numpy as np
+from mlx import nn
+from mlx.utils import tree_flatten
+from numpy.typing import NDArray
+
+from mlx_aimv2.checkpoints.load import Loaded, load_checkpoint
+from mlx_aimv2.errors import Aimv2Error, Aimv2Warning, NumericsError, UsageError
+from mlx_aimv2.images import patches
+from mlx_aimv2.images.decode import MAX_PIXELS, Preset
+from mlx_aimv2.images.source import ImageSource, describe, is_single
+from mlx_aimv2.models.aimv2.config import LiTConfig, VisionConfig
+from mlx_aimv2.models.aimv2.lit import LiT, normalize
+from mlx_aimv2.models.aimv2.text import TextEncoder
+from mlx_aimv2.models.aimv2.vision import VisionEncoder
+from mlx_aimv2.texts.tokenizer import Tokenizer
+from mlx_aimv2.texts.truncation import Cut, warn_of_cuts
+
+from . import batching
+from . import mlx_thread as worker
+from .batching import Floats, Pixels, Rows
+from .options import Decoding, ImageOptions, Plan, Pooling, check_count, make_plan
+from .parallel import in_shares, one_by_one
+from .progress import Progress, follow
+
+_TEXT_BATCH = 64
+
+
+@dataclass(frozen=True)
+class _Sourced:
+    index: int
+    source: ImageSource
+
+    @property
+    def path(self) -> str:
+        """The image's printable name."""
+        return describe(self.source)
+
+
+@dataclass(frozen=True, repr=False)
+class Embedded(_Sourced):
+    """An image of a stream and its embedding.
+
+    Shapes: embedding (D,), or (rows, columns, D) with pooling "none"; float32.
+    """
+
+    embedding: mx.array
+    note: str | None = None
+    error: None = None
+
+    def __repr__(self) -> str:
+        return f"Embedded({self.index}, {self.path!r}, {self.embedding.shape})"
+
+
+@dataclass(frozen=True, repr=False)
+class Failed(_Sourced):
+    """An image of a stream that could not be read or embedded, and why."""
+
+    error: Aimv2Error
+    note: str | None = None
+    embedding: None = None
+
+    def __repr__(self) -> str:
+        return f"Failed({self.index}, {self.path!r}, {str(self.error)!r})"
+
+
+Item = Embedded | Failed
+"""One image of a stream. ``item.error is None`` tells the two apart, for type checkers too."""
+
+
+class ImageChoices(TypedDict, total=False):
+    """What :meth:`Embedder.embed_images` takes beside ``pooling``."""
+
+    normalize: bool
+    preset: str
+    tiles: int
+    max_patches: int | None
+    max_pixels: int
+    batch_size: int | None
+    threads: int | None
+    decode: Decoding
+    on_error: Literal["raise", "skip"]
+    progress: Progress
+
+
+class Embedder:
+    """Images and texts to embeddings, by one checkpoint.
+
+    Every method may be called from any thread; results are evaluated float32 arrays.
+    """
+
+    def __init__(self, loaded: Loaded, folder: Path) -> None:
+        self.folder = folder
+        self.network = loaded.network
+        self.weights = loaded.weights
+        self.fingerprint = loaded.weights.fingerprint()
+        self.dtype = loaded.dtype
+        self.widened_from: str | None = None
+        self._loaded = loaded
+        self._made_of = _parts_of(self.network)
+        self._tokenizer: Tokenizer | None = None
+
+    @property
+    def config(self) -> VisionConfig | LiTConfig:
+        """The sizes of the network, with transformers' names."""
+        return self.network.config
+
+    @property
+    def has_text(self) -> bool:
+        """Whether texts can be embedded."""
+        return hasattr(self.network, "text_encoder")
+
+    @property
+    def vision(self) -> VisionEncoder:
+        """The vision encoder. Errors: UsageError where only the text tower was loaded."""
+        if isinstance(self.network, VisionEncoder):
+            return self.network
+        if not hasattr(self.network, "image_encoder"):
+            raise UsageError("only the text tower is loaded", hint='load it without tower="text"')
+        return self.network.image_encoder
+
+    @property
+    def text(self) -> TextEncoder:
+        """The text encoder. Errors: UsageError where there is none, or it was not loaded."""
+        return self._lit().text_encoder
+
+    @property
+    def logit_scale(self) -> float:
+        """The factor on cosine similarities. Errors: UsageError for a checkpoint without texts."""
+        network = self.network if isinstance(self.network, LiT) else self._lit()
+        self._evaluate()
+        return worker.run(lambda: cast(float, network.logit_scale.item()))
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer, read from the checkpoint's folder when it is first needed."""
+        if self._tokenizer is None:
+            config = self.text.config
+            self._tokenizer = Tokenizer.from_folder(
+                self.folder,
+                max_length=config.max_position_embeddings,
+                eos_token_id=config.eos_token_id,
+                vocab_size=config.vocab_size,
+            )
+        return self._tokenizer
+
+    def plan(self, options: ImageOptions) -> Plan:
+        """What these options mean for this checkpoint.
+
+        Errors: UsageError for options that do not fit it or each other.
+        """
+        return make_plan(options, self.vision.config, self.folder)
+
+    def width(self, plan: Plan) -> int:
+        """Length of an image embedding under this plan."""
+        if plan.pooling == "head" and isinstance(self.config, LiTConfig):
+            return self.config.projection_dim
+        return plan.vision.hidden_size
+
+    @overload
+    def preprocess(
+        self, images: ImageSource, *, preset: str = "hub", max_patches: int | None = None
+    ) -> mx.array: ...
+    @overload
+    def preprocess(
+        self, images: Iterable[ImageSource], *, preset: str = "hub", max_patches: int | None = None
+    ) -> mx.array | list[mx.array]: ...
+    def preprocess(
+        self,
+        images: Iterable[ImageSource] | ImageSource,
+        *,
+        preset: str = "hub",
+        max_patches: int | None = None,
+    ) -> mx.array | list[mx.array]:
+        """One image, or several, as the encoder takes them.
+
+        Shapes: (S, S, 3) for a fixed-size checkpoint, (H, W, 3) of whole patches for a native one;
+        of n images (n, S, S, 3), and of a native checkpoint a list of n arrays.
+        Units: normalised RGB, float32.
+        Errors: ImageError for an image that cannot be read.
+        """
+        worker.check()
+        plan = self.plan(ImageOptions(preset=preset, max_patches=max_patches))
+        fitted = []
+        for image in _as_list(images):
+            pixels, note = plan.fit(_evaluated(image))
+            _warn(note, image)
+            fitted.append(pixels)
+
+        is_one, side = is_single(images), plan.vision.image_size
+        if side and not is_one:
+            fitted = [np.array(fitted, np.uint8).reshape(-1, side, side, 3)]
+
+        def compute() -> list[mx.array]:
+            normalized = [_normalized(mx.array(pixels), plan.preset) for pixels in fitted]
+            mx.eval(normalized)
+            return normalized
+
+        made = worker.run(compute)
+        return made[0] if side or is_one else made
+
+    def tokenize(self, texts: Sequence[str] | str) -> mx.array:
+        """Ids of texts, each ending with the end token, padded with it to the longest.
+
+        A text that is too long is cut, with a warning that shows where.
+        Shapes: n texts -> (n, N) int32. Errors: TextError for what is not a text.
+        """
+        ids, cuts = self.tokenizer.encode_and_cut([texts] if isinstance(texts, str) else texts)
+        warn_of_cuts(cuts)
+        return mx.array(ids)
+
+    @overload
+    def embed_images(
+        self,
+        images: Iterable[ImageSource] | ImageSource,
+        *,
+        pooling: Literal["head", "mean"] | None = None,
+        **choices: Unpack[ImageChoices],
+    ) -> mx.array: ...
+    @overload
+    def embed_images(
+        self,
+        images: Iterable[ImageSource] | ImageSource,
+        *,
+        pooling: Literal["none"],
+        **choices: Unpack[ImageChoices],
+    ) -> list[mx.array]: ...
+    @overload
+    def embed_images(
+        self,
+        images: Iterable[ImageSource] | ImageSource,
+        *,
+        pooling: Pooling | None = None,
+        **choices: Unpack[ImageChoices],
+    ) -> mx.array | list[mx.array]: ...
+    def embed_images(
+        self,
+        images: Iterable[ImageSource] | ImageSource,
+        *,
+        normalize: bool = True,
+        pooling: Pooling | None = None,
+        preset: str = "hub",
+        tiles: int = 1,
+        max_patches: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+        batch_size: int | None = None,
+        threads: int | None = None,
+        decode: Decoding = "exact",
+        on_error: Literal["raise", "skip"] = "raise",
+        progress: Progress = False,
+    ) -> mx.array | list[mx.array]:
+        """Embeddings of images: by the head and projection, or the mean over patches.
+
+        ``pooling``: "head" is a LiT checkpoint's default, "mean" every other's; "none" returns
+        a list of patch grids, not normalised. ``tiles`` encodes an image at 2 x 2 or 3 x 3 times
+        the side. ``decode="fast"`` lets the decoder of a large JPEG leave out detail that is finer
+        than what is seen. ``on_error="skip"`` leaves out, with a warning, what cannot be read:
+        where it matters which images those were, use :meth:`stream`. ``progress=True`` shows a bar
+        on stderr; a function is called with how many images are done, and of how many (None where
+        that is not known).
+        Shapes: (n, P) with the head, (n, D) with the mean; "none": n of (rows, columns, D).
+        Errors: the first image's error, unless skipped; UsageError for options that do not fit.
+        """
+        if on_error not in ("raise", "skip"):
+            raise UsageError(f"on_error is {on_error!r}", hint="'raise' or 'skip'")
+        options = ImageOptions(
+            normalize=normalize,
+            pooling=pooling,
+            preset=preset,
+            tiles=tiles,
+            max_patches=max_patches,
+            max_pixels=max_pixels,
+            batch_size=batch_size,
+            threads=threads,
+            decode=decode,
+        )
+        plan = self.plan(options)
+        embeddings = []
+        for row in follow(
+            self._rows(_as_list(images), plan),
+            progress,
+            _count(images),
+        ):
+            if row.error is not None and on_error == "raise":
+                raise row.error
+            if row.values is None:
+                warnings.warn(f"skipped: {row.error}", Aimv2Warning, stacklevel=2)
+            else:
+                embeddings.append(row.values)
+                _warn(row.note, row.source)
+        if plan.pooling == "none":
+            return [mx.array(grid) for grid in embeddings]
+        return _table(embeddings, self.width(plan))
+
+    def stream(
+        self,
+        images: Iterable[ImageSource],
+        *,
+        normalize: bool = True,
+        pooling: Pooling | None = None,
+        preset: str = "hub",
+        tiles: int = 1,
+        max_patches: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+        batch_size: int | None = None,
+        threads: int | None = None,
+        decode: Decoding = "exact",
+        progress: Progress = False,
+    ) -> Iterator[Item]:
+        """Items in the order of the images, as they are done; memory stays flat over any number.
+
+        An image that cannot be read becomes an item with an error; nothing is raised for it.
+        Options as for :meth:`embed_images`. Errors: UsageError for options that do not fit.
+        """
+        options = ImageOptions(
+            normalize=normalize,
+            pooling=pooling,
+            preset=preset,
+            tiles=tiles,
+            max_patches=max_patches,
+            max_pixels=max_pixels,
+            batch_size=batch_size,
+            threads=threads,
+            decode=decode,
+        )
+        return follow(
+            self.stream_with(options, images),
+            progress,
+            _count(images),
+        )
+
+    def stream_with(self, options: ImageOptions, images: Iterable[ImageSource]) -> Iterator[Item]:
+        """:meth:`stream`, its options given as one."""
+        # The plan is made here, so that a wrong option is told before the first item is asked for.
+        rows = self._rows(_as_list(images), self.plan(options))
+        return map(_item, rows)
+
+    def embed_texts(
+        self, texts: Sequence[str] | str, *, normalize: bool = True, batch_size: int = _TEXT_BATCH
+    ) -> mx.array:
+        """Embeddings of texts, in the space of the images'.
+
+        Texts that are too long are cut, with one warning that shows where.
+        Shapes: n texts -> (n, P) float32.
+        Errors: UsageError without a text tower, TextError for what is not a text.
+        """
+        vectors, cuts = self.embed_and_cut(texts, normalize=normalize, batch_size=batch_size)
+        warn_of_cuts(cuts)
+        return vectors
+
+    def embed_and_cut(
+        self, texts: Sequence[str] | str, *, normalize: bool = True, batch_size: int = _TEXT_BATCH
+    ) -> tuple[mx.array, list[Cut | None]]:
+        """:meth:`embed_texts` without its warning, and where each text was cut, if it was."""
+        check_count("batch_size", batch_size)
+        self._evaluate()
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        rows: list[Floats] = []
+        cuts: list[Cut | None] = []
+        for start in range(0, len(texts), batch_size):
+            ids, of_batch = self.tokenizer.encode_and_cut(texts[start : start + batch_size])
+            rows += worker.run(self._encode_texts, ids, normalize)
+            cuts += of_batch
+        return _table(rows, self._lit().config.projection_dim), cuts
+
+    def _evaluate(self) -> None:
+        """Have weights that were changed, by training, ready for the MLX thread.
+
+        Errors: UsageError where another thread has changed them and not evaluated them.
+        """
+        worker.check()
+        try:
+            mx.eval(self.network.parameters())
+        except RuntimeError as error:
+            raise UsageError(
+                "the weights were changed on another thread and are not evaluated yet",
+                hint="after the last step, on that thread: mx.eval(model.network.parameters())",
+            ) from error
+
+    def _lit(self) -> LiT:
+        if isinstance(self.network, LiT) and self.has_text:
+            return self.network
+        if isinstance(self.network, LiT):
+            raise UsageError("only the image tower is loaded", hint='load it without tower="image"')
+        raise UsageError(
+            "this checkpoint reads no texts, only pictures",
+            hint="texts need the LiT checkpoint: load lit",
+        )
+
+    def _rows(self, images: Iterable[ImageSource], plan: Plan) -> Iterator[batching.Row]:
+        self._evaluate()
+        encode = self._encode_native if plan.vision.is_native else self._encode_fixed
+
+        def start(pixels: Pixels, shape: int) -> Rows:
+            begun = worker.submit(encode, pixels, shape, plan)
+
+            def rows() -> list[Floats | None]:
+                worker.check()
+                return begun.result()()
+
+            return rows
+
+        stream = batching.stream_native if plan.vision.is_native else batching.stream_fixed
+        return stream(images, plan, start)
+
+    # What follows runs on the MLX thread.
+
+    def _encode_fixed(self, pixels: Pixels, shape: int, plan: Plan) -> Rows:
+        batch = np.zeros((shape, *pixels[0].shape), np.uint8)
+        batch[: len(pixels)] = pixels
+
+        def compute(part: slice) -> mx.array:
+            inputs = _normalized(mx.array(batch[part]), plan.preset)
+            if plan.tiles > 1:
+                grid = self.vision.encode_tiles(inputs, plan.tiles)
+            else:
+                side = self.vision.config.grid_side
+                grid = self.vision.features(inputs).reshape(len(inputs), side, side, -1)
+            if plan.pooling == "none":
+                return grid.astype(mx.float32)
+            return self._pooled(grid.flatten(1, 2), plan)
+
+        count = len(pixels)
+        return self._finite_rows(lambda: one_by_one(compute, shape, count), count)
+
+    def _encode_native(self, pixels: Pixels, tokens: int, plan: Plan) -> Rows:
+        config = self.vision.config
+        side = config.patch_size
+        batch = patches.pad_batch(pixels, side, tokens)
+        grids = [(image.shape[0] // side, image.shape[1] // side) for image in pixels]
+
+        def compute(part: slice) -> mx.array:
+            cells = mx.array(batch[part]).reshape(len(grids[part]), tokens, -1, config.num_channels)
+            inputs = _normalized(cells, plan.preset).flatten(2)
+            features, mask = self.vision.encode_patches(inputs, grids[part])
+            if plan.pooling == "none":
+                return features.astype(mx.float32)
+            return self._pooled(features, plan, mask)
+
+        values = self._finite_rows(lambda: one_by_one(compute, len(grids)), len(grids))
+        if plan.pooling != "none":
+            return values
+        return lambda: [
+            None if value is None else value[: rows * columns].reshape(rows, columns, -1)
+            for value, (rows, columns) in zip(values(), grids, strict=False)
+        ]
+
+    def _pooled(self, features: mx.array, plan: Plan, mask: mx.array | None = None) -> mx.array:
+        vectors = self.vision.pool(features, mask, mean=plan.pooling == "mean")
+        if plan.pooling == "head" and isinstance(self.network, LiT):
+            vectors = self.network.image_projector(vectors)
+        vectors = vectors.astype(mx.float32)
+        return normalize(vectors) if plan.normalize else vectors
+
+    def _encode_texts(self, ids: NDArray[np.int32], normalized: bool) -> list[Floats]:
+        def compute(part: slice) -> mx.array:
+            lit = self._lit()
+            vectors = lit.text_projector(lit.text_encoder.pooled(mx.array(ids[part])))
+            vectors = vectors.astype(mx.float32)
+            return normalize(vectors) if normalized else vectors
+
+        finite = self._finite_rows(lambda: in_shares(compute, len(ids)), len(ids))
+        rows = [row for row in finite() if row is not None]
+        if len(rows) < len(ids):
+            raise NumericsError("a text's embedding is not finite, in float32 too")
+        return rows
+
+    def _finite_rows(self, compute: Callable[[], mx.array], count: int) -> Rows:
+        """Begin to compute; its first rows when they are asked for, from any thread.
+
+        A row that is not finite in float32 either is None.
+        """
+        result, dtype = compute(), self.dtype
+        mx.async_eval(result)
+
+        def finish() -> list[Floats | None]:
+            rows = np.array(result)[:count]
+            if not np.isfinite(rows).all() and dtype != "float32":
+                if self.dtype == dtype:  # else the batch before has done it
+                    self._widen()
+                rows = np.array(compute())[:count]
+            return [row if np.isfinite(row).all() else None for row in rows]
+
+        if _runs_ahead():
+            return lambda: worker.run(finish)
+        done = finish()
+        return lambda: done
+
+    def _widen(self) -> None:
+        warnings.warn(
+            f"an embedding is not finite in {self.dtype}: going on in float32",
+            Aimv2Warning,
+            stacklevel=2,
+        )
+        self.widened_from, self.dtype = self.dtype, "float32"
+        if self._made_of != _parts_of(self.network):  # trained, or set: no file has these
+            self.network.set_dtype(mx.float32)
+            mx.eval(self.network.parameters())
+            return
+        # Read again: what overflowed in the narrow dtype is lost in the weights in memory.
+        loaded = load_checkpoint(
+            self.folder, tower=self._loaded.tower, dtype="float32", side_px=self._loaded.side_px
+        )
+        self.network = loaded.network
+
+
+def _parts_of(network: nn.Module) -> list[int]:
+    """Which arrays it is made of: training puts others in their places."""
+    parameters = cast("list[tuple[str, mx.array]]", tree_flatten(network.parameters()))
+    return [id(array) for _, array in parameters]
+
+
+def _item(row: batching.Row) -> Item:
+    if row.values is not None:
+        return Embedded(row.index, row.source, mx.array(row.values), row.note)
+    assert row.error is not None
+    return Failed(row.index, row.source, row.error, row.note)
+
+
+def _as_list(images: Iterable[ImageSource] | ImageSource) -> Iterable[ImageSource]:
+    several = [images] if is_single(images) else images
+    return map(_evaluated, cast("Iterable[ImageSource]", several))
+
+
+def _count(images: Iterable[ImageSource] | ImageSource) -> int | None:
+    """How many images there are, where that is known."""
+    if is_single(images):
+        return 1
+    return len(images) if isinstance(images, Sized) else None
+
+
+def _evaluated(image: ImageSource) -> ImageSource:
+    """An array of MLX's with its values, which only the thread that made it can compute."""
+    if isinstance(image, mx.array):
+        image = image.astype(mx.float32) if image.dtype == mx.bfloat16 else image
+        mx.eval(image)
+    return image
+
+
+def _runs_ahead() -> bool:
+    """Whether a device computes one batch while the next is handed to it: a GPU.
+
+    A CPU takes ten operations ahead, so its batches are done when the next can begin.
+    """
+    return bool(mx.default_device().type == mx.DeviceType.gpu)
+
+
+def _normalized(pixels: mx.array, preset: Preset) -> mx.array:
+    """Shapes: (..., 3) uint8 -> (..., 3) float32."""
+    mean, std = mx.array(preset.mean), mx.array(preset.std)
+    return (pixels.astype(mx.float32) / 255 - mean) / std
+
+
+def _table(rows: list[Floats], width: int) -> mx.array:
+    return mx.array(np.stack(rows) if rows else np.zeros((0, width), np.float32))
+
+
+def _warn(note: str | None, source: ImageSource) -> None:
+    if note:
+        warnings.warn(f"{describe(source)}: {note}", Aimv2Warning, stacklevel=3)

@@ -1,0 +1,71 @@
+"""A batch computed in parts, side by side, on a CPU.
+
+There MLX computes all but products of matrices on one core: half the time of a block, by two
+cores. So each core gets a thread, with a BLAS of one thread, and parts of the batch.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import wait
+from functools import cache
+
+import mlx.core as mx
+
+from mlx_aimv2.cpu import blas, kernels
+
+from .mlx_thread import Worker
+
+Compute = Callable[[slice], mx.array]
+
+
+def one_by_one(compute: Compute, count: int, needed: int | None = None) -> mx.array:
+    """``compute`` of ``slice(0, count)``, or on a CPU of each row, as many as are needed.
+
+    A row of a product has other bits at another place in a batch, with OpenBLAS; alone it has the
+    same in every batch of more than one, and a large network is about as fast so.
+    Shapes: ``compute`` takes a slice of n rows to (n, ...); the result is (count or needed, ...).
+    """
+    if not _on_cpu() or count == 1:
+        return compute(slice(0, count))
+    return _side_by_side(compute, [slice(row, row + 1) for row in range(needed or count)])
+
+
+def in_shares(compute: Compute, count: int) -> mx.array:
+    """``compute`` of ``slice(0, count)``, or on a CPU of a share for each core.
+
+    For rows so small that one alone would be no work. Shapes: as for :func:`one_by_one`.
+    """
+    cores = blas.threads() if _on_cpu() else 1
+    number = next((n for n in range(cores, count + 1) if count % n == 0), 1)
+    if number == 1:
+        return compute(slice(0, count))
+    size = count // number
+    return _side_by_side(compute, [slice(row, row + size) for row in range(0, count, size)])
+
+
+def _side_by_side(compute: Compute, slices: Sequence[slice]) -> mx.array:
+    def evaluate(part: slice) -> mx.array:
+        with kernels.by_blocks():
+            result = compute(part)
+        mx.eval(result)
+        return result
+
+    workers = _workers(blas.threads())
+    with blas.using(1):
+        futures = [
+            workers[number % len(workers)].submit(evaluate, part)
+            for number, part in enumerate(slices)
+        ]
+        try:
+            return mx.concatenate([future.result() for future in futures])
+        finally:
+            # None is left to compute when the threads of the BLAS are given back.
+            wait(futures)
+
+
+def _on_cpu() -> bool:
+    return mx.default_device().type == mx.DeviceType.cpu
+
+
+@cache
+def _workers(number: int) -> list[Worker]:
+    return [Worker(f"mlx-aimv2-{each}") for each in range(number)]

@@ -1,0 +1,272 @@
+"""A contact sheet: photos and what is known of them on one page, which needs no other file.
+
+Names, dates and notes come from strangers' files. They are escaped wherever they stand, and the
+page forbids scripts and every address, should one slip through.
+"""
+
+import base64
+import html
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from mlx_aimv2.errors import ImageError, OutputError
+from mlx_aimv2.files.atomic_folder import sync
+from mlx_aimv2.files.lock import take_lock
+from mlx_aimv2.files.paths import FilePath, absolute, no_folder, printable
+
+from .thumbnail import thumbnail
+
+_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'"
+)
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d)?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class SheetRow:
+    """A photo of a sheet; what is None is not shown. ``note`` is any text, as from EXIF."""
+
+    path: FilePath
+    score: float | None = None
+    taken_at: str | None = None
+    size_bytes: int | None = None
+    width_px: int | None = None
+    height_px: int | None = None
+    note: str = ""
+    is_best: bool = False
+
+
+@dataclass(frozen=True)
+class SheetGroup:
+    """Photos that belong together, under a heading."""
+
+    heading: str
+    rows: Iterable[SheetRow]
+
+
+def check_sheet(target: Path, *, overwrite: bool = False) -> None:
+    """Refuse a target that exists, or that cannot come to be, before any work for it.
+
+    Errors: OutputError.
+    """
+    name = printable(target)
+    if target.is_dir():
+        raise OutputError(f"{name} is a folder", hint="give the name of a file, like photos.html")
+    if target.exists() and not target.is_file():
+        raise OutputError(f"{name} is not a file", hint="give another name, like photos.html")
+    if os.path.lexists(target) and not overwrite:
+        raise OutputError(f"{name} exists already", hint="choose another name")
+    if not target.parent.is_dir():
+        raise no_folder(target.parent)
+
+
+def write_sheet(
+    target: Path,
+    title: str,
+    rows: Iterable[SheetRow] = (),
+    *,
+    groups: Iterable[SheetGroup] = (),
+    summary: str = "",
+    overwrite: bool = False,
+) -> int:
+    """Write photos, and after them groups of photos, as one HTML file; says how many photos.
+
+    The file appears whole or not at all. Photos are read one at a time, as they are needed.
+    Errors: as ``check_sheet``; OutputError where the disk is full or fails, or another process
+    writes the same sheet. A photo that cannot be read is shown with the reason.
+    """
+    check_sheet(target, overwrite=overwrite)
+    folder = target.with_name(f".{target.name}.partial")
+    sections = chain([SheetGroup("", rows)], groups)
+    try:
+        with take_lock(folder, printable(target)):
+            try:
+                page = folder / "page.html"
+                count = _write_page(page, title, summary, sections)
+                sync(page)
+                page.replace(target)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(
+            f"{printable(target)} cannot be written: {error.strerror or error}",
+            hint="make room, or choose a folder of your own",
+        ) from error
+    with suppress(OSError):
+        sync(target.parent)
+    return count
+
+
+def _write_page(page: Path, title: str, summary: str, sections: Iterable[SheetGroup]) -> int:
+    count = 0
+    with page.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(_head(title, summary))
+        for section in sections:
+            is_open = False
+            for row in section.rows:
+                if not is_open:
+                    file.write(_section_start(section.heading))
+                    is_open = True
+                file.writelines(_card(row))
+                count += 1
+            file.write("</ol>\n</section>\n" if is_open else "")
+        photos = "1 photo" if count == 1 else f"{count:,} photos" if count else "No photos"
+        file.write(f"</main>\n<footer>{photos}</footer>\n</body>\n</html>\n")
+    return count
+
+
+def _head(title: str, summary: str) -> str:
+    shown = _shown(title)
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="referrer" content="no-referrer">\n'
+        f"<title>{shown}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<header>\n<h1><bdi>{shown}</bdi></h1>\n"
+        f"{_paragraph('summary', summary)}</header>\n<main>\n"
+    )
+
+
+def _section_start(heading: str) -> str:
+    title = f"<h2><bdi>{_shown(heading)}</bdi></h2>\n" if heading else ""
+    return f'<section>\n{title}<ol class="grid">\n'
+
+
+def _card(row: SheetRow) -> Iterator[str]:
+    path = Path(absolute(row.path))
+    name, folder = _shown(path.name), _shown(os.fspath(path.parent))
+    yield f'<li class="card{" best" if row.is_best else ""}">\n'
+    yield f'<a href="{html.escape(path.as_uri())}" title="{_shown(os.fspath(path))}">'
+    yield from _picture(row.path, name)
+    yield '</a>\n<div class="facts">\n'
+    if row.is_best:
+        yield '<p class="mark">suggested best</p>\n'
+    yield f'<p class="name"><bdi>{name}</bdi></p>\n'
+    score = None if row.score is None else f'<span class="unseen">score </span>{row.score:.3f}'
+    yield _list("figures", (score, _time(row.taken_at)))
+    yield _list("figures", (_size(row.size_bytes), _pixels(row.width_px, row.height_px)))
+    yield f'<p class="folder"><bdi>{folder}</bdi></p>\n'
+    yield _paragraph("note", row.note)
+    yield "</div>\n</li>\n"
+
+
+def _picture(path: FilePath, name: str) -> Iterator[str]:
+    try:
+        data = base64.b64encode(thumbnail(path)).decode()
+    except ImageError as error:
+        reason = str(error).removeprefix(printable(path)).strip()
+        yield f'<span class="none"><b>no thumbnail</b> <bdi>{_shown(reason)}</bdi></span>'
+    else:
+        yield f'<img alt="{name}" decoding="async" src="data:image/jpeg;base64,{data}">'
+
+
+def _shown(text: str) -> str:
+    """Text for between tags or in quotes: on one line, as it is, with nothing hidden in it."""
+    return html.escape(printable(text))
+
+
+def _paragraph(kind: str, text: str) -> str:
+    words = " ".join(text.split())
+    return f'<p class="{kind}"><bdi>{_shown(words)}</bdi></p>\n' if words else ""
+
+
+def _list(kind: str, items: Iterable[str | None]) -> str:
+    shown = "".join(f"<li>{item}</li>" for item in items if item)
+    return f'<ul class="{kind}">{shown}</ul>\n' if shown else ""
+
+
+def _time(taken_at: str | None) -> str | None:
+    known = _TIME.fullmatch(taken_at or "")
+    return f"{known[1]} {known[2]}" if known else _shown(taken_at) if taken_at else None
+
+
+def _pixels(width_px: int | None, height_px: int | None) -> str | None:
+    return f"{width_px} × {height_px}" if width_px and height_px else None
+
+
+def _size(size_bytes: int | None) -> str | None:
+    if size_bytes is None:
+        return None
+    amount = float(size_bytes)
+    for unit in ("B", "kB", "MB"):
+        if amount < 999.5:
+            return f"{amount:.3g} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"
+
+
+_STYLE = """
+:root {
+  color-scheme: light dark;
+  --page: #f5f4f1; --card: #fff; --mat: #ebe9e4; --line: #dddad3;
+  --ink: #1c1c1e; --soft: #66656b; --accent: #0a5fc2; --best: #177245;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --page: #151517; --card: #202023; --mat: #19191b; --line: #36363b;
+    --ink: #f1f1f3; --soft: #a6a6ae; --accent: #6cb2ff; --best: #63d597;
+  }
+}
+* { box-sizing: border-box; }
+body {
+  margin: 0 auto; max-width: 110rem; padding: 2rem clamp(1rem, 4vw, 3rem);
+  background: var(--page); color: var(--ink);
+  font: 0.9375rem/1.45 system-ui, -apple-system, sans-serif; overflow-wrap: anywhere;
+}
+h1 { margin: 0; font-size: 1.625rem; line-height: 1.2; letter-spacing: -0.01em; }
+h2 { margin: 2.25rem 0 0.875rem; font-size: 1.0625rem; }
+p { margin: 0; }
+header { margin-bottom: 1.5rem; }
+.summary, footer { margin-top: 0.375rem; color: var(--soft); }
+footer { margin-top: 2rem; }
+ol, ul { margin: 0; padding: 0; list-style: none; }
+.grid {
+  display: grid; gap: 1rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 14rem), 1fr));
+}
+.card {
+  overflow: hidden; border: 1px solid var(--line); border-radius: 0.75rem;
+  background: var(--card); content-visibility: auto; contain-intrinsic-size: auto 18rem;
+}
+.card:hover { border-color: var(--soft); }
+.best { border-color: var(--best); box-shadow: 0 0 0 1px var(--best); }
+.card a {
+  display: block; height: 12rem; background: var(--mat);
+  color: inherit; text-decoration: none;
+}
+a:focus-visible { outline: 3px solid var(--accent); outline-offset: -3px; }
+img { display: block; width: 100%; height: 100%; object-fit: scale-down; }
+.none {
+  display: flex; flex-direction: column; justify-content: center; gap: 0.25rem;
+  height: 100%; padding: 1rem; overflow: hidden;
+  color: var(--soft); font-size: 0.8125rem; text-align: center;
+}
+.facts { padding: 0.625rem 0.75rem 0.75rem; }
+.name { font-weight: 600; }
+.mark { color: var(--best); font-size: 0.8125rem; font-weight: 600; }
+.figures {
+  display: flex; flex-wrap: wrap; justify-content: space-between; column-gap: 0.75rem;
+  font-size: 0.8125rem; font-variant-numeric: tabular-nums;
+}
+.folder, .note { margin-top: 0.25rem; color: var(--soft); font-size: 0.75rem; }
+.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+@media print {
+  :root {
+    --page: #fff; --card: #fff; --mat: #fff; --line: #bbb;
+    --ink: #000; --soft: #444; --accent: #000; --best: #000;
+  }
+  body { padding: 0; font-size: 9pt; }
+  .grid { grid-template-columns: repeat(4, 1fr); gap: 0.5rem; }
+  .card { break-inside: avoid; content-visibility: visible; }
+  .card a { height: 8rem; }
+  h2 { break-after: avoid; }
+}
+"""

@@ -1,0 +1,225 @@
+"""The library's database: its tables, how they came to be, and how it is opened."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shlex import quote
+
+from mlx_aimv2 import install
+from mlx_aimv2.errors import OutputError
+from mlx_aimv2.files.paths import absolute, printable
+
+from ..shots import shot_key
+from .segments import FULL_HINT
+
+APPLICATION_ID = 0x41494D32  # "AIM2", in the file's header
+_BUSY_MS = 10_000
+
+# One step per version; a library of an older version is taken through those it lacks.
+# Paths are the bytes that the system gave: names need not be UTF-8.
+MIGRATIONS = (
+    """
+    CREATE TABLE roots (
+        path BLOB PRIMARY KEY,
+        is_photos INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE files (
+        id INTEGER PRIMARY KEY,
+        path BLOB NOT NULL UNIQUE,
+        size_bytes INTEGER NOT NULL,
+        mtime_ns INTEGER NOT NULL,
+        hash BLOB,
+        format TEXT,
+        width_px INTEGER,
+        height_px INTEGER,
+        orientation INTEGER,
+        taken_at TEXT,
+        latitude REAL,
+        longitude REAL,
+        uuid TEXT,
+        signature BLOB,
+        error TEXT,
+        error_hint TEXT,
+        missing_since TEXT
+    ) STRICT;
+    CREATE INDEX files_by_hash ON files (hash);
+    CREATE INDEX files_by_size ON files (size_bytes);
+    CREATE INDEX files_by_uuid ON files (uuid) WHERE uuid IS NOT NULL;
+    CREATE INDEX files_in_error ON files (id) WHERE error IS NOT NULL;
+    CREATE INDEX files_missing ON files (id) WHERE missing_since IS NOT NULL;
+
+    CREATE TABLE sets (
+        id INTEGER PRIMARY KEY,
+        key TEXT NOT NULL UNIQUE,
+        source TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        settings TEXT NOT NULL,
+        width INTEGER NOT NULL,
+        has_text INTEGER NOT NULL,
+        logit_scale REAL,
+        folder TEXT NOT NULL,
+        row_count INTEGER NOT NULL DEFAULT 0,
+        is_serving INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+
+    CREATE TABLE vectors (
+        set_id INTEGER NOT NULL REFERENCES sets ON DELETE CASCADE,
+        file_id INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+        row INTEGER NOT NULL,
+        PRIMARY KEY (set_id, file_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX vectors_by_row ON vectors (set_id, row);
+
+    CREATE TABLE tags (
+        file_id INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+        tag TEXT NOT NULL,
+        origin TEXT NOT NULL,
+        score REAL,
+        PRIMARY KEY (file_id, tag, origin)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX tags_by_tag ON tags (tag);
+
+    CREATE TABLE sidecars (
+        path BLOB PRIMARY KEY,
+        file_id INTEGER REFERENCES files ON DELETE SET NULL,
+        before BLOB,
+        after BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
+    # Of sets that do not serve, those that are not being built: another one took over.
+    """
+    ALTER TABLE sets ADD COLUMN is_former INTEGER NOT NULL DEFAULT 0;
+    UPDATE sets SET is_former = 1 WHERE NOT is_serving AND (
+        id < (SELECT max(id) FROM sets WHERE is_serving) OR NOT EXISTS (
+            SELECT 1 FROM files WHERE error IS NULL AND missing_since IS NULL
+            AND id NOT IN (SELECT file_id FROM vectors WHERE set_id = sets.id)
+        )
+    );
+    """,
+    # When the sidecars changed that gave a photo its date, or none; and what may be one shot.
+    """
+    ALTER TABLE files ADD COLUMN sidecar_stamp INTEGER;
+    ALTER TABLE files ADD COLUMN shot INTEGER;
+    CREATE INDEX files_by_shot ON files (shot);
+    """,
+    # By which rule a photo's colours were read (colour.RULE); NULL: profiles were ignored.
+    """
+    ALTER TABLE files ADD COLUMN colours TEXT;
+    CREATE INDEX files_of_unread_colours ON files (id) WHERE colours IS NULL;
+    """,
+    # When anything of a file changed last, on disks that tell; what is missing as it is excluded.
+    """
+    ALTER TABLE files ADD COLUMN ctime_ns INTEGER;
+    ALTER TABLE files ADD COLUMN is_excluded INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE excluded (pattern BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;
+    """,
+)
+
+
+def default_path() -> Path:
+    """Where a library is unless it is said: ``~/Library/Application Support`` on a Mac."""
+    from platformdirs import user_data_path  # noqa: PLC0415
+
+    return user_data_path("mlx-aimv2") / "library.db"
+
+
+def open_database(path: Path, *, can_write: bool) -> sqlite3.Connection:
+    """Open a library's database; make it, or bring it up to date, where one may write.
+
+    Errors: OutputError for a file that is something else, or of a newer version.
+    """
+    if not can_write and not path.exists():
+        raise OutputError(f"there is no library {printable(path)}", hint=_index(path))
+    with database_errors(path):
+        mode = "rwc" if can_write else "rw"  # also a reader of a WAL makes its -shm file
+        if not can_write and _is_settled(path):
+            mode = "ro&immutable=1"
+        address = f"{Path(absolute(path)).as_uri()}?mode={mode}"
+        connection = sqlite3.connect(
+            address,
+            uri=True,
+            isolation_level=None,
+            timeout=_BUSY_MS / 1000,
+            check_same_thread=False,
+        )
+        try:
+            _check(connection, path, can_write=can_write)
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.create_function("casefold", 1, str.casefold, deterministic=True)
+            if can_write:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+                _migrate(connection)
+            else:
+                connection.execute("PRAGMA query_only = ON")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _is_settled(path: Path) -> bool:
+    """Whether it cannot be written from here, where no WAL could be made, and nobody writes it."""
+    effective = os.access in os.supports_effective_ids
+    writable = (os.access(each, os.W_OK, effective_ids=effective) for each in (path, path.parent))
+    return not all(writable) and not path.with_name(f"{path.name}-wal").exists()
+
+
+@contextmanager
+def database_errors(path: Path) -> Iterator[None]:
+    """SQLite's errors, said in plain words with the library's name."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        text = str(error)
+        hint = "look who may read and write there: ls -l"
+        if "full" in text or "disk I/O" in text:
+            hint = FULL_HINT
+        elif "locked" in text:
+            hint = "another program holds it: wait until it has ended"
+        raise OutputError(f"library {printable(path)}: {text}", hint=hint) from error
+    except sqlite3.DatabaseError as error:
+        raise OutputError(
+            f"library {printable(path)}: {error}",
+            hint="is it a library of aimv2? choose another file with --library",
+        ) from error
+
+
+def _check(connection: sqlite3.Connection, path: Path, *, can_write: bool) -> None:
+    version = _pragma(connection, "user_version")
+    if version > len(MIGRATIONS):
+        raise OutputError(
+            f"library {printable(path)} was made by a newer version",
+            hint=f"get the newer version, then: {install.again()}",
+        )
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if tables and _pragma(connection, "application_id") != APPLICATION_ID:
+        raise OutputError(
+            f"{printable(path)} is a database of another program",
+            hint="choose another file with --library",
+        )
+    if version < len(MIGRATIONS) and not can_write:
+        reason = "was made by an older version" if tables else "is empty"
+        raise OutputError(f"library {printable(path)} {reason}", hint=_index(path))
+
+
+def _index(path: Path) -> str:
+    command = "aimv2 index FOLDER"
+    return command if path == default_path() else f"{command} --library {quote(printable(path))}"
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    for number in range(_pragma(connection, "user_version"), len(MIGRATIONS)):
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {MIGRATIONS[number]}"
+            f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number + 1}; COMMIT;"
+        )
+    connection.create_function("shot_key", 1, shot_key)
+    connection.execute("UPDATE files SET shot = shot_key(path) WHERE shot IS NULL")
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])

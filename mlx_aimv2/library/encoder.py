@@ -1,0 +1,218 @@
+"""The checkpoint behind a set of vectors: told apart without loading it, loaded when needed."""
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlx_aimv2.errors import CheckpointError
+from mlx_aimv2.files.checkpoint_files import TAGS_FILE
+from mlx_aimv2.files.paths import absolute
+from mlx_aimv2.images.source import ImageSource
+from mlx_aimv2.inference.options import Decoding
+from mlx_aimv2.models.aimv2.published import Checkpoint, find
+from mlx_aimv2.texts.truncation import Cut
+
+from .database.store import Store, VectorSet, stamp_of
+from .database.text_cache import TextCache
+from .indexing.scan import known_path
+
+if TYPE_CHECKING:
+    from mlx_aimv2.checkpoints.hub import Confirm
+    from mlx_aimv2.inference.model import Model
+    from mlx_aimv2.models.aimv2.config import Config
+
+Floats = NDArray[np.float32]
+Dtype = Literal["float32", "float16", "bfloat16"]
+
+
+def source_of(source: str) -> str:
+    """A source that means the same from every folder."""
+    if source == "demo" or find(source.partition("@")[0]) or not os.path.isdir(source):  # noqa: PTH112  (no error for a long text)
+        return source
+    return absolute(source)
+
+
+def tags_of(source: str) -> Path | None:
+    """The list of tags that a checkpoint comes with: the demo's, or one in a folder of yours."""
+    from mlx_aimv2.checkpoints.hub import DEMO, resolve  # noqa: PLC0415
+
+    folder = resolve(DEMO).folder if source == DEMO else Path(source)
+    if not folder.is_absolute():
+        return None  # a name on the hub: published checkpoints have no tags
+    file = folder / TAGS_FILE
+    return file if file.is_file() else None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a way of making vectors is known by; ``tokens`` are an image's, 1 if they vary."""
+
+    source: str
+    key: str
+    is_native: bool
+    has_text: bool
+    tokens: int
+
+
+def identify(
+    source: str,
+    preset: str,
+    max_patches: int | None,
+    decode: Decoding = "exact",
+    confirm: "Confirm | None" = None,
+) -> Identity:
+    """What this checkpoint and these options make, told from its files' headers.
+
+    ``max_patches`` counts for a native checkpoint only.
+    """
+    from mlx_aimv2.checkpoints.hub import resolve  # noqa: PLC0415
+    from mlx_aimv2.checkpoints.weights import read_weights  # noqa: PLC0415  (MLX)
+    from mlx_aimv2.models.aimv2.config import LiTConfig, complete_config  # noqa: PLC0415
+
+    resolved = resolve(source, confirm=confirm)
+    weights = read_weights(resolved.folder)
+    config = complete_config(weights.logical_shapes(), weights.config)
+    vision = config.vision_config if isinstance(config, LiTConfig) else config
+    key: dict[str, object] = {
+        "checkpoint": resolved.name,
+        "revision": resolved.revision,
+        "fingerprint": weights.fingerprint(),
+        "preset": preset,
+        "max_patches": max_patches if vision.is_native else None,
+    }
+    if decode != "exact":  # the key of exact vectors is older than the choice
+        key["decode"] = decode
+    return _identity(source, json.dumps(key, sort_keys=True), config)
+
+
+def absent(source: str) -> Checkpoint | None:
+    """The published checkpoint of that name, at a revision if one is said, that is not cached."""
+    from mlx_aimv2.checkpoints.hub import cached  # noqa: PLC0415
+
+    name, _, revision = source.partition("@")
+    checkpoint = find(name)
+    if checkpoint is None:
+        return None
+    asked = replace(checkpoint, revision=revision or checkpoint.revision)
+    return asked if cached(asked) is None else None
+
+
+def identify_absent(checkpoint: Checkpoint, source: str) -> Identity:
+    """What is known of a checkpoint that is not here: all but what tells its weights apart."""
+    from mlx_aimv2.models.aimv2.cost import published_config  # noqa: PLC0415
+
+    return _identity(source, "", published_config(checkpoint))
+
+
+def _identity(source: str, key: str, config: "Config") -> Identity:
+    from mlx_aimv2.models.aimv2.config import LiTConfig  # noqa: PLC0415
+
+    has_text = isinstance(config, LiTConfig)
+    vision = config.vision_config if isinstance(config, LiTConfig) else config
+    tokens = 1 if vision.is_native else vision.grid_side**2
+    return Identity(source, key, vision.is_native, has_text, tokens)
+
+
+# Searches of several threads would each have a model of gigabytes in memory.
+_one_at_a_time = threading.RLock()
+
+
+class SearchModel:
+    """Vectors of queries by a set's checkpoint; loaded when the first one is not known yet."""
+
+    def __init__(
+        self,
+        store: Store,
+        vectors: VectorSet,
+        *,
+        cache: TextCache | None = None,
+        dtype: Dtype | None = None,
+        confirm: "Confirm | None" = None,
+    ) -> None:
+        self._store = store
+        self._vectors = vectors
+        self._cache = cache or TextCache()
+        self._dtype = dtype
+        self._confirm = confirm
+        self._towers: dict[str, Model] = {}
+        self.cuts: list[Cut] = []
+
+    def texts(self, texts: list[str]) -> Floats:
+        """Unit vectors, from the cache where it has them; ``cuts`` gets the texts that were cut.
+
+        Shapes: n -> (n, P).
+        """
+
+        def embed(missing: list[str]) -> Floats:
+            with _one_at_a_time:
+                vectors, cuts = self._tower("text").embed_and_cut(missing)
+            kept = [[0 if cut is None else cut.kept] for cut in cuts]
+            return np.concatenate([np.array(vectors), np.array(kept, np.float32)], axis=1)
+
+        # Behind each vector stands how many characters it was made of, 0 for all: a text from the
+        # cache is told to be cut as well, without its tokenizer.
+        width = self._vectors.width + 1
+        rows = self._cache.embed(texts, self._vectors.fingerprint, embed, width)
+        kept = rows[:, -1].astype(int).tolist()
+        self.cuts += [Cut(text, at) for text, at in zip(texts, kept, strict=True) if at]
+        return rows[:, :-1]
+
+    def images(self, images: Sequence[ImageSource]) -> Floats:
+        """Unit vectors, the library's own of a path where it has them. Shapes: n -> (n, P)."""
+        known = [self._known(each) if isinstance(each, str) else None for each in images]
+        unknown = [each for each, row in zip(images, known, strict=True) if row is None]
+        made: Iterator[Floats] = iter(())
+        if unknown:
+            preprocessing = self._vectors.settings["preprocessing"]
+            with _one_at_a_time:
+                vectors = self._tower("image").embed_images(
+                    unknown,
+                    preset=preprocessing["preset"],
+                    max_patches=preprocessing.get("max_patches"),
+                    decode=preprocessing.get("decode", "exact"),
+                )
+            made = iter(np.array(vectors))
+        return np.stack([next(made) if row is None else row for row in known])
+
+    def _known(self, path: str) -> Floats | None:
+        file = self._store.file_at(known_path(self._store, path))
+        if file is None or stamp_of(file.path) != file.stamp:
+            return None
+        row = self._store.row_of(self._vectors.id, file.id)
+        if row is None:
+            return None
+        taken = self._store.segments(self._vectors).take(np.array([row]))
+        return np.asarray(taken[0], np.float32)
+
+    def _tower(self, tower: Literal["image", "text"]) -> "Model":
+        if tower not in self._towers:
+            self._towers[tower] = load_same(
+                self._vectors, tower, dtype=self._dtype, confirm=self._confirm
+            )
+        return self._towers[tower]
+
+
+def load_same(
+    vectors: VectorSet,
+    tower: Literal["image", "text"],
+    *,
+    dtype: Dtype | None = None,
+    confirm: "Confirm | None" = None,
+) -> "Model":
+    """The checkpoint that made the vectors. Errors: CheckpointError if it is another by now."""
+    from mlx_aimv2.inference.model import load  # noqa: PLC0415  (MLX)
+
+    model = load(vectors.source, tower=tower, dtype=dtype, confirm=confirm)
+    if model.fingerprint != vectors.fingerprint:
+        raise CheckpointError(
+            f"{vectors.source} is not the checkpoint that this library was indexed with",
+            hint=f"index again: aimv2 index --model {vectors.source}",
+        )
+    return model

@@ -1,0 +1,422 @@
+"""Bringing a library up to date: what is new is read and embedded, what was moved is recognised."""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlx_aimv2.errors import Aimv2Error
+from mlx_aimv2.files.paths import is_gone
+from mlx_aimv2.files.spelling import spelled
+from mlx_aimv2.images.metadata.exif import read_facts
+from mlx_aimv2.inference.options import ImageOptions
+from mlx_aimv2.models.aimv2.config import LiTConfig
+
+from ..database.segments import Halves, Segments
+from ..database.store import FileRow, Store, VectorSet
+from .moves import Moves
+from .photo_reader import Reader, Reading
+from .recolour import UNREAD, forget_misread
+from .scan import Candidate, KnownPaths, Root, Scan, around, covers, under
+
+if TYPE_CHECKING:
+    from mlx_aimv2.inference.embedder import Item
+    from mlx_aimv2.inference.model import Model
+
+# What a kill may cost: so many pictures, or so many seconds of work.
+_COMMIT_FILES, _COMMIT_S = 256, 5.0
+NATIVE_MAX_PATCHES = 1024
+_ESTIMATE_BATCH = 5
+_ROW_BYTES = 1000  # of the database for a photo: measured, paths of 60 bytes
+
+
+@dataclass
+class Report:
+    """What a run found and did; ``left`` files have no vector in the set yet.
+
+    ``empty`` are folders that held photos and hold nothing now: those photos stay in the library.
+    ``away`` photos are known and could not be looked at just now: they stay as they were.
+    ``notes`` tell what of a photo was not read, each with the photos' paths.
+    ``excluded`` photos are known and there, and passed over from now on: they keep their tags.
+    ``had_photos``: some were known there before, or are. ``recoloured`` have to be embedded again,
+    because their colour profiles were ignored when they were read, or a TIFF was read wrong;
+    ``colours_unread`` may have to be, but are not in these folders, or out of reach.
+    """
+
+    found: int = 0
+    unchanged: int = 0
+    embedded: int = 0
+    recognised: int = 0
+    missing: int = 0
+    failed: int = 0
+    away: int = 0
+    excluded: int = 0
+    left: int = 0
+    recoloured: int = 0
+    colours_unread: int = 0
+    is_serving: bool = True
+    had_photos: bool = False
+    empty: list[str] = field(default_factory=list)
+    errors: list[Aimv2Error] = field(default_factory=list)
+    notes: dict[str, list[str]] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run would take. Units: seconds, bytes of disk.
+
+    ``download`` is a checkpoint that would be fetched first; else it is empty.
+    """
+
+    count: int
+    sampled: int
+    seconds: float
+    size_bytes: int
+    download: str = ""
+    download_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Who wants to know: called with each candidate done, and each picture found while counting."""
+
+    counted: Callable[[], None] = lambda: None
+    started: Callable[[int], None] = lambda total: None
+    done: Callable[[Aimv2Error | None], None] = lambda error: None
+
+
+class Indexer:
+    """One run over some roots, for one set of vectors.
+
+    ``key`` tells this way of making vectors from all others; the model is loaded only when a
+    picture has to be embedded. ``exclude`` are patterns of what is passed over; with ``reread``
+    every file is read, and embedded if its content is new.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        key: str,
+        source: str,
+        options: ImageOptions,
+        load: Callable[[], "Model"],
+        progress: Progress | None = None,
+        *,
+        exclude: Sequence[str] = (),
+        reread: bool = False,
+    ) -> None:
+        self._store = store
+        self._exclude, self._rereads = exclude, reread
+        self._key = key
+        self._source = source
+        self._options = options
+        self._load = load
+        self._progress = progress or Progress()
+        self._report = Report()
+        self._reader = Reader()
+        self._rows: list[Halves] = []
+        self._waiting: deque[tuple[Candidate, bytes | None]] = deque()
+        self._uncommitted, self._committed_s = 0, 0.0
+
+    def run(self, roots: Sequence[Root]) -> Report:
+        """Index what is new or changed in the roots.
+
+        Stopped by Ctrl-C or an error, what was done is kept, and the next run goes on.
+        """
+        store, report = self._store, self._report
+        with store.transaction():
+            self._forget_doubles()
+            roots = self._usable(roots)
+            self._remember(roots)  # now: a run that is stopped is gone on with without naming them
+        store.remove_strays()
+        for each in store.sets():
+            store.segments(each).cut()
+        report.recoloured = sum(forget_misread(store, root.path) for root in roots)
+        report.colours_unread = store.count(UNREAD)
+        vectors = store.set_with_key(self._key)
+        self._moves = Moves(store, roots)
+        total = self._count(roots, vectors, self._moves)
+        moved = set(self._moves.settle())
+        if vectors is not None:
+            unread = [each.known.id for each, _ in self._moves.unread if each.known is not None]
+            settled = [*moved, *self._moves.same, *unread]
+            total -= sum(store.row_of(vectors.id, each) is not None for each in settled)
+        if total:
+            model = self._load()
+            vectors = self._set = vectors or self._new_set(model)
+        scan = self._scan(roots, vectors, moved)
+        for candidate, error in self._moves.unread:
+            scan.keep_away(candidate, error)
+        if total:
+            self._segments = store.segments(self._set)
+            self._segments.cut()
+            self._counted = self._segments.row_count
+            self._progress.started(total)
+            self._embed_all(model, scan)
+        else:
+            deque(scan.candidates(), 0)  # none, but the walk tells what is still there
+        report.missing = scan.mark_missing()
+        from .undated import date_undated  # noqa: PLC0415  (XML: a search starts sooner without it)
+
+        for root in roots:
+            date_undated(store, root.path)
+        report.empty = [os.fsdecode(path) for path in scan.empty]
+        report.had_photos = any(next(store.files(*under(root.path)), None) for root in roots)
+        with store.transaction():
+            for path in scan.deleted:
+                store.remove_root(path)
+            if vectors is not None:
+                report.left = store.unembedded(vectors.id)
+                if report.left:
+                    store.build(vectors.id)
+                else:
+                    store.serve(vectors.id)
+                report.is_serving = store.set_with_id(vectors.id).is_serving
+        report.found, report.unchanged = scan.found, scan.unchanged
+        report.recognised += scan.recognised
+        report.errors = scan.errors + scan.away.errors() + report.errors
+        report.away, report.excluded = scan.away.photos, scan.excluded
+        report.skipped = dict(scan.skipped)
+        return report
+
+    def estimate(self, roots: Sequence[Root], sample: int) -> Estimate:
+        """What a run over the roots would read, measured on some of it, evenly spread."""
+        vectors = self._store.set_with_key(self._key)
+        count = self._count(roots, vectors)
+        if not count:
+            return Estimate(0, 0, 0.0, 0)
+        scan = self._scan(roots, vectors)
+        chosen = {number * count // sample for number in range(sample)}
+        found = enumerate(scan.candidates())
+        paths = [os.fsdecode(each.path) for number, each in found if number in chosen]
+        model = self._load()
+        options = replace(self._options, fills_batches=False, batch_size=_ESTIMATE_BATCH)
+        deque(model.stream_with(options, paths[:_ESTIMATE_BATCH]), 0)  # the first is slower
+        started_s = time.perf_counter()
+        deque(model.stream_with(replace(options, open=self._reader.open), paths), 0)
+        seconds = (time.perf_counter() - started_s) / len(paths) * count
+        width = model.width(model.plan(options))
+        return Estimate(count, len(paths), seconds, count * (2 * width + _ROW_BYTES))
+
+    def _count(
+        self, roots: Sequence[Root], vectors: VectorSet | None, moves: Moves | None = None
+    ) -> int:
+        count = 0
+        scan = self._scan(roots, vectors, reread=self._rereads)
+        for candidate in scan.candidates():
+            count += 1
+            if moves is not None:
+                moves.note(candidate)
+            self._progress.counted()
+        if moves is not None and scan.respelled:
+            self._store.move_files(scan.respelled)
+        return count
+
+    def _scan(
+        self,
+        roots: Sequence[Root],
+        vectors: VectorSet | None,
+        moved: Collection[int] = (),
+        *,
+        reread: bool = False,
+    ) -> Scan:
+        set_id = vectors.id if vectors else None
+        return Scan(self._store, roots, set_id, moved, exclude=self._exclude, reread=reread)
+
+    def _usable(self, roots: Sequence[Root]) -> list[Root]:
+        """The roots by the paths that the library has for them, without files that are no
+        pictures: of those nothing is remembered."""
+        usable, paths = [], KnownPaths(self._store)
+        bundles = {spelled(path): path for path, is_photos in self._store.roots() if is_photos}
+        for root in roots:
+            known = Root(paths.of(root.path))
+            if root.is_photos:
+                own = spelled(root.path)
+                known = Root(bundles.get(own, own), is_photos=True)
+            is_new_file = os.path.isfile(known.path) and self._store.file_at(known.path) is None  # noqa: PTH113
+            try:
+                if is_new_file:
+                    read_facts(known.path)
+            except Aimv2Error as error:
+                self._report.errors.append(error)
+            else:
+                usable.append(known)
+        return list(dict.fromkeys(usable))
+
+    def _forget_doubles(self) -> None:
+        """A folder that an earlier version took twice, by two spellings, is known once."""
+        store, paths = self._store, KnownPaths(self._store)
+        for root in [path for path, is_photos in store.roots() if not is_photos]:
+            known = paths.of(root)
+            if known != root:
+                files = list(store.files(*under(root)))
+                twins = [store.file_at(known + each.path[len(root) :]) for each in files]
+                doubles = [each.id for each, twin in zip(files, twins, strict=True) if twin]
+                store.remove_files(doubles)
+                store.remove_root(root)
+
+    def _remember(self, roots: Sequence[Root]) -> None:
+        """Add roots that are there, but none that another one leads to."""
+        known = {path for path, is_photos in self._store.roots() if not is_photos}
+        for root in roots:
+            is_led_to = not root.is_photos and any(
+                covers(each, root.path, self._exclude)
+                for each in known.intersection(around(root.path))
+            )
+            if not (is_gone(root.path) or is_led_to):
+                self._store.add_root(root.path, root.is_photos)
+
+    def _new_set(self, model: "Model") -> VectorSet:
+        with self._store.transaction():
+            return self._store.add_set(
+                self._key,
+                self._source,
+                model.metadata(self._options),
+                has_text=isinstance(model.config, LiTConfig),
+                logit_scale=model.logit_scale if isinstance(model.config, LiTConfig) else None,
+            )
+
+    def _embed_all(self, model: "Model", scan: Scan) -> None:
+        options = replace(self._options, open=self._reader.open)
+        self._committed_s = time.monotonic()
+        self._store.begin()
+        try:
+            for item in model.stream_with(options, self._to_embed(scan)):
+                self._place_known(scan)
+                candidate, _ = self._waiting.popleft()
+                self._place_item(scan, candidate, item)
+            self._place_known(scan)
+        except KeyboardInterrupt:
+            if self._store.is_writing:  # else it came just after a commit
+                self._commit()
+            raise
+        except BaseException:
+            self._store.roll_back()
+            raise
+        self._commit()
+
+    def _to_embed(self, scan: Scan) -> Iterator[str]:
+        """The paths of pictures whose content is new; the others wait for their turn."""
+        for candidate in scan.candidates():
+            hash = self._known_hash(candidate)
+            self._waiting.append((candidate, hash))
+            if hash is None:
+                yield os.fsdecode(candidate.path)
+            else:
+                self._place_known(scan)
+
+    def _known_hash(self, candidate: Candidate) -> bytes | None:
+        """The content's hash where the set has its vector; None where it must be embedded."""
+        if candidate.is_unchanged and candidate.known is not None:
+            hash = candidate.known.hash
+        elif self._store.has_size(candidate.stamp.size_bytes):
+            try:
+                hash = self._moves.hash_of(candidate)
+            except Aimv2Error:
+                return None  # embedding it will say the same, in its turn
+        else:
+            return None
+        if hash is None or self._store.row_of_hash(self._set.id, hash) is None:
+            return None
+        return hash
+
+    def _place_known(self, scan: Scan) -> None:
+        while self._waiting and self._waiting[0][1] is not None:
+            candidate, hash = self._waiting.popleft()
+            assert hash is not None
+            twins = self._store.files_with_hash(hash)
+            twin = next((each for each in twins if each.facts is not None), None)
+            row = self._store.row_of_hash(self._set.id, hash)
+            if row is None or twin is None or twin.facts is None:
+                continue  # its twin has changed meanwhile: the next run embeds it
+            facts = replace(twin.facts, taken_at=None) if twin.is_dated_by_sidecar else twin.facts
+            reading = Reading(hash, facts, twin.signature or b"")
+            self._place(scan, candidate, reading, row)
+            self._report.recognised += 1
+            self._finish_one(None)
+
+    def _place_item(self, scan: Scan, candidate: Candidate, item: "Item") -> None:
+        reading = self._reader.take(candidate.path)
+        if item.embedding is None or reading is None:
+            if scan.keep_away(candidate, item.error):
+                self._finish_one(None)
+                return
+            error = item.error or Aimv2Error("was not read")
+            self._store.add_file(
+                candidate.path,
+                candidate.stamp,
+                uuid=candidate.uuid,
+                error=str(error),
+                error_hint=error.hint,
+            )
+            if candidate.known is not None:
+                self._store.remove_vectors(candidate.known.id)
+            self._report.failed += 1
+            self._report.errors.append(error)
+            self._finish_one(error)
+            return
+        row = self._store.row_of_hash(self._set.id, reading.hash)
+        if row is None:
+            row = self._counted + len(self._rows)
+            self._rows.append(np.array(item.embedding).astype(np.float16))
+        self._place(scan, candidate, reading, row)
+        if item.note:
+            self._report.notes.setdefault(item.note, []).append(os.fsdecode(candidate.path))
+        self._report.embedded += 1
+        self._finish_one(None)
+
+    def _place(self, scan: Scan, candidate: Candidate, reading: Reading, row: int) -> None:
+        store, known = self._store, candidate.known
+        moved = self._moved_from(candidate, reading.hash)
+        if moved is not None:
+            store.move_file(moved.id, candidate.path, candidate.stamp, candidate.uuid)
+            file_id = moved.id
+        else:
+            if known is not None and known.hash != reading.hash:
+                store.remove_vectors(known.id)
+            file_id = store.add_file(
+                candidate.path,
+                candidate.stamp,
+                hash=reading.hash,
+                facts=reading.facts,
+                uuid=candidate.uuid,
+                signature=reading.signature,
+            )
+        scan.note_seen(file_id)
+        store.set_vector(self._set.id, file_id, row)
+
+    def _moved_from(self, candidate: Candidate, hash: bytes) -> FileRow | None:
+        """The file of this content that is gone from where it was, if this path is new."""
+        if candidate.known is not None:
+            return None
+        gone = [file for file in self._store.files_with_hash(hash) if is_gone(file.path)]
+        name = candidate.path.rpartition(b"/")[2]
+        return min(gone, key=lambda file: file.path.rpartition(b"/")[2] != name, default=None)
+
+    def _finish_one(self, error: Aimv2Error | None) -> None:
+        self._progress.done(error)
+        self._uncommitted += 1
+        late = time.monotonic() - self._committed_s > _COMMIT_S
+        if self._uncommitted >= _COMMIT_FILES or late:
+            self._commit()
+            self._store.begin()
+
+    def _commit(self) -> None:
+        """The vectors down to the disk, and only then what says that they are there."""
+        if self._rows:
+            self._segments.row_count = self._counted  # an interrupted commit is done again
+            self._segments.append(np.stack(self._rows))
+            self._store.set_row_count(self._set.id, self._segments.row_count)
+        self._store.commit()
+        self._counted, self._rows = self._segments.row_count, []
+        self._uncommitted, self._committed_s = 0, time.monotonic()
+
+    _moves: Moves
+    _set: VectorSet
+    _segments: Segments
+    _counted: int  # rows that are committed

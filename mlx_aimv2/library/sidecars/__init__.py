@@ -1,0 +1,1 @@
+"""Keywords beside and inside photos: XMP files and ExifTool's."""

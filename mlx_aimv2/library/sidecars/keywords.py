@@ -1,0 +1,88 @@
+"""Keywords in the three fields that photo programs read: one flat, two as paths.
+
+A tag is a path of names, ``("Animals", "Dog")``, written ``Animals|Dog`` in our own texts.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from mlx_aimv2.errors import UsageError
+
+Tag = tuple[str, ...]
+
+# What stands for a separator inside a name: its full-width form, which reads the same.
+_STAND_INS = {"|": "｜", "/": "／"}
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+@dataclass(frozen=True)
+class Field:
+    """A property that holds keywords; ``separator`` joins the names of a path.
+
+    Source: https://developer.adobe.com/xmp/docs/XMPNamespaces/dc/, the XMP that Lightroom and
+    digiKam write, and ExifTool's tables of XMP tags.
+    """
+
+    uri: str
+    prefix: str
+    name: str
+    container: str
+    separator: str = ""
+
+    def entry(self, tag: Tag) -> str:
+        """A tag as this field writes it; a flat field holds only its last name."""
+        if not self.separator:
+            return tag[-1]
+        stand_in = _STAND_INS[self.separator]
+        return self.separator.join(name.replace(self.separator, stand_in) for name in tag)
+
+    def tag(self, entry: str) -> Tag:
+        """What an entry says, without empty names; nothing for an empty entry."""
+        names = entry.split(self.separator) if self.separator else [entry]
+        return tuple(name for name in names if name.strip())
+
+    def key(self, entry: str) -> Tag:
+        """What is equal for entries that mean the same here."""
+        return key(self.tag(entry))
+
+
+SUBJECT = Field("http://purl.org/dc/elements/1.1/", "dc", "subject", "Bag")
+HIERARCHICAL = Field(
+    "http://ns.adobe.com/lightroom/1.0/", "lr", "hierarchicalSubject", "Bag", separator="|"
+)
+TAGS_LIST = Field(
+    "http://www.digikam.org/ns/1.0/", "digiKam", "TagsList", "Seq", separator="/"
+)  # fmt: skip
+FIELDS = (SUBJECT, HIERARCHICAL, TAGS_LIST)
+PATH_FIELDS = (HIERARCHICAL, TAGS_LIST)
+
+
+def fold(name: str) -> str:
+    """What is equal for two spellings of one name: NFC, single spaces, no stand-ins."""
+    text = " ".join(unicodedata.normalize("NFC", name).split())
+    for char, stand_in in _STAND_INS.items():
+        text = text.replace(stand_in, char)
+    return text
+
+
+def key(tag: Tag) -> Tag:
+    """What is equal for two spellings of one tag."""
+    return tuple(fold(name) for name in tag)
+
+
+def clean(tag: Tag) -> Tag:
+    """A tag as it can be written: each name on one line, without spaces around it.
+
+    Errors: UsageError for no name, an empty one, or one with characters that XML cannot hold.
+    """
+    for name in tag:
+        if found := _NOT_IN_XML.search(name):
+            raise UsageError(
+                f"the tag {'|'.join(tag)!a} holds {found[0]!a}, which no sidecar can hold",
+                hint="take the character out of the tag's name",
+            )
+    names = tuple(" ".join(name.split()) for name in tag)
+    if not names or not all(names):
+        raise UsageError(f"the tag {'|'.join(tag)!a} has an empty name", hint="write: Animals|Dog")
+    return names

@@ -1,0 +1,1 @@
+"""Which tags fit which photos."""

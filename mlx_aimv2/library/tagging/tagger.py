@@ -1,0 +1,343 @@
+"""Giving photos tags: from vectors to changes, and from changes to the library and sidecars."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlx_aimv2.errors import Aimv2Error, OutputError, UsageError
+from mlx_aimv2.files.paths import printable
+from mlx_aimv2.inference.zero_shot import BACKGROUND
+
+from ..database.store import FileRow, Store, VectorSet
+from ..search.filters import Filters
+from ..search.searcher import matching
+from ..sidecars import sidecar, xmp
+from ..sidecars.keywords import Tag as TagPath
+from ..sidecars.sidecar import Style, Undone
+from . import calibration
+from .vocabulary import Tag, embed_vocabulary
+
+Floats = NDArray[np.float32]
+
+ORIGIN = "aimv2"  # of the tags that this program gives
+_BLOCK_ROWS, _LEARNT_ROWS = 4096, 32_768
+_CHUNK_TEXTS = 256
+_MOVED = (
+    "if they were moved, aimv2 index FOLDER; if they are gone, aimv2 index and aimv2 library "
+    "prune; then undo again"
+)
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """A photo and its tags, the surest first: text form (``Animals|Dog``) and confidence.
+
+    ``added`` and ``removed`` are what differs from the tags it had from this program.
+    """
+
+    file: FileRow
+    tags: tuple[tuple[str, float], ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+    @property
+    def path(self) -> str:
+        """The photo's path, as ``os.fsdecode`` gives it."""
+        return self.file.path_str
+
+    @property
+    def is_in_photos(self) -> bool:
+        """Whether it lies inside Apple's Photos library, where nothing is written."""
+        return self.file.uuid is not None
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of a photo's sidecar; ``is_new`` where there was none before."""
+
+    file: FileRow
+    path: bytes
+    error: Aimv2Error | None = None
+    is_new: bool = False
+
+
+def assign(
+    store: Store,
+    vectors: VectorSet,
+    tags: Sequence[Tag],
+    embed_texts: Callable[[list[str]], Floats],
+    *,
+    min_confidence: float = calibration.MIN_CONFIDENCE,
+    limit: int | None = None,
+    filters: Filters | None = None,
+) -> Iterator[Tagged]:
+    """The tags of every photo that fits the filters, in the order of their rows.
+
+    All files of a shot get the tags of the one that is shown, and count as one.
+    Each tag is calibrated on the whole library (docs/tagging.md), whatever the filters.
+    Errors: UsageError for a checkpoint without texts, and for a place without photos; of several
+    patterns one at least must fit.
+    """
+    if not vectors.has_text:
+        raise UsageError(
+            "this library's checkpoint reads no texts, only pictures",
+            hint="aimv2 index --model lit",
+        )
+    _check_places(store, vectors, filters.named_places if filters else ())
+    known = store.rows_and_files(vectors.id)
+    if not len(known):
+        return
+    shown = _rows_shown(store, known)
+    known = _with_rows(known, shown)
+    words = embed_vocabulary(tags, embed_texts)
+    background = embed_texts(list(BACKGROUND))
+    blocks = _Blocks(store, vectors, _spread(np.unique(known[:, 0])))
+    learnt = calibration.fit(blocks, words, background)
+    if filters is not None and not filters.is_empty:
+        known = _with_rows(_fitting(store, vectors, filters), shown)
+    had = _by_file(store)
+    for start in range(0, len(known), _BLOCK_ROWS):
+        part = known[start : start + _BLOCK_ROWS]
+        rows = store.segments(vectors).take(part[:, 0]).astype(np.float32)
+        sure = learnt.confidence(_unit(rows))
+        chosen = calibration.choose(sure, min_confidence, limit)
+        files = store.files_of(part[:, 1].tolist())
+        for id, given in zip(part[:, 1].tolist(), _best_first(sure, chosen), strict=True):
+            named = tuple((tags[at].text, confidence) for at, confidence in given)
+            yield _tagged(files[id], named, had.get(id, set()))
+
+
+def in_chunks(
+    embed_texts: Callable[[list[str]], Floats], told: Callable[[int, int], None] | None = None
+) -> Callable[[list[str]], Floats]:
+    """The same, by few texts at a time: a cache keeps those that were done before a stop.
+
+    ``told`` is called with how many are done, from 0 on, and of how many.
+    """
+
+    def embed(texts: list[str]) -> Floats:
+        parts: list[Floats] = []
+        for start in range(0, len(texts), _CHUNK_TEXTS):
+            if told is not None:
+                told(start, len(texts))
+            parts.append(embed_texts(texts[start : start + _CHUNK_TEXTS]))
+        if told is not None:
+            told(len(texts), len(texts))
+        return np.concatenate(parts)
+
+    return embed
+
+
+def remember(store: Store, tagged: Sequence[Tagged]) -> None:
+    """Write the tags of photos into the library, in place of those given before."""
+    with store.transaction():
+        store.remove_tags(ORIGIN, [(each.file.id, tag) for each in tagged for tag in each.removed])
+        store.add_tags(
+            ORIGIN, [(each.file.id, tag, score) for each in tagged for tag, score in each.tags]
+        )
+
+
+def write_sidecar(
+    store: Store, tagged: Tagged, style: Style, *, dry_run: bool = False
+) -> Written | None:
+    """Merge a photo's tags into its sidecar; None where there is nothing to change.
+
+    What was there before is kept in the library, so that it can be undone; it is written there
+    before the sidecar is touched. Photos of Apple's Photos get none. ``dry_run`` writes nothing.
+    """
+    if tagged.is_in_photos:
+        return None
+    path = os.fsencode(sidecar.existing_or_new(tagged.file.path, style))
+    if not (tagged.tags or os.path.lexists(path)):
+        return None
+    try:
+        now = sidecar.read_sidecar(path)
+        after = xmp.replace_ours(now, [_path_of(tag) for tag, _ in tagged.tags], name=path)
+        if after is None or after == now:
+            return None
+        if not dry_run:
+            _replace(store, tagged.file, path, now, after)
+    except Aimv2Error as error:
+        return Written(tagged.file, path, error)
+    return Written(tagged.file, path, is_new=now is None)
+
+
+def follow_sidecars(store: Store) -> None:
+    """Where photos were moved with their sidecars, let what is known of these move too."""
+    known = store.sidecars()
+    moves: dict[bytes, bytes] = {}
+    targets: set[bytes] = set()
+    for path, photo in known:
+        now = None if photo is None else _moved_to(store, path, photo)
+        if now is not None and now not in targets:
+            moves[path] = now
+            targets.add(now)
+    held = {path for path, _ in known}
+    while taken := [was for was, now in moves.items() if now in held and now not in moves]:
+        for was in taken:
+            del moves[was]
+    with store.transaction():
+        store.move_sidecars(moves)
+
+
+def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
+    """Take back everything: sidecars as they were before, and the tags in the library.
+
+    A sidecar that cannot be restored stays known, so that undoing can be tried again. One beside
+    a photo that is not known, as that of a copy, is cleaned by its own notes.
+    """
+    follow_sidecars(store)
+    for path, photo in store.sidecars():
+        known = store.sidecar(path)
+        if known is None:
+            continue
+        try:
+            if photo is not None and not any(map(os.path.lexists, (path, photo))):
+                raise OutputError(f"{printable(path)} is not there, nor its photo", hint=_MOVED)
+            done = sidecar.restore(path, *known)
+        except Aimv2Error as error:
+            yield path, error
+            continue
+        with store.transaction():
+            store.forget_sidecar(path)
+        yield path, done
+    known_paths = {path for path, _ in store.sidecars()}
+    for file in list(store.files("missing_since IS NULL AND uuid IS NULL")):
+        for path in map(os.fsencode, sidecar.own_sidecars(file.path)):
+            if path not in known_paths:
+                yield from _clean(path)
+    with store.transaction():
+        store.remove_tags(ORIGIN)
+
+
+def _clean(path: bytes) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
+    try:
+        now = sidecar.read_sidecar(path)
+    except Aimv2Error:
+        return  # none that was written here can be told from it
+    if now is None or not xmp.has_ours(now):
+        return
+    try:
+        yield path, sidecar.clean(path, now)
+    except Aimv2Error as error:
+        yield path, error
+
+
+def _moved_to(store: Store, path: bytes, photo: bytes) -> bytes | None:
+    """Where a sidecar is beside its photo now, if it is no longer where it was written."""
+    names = [os.fsencode(name) for name in sidecar.sidecar_names(photo)]
+    known = store.sidecar(path)
+    if path in names or known is None:
+        return None
+    found: dict[bytes, bytes] = {}
+    for name in filter(os.path.lexists, names):
+        with suppress(Aimv2Error):
+            found[name] = sidecar.read_sidecar(name) or b""
+    same = [name for name, data in found.items() if data == known[1]]
+    own = set(map(os.fsencode, sidecar.own_sidecars(photo)))
+    ours = [name for name, data in found.items() if name in own and xmp.has_ours(data)]
+    return next(iter(same or (ours if not os.path.lexists(path) else [])), None)
+
+
+def _replace(store: Store, file: FileRow, path: bytes, now: bytes | None, after: bytes) -> None:
+    known = store.sidecar(path)
+    # Another program's changes since are not ours to undo, and our own tags are no original.
+    is_known = known is not None and known[1] == now
+    before = known[0] if known and is_known else now and xmp.without_ours(now, name=path)
+    with store.transaction():
+        store.remember_sidecar(path, file.id, before, after)
+    sidecar.write_sidecar(path, after)
+
+
+def _fitting(store: Store, vectors: VectorSet, filters: Filters) -> NDArray[np.int64]:
+    """Rows and file ids of the photos that fit. Shapes: (n, 2)."""
+    known = store.rows_and_files(vectors.id, *filters.sql())
+    return matching(store, known, filters) if filters.has_patterns else known
+
+
+def _rows_shown(store: Store, known: NDArray[np.int64]) -> dict[int, int]:
+    """The row of the file that is shown of a shot, by the id of each of its files."""
+    shots = store.shots()
+    row_of = dict(known[:, ::-1].tolist()) if shots else {}
+    firsts = {id: next(filter(row_of.__contains__, shot), None) for id, shot in shots.items()}
+    return {id: row_of[first] for id, first in firsts.items() if first is not None}
+
+
+def _with_rows(known: NDArray[np.int64], shown: Mapping[int, int]) -> NDArray[np.int64]:
+    """Rows and ids with the rows of the files that are shown. Shapes: (n, 2), kept."""
+    pairs = [(shown.get(id, row), id) for row, id in known.tolist()] if shown else known
+    return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def _check_places(store: Store, vectors: VectorSet, places: Sequence[str]) -> None:
+    alone = [Filters((place,)) for place in places]
+    empty = [each for each in alone if not len(_fitting(store, vectors, each))]
+    # "*.nef" beside "*.cr3" is for whichever there are.
+    some_fit = any(each.has_patterns and each not in empty for each in alone)
+    for each in empty:
+        name = printable(each.named_places[0])
+        if not each.has_patterns:
+            raise UsageError(
+                f"the library has no photos in {name}", hint="check the path, or: aimv2 index PATH"
+            )
+        if not some_fit:
+            raise UsageError(
+                f"no photo in the library fits {name}",
+                hint="check the pattern, or: aimv2 index FOLDER",
+            )
+
+
+def _spread(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """At most so many rows that learning from more changes nothing, from all over the library."""
+    return rows[np.linspace(0, len(rows) - 1, min(len(rows), _LEARNT_ROWS)).astype(np.int64)]
+
+
+class _Blocks:
+    """Vectors of a library, block by block, as often as they are asked for."""
+
+    def __init__(self, store: Store, vectors: VectorSet, rows: NDArray[np.int64]) -> None:
+        self._segments = store.segments(vectors)
+        self._rows = rows
+
+    def __iter__(self) -> Iterator[Floats]:
+        for start in range(0, len(self._rows), _BLOCK_ROWS):
+            taken = self._segments.take(self._rows[start : start + _BLOCK_ROWS])
+            yield _unit(taken.astype(np.float32))
+
+
+def _unit(rows: Floats) -> Floats:
+    # Float16 has moved their lengths by up to a thousandth.
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(norms, np.finfo(np.float32).tiny), np.float32)
+
+
+def _best_first(sure: Floats, chosen: NDArray[np.bool_]) -> Iterator[list[tuple[int, float]]]:
+    """Each photo's tags, by number, with their confidence. Shapes: (n, T), (n, T) -> n."""
+    photos, numbers = np.nonzero(chosen)
+    confidence = sure[photos, numbers]
+    order = np.lexsort((numbers, -confidence, photos))
+    found = list(zip(numbers[order].tolist(), confidence[order].tolist(), strict=True))
+    ends = np.cumsum(np.bincount(photos, minlength=len(chosen))).tolist()
+    return (found[start:end] for start, end in pairwise([0, *ends]))
+
+
+def _by_file(store: Store) -> dict[int, set[str]]:
+    had: dict[int, set[str]] = {}
+    for file_id, tag, _ in store.tags(ORIGIN):
+        had.setdefault(file_id, set()).add(tag)
+    return had
+
+
+def _tagged(file: FileRow, tags: tuple[tuple[str, float], ...], had: set[str]) -> Tagged:
+    names = {tag for tag, _ in tags}
+    added = tuple(tag for tag, _ in tags if tag not in had)
+    return Tagged(file, tags, added, tuple(sorted(had - names)))
+
+
+def _path_of(tag: str) -> TagPath:
+    return tuple(tag.split("|"))

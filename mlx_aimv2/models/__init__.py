@@ -1,0 +1,1 @@
+"""What computes, and nothing else: the networks, family by family."""

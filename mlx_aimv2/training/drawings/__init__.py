@@ -1,0 +1,1 @@
+"""Drawn pictures with known content, to train and to measure with."""

@@ -1,0 +1,95 @@
+"""Write an album of held-out drawings: picture files, and what is in each.
+
+python -m mlx_aimv2.training.drawings.album FOLDER [--count N] [--first N] [--side-px N]
+                                            [--copies N]
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from .nouns import NOUNS
+from .scene import HELD_OUT, Drawing, draw
+
+CAPTIONS_FILE = "captions.json"
+LABELS_FILE = "labels.txt"
+_PNG_EVERY = 4  # the others are JPEG, as in a real album
+_JPEG_QUALITY, _COPY_QUALITY = 90, 75
+
+
+def write_album(
+    folder: Path, count: int, *, first: int = 0, side_px: int = 224, height_px: int | None = None
+) -> list[Path]:
+    """Draw ``count`` held-out pictures into a new folder; returns their files, in order.
+
+    Files are named by what they show; ``captions.json`` says what is in each (objects with
+    colours and boxes, place, captions), ``labels.txt`` has every noun on a line.
+    Errors: FileExistsError if the folder exists.
+    """
+    folder.mkdir(parents=True)
+    files, entries = [], []
+    for number in range(first, first + count):
+        drawing = draw(HELD_OUT + number, side_px, height_px=height_px)
+        shown = dict.fromkeys(noun.replace(" ", "_") for noun, _, _ in drawing.objects)
+        suffix = "png" if number % _PNG_EVERY == 0 else "jpg"
+        file = folder / f"{'-'.join([f'{number:04}', *shown])}.{suffix}"
+        if file.suffix == ".png":
+            drawing.image.save(file)
+        else:
+            drawing.image.save(file, quality=_JPEG_QUALITY)
+        files.append(file)
+        entries.append(_entry(file.name, drawing))
+    _write(folder / CAPTIONS_FILE, json.dumps(entries, indent=1))
+    _write(folder / LABELS_FILE, "\n".join(NOUNS))
+    return files
+
+
+def write_copies(files: list[Path], folder: Path) -> None:
+    """Half-size JPEGs of pictures in a new folder: duplicates to be found."""
+    folder.mkdir()
+    for file in files:
+        with Image.open(file) as image:
+            half = image.convert("RGB").resize((image.width // 2, image.height // 2))
+        half.save(folder / f"{file.stem}-small.jpg", quality=_COPY_QUALITY)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write an album and say what it holds."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mlx_aimv2.training.drawings.album", description=__doc__
+    )
+    parser.add_argument("folder", type=Path, help="must not exist yet")
+    parser.add_argument("--count", type=int, default=24)
+    parser.add_argument("--first", type=int, default=0, help="number of the first held-out drawing")
+    parser.add_argument("--side-px", type=int, default=224)
+    parser.add_argument("--copies", type=int, default=0, help="small copies of the first ones")
+    options = parser.parse_args(arguments)
+    if options.folder.exists():
+        parser.error(f"{options.folder} exists: choose another folder")
+    files = write_album(options.folder, options.count, first=options.first, side_px=options.side_px)
+    if options.copies:
+        write_copies(files[: options.copies], options.folder / "copies")
+    print(f"{len(files)} drawings in {options.folder}, what they show in {CAPTIONS_FILE}")
+
+
+def _entry(name: str, drawing: Drawing) -> dict[str, Any]:
+    return {
+        "file": name,
+        "place": drawing.place,
+        "objects": [
+            {"noun": noun, "colour": colour, "box": list(box)}
+            for noun, colour, box in drawing.objects
+        ],
+        "captions": [caption.text for caption in drawing.captions],
+    }
+
+
+def _write(file: Path, text: str) -> None:
+    file.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Every script in benchmarks/ runs, by its own options and on next to nothing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import made_library
+from benchmarks.made_library import COPIED, make_library, wide_checkpoint
+from mlx_aimv2.library.library import Library
+from tests.support.commands import PATIENCE_S
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sorted(
+    file.stem
+    for file in (ROOT / "benchmarks").glob("*.py")
+    if '__name__ == "__main__"' in file.read_text(encoding="utf-8")
+)
+SMALL = {
+    "accuracy": "--blocks 1 --drawings 3",
+    "decoding": "--runs 1 --width 504 --photos 6 --blocks 1",
+    "duplicates": "--drawings 2 --rows 300 --width 8",
+    "encoder_speed": "--model demo --batch 1 --blocks 1 --repeats 1",
+    "encoder_steps": "--model demo --batch 1 --blocks 1 --repeats 1",
+    "help_time": "--runs 2",
+    "kill_test": "--kills 1",
+    "library_quality": "--number 20 --duplicates 2",
+    "library_scale": "--rows 300 500 --runs 1 --files 3",
+    "memory": "--few 3 --images 7 --paths 11",
+    "pipeline_speed": "--photos 1 --batch 1 --repeats 1",
+    "readme_table": "--check",
+    "startup": "--model demo --runs 1",
+    "tagging": "--number 20",
+}
+# Run by tests of its own, with a library of kernels that they make.
+ELSEWHERE = {"metal_kernels"}
+
+
+def test_each_has_a_small_run():
+    assert sorted({*SMALL, *ELSEWHERE}) == SCRIPTS
+
+
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_a_small_run(name):
+    if name == "decoding":
+        pytest.importorskip("skimage", reason="needs scikit-image")
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", *SMALL[name].split()],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S,
+    )  # fmt: skip
+    # Whether a limit was met is none of a test's business: that depends on the machine.
+    assert done.returncode in (0, 1), done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.stdout.strip() or name == "readme_table"
+    assert "not measured" not in done.stdout, done.stdout
+
+
+def test_planted_copies_are_copies_in_every_block(monkeypatch, tmp_path):
+    """Their vectors and their signatures alike, however many rows are written at once."""
+    monkeypatch.setattr(made_library, "_TOGETHER", 3 * COPIED)
+    make_library(tmp_path / "made.db", 10 * COPIED, wide_checkpoint())
+    with Library(tmp_path / "made.db") as library:
+        groups = [group.files for group in library.duplicates()]
+    assert len(groups) == 10
+    assert all(abs(second - first) == 1 for first, second in groups)
+
+
+def test_blocks_of_made_libraries_are_whole_hundreds():
+    assert made_library._TOGETHER % COPIED == 0
