@@ -30,16 +30,16 @@ OTHERS = re.compile(r"\b(hf|pip|git|uv|make) [^;:]*")
 LIBRARY = ("index", "search", "tag", "duplicates", "library")
 # Modules that more commands import than can raise what names an option.
 RAISED_IN = {
-    "export": ("embed", "merge", "library"),
-    "journal": ("embed",),
-    "shard": ("embed",),
-    "library.query": ("search",),
-    "library.schema": LIBRARY,
-    "library.segments": LIBRARY,
-    "library.sidecar": ("tag",),
-    "library.store": LIBRARY,
-    "library.upkeep": ("library",),
-    "merge": ("embed",),  # told in merge, typed with embed
+    "outputs.output_file": ("embed", "merge", "library"),
+    "outputs.journal": ("embed",),
+    "outputs.shard": ("embed",),
+    "library.search.query": ("search",),
+    "library.database.schema": LIBRARY,
+    "library.database.segments": LIBRARY,
+    "library.sidecars.sidecar": ("tag",),
+    "library.database.store": LIBRARY,
+    "library.maintenance": ("library",),
+    "outputs.merge": ("embed",),  # told in merge, typed with embed
     "cli.options": ("embed", "classify"),
     "cli.sources": ("embed",),
 }

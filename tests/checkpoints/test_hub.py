@@ -604,7 +604,9 @@ def test_a_typo_suggests_a_name(hub: LoopbackHub, here: Path, typo: str, alias: 
 
 
 def test_demo_is_in_the_package_or_missed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("mlx_aimv2.checkpoints.hub.__file__", str(tmp_path / "hub.py"))
+    monkeypatch.setattr(
+        "mlx_aimv2.checkpoints.hub.__file__", str(tmp_path / "checkpoints" / "hub.py")
+    )
     with pytest.raises(HubError, match="no demo checkpoint"):
         resolve("demo")
     (tmp_path / "demo").mkdir()

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import mlx_aimv2 as aimv2
+from mlx_aimv2.checkpoints import snapshot
 from mlx_aimv2.cli import embed, runs
 from mlx_aimv2.files.path_text import unescape
 from mlx_aimv2.images import decode
@@ -328,7 +329,7 @@ def test_only_the_tower_that_is_needed_is_read(
     monkeypatch.setattr(model, "load", spy)
     run("embed", *arguments, "-m", lit, "-o", "-", "--yes")
     assert [options["tower"] for options in seen] == [tower]
-    assert seen[0]["confirm"](aimv2.snapshot.Download("a/b", "c" * 40, ("d",), 7, ""))
+    assert seen[0]["confirm"](snapshot.Download("a/b", "c" * 40, ("d",), 7, ""))
 
 
 def test_texts_need_a_checkpoint_that_has_them(native: str, tmp_path: Path) -> None:

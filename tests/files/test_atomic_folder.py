@@ -279,7 +279,8 @@ def test_a_file_that_may_not_grow(tmp_path, source):
 # Stops for good at a moment, and says so.
 STOPPED = """
 import sys, time
-from mlx_aimv2.checkpoints import convert as conversion; from mlx_aimv2.files import atomic_folder
+from mlx_aimv2.checkpoints import convert as conversion
+from mlx_aimv2.files import atomic_folder
 source, target, moment = sys.argv[1:]
 
 def stop(*_):
@@ -297,9 +298,9 @@ def on_weight(done, total):
 if moment == "made":
     conversion.write_weights = stop
 elif moment == "written":
-    staging._sync_all = stop
+    atomic_folder._sync_all = stop
 elif moment == "renamed":
-    staging._publish = stop_after(staging._publish)
+    atomic_folder._publish = stop_after(atomic_folder._publish)
 conversion.convert(source, target, on_weight=on_weight)
 """
 

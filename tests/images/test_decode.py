@@ -138,8 +138,8 @@ class TestFormats:
         heif = pictures.write(tmp_path, "heif", 29, 23)
         script = (
             "import sys; from mlx_aimv2.images import decode\n"
-            f"image.open_rgb({str(jpeg)!r}); assert 'pillow_heif' not in sys.modules\n"
-            f"image.open_rgb({str(heif)!r}); assert 'pillow_heif' in sys.modules\n"
+            f"decode.open_rgb({str(jpeg)!r}); assert 'pillow_heif' not in sys.modules\n"
+            f"decode.open_rgb({str(heif)!r}); assert 'pillow_heif' in sys.modules\n"
             "assert 'mlx.core' not in sys.modules"
         )
         subprocess.run([sys.executable, "-c", script], check=True)

@@ -56,11 +56,11 @@ def test_what_runs_at_the_very_end_is_told() -> None:
         from mlx_aimv2.errors import Aimv2Error
         def last():
             try:
-                worker.run(int)
+                mlx_thread.run(int)
             except Aimv2Error as error:
                 print(error, "-", error.hint)
         atexit.register(last)
-        worker.run(int)
+        mlx_thread.run(int)
         """
     )
     assert (done.returncode, done.stderr) == (0, "")

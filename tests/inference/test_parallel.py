@@ -97,14 +97,15 @@ def test_each_thread_may_compute():
     code = """
 import threading
 import mlx_aimv2
-from mlx_aimv2.cpu import blas; from mlx_aimv2.inference import parallel
+from mlx_aimv2.cpu import blas
+from mlx_aimv2.inference import parallel
 import mlx.core as mx
 blas.threads = lambda: 2
 sums = []
 def work():
     a = mx.ones((64, 64))
     mx.eval(a)
-    sums.append(parts.in_shares(lambda part: a[part] @ a, 64).sum().item())
+    sums.append(parallel.in_shares(lambda part: a[part] @ a, 64).sum().item())
     mx.clear_streams()
 for _ in range(3):
     threads = [threading.Thread(target=work) for _ in range(2)]
