@@ -71,7 +71,7 @@ def helps() -> Iterator[str]:
 
 def whole() -> str:
     """All of it, as it is committed."""
-    return "\n".join([*names(), "", *helps()])
+    return "\n".join([*names(), "", *helps()]).rstrip()
 
 
 if __name__ == "__main__":
