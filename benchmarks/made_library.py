@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mlx_aimv2 as aimv2
+from mlx_aimv2.files.stamp import Stamp
 from mlx_aimv2.images.metadata.exif import PhotoFacts
 from mlx_aimv2.inference.options import ImageOptions
-from mlx_aimv2.library.database.store import Stamp, Store, VectorSet
+from mlx_aimv2.library.database.store import Store, VectorSet
 from mlx_aimv2.library.duplicates.signature import make_signature
 from mlx_aimv2.library.encoder import identify
 from mlx_aimv2.library.indexing.indexer import NATIVE_MAX_PATCHES

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlx_aimv2.errors import Aimv2Error
+from mlx_aimv2.files.stamp import Stamp
 from mlx_aimv2.outputs import merge, output_file
 from mlx_aimv2.outputs import writers as formats
 from mlx_aimv2.outputs.embeddings import entry_line, metadata_line
-from mlx_aimv2.outputs.journal import Journal, Stamp, open_journal, unfinished
+from mlx_aimv2.outputs.journal import Journal, open_journal, unfinished
 from mlx_aimv2.outputs.shard import Shard, Share
 
 from . import output
@@ -190,7 +191,7 @@ def _embed_all(
     total: int,
     together: int,
 ) -> None:
-    waiting: deque[tuple[bytes, Stamp]] = deque()
+    waiting: deque[tuple[bytes, Stamp | None]] = deque()
 
     def names() -> Iterator[bytes]:
         for name, stamp in journal.pending(source.stamp):

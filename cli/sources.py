@@ -14,10 +14,10 @@ import numpy as np
 
 from mlx_aimv2.errors import Aimv2Error, ImageError, NumericsError, TextError, UsageError
 from mlx_aimv2.files.paths import printable
+from mlx_aimv2.files.stamp import Stamp, stamp_of
 from mlx_aimv2.images.walk import Walk, find_images
 from mlx_aimv2.inference.options import ImageOptions, Plan
 from mlx_aimv2.outputs.embeddings import Entry, Floats, Kind
-from mlx_aimv2.outputs.journal import Stamp, stamp
 from mlx_aimv2.texts.truncation import Cut, cut_note
 
 from . import lists, output
@@ -78,9 +78,9 @@ class Images:
         hint = "in folders pictures are known by their names: .jpg, .png, .heic and so on"
         return ImageError("there are no pictures", hint=hint)
 
-    def stamp(self, name: bytes) -> Stamp:
+    def stamp(self, name: bytes) -> Stamp | None:
         """By what a change of the file is seen."""
-        return stamp(name)
+        return stamp_of(name)
 
     def settings(self, model: "Model") -> dict[str, object]:
         """What makes the embeddings what they are."""
@@ -147,7 +147,7 @@ class Texts:
 
     def stamp(self, name: bytes) -> Stamp:
         """A text does not change."""
-        return 0, 0
+        return Stamp(0, 0)
 
     def settings(self, model: "Model") -> dict[str, object]:
         """What makes the embeddings what they are."""

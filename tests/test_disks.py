@@ -15,6 +15,7 @@ from PIL import Image
 
 from mlx_aimv2.errors import AwayError, UsageError
 from mlx_aimv2.files import paths
+from mlx_aimv2.files.stamp import in_64_bits
 from mlx_aimv2.images import decode
 from mlx_aimv2.images.metadata.exif import read_facts
 from mlx_aimv2.library.database.store import Store
@@ -258,10 +259,10 @@ def test_dates_that_the_disk_takes() -> None:
 
 
 def test_different_dates_stay_different() -> None:
-    kept = [paths.in_64_bits(date_ns) for date_ns in DATES_NS.values()]
+    kept = [in_64_bits(date_ns) for date_ns in DATES_NS.values()]
     assert len(set(kept)) == len(DATES_NS)
     assert all(-(1 << 63) <= each < 1 << 63 for each in kept)
-    assert paths.in_64_bits(1_700_000_000_000_000_001) == 1_700_000_000_000_000_001
+    assert in_64_bits(1_700_000_000_000_000_001) == 1_700_000_000_000_000_001
 
 
 # A library by a link, and renamed

@@ -138,11 +138,6 @@ def is_gone(path: FilePath) -> bool:
     return False
 
 
-def in_64_bits(time_ns: int) -> int:
-    """A file's time as SQLite can hold it, different for different times: 1601 and 2300 wrap."""
-    return (time_ns + (1 << 63)) % (1 << 64) - (1 << 63)
-
-
 def absolute(path: FilePath) -> str:
     """A path from the root, with its links. Errors: UsageError in a folder that was deleted."""
     try:

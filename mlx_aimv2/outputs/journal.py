@@ -24,14 +24,11 @@ import numpy as np
 
 from mlx_aimv2.errors import OutputError, UsageError
 from mlx_aimv2.files.lock import take_lock
-from mlx_aimv2.files.paths import in_64_bits
+from mlx_aimv2.files.stamp import Stamp
 
 from . import output_file
 from .embeddings import Entry, Floats, Kind, Summary, Table
 from .shard import KEY, Share
-
-Stamp = tuple[int, int] | None
-"""Size and mtime of a file, which tell whether it has changed; None where they are not known."""
 
 _VERSION = 1
 _SCHEMA = f"""
@@ -54,15 +51,6 @@ _SQLITE_HINTS = {
     sqlite3.SQLITE_NOTADB: _DAMAGE_HINT,
     sqlite3.SQLITE_CORRUPT: _DAMAGE_HINT,
 }
-
-
-def stamp(name: bytes) -> Stamp:
-    """The stamp of the file at a path."""
-    try:
-        status = os.stat(name)  # noqa: PTH116  (pathlib takes no bytes)
-    except (OSError, ValueError):
-        return None
-    return status.st_size, in_64_bits(status.st_mtime_ns)
 
 
 class Journal:
@@ -155,7 +143,9 @@ class Journal:
             count, size = self._only("SELECT count(*), total(length(name)) FROM inputs")
             return count, int(size)
 
-    def pending(self, stamp: Callable[[bytes], Stamp]) -> Iterator[tuple[bytes, Stamp]]:
+    def pending(
+        self, stamp: Callable[[bytes], Stamp | None]
+    ) -> Iterator[tuple[bytes, Stamp | None]]:
         """Inputs without an embedding, or that have changed since, with their stamps of now.
 
         What cannot be looked at just now keeps its embedding.
@@ -174,10 +164,10 @@ class Journal:
             position = page[-1][0]
             for _, name, size, mtime_ns, is_done in page:
                 now = stamp(name)
-                if not is_done or now not in (None, (size, mtime_ns)):
+                if not is_done or now not in (None, Stamp(size, mtime_ns)):
                     yield name, now
 
-    def add(self, name: bytes, stamp: Stamp, entry: Entry) -> None:
+    def add(self, name: bytes, stamp: Stamp | None, entry: Entry) -> None:
         """Write down that an input is done, or failed; both with the stamp it had before."""
         start = stop = None
         with self._errors():
@@ -186,7 +176,7 @@ class Journal:
                 start, stop = self._end, self._end + len(data)
                 _write_at(self._embeddings, data, start)
                 self._end = stop
-            size, mtime_ns = stamp or (None, None)
+            size, mtime_ns = (stamp.size_bytes, stamp.mtime_ns) if stamp else (None, None)
             shape = json.dumps(entry.shape)
             self._database.execute(
                 "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

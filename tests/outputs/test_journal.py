@@ -17,8 +17,9 @@ import pytest
 
 from mlx_aimv2.errors import OutputError, UsageError
 from mlx_aimv2.files import lock
+from mlx_aimv2.files.stamp import Stamp, stamp_of
 from mlx_aimv2.outputs.embeddings import Entry, Table
-from mlx_aimv2.outputs.journal import Journal, open_journal, stamp
+from mlx_aimv2.outputs.journal import Journal, open_journal
 from tests.support.journal_run import COUNT, NAMES, SETTINGS, WIDTH, entry_of, run
 from tests.support.names import takes_any_bytes
 from tests.support.outputs import write
@@ -105,7 +106,7 @@ def test_changed_and_failed_inputs_are_done_again(tmp_path: Path) -> None:
 
     def run(journal: Journal) -> list[bytes]:
         journal.set_inputs((name, None) for name in names)
-        done = list(journal.pending(stamp))
+        done = list(journal.pending(stamp_of))
         for name, now in done:
             read = partial(np.zeros, 3, np.float32)
             is_there = Path(os.fsdecode(name)).exists()
@@ -120,7 +121,7 @@ def test_changed_and_failed_inputs_are_done_again(tmp_path: Path) -> None:
     with open_journal(tmp_path / "photos.npz", resume=True) as journal:
         assert run(journal) == names[1:]
         files[0].unlink()  # or its disk does not answer: what is done stays done
-        assert [name for name, _ in journal.pending(stamp)] == [names[3]]
+        assert [name for name, _ in journal.pending(stamp_of)] == [names[3]]
 
 
 def test_the_order_and_number_of_inputs_is_the_last_walks(tmp_path: Path) -> None:
@@ -129,7 +130,7 @@ def test_the_order_and_number_of_inputs_is_the_last_walks(tmp_path: Path) -> Non
         run(journal, 50)
     with open_journal(target, resume=True) as journal:
         journal.set_inputs((name, None) for name in [NAMES[9], NAMES[60], NAMES[2], NAMES[9]])
-        for name, now in journal.pending(lambda name: (len(name), 5)):
+        for name, now in journal.pending(lambda name: Stamp(len(name), 5)):
             journal.add(name, now, entry_of(name))
         journal.publish("path", SETTINGS)
     expected = [entry_of(NAMES[i]).read() for i in (9, 60, 2, 9)]

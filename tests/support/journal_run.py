@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mlx_aimv2.files.stamp import Stamp
 from mlx_aimv2.outputs import journal, output_file
 from mlx_aimv2.outputs.embeddings import Entry
 from mlx_aimv2.outputs.journal import Journal
@@ -34,7 +35,7 @@ def run(journal: Journal, stop_after: int = COUNT) -> list[bytes]:
     journal.set_inputs((name, "is a folder" if name == NAMES[11] else None) for name in NAMES)
     journal.match(SETTINGS)
     todo = []
-    for name, now in journal.pending(lambda name: (len(name), 5)):
+    for name, now in journal.pending(lambda name: Stamp(len(name), 5)):
         if len(todo) == stop_after:
             break
         todo.append(name)

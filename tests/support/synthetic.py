@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mlx_aimv2.files.stamp import Stamp
 from mlx_aimv2.images.metadata.exif import PhotoFacts
 from mlx_aimv2.library.database.segments import Segments
-from mlx_aimv2.library.database.store import Stamp, Store, VectorSet
+from mlx_aimv2.library.database.store import Store, VectorSet
 
 FACTS = PhotoFacts("JPEG", 40, 30, None, None, None, None)
 

@@ -7,9 +7,9 @@ import shutil
 import sqlite3
 import weakref
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from mlx_aimv2 import forks
 from mlx_aimv2.errors import OutputError
 from mlx_aimv2.files.lock import release_lock, take_lock
-from mlx_aimv2.files.paths import check_length, in_64_bits, printable
+from mlx_aimv2.files.paths import check_length, printable
+from mlx_aimv2.files.stamp import Stamp
 from mlx_aimv2.images import colour
 from mlx_aimv2.images.metadata.exif import PhotoFacts
 
@@ -40,37 +41,6 @@ _FILE = (
 )
 _COLUMNS = f"{_FILE}, {', '.join(_FACTS)}"
 CLOSED, CLOSED_HINT = "the library is closed", "open it again: Library(path)"
-
-
-@dataclass(frozen=True)
-class Stamp:
-    """By what a change of a file is seen.
-
-    ``ctime_ns`` is when anything of it changed, its permissions too; None on a disk that does not
-    say. It makes no two stamps different.
-    """
-
-    size_bytes: int
-    mtime_ns: int
-    ctime_ns: int | None = field(default=None, compare=False)
-
-
-def stamp_of(path: bytes) -> Stamp | None:
-    """The stamp of the file at a path; None where there is none to see."""
-    try:
-        return read_stamp(path)
-    except (OSError, ValueError):
-        return None
-
-
-def read_stamp(path: bytes, devices: Collection[int] = ()) -> Stamp:
-    """The stamp of the file at a path, with its ctime on these devices.
-
-    Errors: OSError; ValueError for what is no name.
-    """
-    status = os.stat(path)  # noqa: PTH116  (pathlib takes no bytes)
-    ctime_ns = in_64_bits(status.st_ctime_ns) if status.st_dev in devices else None
-    return Stamp(status.st_size, in_64_bits(status.st_mtime_ns), ctime_ns)
 
 
 @dataclass(frozen=True, repr=False)

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from mlx_aimv2.errors import Aimv2Error, AwayError
 from mlx_aimv2.files.paths import is_gone
+from mlx_aimv2.files.stamp import Stamp, stamp_of
 from mlx_aimv2.images.metadata.exif import read_facts
 
-from ..database.store import FileRow, Stamp, Store, stamp_of
+from ..database.store import FileRow, Store
 from .photo_reader import hash_file
 from .scan import Candidate, Root
 

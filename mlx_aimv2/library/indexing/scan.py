@@ -13,12 +13,13 @@ from mlx_aimv2.errors import Aimv2Error, AwayError, ImageError
 from mlx_aimv2.files.local_disks import local_devices
 from mlx_aimv2.files.paths import FilePath, absolute, is_gone, printable, unreadable
 from mlx_aimv2.files.spelling import spelled
+from mlx_aimv2.files.stamp import Stamp, read_stamp
 from mlx_aimv2.images.exclusions import Exclusions
 from mlx_aimv2.images.formats.header import EXTENSIONS
 from mlx_aimv2.images.walk import find_images
 
 from .. import apple_photos
-from ..database.store import FileRow, Stamp, Store, read_stamp
+from ..database.store import FileRow, Store
 from .respelled import Respelled
 
 _EXTENSIONS = tuple(extension.encode() for extension in EXTENSIONS)
