@@ -21,6 +21,7 @@ import pytest
 from hypothesis import settings
 
 from mlx_aimv2.inference import mlx_thread
+from tests.support.fixtures import at_home, loads  # noqa: F401
 
 # A verdict is the same every time: other examples are drawn with --hypothesis-profile=default.
 settings.register_profile("same", deadline=None, derandomize=True)

@@ -167,6 +167,18 @@ def test_tests_mirror_the_folders() -> None:
     assert folders - {"documents", "parity", "weights"} <= set(ORDER)
 
 
+def test_no_test_file_imports_another() -> None:
+    """What tests share is in tests/support, by its subject's name."""
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                module = f"{getattr(node, 'module', None) or ''}."
+                names = [f"{module}{alias.name}".lstrip(".").split(".") for alias in node.names]
+                own = [name for name in names if name[0] == "tests" or getattr(node, "level", 0)]
+                taken = [part for name in own for part in name if part.startswith("test_")]
+                assert not taken, f"{path.relative_to(ROOT)}, line {node.lineno}: {taken}"
+
+
 @pytest.mark.parametrize("name", WITHOUT_MLX)
 def test_what_needs_no_mlx_knows_no_mlx(name: str) -> None:
     assert "mlx" not in {module.split(".")[0] for module in imports(f"{PACKAGE}.{name}")}

@@ -22,36 +22,10 @@ from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.search.filters import Filters
 from tests.support.albums import make_album, rows_of, save
-from tests.support.commands import Outcome, run
+from tests.support.commands import on, run
+from tests.support.refusing_disk import refused
 
-
-@pytest.fixture(autouse=True)
-def _at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
-        monkeypatch.setenv(name, str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
-
-
-def on(command: str, *arguments: str) -> Outcome:
-    return run(*command.split(), *arguments, "--library", "library.db")
-
-
-@contextmanager
-def refused(code: int, calls: tuple[str, ...], where: Callable[[str], bool]) -> Iterator[None]:
-    """Inside it the system's calls say no to some paths, as to anybody but root."""
-
-    def refusing(call: Callable[..., Any]) -> Callable[..., Any]:
-        def answer(path: Any, *arguments: Any, **options: Any) -> Any:
-            if not isinstance(path, int) and where(str(Path.cwd() / os.fsdecode(path))):
-                raise OSError(code, os.strerror(code), path)
-            return call(path, *arguments, **options)
-
-        return answer
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in calls:
-            patch.setattr(os, name, refusing(getattr(os, name)))
-        yield
+pytestmark = pytest.mark.usefixtures("at_home")
 
 
 # What cannot be looked at just now

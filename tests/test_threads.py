@@ -25,10 +25,7 @@ from tests.support.commands import PATIENCE_S
 THREADS, ROUNDS = 8, 30
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+pytestmark = pytest.mark.usefixtures("at_home")
 
 
 @pytest.fixture

@@ -24,10 +24,9 @@ from tests.support.makers import (
     lit_config,
     random_ids,
     random_lit,
-    random_vision,
     to_transformers,
-    vision_config,
     write_checkpoint,
+    write_kind,
 )
 from tests.support.networks import PATCH, SIDE, assert_same, pixels, to_numpy, vision
 
@@ -38,12 +37,12 @@ load_float32 = partial(load_checkpoint, dtype="float32")  # a GPU's default is a
 
 @pytest.fixture
 def lit_folder(tmp_path: Path) -> Path:
-    return write_checkpoint(tmp_path / "lit", random_lit(), lit_config())
+    return write_kind("lit", tmp_path / "lit")
 
 
 @pytest.fixture
 def vision_folder(tmp_path: Path) -> Path:
-    return write_checkpoint(tmp_path / "vision", random_vision(), vision_config())
+    return write_kind("fixed", tmp_path / "vision")
 
 
 # dtypes
@@ -256,8 +255,7 @@ def test_its_own_side_changes_nothing(vision_folder: Path) -> None:
 
 
 def test_no_side_for_what_has_none(tmp_path: Path, lit_folder: Path) -> None:
-    tensors = random_vision(native=True)
-    native = write_checkpoint(tmp_path / "native", tensors, vision_config(native=True))
+    native = write_kind("native", tmp_path / "native")
     with pytest.raises(UsageError, match="only an image tower of a fixed side"):
         load_checkpoint(native, side_px=SIDE)
     with pytest.raises(UsageError, match="only an image tower of a fixed side"):

@@ -14,33 +14,14 @@ from mlx_aimv2.checkpoints import load, quantize
 from mlx_aimv2.checkpoints.load import load_checkpoint
 from mlx_aimv2.checkpoints.weights import read_weights
 from mlx_aimv2.errors import CheckpointError, UsageError
-from mlx_aimv2.models.aimv2.config import config_to_dict
-from tests.support.makers import TEXT, VISION, lit_config, random_ids, random_lit
+from tests.support.makers import lit_config, random_ids, random_lit
 from tests.support.networks import assert_same, filled, pixels, product_dtypes, quantized, to_numpy
+from tests.support.quantized import GROUP, IMAGE, WORDS, network, write_quantized
 from tests.support.tolerances import MIN_COSINE_QUANTIZED_RANDOM
 
-GROUP = 32
-IMAGE = VISION | {"width": 96, "mlp": 160}
-WORDS = TEXT | {"width": 64, "mlp": 97}  # fc2 of the text tower has no multiple of the group
 IDS = mx.array(random_ids(np.random.default_rng(0), 5))
 IMAGES = pixels(3, IMAGE["side"], IMAGE["side"])
 LINEAR = (".qkv", ".proj", ".fc1", ".fc2", ".fc3", ".k", ".v", ".linear", "_projector")
-
-
-def network(dtype: str = "float32"):
-    return filled(random_lit(vision=IMAGE, text=WORDS), lit_config(IMAGE, WORDS), dtype)
-
-
-def write(folder: Path, bits: int, dtype: str = "float32", drop=(), **changes) -> Path:
-    """A quantised checkpoint on disk, some of its tensors left out or changed."""
-    made = network(dtype)
-    recorded = quantized(made, bits, GROUP)
-    arrays = {name: array for name, array in tree_flatten(made.parameters()) if name not in drop}
-    folder.mkdir(exist_ok=True)
-    mx.save_safetensors(str(folder / "model.safetensors"), arrays | changes, {"format": "mlx"})
-    config = config_to_dict(made.config) | {"quantization": recorded}
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
 
 
 def cosines(actual: mx.array, expected: mx.array) -> np.ndarray:
@@ -90,7 +71,7 @@ def test_no_layer_that_fits() -> None:
 def test_on_a_cpu_it_is_unpacked_and_that_is_said(tmp_path: Path, monkeypatch, bits: int) -> None:
     cpu = SimpleNamespace(type=mx.DeviceType.cpu)
     monkeypatch.setattr(load.mx, "default_device", lambda: cpu)
-    loaded = load_checkpoint(write(tmp_path, bits))
+    loaded = load_checkpoint(write_quantized(tmp_path, bits))
     assert loaded.notes == (
         f"{bits}-bit weights are unpacked on the CPU, where quantised products are slower than "
         "dense",
@@ -107,7 +88,7 @@ def test_on_a_cpu_it_is_unpacked_and_that_is_said(tmp_path: Path, monkeypatch, b
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_on_a_gpu_it_stays_packed(tmp_path: Path, monkeypatch, dtype: str) -> None:
-    folder = write(tmp_path, 8, dtype)
+    folder = write_quantized(tmp_path, 8, dtype)
     unpacked = load_checkpoint(folder, dtype="float32").network
     gpu = SimpleNamespace(type=mx.DeviceType.gpu)
     monkeypatch.setattr(load.mx, "default_device", lambda: gpu)
@@ -124,7 +105,8 @@ def test_on_a_gpu_it_stays_packed(tmp_path: Path, monkeypatch, dtype: str) -> No
 
 @pytest.mark.parametrize("bits", [4, 8])
 def test_it_stays_close(tmp_path: Path, bits: int) -> None:
-    loaded, exact = load_checkpoint(write(tmp_path, bits), dtype="float32").network, network()
+    folder, exact = write_quantized(tmp_path, bits), network()
+    loaded = load_checkpoint(folder, dtype="float32").network
     for actual, expected in (
         (loaded.encode_image(IMAGES), exact.encode_image(IMAGES)),
         (loaded.encode_text(IDS), exact.encode_text(IDS)),
@@ -135,7 +117,7 @@ def test_it_stays_close(tmp_path: Path, bits: int) -> None:
 @pytest.mark.parametrize("tower", ["image", "text"])
 @pytest.mark.parametrize("device", [mx.DeviceType.cpu, mx.DeviceType.gpu])
 def test_one_tower_alone(tmp_path: Path, monkeypatch, tower: str, device) -> None:
-    folder = write(tmp_path, 8)
+    folder = write_quantized(tmp_path, 8)
     monkeypatch.setattr(load.mx, "default_device", lambda: SimpleNamespace(type=device))
     encode, inputs = f"encode_{tower}", IMAGES if tower == "image" else IDS
     one, both = load_checkpoint(folder, tower=tower), load_checkpoint(folder)
@@ -143,7 +125,7 @@ def test_one_tower_alone(tmp_path: Path, monkeypatch, tower: str, device) -> Non
 
 
 def test_sizes_are_those_before_packing(tmp_path: Path) -> None:
-    weights = read_weights(write(tmp_path, 4, "float16"))
+    weights = read_weights(write_quantized(tmp_path, 4, "float16"))
     dense = {name: array.shape for name, array in tree_flatten(network().parameters())}
     assert weights.logical_shapes() == dense
     assert weights.quantization == {"bits": 4, "group_size": GROUP}
@@ -166,7 +148,7 @@ def refusal(folder: Path, monkeypatch, device) -> str:
 @DEVICES
 @pytest.mark.parametrize("part", ["scales", "biases"])
 def test_packed_weights_without_their_scales(tmp_path, monkeypatch, device, part: str) -> None:
-    folder = write(tmp_path, 4, drop=[f"{PACKED}.{part}"])
+    folder = write_quantized(tmp_path, 4, drop=[f"{PACKED}.{part}"])
     message = refusal(folder, monkeypatch, device)
     assert f"the tensor {PACKED}.{part} of the quantised {PACKED}.weight is missing" in message
 
@@ -174,8 +156,8 @@ def test_packed_weights_without_their_scales(tmp_path, monkeypatch, device, part
 @DEVICES
 def test_scales_without_their_weights(tmp_path: Path, monkeypatch, device) -> None:
     for folder in (
-        write(tmp_path / "dense", 4, **{f"{PACKED}.weight": mx.zeros((192, 64))}),
-        write(tmp_path / "missing", 4, drop=[f"{PACKED}.weight"]),
+        write_quantized(tmp_path / "dense", 4, **{f"{PACKED}.weight": mx.zeros((192, 64))}),
+        write_quantized(tmp_path / "missing", 4, drop=[f"{PACKED}.weight"]),
     ):
         message = refusal(folder, monkeypatch, device)
         assert f"the tensor {PACKED}." in message
@@ -185,7 +167,7 @@ def test_scales_without_their_weights(tmp_path: Path, monkeypatch, device) -> No
 @DEVICES
 @pytest.mark.parametrize("part", ["scales", "biases"])
 def test_scales_of_another_shape(tmp_path: Path, monkeypatch, device, part: str) -> None:
-    folder = write(tmp_path, 4, **{f"{PACKED}.{part}": mx.zeros((192, 3))})
+    folder = write_quantized(tmp_path, 4, **{f"{PACKED}.{part}": mx.zeros((192, 3))})
     message = refusal(folder, monkeypatch, device)
     assert f"the tensor {PACKED}.{part} has the shape (192, 3)" in message
 
@@ -193,7 +175,7 @@ def test_scales_of_another_shape(tmp_path: Path, monkeypatch, device, part: str)
 @DEVICES
 @pytest.mark.parametrize("shape", [(191, 8), (192, 7), (192, 16)])
 def test_packed_weights_of_another_shape(tmp_path, monkeypatch, device, shape) -> None:
-    folder = write(tmp_path, 4, **{f"{PACKED}.weight": mx.zeros(shape, mx.uint32)})
+    folder = write_quantized(tmp_path, 4, **{f"{PACKED}.weight": mx.zeros(shape, mx.uint32)})
     assert f"{PACKED}.weight" in refusal(folder, monkeypatch, device)
 
 
@@ -208,12 +190,12 @@ def test_packed_weights_of_another_shape(tmp_path, monkeypatch, device, shape) -
     ],
 )
 def test_packed_tensors_that_never_are(tmp_path, monkeypatch, device, name: str, shape) -> None:
-    folder = write(tmp_path, 4, **{name: mx.zeros(shape, mx.uint32)})
+    folder = write_quantized(tmp_path, 4, **{name: mx.zeros(shape, mx.uint32)})
     assert name in refusal(folder, monkeypatch, device)
 
 
 def test_packed_weights_that_are_not_recorded(tmp_path: Path) -> None:
-    folder = write(tmp_path, 4)
+    folder = write_quantized(tmp_path, 4)
     config = json.loads((folder / "config.json").read_text())
     del config["quantization"]
     (folder / "config.json").write_text(json.dumps(config))
@@ -222,7 +204,7 @@ def test_packed_weights_that_are_not_recorded(tmp_path: Path) -> None:
 
 
 def test_another_number_of_bits_than_recorded(tmp_path: Path, monkeypatch) -> None:
-    folder = write(tmp_path, 4)
+    folder = write_quantized(tmp_path, 4)
     config = json.loads((folder / "config.json").read_text())
     config["quantization"]["bits"] = 8
     (folder / "config.json").write_text(json.dumps(config))

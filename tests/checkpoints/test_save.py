@@ -15,26 +15,9 @@ from mlx_aimv2.checkpoints import load, quantize
 from mlx_aimv2.checkpoints.convert import convert
 from mlx_aimv2.errors import NumericsError, OutputError, UsageError
 from mlx_aimv2.files import atomic_folder
-from tests.support.makers import (
-    TEXT,
-    lit_config,
-    random_ids,
-    random_lit,
-    random_vision,
-    to_transformers,
-    vision_config,
-    write_checkpoint,
-)
+from tests.support.makers import TEXT, random_ids, write_kind
 
 PICTURE = np.random.default_rng(1).integers(0, 256, (61, 83, 3), dtype=np.uint8)
-
-
-def write(kind: str, folder: Path) -> Path:
-    if kind == "lit":
-        return write_checkpoint(folder, to_transformers(random_lit()), lit_config())
-    native, head = kind == "native", kind == "head"
-    tensors = random_vision(native=native, head=head)
-    return write_checkpoint(folder, tensors, vision_config(native=native))
 
 
 def embedded(model: aimv2.Model) -> np.ndarray:
@@ -42,15 +25,15 @@ def embedded(model: aimv2.Model) -> np.ndarray:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
-@pytest.mark.parametrize("kind", ["lit", "fixed", "head", "native"])
+@pytest.mark.parametrize("kind", ["lit of transformers", "fixed", "head", "native"])
 @pytest.mark.filterwarnings("ignore:.*no tokenizer")
 def test_what_was_saved_loads_with_equal_outputs(kind: str, dtype: str, tmp_path: Path) -> None:
-    model = aimv2.load(str(write(kind, tmp_path / "source")), dtype=dtype)
+    model = aimv2.load(str(write_kind(kind, tmp_path / "source")), dtype=dtype)
     model.save(tmp_path / "copy")
     again = aimv2.load(str(tmp_path / "copy"), dtype=dtype)
     assert again.config == model.config
     np.testing.assert_array_equal(embedded(again), embedded(model))
-    if kind == "lit":
+    if kind == "lit of transformers":
         ids = mx.array(random_ids(np.random.default_rng(0), 3, TEXT))
         np.testing.assert_array_equal(
             np.array(again.text(ids).astype(mx.float32)),
@@ -64,7 +47,7 @@ def test_what_was_saved_loads_with_equal_outputs(kind: str, dtype: str, tmp_path
 
 @pytest.mark.filterwarnings("ignore:.*expect worse features")
 def test_another_side_is_kept(tmp_path: Path) -> None:
-    model = aimv2.load(str(write("fixed", tmp_path / "source")), side_px=49)
+    model = aimv2.load(str(write_kind("fixed", tmp_path / "source")), side_px=49)
     model.save(tmp_path / "copy")
     again = aimv2.load(str(tmp_path / "copy"))
     assert again.config.image_size == 49
@@ -185,5 +168,5 @@ def test_a_model_is_shown_on_one_line(options: dict[str, str], shown: str) -> No
 
 
 def test_a_native_model_has_no_side(tmp_path: Path) -> None:
-    model = aimv2.load(str(write("native", tmp_path / "mine")))
+    model = aimv2.load(str(write_kind("native", tmp_path / "mine")))
     assert repr(model) == "Model(mine, float32, native resolution, images)"

@@ -12,8 +12,6 @@ from mlx_aimv2.cli import info
 from mlx_aimv2.files.path_text import unescape
 from mlx_aimv2.models.aimv2 import cost
 from mlx_aimv2.models.aimv2.published import CHECKPOINTS, find
-from tests.checkpoints.test_quantize import GROUP, IMAGE, WORDS
-from tests.checkpoints.test_quantize import write as write_quantised
 from tests.support.commands import run
 from tests.support.makers import (
     PROJECTION,
@@ -29,6 +27,7 @@ from tests.support.makers import (
     write_checkpoint,
 )
 from tests.support.names import takes_any_bytes
+from tests.support.quantized import GROUP, IMAGE, WORDS, write_quantized
 
 TRUNK = 3 * (4 * 76**2 + 3 * 76 * 101 + 2 * 76) + 76
 PATCHES = 7 * 7 * 3 * 76 + 2 * 76
@@ -129,7 +128,7 @@ def test_a_folder_whose_name_is_not_utf8(tmp_path):
 
 
 def test_a_quantised_one(tmp_path):
-    facts = tell(str(write_quantised(tmp_path / "q4", 4)))
+    facts = tell(str(write_quantized(tmp_path / "q4", 4)))
     sizes = {"vision": IMAGE, "text": WORDS}
     assert facts["quantization"] == {"bits": 4, "group_size": GROUP}
     assert facts["layout"] == "mlx-aimv2"

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.outputs.test_output_file import every_format
 from tests.support import pictures
 from tests.support.commands import Outcome, run
 from tests.support.makers import random_vision, vision_config, write_checkpoint
+from tests.support.outputs import every_format
 
 COUNT = 11
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from mlx_aimv2.library.contact_sheet import SheetGroup, SheetRow, write_sheet
-from tests.library.test_contact_sheet import Page
 from tests.support.commands import PATIENCE_S
+from tests.support.pages import Page
 from tests.support.pictures import photo
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")

@@ -19,7 +19,6 @@ from mlx_aimv2.images import patches
 from mlx_aimv2.inference.options import ImageOptions
 from mlx_aimv2.library.duplicates.signature import make_signature, similarity, stack
 from mlx_aimv2.library.thumbnail import thumbnail
-from mlx_aimv2.training.drawings.scene import paint, plan
 from tests.support import pictures
 from tests.support.commands import run
 from tests.support.pictures import chunk
@@ -32,10 +31,12 @@ from tests.support.profiles import (
     WIDE,
     Space,
     cmyk_icc,
+    drawing,
     gamma,
     icc,
     lab_to_srgb,
     to_srgb,
+    wide_copy,
     wide_picture,
 )
 
@@ -64,10 +65,6 @@ CODES = {
 @pytest.fixture(scope="module")
 def model() -> aimv2.Model:
     return aimv2.load("demo")
-
-
-def drawing(number: int, side_px: int = 96) -> Image.Image:
-    return paint(plan(number), side_px, side_px)[0]
 
 
 def write(
@@ -354,7 +351,7 @@ class TestVectors:
     @pytest.mark.parametrize("name", WIDE)
     def test_cosines(self, name: str, model: aimv2.Model, tmp_path: Path) -> None:
         originals = [drawing(1000 + number, 256) for number in range(self.COUNT)]
-        paths = [copy(tmp_path / f"{number}.png", 1000 + number, name) for number in range(24)]
+        paths = [wide_copy(tmp_path / f"{number}.png", 1000 + number, name) for number in range(24)]
         expected = np.array(model.embed_images(originals))
         for decode in ("exact", "fast"):
             found = np.array(model.embed_images(paths, decode=decode))
@@ -370,7 +367,7 @@ class TestVectors:
         for number in range(self.COUNT):
             drawing(1000 + number, 256).save(album / f"{number}.png")
             for name in WIDE:
-                copy(album / f"{number}-{name}.png", 1000 + number, name)
+                wide_copy(album / f"{number}-{name}.png", 1000 + number, name)
 
         def number_of(path: bytes) -> str:
             return Path(os.fsdecode(path)).stem.partition("-")[0]
@@ -381,13 +378,13 @@ class TestVectors:
             groups = [[files[id] for id in group.files] for group in library.duplicates()]
             every = sorted([str(number)] * (1 + len(WIDE)) for number in range(self.COUNT))
             assert sorted(groups) == every
-            elsewhere = copy(tmp_path / "a.png", 1003, "prophoto")
+            elsewhere = wide_copy(tmp_path / "a.png", 1003, "prophoto")
             hits = library.search(like=str(elsewhere), count=4).hits
             assert {number_of(hit.file.path) for hit in hits} == {"3"}
 
     def test_classify(self, tmp_path: Path) -> None:
         for name in WIDE:
-            copy(tmp_path / f"{name}.png", 1003, name)
+            wide_copy(tmp_path / f"{name}.png", 1003, name)
         drawing(1003, 256).save(tmp_path / "srgb.png")
         labels = "a boat,an owl,a cat,a house,a tree"
         outcome = run("classify", str(tmp_path), "-m", "demo", "-l", labels, "--json")
@@ -397,14 +394,9 @@ class TestVectors:
             assert each == pytest.approx(scores[0], abs=0.05)
 
 
-def copy(path: Path, number: int, name: str) -> Path:
-    """A drawing in a wide space, with its profile."""
-    return write(path, wide_picture(drawing(number, 256), WIDE[name]), "PNG", icc(WIDE[name]))
-
-
 def test_signatures_and_thumbnails_are_in_srgb(tmp_path: Path) -> None:
     original = drawing(1005, 256)
-    path = copy(tmp_path / "a.png", 1005, "prophoto")
+    path = wide_copy(tmp_path / "a.png", 1005, "prophoto")
     unread = make_signature(wide_picture(original, PROPHOTO))
     signatures = [make_signature(image.open_picture(path)), unread]
     likeness = similarity(stack([make_signature(original)] * 2), stack(signatures))

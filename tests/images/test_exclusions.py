@@ -13,22 +13,14 @@ from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.search.filters import Filters
 from tests.support.albums import make_album, save
-from tests.support.commands import Outcome, run
+from tests.support.commands import on, run
 
 REPORTED = ("@eaDir", "#recycle", "$RECYCLE.BIN", ".thumbnails", ".Trashes", ".Trash-1000",
             "lost+found", "node_modules", "System Volume Information", "#snapshot", ".stversions",
             ".dtrash", "__MACOSX", ".@__thumb", "@EADIR", "$Recycle.Bin")  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
-        monkeypatch.setenv(name, str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
-
-
-def on(command: str, *arguments: str) -> Outcome:
-    return run(*command.split(), *arguments, "--library", "library.db")
+pytestmark = pytest.mark.usefixtures("at_home")
 
 
 def grow(*names: str) -> None:

@@ -7,7 +7,6 @@ import re
 import stat
 from collections.abc import Iterator
 from functools import partial
-from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
@@ -22,6 +21,7 @@ from mlx_aimv2.library.contact_sheet import SheetGroup, SheetRow, check_sheet, w
 from mlx_aimv2.library.thumbnail import SIDE_PX, thumbnail
 from tests.support.counted import allocated
 from tests.support.names import takes_any_bytes
+from tests.support.pages import Page
 from tests.support.pictures import photo
 
 HOSTILE = [
@@ -32,25 +32,6 @@ HOSTILE = [
     "\u2028\u2066 ünïcödé 写真 😀.jpg",
     "100% #1?&=.jpg",
 ]
-
-
-class Page(HTMLParser):
-    """The elements of a page, in order, and its text."""
-
-    def __init__(self, source: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(source)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from mlx_aimv2.library.duplicates import near_copies
 from mlx_aimv2.library.duplicates.groups import DuplicateInput, Group, best_first, find_groups
 from mlx_aimv2.library.duplicates.signature import Bytes, Floats, make_signature, similarity, stack
 from mlx_aimv2.training.drawings.scene import HELD_OUT, draw
-from tests.library.test_signature import cropped, recompressed, resized
+from tests.support.copies import cropped, recompressed, resized
 
 WIDTH = 61
 

@@ -21,24 +21,7 @@ def library(tmp_path: Path) -> Library:
     return Library(tmp_path / "library.db")
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-
-
-@pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Which checkpoints were loaded."""
-    seen: list[str] = []
-    load = models.load
-
-    def note(source: str, **options: object) -> models.Model:
-        seen.append(source)
-        return load(source, **options)
-
-    monkeypatch.setattr(models, "load", note)
-    return seen
+pytestmark = pytest.mark.usefixtures("at_home")
 
 
 def test_every_picture_gets_its_vector(library: Library, tmp_path: Path) -> None:

@@ -11,14 +11,7 @@ from hypothesis import strategies as st
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.library.search.query import Term, notes, parse
 from tests.support.names import takes_any_bytes
-
-
-def text(words: str, weight: float = 1.0) -> Term:
-    return Term(weight, words, None)
-
-
-def image(path: str | Path, weight: float = 1.0) -> Term:
-    return Term(weight, None, Path(path))
+from tests.support.queries import image, text
 
 
 @pytest.fixture

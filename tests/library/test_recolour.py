@@ -12,10 +12,10 @@ from mlx_aimv2.images.formats.tiff import Levels
 from mlx_aimv2.library.duplicates.groups import find_groups
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.maintenance import duplicate_input
-from tests.images.test_colour import copy, drawing
 from tests.support import tiffs
 from tests.support.albums import rows_of
 from tests.support.commands import run
+from tests.support.profiles import drawing, wide_copy
 
 WIDE, PLAIN = 3, 4
 
@@ -32,7 +32,7 @@ def album(tmp_path: Path) -> Path:
         drawing(1000 + number, 256).save(tmp_path / "album" / "plain" / f"{number}.png")
     for number in range(WIDE):
         (tmp_path / "album" / "wide").mkdir(parents=True, exist_ok=True)
-        copy(tmp_path / "album" / "wide" / f"{number}.png", 1000 + number, "prophoto")
+        wide_copy(tmp_path / "album" / "wide" / f"{number}.png", 1000 + number, "prophoto")
     return tmp_path / "album"
 
 

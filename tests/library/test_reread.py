@@ -12,28 +12,9 @@ from mlx_aimv2.library.indexing import scan
 from mlx_aimv2.library.library import Library
 from tests.support.albums import make_album, rows_of, save
 from tests.support.commands import run
-from tests.test_disks import refused
+from tests.support.refusing_disk import refused
 
-
-@pytest.fixture(autouse=True)
-def _at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
-        monkeypatch.setenv(name, str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Which checkpoints were loaded."""
-    seen: list[str] = []
-    load = models.load
-
-    def note(source: str, **options: object) -> models.Model:
-        seen.append(source)
-        return load(source, **options)
-
-    monkeypatch.setattr(models, "load", note)
-    return seen
+pytestmark = pytest.mark.usefixtures("at_home")
 
 
 @pytest.fixture

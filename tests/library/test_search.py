@@ -22,6 +22,7 @@ from mlx_aimv2.library.search.nearest import nearest
 from mlx_aimv2.library.search.query import Term, parse
 from mlx_aimv2.library.search.searcher import Answer, Vectors, search
 from tests.support.albums import make_album, rows_of
+from tests.support.queries import constant, image, text
 from tests.support.synthetic import add_photo, add_set, facts, fill, make_library, segments_of, unit
 
 Rows = NDArray[np.float32]
@@ -159,24 +160,6 @@ def serving(store: Store) -> VectorSet:
     vectors = store.serving()
     assert vectors is not None
     return vectors
-
-
-def constant(vector: object) -> Vectors:
-    """Any text has this vector, and what fits anything has none; so has any picture."""
-    values = np.asarray(vector, np.float32)
-
-    def texts(texts: list[str]) -> Rows:
-        return np.stack([values * (text not in BACKGROUND) for text in texts])
-
-    return Vectors(texts, lambda images: np.stack([values] * len(images)))
-
-
-def text(words: str, weight: float = 1.0) -> Term:
-    return Term(weight, words, None)
-
-
-def image(path: str, weight: float = 1.0) -> Term:
-    return Term(weight, None, Path(path))
 
 
 def find(store: Store, filters: Filters | None = None, count: int = 20) -> Answer:

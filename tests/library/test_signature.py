@@ -1,6 +1,5 @@
 """Signatures: copies of a picture stay like it, look-alikes do not, whatever the picture."""
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -18,6 +17,7 @@ from mlx_aimv2.library.duplicates.signature import (
 )
 from mlx_aimv2.training.drawings.nouns import COLOURS, NOUNS
 from mlx_aimv2.training.drawings.scene import HELD_OUT, Scene, paint, plan
+from tests.support.copies import cropped, recompressed, resized
 
 SIDE_PX = 389
 SEEDS = [HELD_OUT + number for number in (3, 5, 8, 21, 34, 55)]
@@ -39,25 +39,6 @@ def picture(seed: int) -> Image.Image:
 def alike(first: Image.Image, second: Image.Image) -> float:
     one, other = (stack([make_signature(image)]) for image in (first, second))
     return float(similarity(one, other)[0])
-
-
-def resized(image: Image.Image, share: float) -> Image.Image:
-    width, height = (round(length * share) for length in image.size)
-    return image.resize((width, height), Image.Resampling.LANCZOS)
-
-
-def recompressed(image: Image.Image, quality: int) -> Image.Image:
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=quality)
-    return Image.open(file).convert("RGB")
-
-
-def cropped(image: Image.Image, *shares: float) -> Image.Image:
-    """Without these shares of the left, top, right and bottom."""
-    width, height = image.size
-    left, top, right, bottom = shares
-    box = (left * width, top * height, width - right * width, height - bottom * height)
-    return image.crop(tuple(round(edge) for edge in box))  # type: ignore[arg-type]
 
 
 COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {

@@ -18,7 +18,7 @@ from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.maintenance import prune
 from mlx_aimv2.library.search.query import Term
 from mlx_aimv2.library.search.searcher import Answer, search
-from tests.library.test_search import constant
+from tests.support.queries import constant
 from tests.support.synthetic import add_photo, add_set, fill, make_library, segments_of, unit
 
 WIDTH = 5

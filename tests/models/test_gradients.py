@@ -8,9 +8,8 @@ import pytest
 from mlx import nn
 from mlx.utils import tree_flatten
 
-from tests.models.test_vision import GRIDS, images_of, padded
 from tests.support.makers import random_ids
-from tests.support.networks import SIDE, lit, pixels, vision
+from tests.support.networks import GRIDS, SIDE, images_of, lit, padded, pixels, vision
 from tests.support.tolerances import GRADIENT
 
 Loss = Callable[[nn.Module], mx.array]

@@ -20,12 +20,15 @@ from tests.support.counted import Alive
 from tests.support.makers import random_vision, vision_config
 from tests.support.networks import (
     BLOCKS,
+    GRIDS,
     PATCH,
     SIDE,
     WIDTH,
     assert_close,
     assert_same,
     filled,
+    images_of,
+    padded,
     pixels,
     product_dtypes,
     to_numpy,
@@ -39,23 +42,7 @@ KINDS = {
     "native": {"native": True},
     "native with head": {"native": True, "head": True},
 }
-GRIDS = [(2, 7), (1, 1), (5, 3), (3, 4)]
 ENCODERS = {kind: vision(**options) for kind, options in KINDS.items()}
-
-
-def images_of(grids, seed: int = 0) -> list[mx.array]:
-    return [
-        pixels(1, rows * PATCH, columns * PATCH, seed=seed + i)
-        for i, (rows, columns) in enumerate(grids)
-    ]
-
-
-def padded(images: list[mx.array], length: int, filler: float = 0.0) -> mx.array:
-    rows = [patchify(image, PATCH) for image in images]
-    pads = [[(0, 0), (0, length - row.shape[1]), (0, 0)] for row in rows]
-    return mx.concatenate(
-        [mx.pad(row, pad, constant_values=filler) for row, pad in zip(rows, pads, strict=True)]
-    )
 
 
 # dtype in is dtype out

@@ -17,9 +17,9 @@ from mlx_aimv2.files.lock import take_lock
 from mlx_aimv2.outputs import merge, writers
 from mlx_aimv2.outputs.embeddings import Entry
 from mlx_aimv2.outputs.shard import Shard
-from tests.outputs.test_output_file import NAMES, WIDTH, every_format, values_of
 from tests.support.commands import run
 from tests.support.counted import allocated
+from tests.support.outputs import NAMES, WIDTH, every_format, values_of
 from tests.support.shards import Entries, shard, shards, whole
 
 COUNT = 23

@@ -22,27 +22,9 @@ from mlx_aimv2.outputs.embeddings import Entry, Table
 from mlx_aimv2.outputs.writers import FORMATS
 from tests.support.counted import allocated
 from tests.support.names import takes_any_bytes
-from tests.support.outputs import write
+from tests.support.outputs import NAMES, WIDTH, every_format, values_of, write
 
-WIDTH = 13
-NAMES = [
-    "photos/a.jpg",
-    os.fsdecode(b"photos/\xff\xe9t\xe9.png"),
-    r"photos/\udcff.jpg",
-    'a "quoted"\nname\\with\ttraps.webp',
-    "Ελλάδα/日本/👩‍👩‍👧.heic",
-    "<script>alert(1)</script>'; DROP TABLE.gif",
-    "e\u0301.tif",  # NFD
-]
 MADE_BY = {"checkpoint": "large-224-lit", "dtype": "float32", "preprocessing": {"mean": (0.5, 1)}}
-# Values whose digits are the hardest to bring back.
-HARD = [np.pi, 1e-45, 3.4028235e38, -0.0, 1 / 3, 16777217.0, 2**-126, -1e-7]
-
-
-def values_of(row: int) -> np.ndarray:
-    values = np.random.default_rng(row).standard_normal(WIDTH).astype(np.float32)
-    values[: len(HARD)] = np.array(HARD, np.float32)
-    return values
 
 
 def entries() -> Iterator[Entry]:
@@ -108,15 +90,6 @@ READERS = {
     ".jsonl": read_jsonl,
     ".parquet": read_parquet,
 }
-needs_pyarrow = pytest.mark.skipif(
-    "not __import__('importlib.util').util.find_spec('pyarrow')", reason="needs pyarrow"
-)
-every_format = pytest.mark.parametrize(
-    "extension",
-    [pytest.param(name, marks=needs_pyarrow if name == ".parquet" else ()) for name in FORMATS],
-)
-
-
 # Names
 
 

@@ -71,3 +71,8 @@ def start(
         check=False,
         **options,
     )
+
+
+def on(command: str, *arguments: str) -> Outcome:
+    """A command on the library ``library.db`` of the current folder."""
+    return run(*command.split(), *arguments, "--library", "library.db")

@@ -216,3 +216,14 @@ def random_ids(rng: np.random.Generator, texts: int, sizes: dict[str, int] = TEX
         length = positions - 1 if row == texts - 1 else int(rng.integers(1, positions - 1))
         ids[row, :length] = rng.integers(0, eos, length)
     return ids
+
+
+def write_kind(kind: str, folder: Path) -> Path:
+    """A checkpoint on disk: "lit", "lit of transformers", "fixed", "head" or "native"."""
+    if kind == "lit":
+        return write_checkpoint(folder, random_lit(), lit_config())
+    if kind == "lit of transformers":
+        return write_checkpoint(folder, to_transformers(random_lit()), lit_config())
+    native, head = kind == "native", kind == "head"
+    tensors = random_vision(native=native, head=head)
+    return write_checkpoint(folder, tensors, vision_config(native=native))

@@ -7,6 +7,7 @@ from mlx import nn
 from mlx_aimv2.checkpoints import quantize
 from mlx_aimv2.checkpoints.load import DTYPES, build
 from mlx_aimv2.models.aimv2.config import complete_config
+from mlx_aimv2.models.aimv2.layers import patchify
 from mlx_aimv2.models.aimv2.lit import LiT
 from mlx_aimv2.models.aimv2.vision import VisionEncoder
 from tests.support.makers import (
@@ -21,6 +22,7 @@ from tests.support.makers import (
 
 SIDE, PATCH, WIDTH = VISION["side"], VISION["patch"], VISION["width"]
 BLOCKS = VISION["blocks"]
+GRIDS = [(2, 7), (1, 1), (5, 3), (3, 4)]
 
 
 def filled(tensors: Tensors, config: dict[str, object], dtype: str) -> VisionEncoder | LiT:
@@ -52,6 +54,23 @@ def lit(dtype: str = "float32") -> LiT:
 def pixels(*shape: int, seed: int = 0) -> mx.array:
     """Normalised float32 images. Shapes: (B, H, W) -> (B, H, W, 3)."""
     return mx.array(np.random.default_rng(seed).standard_normal((*shape, 3)).astype(np.float32))
+
+
+def images_of(grids, seed: int = 0) -> list[mx.array]:
+    """An image for each grid of patches. Shapes: each (1, rows * PATCH, columns * PATCH, 3)."""
+    return [
+        pixels(1, rows * PATCH, columns * PATCH, seed=seed + i)
+        for i, (rows, columns) in enumerate(grids)
+    ]
+
+
+def padded(images: list[mx.array], length: int, filler: float = 0.0) -> mx.array:
+    """Images as one batch of patches, each filled up. Shapes: (images, length, 3 * PATCH**2)."""
+    rows = [patchify(image, PATCH) for image in images]
+    pads = [[(0, 0), (0, length - row.shape[1]), (0, 0)] for row in rows]
+    return mx.concatenate(
+        [mx.pad(row, pad, constant_values=filler) for row, pad in zip(rows, pads, strict=True)]
+    )
 
 
 def to_numpy(array: mx.array) -> np.ndarray:

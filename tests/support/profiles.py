@@ -7,9 +7,12 @@ two spaces, back to a signal by the wide space's own curve.
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from mlx_aimv2.training.drawings.scene import paint, plan
 
 Floats = np.ndarray
 
@@ -138,3 +141,15 @@ def lab_to_srgb(lab: tuple[float, float, float]) -> Floats:
 
 def _xyz(values: Floats) -> bytes:
     return b"XYZ " + bytes(4) + np.rint(values * 65536).astype(">i4").tobytes()
+
+
+def drawing(number: int, side_px: int = 96) -> Image.Image:
+    """A square drawing, in sRGB."""
+    return paint(plan(number), side_px, side_px)[0]
+
+
+def wide_copy(path: Path, number: int, name: str) -> Path:
+    """A drawing in a wide space, with its profile."""
+    space = WIDE[name]
+    wide_picture(drawing(number, 256), space).save(path, "PNG", icc_profile=icc(space))
+    return path

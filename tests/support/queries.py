@@ -1,0 +1,30 @@
+"""Terms of a query, and an encoder that knows one vector."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlx_aimv2.inference.zero_shot import BACKGROUND
+from mlx_aimv2.library.search.query import Term
+from mlx_aimv2.library.search.searcher import Vectors
+
+Rows = NDArray[np.float32]
+
+
+def constant(vector: object) -> Vectors:
+    """Any text has this vector, and what fits anything has none; so has any picture."""
+    values = np.asarray(vector, np.float32)
+
+    def texts(texts: list[str]) -> Rows:
+        return np.stack([values * (text not in BACKGROUND) for text in texts])
+
+    return Vectors(texts, lambda images: np.stack([values] * len(images)))
+
+
+def text(words: str, weight: float = 1.0) -> Term:
+    return Term(weight, words, None)
+
+
+def image(path: str | Path, weight: float = 1.0) -> Term:
+    return Term(weight, None, Path(path))
