@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.wheels import build_wheel, run
+from tests.support.wheels import ROOT, build_wheel, run
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,15 @@ def test_it_holds_the_package_alone(wheel):
     ):
         assert f"mlx_aimv2/{expected}" in names
     assert wheel.stat().st_size < 14e6
+
+
+def test_it_holds_no_module_that_is_gone(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if name.startswith("mlx_aimv2/")}
+    tracked = run("git", "-c", "safe.directory=*", "-C", str(ROOT), "ls-tree", "-r", "--name-only",
+                  "HEAD", "mlx_aimv2", "cli", cwd=ROOT).splitlines()  # fmt: skip
+    tracked.remove("mlx_aimv2/cli")  # the link
+    assert held == {f"mlx_aimv2/{name}" if name.startswith("cli/") else name for name in tracked}
 
 
 def test_it_works_outside_the_tree(wheel, tmp_path):
