@@ -30,6 +30,7 @@ from PIL import Image
 import mlx_aimv2 as aimv2
 from mlx_aimv2.bench.checks import positive
 from mlx_aimv2.bench.memory import peak_bytes
+from mlx_aimv2.device import available_cores
 from mlx_aimv2.library.duplicates.groups import (
     DEFAULT_THRESHOLD,
     DuplicateInput,
@@ -268,7 +269,7 @@ def main() -> None:
         "checkpoint": options.source,
         "system": platform.platform(),
         "machine": platform.machine(),
-        "cores": os.cpu_count(),
+        "cores": available_cores(),
         "load": os.getloadavg()[0],
         "python": platform.python_version(),
         "numpy": version("numpy"),

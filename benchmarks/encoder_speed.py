@@ -23,11 +23,12 @@ from pathlib import Path
 from benchmarks import subjects
 from mlx_aimv2.bench import checks, peers
 from mlx_aimv2.bench.checks import Check
-from mlx_aimv2.bench.conditions import backend, conditions
+from mlx_aimv2.bench.conditions import conditions
 from mlx_aimv2.bench.encoder import Case, figures, measure_case
 from mlx_aimv2.bench.figure import Figure
 from mlx_aimv2.bench.pace import FULL
 from mlx_aimv2.bench.subject import Subject
+from mlx_aimv2.device import backend
 
 AGAINST = {peers.TRANSFORMERS: 1.0, peers.PLAIN: 0.97}
 OF_CEILING = {"CPU": 0.5, "CUDA": 0.8, "Metal": 0.8}

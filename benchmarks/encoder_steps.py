@@ -38,7 +38,7 @@ Work = Callable[[], object]
 UNDONE = (
     (encoder, "one_by_one", parallel.in_shares),
     (kernels, "block_done", lambda x: None),
-    (parallel, "_on_cpu", lambda: False),
+    (parallel, "is_cpu", lambda: False),
     (kernels, "is_used", lambda x: False),
 )
 

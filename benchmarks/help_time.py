@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from mlx_aimv2.cli.app import COMMANDS
+from mlx_aimv2.device import available_cores
 
 AIMV2 = Path(sys.executable).with_name("aimv2")
 
@@ -58,7 +59,7 @@ def main() -> None:
         "typer": version("typer"),
         "mlx_aimv2": version("mlx-aimv2"),
         "system": platform.platform(),
-        "cores": os.cpu_count(),
+        "cores": available_cores(),
         "load": os.getloadavg()[0],
         "bytecode_cached": not sys.dont_write_bytecode,  # else sources are compiled each time
     }

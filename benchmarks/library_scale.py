@@ -45,6 +45,7 @@ from benchmarks.made_library import (
 from mlx_aimv2.bench.checks import positive
 from mlx_aimv2.bench.memory import peak_bytes
 from mlx_aimv2.bench.search import search_blobs, search_numpy, write_blobs
+from mlx_aimv2.device import available_cores
 from mlx_aimv2.inference.zero_shot import BACKGROUND
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.database.text_cache import TextCache
@@ -283,7 +284,7 @@ def conditions(runs: int) -> dict[str, object]:
         "mlx_aimv2": version("mlx-aimv2"),
         "system": platform.platform(),
         "machine": platform.machine(),
-        "cores": os.cpu_count(),
+        "cores": available_cores(),
         "load": [round(value, 1) for value in os.getloadavg()],
         "python": platform.python_version(),
         **{name: version(name) for name in names},

@@ -23,12 +23,13 @@ from pathlib import Path
 from benchmarks import subjects
 from mlx_aimv2.bench import checks
 from mlx_aimv2.bench.checks import Check
-from mlx_aimv2.bench.conditions import backend, conditions
+from mlx_aimv2.bench.conditions import conditions
 from mlx_aimv2.bench.decoding import MODES, decoding_figures
 from mlx_aimv2.bench.figure import Figure
 from mlx_aimv2.bench.photos import make_photos
 from mlx_aimv2.bench.pipeline import pipeline_figures
 from mlx_aimv2.bench.subject import Subject
+from mlx_aimv2.device import backend
 
 DIFFERENT = 8  # photographs; the folder is these again and again
 OF_BOUND, FASTER = 0.95, 4.0

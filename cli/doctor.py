@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from mlx_aimv2 import install
+from mlx_aimv2 import device, install
 from mlx_aimv2.files.path_text import escape
 
 from . import output
@@ -127,14 +127,10 @@ def _part(distribution: str, module: str, lost: str) -> Check:
 
 
 def _device() -> Check:
-    import mlx.core as mx  # noqa: PLC0415
-
-    from mlx_aimv2.checkpoints.load import default_dtype  # noqa: PLC0415
-
-    backend = "Metal" if mx.metal.is_available() else "CUDA" if mx.cuda.is_available() else "CPU"
-    name = mx.device_info().get("device_name", "unknown device")
-    values = {"backend": backend, "device_name": name, "default_dtype": default_dtype()}
-    detail = f"{name}, {backend}, computing in {values['default_dtype']}"
+    backend, dtype = device.backend(), device.default_dtype()
+    name = device.facts().get("device_name", "unknown device")
+    values = {"backend": backend, "device_name": name, "default_dtype": dtype}
+    detail = f"{name}, {backend}, computing in {dtype}"
     if backend == "CPU" and sys.platform == "darwin":
         return Check(
             "device", detail, "note", "MLX sees no GPU: is this a virtual machine?", values
@@ -156,16 +152,14 @@ def _blas() -> Check:
 
 
 def _memory() -> Check:
-    import mlx.core as mx  # noqa: PLC0415
-
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     values = {"total_bytes": total}
     words = [f"{output.size(total)} in all"]
     if available := _available_bytes():
         values["available_bytes"] = available
         words.append(f"{output.size(available)} available")
-    if mx.metal.is_available():
-        working_set = int(mx.device_info()["max_recommended_working_set_size"])
+    if device.backend() == "Metal":
+        working_set = int(device.facts()["max_recommended_working_set_size"])
         values["metal_working_set_bytes"] = working_set
         words.append(f"{output.size(working_set)} for Metal's working set")
     return Check("memory", ", ".join(words), values=values)

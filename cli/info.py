@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mlx_aimv2 import device
 from mlx_aimv2.files.path_text import escape
 from mlx_aimv2.models.aimv2 import published as checkpoints
 from mlx_aimv2.models.aimv2.published import Checkpoint
@@ -151,14 +152,10 @@ def _tokens(vision: "VisionConfig") -> int:
 
 
 def _memory(vision: "VisionConfig", tokens: int, parameters: int, facts: Facts) -> Facts:
-    import mlx.core as mx  # noqa: PLC0415
-
-    from mlx_aimv2.checkpoints.load import default_dtype  # noqa: PLC0415
     from mlx_aimv2.inference.options import BATCH_TOKENS  # noqa: PLC0415
     from mlx_aimv2.models.aimv2 import cost  # noqa: PLC0415
 
-    dtype = default_dtype()
-    on_cpu = mx.default_device().type == mx.DeviceType.cpu
+    dtype, on_cpu = device.default_dtype(), device.is_cpu()
     stays_packed = facts["quantization"] is not None and not on_cpu
     images = max(1, BATCH_TOKENS // tokens)
     return {

@@ -35,12 +35,16 @@ NOT_YET = {f"{PACKAGE}.bench", f"{PACKAGE}.verification"}
 
 PURE = {
     "collections", "contextlib", "dataclasses", "difflib", "functools", "math", "mlx", "numpy",
-    "re", "threading", "typing",
+    "re", "typing",
 }  # fmt: skip
 WITHOUT_MLX = [
     "errors", "files", "images.decode", "images.patches", "images.source", "images.walk",
     "texts.tokenizer", "models.aimv2.published", "checkpoints.hub",
 ]  # fmt: skip
+OF_THE_DEVICE = {
+    "cpu_count", "cuda", "default_device", "device_info", "DeviceType", "metal",
+    "sched_getaffinity",
+}  # fmt: skip
 HEAVY = {"mlx", "numpy", "PIL", "huggingface_hub", "safetensors", "tokenizers", "rich"}
 NEVER = {"click", "cli", "pickle", "dill", "joblib", "torch", "transformers", "timm"}
 
@@ -131,6 +135,16 @@ def test_models_only_compute(module: str) -> None:
 
 def _calls_a_name(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+
+
+# The worker runs other people's models in processes of their own.
+ASKS_NOT = [name for name in PATHS if name not in {f"{PACKAGE}.device", f"{PACKAGE}.bench.worker"}]
+
+
+@pytest.mark.parametrize("module", ASKS_NOT)
+def test_the_device_is_asked_in_one_module(module: str) -> None:
+    asked = {node.attr for node in ast.walk(TREES[module]) if isinstance(node, ast.Attribute)}
+    assert not asked & OF_THE_DEVICE
 
 
 @pytest.mark.parametrize("module", PATHS)

@@ -147,21 +147,12 @@ def measure_rest(
     qkv = _normal((batch, tokens, 3, heads, width // heads), dtype).transpose(2, 0, 3, 1, 4)
     q, k, v = qkv  # each (B, H, N, D/H)
     mx.eval(q, k, v)  # another thread takes what is not evaluated for its own
-    is_by_hand, scale = kernels.is_used(x), block.attn.scale
-
-    def attention(part: slice) -> mx.array:
-        if is_by_hand:
-            return kernels.attention(q[part], k[part], v[part], scale)
-        return mx.fast.scaled_dot_product_attention(q[part], k[part], v[part], scale=scale)
-
-    def gated_silu(part: slice) -> mx.array:
-        if is_by_hand:
-            return kernels.gated_silu(gate[part], up[part])
-        return nn.silu(gate[part]) * up[part]
-
     works: Mapping[str, tuple[int, Callable[[slice], mx.array]]] = {  # times in a block, of a part
-        "attention": (1, attention),
-        "gated SiLU": (1, gated_silu),
+        "attention": (
+            1,
+            lambda part: kernels.attention(q[part], k[part], v[part], block.attn.scale),
+        ),
+        "gated SiLU": (1, lambda part: kernels.gated_silu(gate[part], up[part])),
         "norms": (2, lambda part: block.norm_1(x[part])),
         "sums": (2, lambda part: x[part] + y[part]),
     }

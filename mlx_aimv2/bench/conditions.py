@@ -10,20 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import mlx.core as mx
-
 import mlx_aimv2
 from mlx_aimv2.cpu import blas
-from mlx_aimv2.device import available_cores
+from mlx_aimv2.device import available_cores, backend, facts
 
 _PACKAGES = ("mlx-aimv2", "mlx", "mlx-data", "numpy", "pillow", "torch", "transformers")
-
-
-def backend() -> str:
-    """Metal, CUDA or CPU."""
-    if mx.default_device().type == mx.DeviceType.cpu:
-        return "CPU"
-    return "Metal" if mx.metal.is_available() else "CUDA"
 
 
 def conditions() -> dict[str, Any]:
@@ -51,7 +42,7 @@ def conditions() -> dict[str, Any]:
 def chip() -> str | None:
     """The name of what computes: the GPU's where there is one, else the processor's."""
     if backend() == "CUDA":
-        return str(mx.device_info()["device_name"])
+        return str(facts()["device_name"])
     if platform.system() == "Darwin":
         return said_by("sysctl", "-n", "machdep.cpu.brand_string")
     try:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
-from .conditions import backend
+from mlx_aimv2.device import backend
 
 
 @dataclass(frozen=True)

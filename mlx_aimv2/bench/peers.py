@@ -20,6 +20,7 @@ from mlx.utils import tree_flatten
 
 from mlx_aimv2.checkpoints.weights import Spec, write_weights
 from mlx_aimv2.cpu import blas
+from mlx_aimv2.device import backend
 from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.files.checkpoint_files import SINGLE_FILE
 from mlx_aimv2.inference.embedder import Embedder
@@ -27,7 +28,6 @@ from mlx_aimv2.models.aimv2.config import VisionConfig
 from mlx_aimv2.models.aimv2.vision import VisionEncoder
 
 from . import worker
-from .conditions import backend
 from .encoder import Case, encode, encode_native, native_batch, random_pixels, variant
 from .figure import Figure
 from .plain import PlainEncoder

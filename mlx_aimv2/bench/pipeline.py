@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from mlx_aimv2.device import backend
 from mlx_aimv2.images.source import ImageSource
 from mlx_aimv2.inference.embedder import Embedder
 from mlx_aimv2.inference.options import ImageOptions
 from mlx_aimv2.inference.prefetch import decode
 
-from .conditions import backend
 from .decoding import Mode, plan_of
 from .figure import Figure, rate
 from .timing import Timing, clock, interleave

@@ -11,11 +11,12 @@ from pathlib import Path
 import mlx.core as mx
 
 from mlx_aimv2.checkpoints.hub import Confirm
+from mlx_aimv2.device import backend
 from mlx_aimv2.errors import Aimv2Error, UsageError
 from mlx_aimv2.inference.model import load
 
 from . import encoder, peers
-from .conditions import backend, conditions
+from .conditions import conditions
 from .decoding import decoding_figures
 from .encoder import Case, Measured, measure_case
 from .figure import Figure

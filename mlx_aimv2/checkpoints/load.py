@@ -8,6 +8,7 @@ from typing import cast
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
+from mlx_aimv2 import device
 from mlx_aimv2.cpu import blas, compile_cache
 from mlx_aimv2.errors import CheckpointError, UsageError
 from mlx_aimv2.models.aimv2.config import Config, LiTConfig, complete_config
@@ -22,7 +23,6 @@ _UNPACKED_NOTE = (
     "{bits}-bit weights are unpacked on the CPU, where quantised products are slower than dense"
 )
 _MAX_GRID_SIDE = 128  # of patches: 16,384 an image, four times what any checkpoint was made for
-_WITHOUT_FAST_BFLOAT16 = ("applegpu_g13", "applegpu_g14")  # M1 and M2 emulate it
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def load_checkpoint(
     weights = read_weights(folder)
     config = complete_config(weights.logical_shapes(), weights.config)
     network = build(config, tower)
-    chosen = dtype or default_dtype()
+    chosen = dtype or device.default_dtype()
     if chosen not in DTYPES:
         raise UsageError(f"unknown dtype {chosen}", hint=f"one of: {', '.join(DTYPES)}")
     notes = fill(network, weights, DTYPES[chosen])
@@ -88,7 +88,7 @@ def fill(network: VisionEncoder | LiT, weights: Weights, dtype: mx.Dtype) -> tup
     """
     names = [name for name in weights.sources if _belongs(name, network)]
     recorded = weights.quantization
-    on_cpu = mx.default_device().type == mx.DeviceType.cpu
+    on_cpu = device.is_cpu()
     if recorded and not on_cpu:
         quantize.prepare(network, recorded, names)
     found = weights.logical_shapes() if on_cpu else weights.shapes
@@ -108,14 +108,6 @@ def _cast(name: str, array: mx.array, dtype: mx.Dtype) -> mx.array:
         array = array.astype(dtype)
     mx.eval(array)
     return array
-
-
-def default_dtype() -> str:
-    """float16 on M1 and M2, bfloat16 on later Metal and on CUDA, float32 on a CPU."""
-    if mx.default_device().type == mx.DeviceType.cpu:
-        return "float32"
-    architecture = str(mx.device_info().get("architecture", ""))
-    return "float16" if architecture.startswith(_WITHOUT_FAST_BFLOAT16) else "bfloat16"
 
 
 def _belongs(name: str, network: VisionEncoder | LiT) -> bool:

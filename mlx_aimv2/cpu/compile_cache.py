@@ -10,12 +10,14 @@ from pathlib import Path
 
 import mlx.core as mx
 
+from mlx_aimv2.device import is_cpu
+
 _TEMPORARY = ("TMPDIR", "TMP", "TEMP", "TEMPDIR")  # in the order of C++'s temp_directory_path
 
 
 def protect() -> None:
     """Go on without compiled kernels, in this process, where the folder is not our own."""
-    if mx.default_device().type == mx.DeviceType.cpu and not has_own_folder():
+    if is_cpu() and not has_own_folder():
         mx.disable_compile()
 
 

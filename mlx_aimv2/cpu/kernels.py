@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from functools import partial
 
 import mlx.core as mx
+from mlx import nn
+
+from mlx_aimv2.device import has_metal, is_cpu
 
 _LOG2_E = 1.4426950408889634
 _ROUNDS = 1.5 * 2**23  # a float32 added to it loses its fraction
@@ -52,8 +55,7 @@ def block_done(x: mx.array) -> None:
 
 def is_used(x: mx.array) -> bool:
     """Whether an array is computed where this pays: in float32 on a CPU without Metal."""
-    on_cpu = mx.default_device().type == mx.DeviceType.cpu
-    return on_cpu and x.dtype == mx.float32 and not mx.metal.is_available()
+    return is_cpu() and x.dtype == mx.float32 and not has_metal()
 
 
 def exp(x: mx.array) -> mx.array:
@@ -67,30 +69,37 @@ def exp(x: mx.array) -> mx.array:
 
 
 def gated_silu(gate: mx.array, up: mx.array) -> mx.array:
-    """``silu(gate) * up``. Shapes: any one, kept."""
-    return _gated(gate, up, exp(-gate))
+    """``silu(gate) * up``, on any device. Shapes: any one, kept."""
+    return _gated(gate, up, exp(-gate)) if is_used(gate) else nn.silu(gate) * up
 
 
 def attention(
     q: mx.array, k: mx.array, v: mx.array, scale: float, mask: mx.array | str | None = None
 ) -> mx.array:
-    """What ``mx.fast.scaled_dot_product_attention`` gives, which is never fused on a CPU.
+    """What ``mx.fast.scaled_dot_product_attention`` gives, on any device; on a CPU that is slow.
 
-    Some heads at a time, of long images some queries: their maps stay in the processor's cache.
-    Shapes: (B, H, Q, D), (B, G, K, D), (B, G, K, E) -> (B, H, Q, E), G a divisor of H; a mask is
-    boolean or added, and broadcast to (B, H, Q, K).
+    There some heads are taken at a time, of long images some queries: their maps stay in the
+    processor's cache. So it is for no mask, "causal" and the boolean masks of keys that models use.
+    Shapes: (B, H, Q, D), (B, H, K, D), (B, H, K, E) -> (B, H, Q, E); a mask as the fused call
+    takes it, of keys (B, 1, 1, K).
     """
     batch, heads, queries, _ = q.shape
     keys = k.shape[2]
-    is_odd = mask != "causal" if isinstance(mask, str) else mask is not None and mask.ndim > 4
-    if is_odd or not batch * queries * keys:  # an error with MLX's words, or nothing to do
+    is_simple = mask is None or (
+        mask == "causal"
+        if isinstance(mask, str)
+        else mask.dtype == mx.bool_ and mask.shape == (batch, 1, 1, keys)
+    )
+    if not (is_used(q) and is_simple and k.shape[1] == heads and batch * queries * keys):
         return mx.fast.scaled_dot_product_attention(q, k, v, scale=scale, mask=mask)
-    if isinstance(mask, str):  # "causal": the last query is at the last key
-        mask = mx.arange(keys - queries, keys)[:, None] >= mx.arange(keys)
-    k, v = (mx.repeat(x, heads // x.shape[1], axis=1) for x in (k, v))
+    if isinstance(mask, str):  # the last query is at the last key
+        mask = (mx.arange(keys - queries, keys)[:, None] >= mx.arange(keys))[None]
+    elif mask is not None:
+        mask = mx.repeat(mask[:, 0], heads, axis=0)
+    if mask is not None:
+        mask = mx.broadcast_to(mask, (batch * heads, queries, keys))
     # In one piece, or each product would copy its own.
     q, k, v = (x.flatten().reshape(batch * heads, x.shape[2], -1) for x in (q * scale, k, v))
-    masks = None if mask is None else _Masks(mask, batch, heads)
     heads_at_once = max(1, _MAP_ITEMS // (queries * keys))
     queries_at_once = min(queries, max(_FEWEST_QUERIES, _MAP_ITEMS // keys))
     parts = []
@@ -98,31 +107,15 @@ def attention(
         some = slice(first, first + heads_at_once)
         for start in range(0, queries, queries_at_once):
             rows = slice(start, start + queries_at_once)
-            part = None if masks is None else masks[some, rows]
+            part = None if mask is None else mask[some, rows]
             parts.append(_attended(q[some, rows], k[some], v[some], part).flatten(0, 1))
     return mx.concatenate(parts).reshape(batch, heads, queries, -1)
-
-
-class _Masks:
-    """A mask's parts for some heads and queries, without a copy of it for each of them."""
-
-    def __init__(self, mask: mx.array, batch: int, heads: int) -> None:
-        mask = mask.reshape((1,) * (4 - mask.ndim) + mask.shape)
-        numbers = mx.arange(mask.shape[0] * mask.shape[1]).reshape(mask.shape[:2])
-        self._number_of_head = mx.broadcast_to(numbers, (batch, heads)).flatten()
-        self._masks = mask.flatten(0, 1)
-
-    def __getitem__(self, part: tuple[slice, slice]) -> mx.array:
-        heads, queries = part
-        has_queries = self._masks.shape[1] > 1
-        return self._masks[self._number_of_head[heads], queries if has_queries else slice(None)]
 
 
 def _attended(q: mx.array, k: mx.array, v: mx.array, mask: mx.array | None) -> mx.array:
     scores = q @ k.swapaxes(-1, -2)
     if mask is not None:
-        is_boolean = mask.dtype == mx.bool_
-        scores = mx.where(mask, scores, _NEVER) if is_boolean else scores + mask
+        scores = mx.where(mask, scores, _NEVER)
     below = scores - mx.stop_gradient(scores.max(axis=-1, keepdims=True))
     if mask is None:
         weights = exp(below)

@@ -13,6 +13,7 @@ from mlx.utils import tree_flatten
 from numpy.typing import NDArray
 
 from mlx_aimv2.checkpoints.load import Loaded, load_checkpoint
+from mlx_aimv2.device import is_cpu
 from mlx_aimv2.errors import Aimv2Error, Aimv2Warning, NumericsError, UsageError
 from mlx_aimv2.images import patches
 from mlx_aimv2.images.decode import MAX_PIXELS, Preset
@@ -489,10 +490,10 @@ class Embedder:
                 rows = np.array(compute())[:count]
             return [row if np.isfinite(row).all() else None for row in rows]
 
-        if _runs_ahead():
-            return lambda: worker.run(finish)
-        done = finish()
-        return lambda: done
+        if is_cpu():  # it takes ten operations ahead: done before the next batch can begin
+            done = finish()
+            return lambda: done
+        return lambda: worker.run(finish)
 
     def _widen(self) -> None:
         warnings.warn(
@@ -543,14 +544,6 @@ def _evaluated(image: ImageSource) -> ImageSource:
         image = image.astype(mx.float32) if image.dtype == mx.bfloat16 else image
         mx.eval(image)
     return image
-
-
-def _runs_ahead() -> bool:
-    """Whether a device computes one batch while the next is handed to it: a GPU.
-
-    A CPU takes ten operations ahead, so its batches are done when the next can begin.
-    """
-    return bool(mx.default_device().type == mx.DeviceType.gpu)
 
 
 def _normalized(pixels: mx.array, preset: Preset) -> mx.array:

@@ -11,6 +11,7 @@ from functools import cache
 import mlx.core as mx
 
 from mlx_aimv2.cpu import blas, kernels
+from mlx_aimv2.device import is_cpu
 
 from .mlx_thread import Worker
 
@@ -24,7 +25,7 @@ def one_by_one(compute: Compute, count: int, needed: int | None = None) -> mx.ar
     same in every batch of more than one, and a large network is about as fast so.
     Shapes: ``compute`` takes a slice of n rows to (n, ...); the result is (count or needed, ...).
     """
-    if not _on_cpu() or count == 1:
+    if not is_cpu() or count == 1:
         return compute(slice(0, count))
     return _side_by_side(compute, [slice(row, row + 1) for row in range(needed or count)])
 
@@ -34,7 +35,7 @@ def in_shares(compute: Compute, count: int) -> mx.array:
 
     For rows so small that one alone would be no work. Shapes: as for :func:`one_by_one`.
     """
-    cores = blas.threads() if _on_cpu() else 1
+    cores = blas.threads() if is_cpu() else 1
     number = next((n for n in range(cores, count + 1) if count % n == 0), 1)
     if number == 1:
         return compute(slice(0, count))
@@ -60,10 +61,6 @@ def _side_by_side(compute: Compute, slices: Sequence[slice]) -> mx.array:
         finally:
             # None is left to compute when the threads of the BLAS are given back.
             wait(futures)
-
-
-def _on_cpu() -> bool:
-    return mx.default_device().type == mx.DeviceType.cpu
 
 
 @cache

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import mlx.core as mx
 
+from mlx_aimv2 import device
 from mlx_aimv2.checkpoints.hub import Resolved
-from mlx_aimv2.checkpoints.load import DTYPES, Loaded, build, default_dtype
+from mlx_aimv2.checkpoints.load import DTYPES, Loaded, build
 from mlx_aimv2.checkpoints.weights import Weights
 from mlx_aimv2.cpu import blas, compile_cache
 from mlx_aimv2.models.aimv2.cost import published_config
@@ -20,7 +21,7 @@ from .model import Model
 def stand_in(checkpoint: Checkpoint, dtype: str | None = None) -> Model:
     """Its image tower; nothing is fetched, nothing is written."""
     nowhere = Path(os.devnull) / checkpoint.name
-    chosen = dtype or default_dtype()
+    chosen = dtype or device.default_dtype()
     tower: Tower | None = "image" if checkpoint.has_text else None
 
     def make() -> Loaded:

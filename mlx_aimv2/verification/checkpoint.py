@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mlx_aimv2.bench.conditions import backend
 from mlx_aimv2.checkpoints import hub
+from mlx_aimv2.device import backend
 from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.inference import model
 from mlx_aimv2.models.aimv2.published import Checkpoint

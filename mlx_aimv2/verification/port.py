@@ -7,7 +7,7 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 
-from mlx_aimv2.bench.conditions import backend
+from mlx_aimv2.device import backend
 from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.inference import model
 

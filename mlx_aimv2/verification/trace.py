@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mlx_aimv2.checkpoints.load import build
 from mlx_aimv2.checkpoints.weights import Weights
 from mlx_aimv2.cpu import compile_cache
+from mlx_aimv2.device import is_cpu
 from mlx_aimv2.models.aimv2.config import Config, TextConfig, VisionConfig
 from mlx_aimv2.models.aimv2.layers import Transformer, grid_positions, patchify
 from mlx_aimv2.models.aimv2.lit import LiT
@@ -147,7 +148,7 @@ def _step(
     result = compute()
     mx.eval(result)
     to_cpu = None
-    if mx.default_device().type != mx.DeviceType.cpu:
+    if not is_cpu():
         with mx.stream(mx.cpu):
             to_cpu = _difference(result, compute())
     to_formula = None if expected is None else _difference(result, expected)

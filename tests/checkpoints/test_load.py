@@ -80,7 +80,7 @@ def test_what_suits_a_gpu(monkeypatch, architecture: str | None, dtype: str) -> 
     monkeypatch.setattr(load.mx, "default_device", lambda: gpu)
     information = {"architecture": architecture} if architecture else {"device_name": "GPU"}
     monkeypatch.setattr(load.mx, "device_info", lambda: information)
-    assert load.default_dtype() == dtype
+    assert load.device.default_dtype() == dtype
 
 
 def test_float32_on_a_cpu(monkeypatch, vision_folder: Path) -> None:

@@ -257,14 +257,14 @@ def test_a_device_that_is_handed_the_next_batch_early_gives_the_same(
     images = pictures(9)
     options = {"batch_size": 2, "pooling": pooling}
     expected = [np.array(item.embedding) for item in models[kind].stream(images, **options)]
-    monkeypatch.setattr(embedder, "_runs_ahead", lambda: True)
+    monkeypatch.setattr(embedder, "is_cpu", lambda: False)
     actual = [np.array(item.embedding) for item in models[kind].stream(images, **options)]
     for one, other in zip(actual, expected, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_what_was_begun_before_another_batch_overflowed_is_done_again_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(embedder, "_runs_ahead", lambda: True)
+    monkeypatch.setattr(embedder, "is_cpu", lambda: False)
     model = aimv2.load(outliers(tmp_path, 300.0), dtype="float16")
     with pytest.warns(Aimv2Warning, match="going on in float32") as warned:
         actual = model.embed_images(pictures(5), batch_size=1)
@@ -406,7 +406,7 @@ def test_leaving_a_stream_unfinished_ends_cleanly(folders, runs_ahead):
         import numpy as np
         import mlx_aimv2 as aimv2
         from mlx_aimv2.inference import embedder
-        embedder._runs_ahead = lambda: {runs_ahead}
+        embedder.is_cpu = lambda: not {runs_ahead}
         model = aimv2.load({str(folders["lit"])!r})
         stream = model.stream([np.zeros((40, 40, 3), np.uint8)] * 300, batch_size=4)
         print(next(stream).embedding.shape)

@@ -70,10 +70,7 @@ class Attention(nn.Module):
 
     def __call__(self, x: mx.array, mask: Mask = None) -> mx.array:
         q, k, v = self._heads(x)
-        if kernels.is_used(x):
-            out = kernels.attention(q, k, v, self.scale, mask)
-        else:
-            out = mx.fast.scaled_dot_product_attention(q, k, v, scale=self.scale, mask=mask)
+        out = kernels.attention(q, k, v, self.scale, mask)
         return self.proj(out.transpose(0, 2, 1, 3).reshape(x.shape))
 
     def weights(self, x: mx.array, mask: Mask = None) -> mx.array:
@@ -105,9 +102,7 @@ class SwiGLU(nn.Module):
         self.fc3 = nn.Linear(hidden_size, intermediate_size, bias=False)
 
     def __call__(self, x: mx.array) -> mx.array:
-        gate, up = self.fc1(x), self.fc3(x)
-        gated = kernels.gated_silu(gate, up) if kernels.is_used(x) else nn.silu(gate) * up
-        return self.fc2(gated)
+        return self.fc2(kernels.gated_silu(self.fc1(x), self.fc3(x)))
 
 
 class Block(nn.Module):
