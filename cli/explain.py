@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from mlx_aimv2.errors import Aimv2Error, CheckpointError, shortened
-from mlx_aimv2.files.paths import DISK_ACCESS_HINT, no_current_folder
+from mlx_aimv2.files.paths import DISK_ACCESS_HINT, FULL, no_current_folder
 
 from .output import hint_of
 
@@ -20,8 +20,7 @@ _MEMORY_HINT = "try a smaller batch, or a smaller or quantised checkpoint"
 # How MLX's backends say it: Metal's two ways, and CUDA's.
 _OUT_OF_MEMORY = re.compile("insufficient memory|maximum allowed buffer size|out of memory", re.I)
 _SYSTEM_HINTS = {
-    errno.ENOSPC: "make room on the disk, then run the command again",
-    errno.EDQUOT: "your quota is used up: make room, then run the command again",
+    **dict.fromkeys(FULL, "make room on the disk, then run the command again"),
     errno.EACCES: "check who may read and write there: ls -ld",
     errno.EPERM: DISK_ACCESS_HINT,  # macOS says so of Pictures, Desktop and Documents
     errno.EROFS: "the disk is read-only: write somewhere else",

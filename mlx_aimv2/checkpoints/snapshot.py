@@ -33,6 +33,7 @@ from mlx_aimv2.files.checkpoint_files import (
     read_index,
     shards_of,
 )
+from mlx_aimv2.files.paths import FULL
 from mlx_aimv2.models.aimv2.published import LICENCE, find, nearest
 
 _DEFAULT_REVISION = "main"
@@ -320,7 +321,7 @@ def _explain(error: Exception, repo_id: str, revision: str) -> HubError:
     elif status is not None:
         message = f"{constants.ENDPOINT} answered {status} for {repo_id}"
         hint = "try again later"
-    elif number in (errno.ENOSPC, errno.EDQUOT):
+    elif number in FULL:
         message, hint = f"no room left in {cache_folder()} for {repo_id}", _MORE_ROOM_HINT
     elif number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
         message = f"{cache_folder()} cannot be written: {os.strerror(number)}"

@@ -15,15 +15,9 @@ from pathlib import Path
 from mlx_aimv2.errors import OutputError
 
 from .lock import hold, is_at
+from .paths import unwritable
 
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
-_HINTS = {
-    errno.ENOSPC: "make room, or choose a folder on another disk",
-    errno.EDQUOT: "make room, or choose a folder on another disk",
-    errno.EACCES: "choose a folder of your own",
-    errno.EPERM: "choose a folder of your own",
-    errno.EROFS: "choose a folder of your own",
-}
 
 
 @contextmanager
@@ -40,7 +34,7 @@ def staged(target: Path, *, replaces: bool = False) -> Iterator[Path]:
         _remove_abandoned(target)
         folder, lock = _create(target)
     except OSError as error:
-        raise unwritable(error, target) from error
+        raise unwritable(target, error) from error
     try:
         yield folder
         _sync_all(folder)
@@ -48,7 +42,7 @@ def staged(target: Path, *, replaces: bool = False) -> Iterator[Path]:
             _publish(folder, target)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise unwritable(error, target) from error
+        raise unwritable(target, error) from error
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -71,15 +65,6 @@ def sync(path: Path) -> None:
         os.fsync(file)
     finally:
         os.close(file)
-
-
-def unwritable(error: OSError, target: Path) -> OutputError:
-    """The error to raise where the system would not let a target be written."""
-    number = error.errno or 0
-    is_below_file = number in (errno.EEXIST, errno.ENOTDIR)
-    reason = "a part of its path is a file" if is_below_file else os.strerror(number)
-    hint = _HINTS.get(number, "choose another folder")
-    return OutputError(f"{target} cannot be written: {reason}", hint=hint)
 
 
 def _create(target: Path) -> tuple[Path, int]:

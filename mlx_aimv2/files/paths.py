@@ -7,7 +7,7 @@ import re
 import shlex
 import stat
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -25,6 +25,11 @@ _KINDS = (
     (stat.S_ISBLK, "a device, not a picture", "name a file"),
 )
 
+# No room: on the disk, in a quota, or in a file that may not grow so far.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FOLDER_HINTS = dict.fromkeys(
+    (errno.EACCES, errno.EPERM, errno.EROFS), "choose a folder of your own"
+)
 _BLOCK_BYTES = 1 << 20
 _TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _MORE_FILES_HINT = "close other programs, or allow more open files: ulimit -n 4096"
@@ -119,6 +124,27 @@ def unreadable(path: FilePath, error: OSError) -> ImageError:
         elif os.fsencode(path).endswith(b"\r"):
             hint = "the list has Windows line ends: take them out with tr -d '\\r'"
     return AwayError(f"{printable(path)} {reason}", hint=hint)
+
+
+def unwritable(
+    what: FilePath,
+    error: OSError,
+    *,
+    full: str = "make room, or choose a folder on another disk",
+    otherwise: str = "choose another folder",
+    hints: Mapping[int, str] = _FOLDER_HINTS,
+) -> OutputError:
+    """The error to raise for what the system would not let be written.
+
+    ``full`` is the way out where there is no room, ``hints`` are those of other error numbers, and
+    ``otherwise`` is that of all the rest.
+    """
+    number = error.errno or 0
+    reason = os.strerror(number) if number else str(error)
+    if number in (errno.EEXIST, errno.ENOTDIR):
+        reason = "a part of its path is a file"
+    hint = full if number in FULL else hints.get(number, otherwise)
+    return OutputError(f"{printable(what)} cannot be written: {reason}", hint=hint)
 
 
 def reason_of(error: OSError) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """Labels in plain words: prompts, their embeddings, and how well images fit them."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,5 +105,13 @@ def independent_scores(
     """
     fits = images @ labels.T
     fits_anything = (images @ background.T).mean(axis=1, keepdims=True)
-    # The logistic function, by tanh: it cannot overflow.
-    return 0.5 + 0.5 * np.tanh(0.5 * logit_scale * (fits - fits_anything))
+    scores: Floats = logistic(logit_scale * (fits - fits_anything))
+    return scores
+
+
+def logistic(logits: Any) -> Any:
+    """1 / (1 + exp(-x)) of a number or an array, by tanh: it cannot overflow. Shapes: kept."""
+    chance = np.tanh(0.5 * logits)
+    chance *= 0.5
+    chance += 0.5
+    return chance

@@ -18,7 +18,7 @@ from pathlib import Path
 from mlx_aimv2.errors import ImageError, OutputError
 from mlx_aimv2.files.atomic_folder import sync
 from mlx_aimv2.files.lock import take_lock
-from mlx_aimv2.files.paths import FilePath, absolute, no_folder, printable
+from mlx_aimv2.files.paths import FilePath, absolute, no_folder, printable, unwritable
 
 from .thumbnail import thumbnail
 
@@ -95,10 +95,7 @@ def write_sheet(
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
-        raise OutputError(
-            f"{printable(target)} cannot be written: {error.strerror or error}",
-            hint="make room, or choose a folder of your own",
-        ) from error
+        raise unwritable(target, error) from error
     with suppress(OSError):
         sync(target.parent)
     return count

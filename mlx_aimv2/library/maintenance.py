@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from mlx_aimv2 import install
 from mlx_aimv2.errors import OutputError, UsageError
-from mlx_aimv2.files.atomic_folder import staged, unwritable
+from mlx_aimv2.files.atomic_folder import staged
 from mlx_aimv2.files.path_text import escape
-from mlx_aimv2.files.paths import is_gone, no_folder, printable
+from mlx_aimv2.files.paths import is_gone, no_folder, printable, unwritable
 from mlx_aimv2.outputs import output_file
 from mlx_aimv2.outputs.embeddings import Entry, Floats, Table
 
@@ -132,7 +132,7 @@ def export_vectors(store: Store, vectors: VectorSet, target: Path, *, overwrite:
             output_file.stage(Table("path", made_by, entries), target, Path(folder))
             output_file.place(target, Path(folder))
     except OSError as error:
-        raise unwritable(error, target) from error
+        raise unwritable(target, error) from error
     return len(known)
 
 

@@ -6,7 +6,6 @@ was appended after that is written over by the next run. The lock, on a file in 
 ends with the process that holds it, however that ends.
 """
 
-import errno
 import json
 import os
 import shutil
@@ -24,6 +23,7 @@ import numpy as np
 
 from mlx_aimv2.errors import OutputError, UsageError
 from mlx_aimv2.files.lock import take_lock
+from mlx_aimv2.files.paths import unwritable
 from mlx_aimv2.files.stamp import Stamp
 
 from . import output_file
@@ -43,7 +43,6 @@ CREATE TABLE items (
 _DATABASE, _EMBEDDINGS, _STAGING = "journal.sqlite", "embeddings.f32", "output"
 _PAGE = 256
 _COMMIT_S = 2.0
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SPACE_HINT = "make room, then go on with the same command and --resume"
 _DAMAGE_HINT = "what is done so far is damaged: start again with --force"
 _SQLITE_HINTS = {
@@ -355,9 +354,7 @@ def _storage_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = _SPACE_HINT if error.errno in _FULL else ""
-        reason = error.strerror or str(error)
-        raise OutputError(f"{target} cannot be written: {reason}", hint=hint) from error
+        raise unwritable(target, error, full=_SPACE_HINT, otherwise="", hints={}) from error
     except sqlite3.Error as error:
         hint = _SQLITE_HINTS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")
         raise OutputError(f"{target} cannot be written: journal: {error}", hint=hint) from error

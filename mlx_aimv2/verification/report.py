@@ -10,7 +10,7 @@ from typing import Any
 
 from mlx_aimv2.errors import OutputError, UsageError
 from mlx_aimv2.files.json_lines import SCHEMA
-from mlx_aimv2.files.paths import no_folder, printable
+from mlx_aimv2.files.paths import no_folder, printable, unwritable
 
 from .check import Check
 from .record import Record
@@ -45,7 +45,7 @@ def write_report(
         partial.replace(target)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise _unwritable(target, error) from error
+        raise unwritable(target, error) from error
 
 
 def check_target(target: Path) -> None:
@@ -60,7 +60,7 @@ def check_target(target: Path) -> None:
         with tempfile.TemporaryFile(dir=target.parent):
             pass
     except OSError as error:
-        raise _unwritable(target, error) from error
+        raise unwritable(target, error) from error
 
 
 def read_report(file: Path) -> list[Record]:
@@ -88,10 +88,3 @@ def read_report(file: Path) -> list[Record]:
 def references() -> tuple[Record, ...]:
     """The checkpoints whose right values this package knows."""
     return tuple(record for file in sorted(_FOLDER.glob("*.json")) for record in read_report(file))
-
-
-def _unwritable(target: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"{printable(target)} cannot be written: {error.strerror or error}",
-        hint="make room, or choose a folder of your own",
-    )

@@ -1,6 +1,5 @@
 """What the library knows: typed questions to its database, and the vectors beside it."""
 
-import errno
 import json
 import os
 import shutil
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from mlx_aimv2 import forks
 from mlx_aimv2.errors import OutputError
 from mlx_aimv2.files.lock import release_lock, take_lock
-from mlx_aimv2.files.paths import check_length, printable
+from mlx_aimv2.files.paths import check_length, printable, unwritable
 from mlx_aimv2.files.stamp import Stamp
 from mlx_aimv2.images import colour
 from mlx_aimv2.images.metadata.exif import PhotoFacts
@@ -780,10 +779,9 @@ def _lock(path: Path, folder: Path) -> IO[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         return take_lock(folder, f"the library {printable(path)}")
     except OSError as error:
-        is_full = error.errno == errno.ENOSPC
-        raise OutputError(
-            f"library {printable(path)} cannot be written: {error.strerror}",
-            hint=FULL_HINT if is_full else "choose another place with --library",
+        otherwise = "choose another place with --library"
+        raise unwritable(
+            f"library {printable(path)}", error, full=FULL_HINT, otherwise=otherwise, hints={}
         ) from error
 
 

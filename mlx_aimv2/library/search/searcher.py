@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.images.source import ImageSource
-from mlx_aimv2.inference.zero_shot import BACKGROUND
+from mlx_aimv2.inference.zero_shot import BACKGROUND, logistic
 
 from ..database.store import FileRow, Store, VectorSet
 from .filters import Filters
@@ -105,7 +105,7 @@ def search(
     left_out = _in_search(store, vectors, excluded, filters)
     scale = vectors.logit_scale or 1.0
     scored = [
-        (file, logistic(scale * (product - query.line)) if is_text else product)
+        (file, float(logistic(scale * (product - query.line))) if is_text else product)
         for file, product in found.files
     ]
     best = scored[0][1] if scored else None
@@ -189,11 +189,6 @@ def make_query(store: Store, vectors: VectorSet, terms: Sequence[Term], embed: V
     return Query(
         parts[wanted].sum(axis=0), float(lines[wanted].sum()), -parts[~wanted], -lines[~wanted]
     )
-
-
-def logistic(logit: float) -> float:
-    """0 to 1, by tanh: it cannot overflow."""
-    return float(0.5 + 0.5 * np.tanh(0.5 * logit))
 
 
 @dataclass(frozen=True)

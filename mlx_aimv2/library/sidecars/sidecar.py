@@ -13,7 +13,7 @@ from typing import Literal
 
 from mlx_aimv2.errors import OutputError
 from mlx_aimv2.files.atomic_folder import sync
-from mlx_aimv2.files.paths import FilePath, printable
+from mlx_aimv2.files.paths import FilePath, printable, unwritable
 from mlx_aimv2.files.spelling import is_same_file
 from mlx_aimv2.images.formats import header, raw
 from mlx_aimv2.images.metadata.xmp_packet import MAX_BYTES
@@ -25,11 +25,8 @@ from .xmp import remove_ours, without_ours
 Style = Literal["full", "short"]
 
 _SUFFIXES = (".xmp", ".XMP")
-_ROOM = "make room on its disk, then run the same command again"
 _ALLOW = "allow writing there with chmod u+w, for the folder and for a sidecar that is there"
 _HINTS = {
-    errno.ENOSPC: _ROOM,
-    errno.EDQUOT: _ROOM,
     errno.EACCES: _ALLOW,
     errno.EPERM: _ALLOW,
     errno.EROFS: "its disk is read-only: copy the photos to another, or take --write json",
@@ -237,8 +234,10 @@ def _sync_folder(target: Path) -> None:
 
 
 def _unwritable(path: FilePath, error: OSError) -> OutputError:
-    number = error.errno or 0
-    return OutputError(
-        f"{printable(path)} cannot be written: {os.strerror(number)}",
-        hint=_HINTS.get(number, "look whether its disk is still there"),
+    return unwritable(
+        path,
+        error,
+        full="make room on its disk, then run the same command again",
+        otherwise="look whether its disk is still there",
+        hints=_HINTS,
     )

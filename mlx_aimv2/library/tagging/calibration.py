@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlx_aimv2.errors import NumericsError, UsageError
+from mlx_aimv2.inference.zero_shot import logistic
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -289,8 +290,5 @@ def _posterior(groups: Groups, scores: Doubles | Floats) -> NDArray[Any]:
     log_odds = (absent - found) * (absent + found)
     even = groups.share / (1 - groups.share) * groups.scale / groups.found_scale
     log_odds += column(0.5 * np.log(even))
-    # The logistic function of twice that, by tanh: it cannot overflow.
-    chance = np.tanh(log_odds, out=log_odds)
-    chance *= 0.5
-    chance += 0.5
-    return np.asarray(chance)
+    log_odds *= 2  # both terms above are halved
+    return np.asarray(logistic(log_odds))
