@@ -142,7 +142,7 @@ def unwritable(
     number = error.errno or 0
     reason = os.strerror(number) if number else str(error)
     if number in (errno.EEXIST, errno.ENOTDIR):
-        reason = "a part of its path is a file"
+        reason = "a file is in the way"
     hint = full if number in FULL else hints.get(number, otherwise)
     return OutputError(f"{printable(what)} cannot be written: {reason}", hint=hint)
 

@@ -209,9 +209,9 @@ def test_a_disk_that_refuses(tmp_path, source, number, hint):
 
 def test_a_parent_that_is_a_file(tmp_path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(OutputError, match="a part of its path is a file"):
+    with pytest.raises(OutputError, match="a file is in the way"):
         staged(tmp_path / "file" / "target").__enter__()
-    with pytest.raises(OutputError, match="a part of its path is a file"):
+    with pytest.raises(OutputError, match="a file is in the way"):
         staged(tmp_path / "file" / "below" / "target").__enter__()
 
 

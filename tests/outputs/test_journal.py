@@ -253,7 +253,7 @@ def test_a_journal_that_cannot_be_read_is_said_to_be_so(
 
 def test_a_journal_that_cannot_be_made_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / ".photos.npz.partial").write_text("mine")
-    with pytest.raises(OutputError, match="cannot be written: File exists"):
+    with pytest.raises(OutputError, match="cannot be written: a file is in the way"):
         open_journal(tmp_path / "photos.npz")
 
 
