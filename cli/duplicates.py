@@ -12,7 +12,7 @@ from .options import HtmlOption, JsonOption, LibraryOption, OpenOption
 from .sheets import sheet_row, target_of, write
 
 if TYPE_CHECKING:
-    from mlx_aimv2.library.database.store import FileRow
+    from mlx_aimv2.library.database.photos import FileRow
     from mlx_aimv2.library.duplicates.groups import Group
 
 EXAMPLES = """

@@ -121,6 +121,7 @@ def _opened(file: str | None) -> "Library":
 def _status(library: "Library", as_json: bool) -> None:
     from mlx_aimv2.files.path_text import escape  # noqa: PLC0415
     from mlx_aimv2.library.maintenance import describe_set  # noqa: PLC0415
+    from mlx_aimv2.library.shots import count_tags  # noqa: PLC0415
 
     store, counts = library.store, library.counts()
     roots = [os.fsdecode(root) for root, _ in store.roots()]
@@ -137,7 +138,7 @@ def _status(library: "Library", as_json: bool) -> None:
         }
         for each in store.sets()
     ]
-    tags = dict(store.tag_counts())
+    tags = dict(count_tags(store))
     problems = store.check()
     problems += [text for each in store.sets() for text in store.segments(each).problems()]
     if as_json:

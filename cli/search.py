@@ -324,7 +324,7 @@ def _why_none(library: "Library", answer: "Answer", filters: "Filters") -> str:
         return f"no other photo {'is in the library' if filters.is_empty else 'fits the filters'}"
     if filters.is_empty or counts.files == counts.in_error + counts.missing + counts.excluded:
         return "there are no photos to search: aimv2 index FOLDER"
-    if filters.tags and not library.store.tag_counts():
+    if filters.tags and not library.store.has_tags():
         return "no photo has a tag yet: aimv2 tag"
     return "no photo fits the filters"
 
@@ -345,7 +345,7 @@ def _others(hit: "Hit") -> str:
 
 def _same_shot(hit: "Hit") -> list[bytes]:
     """The other files of the shot, and the videos that are part of it."""
-    from mlx_aimv2.library.shots import videos_beside  # noqa: PLC0415
+    from mlx_aimv2.library.shot_names import videos_beside  # noqa: PLC0415
 
     others = [os.fsencode(path) for path in hit.same_shot]
     return [*others, *(video for path in (hit.file.path, *others) for video in videos_beside(path))]

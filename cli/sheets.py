@@ -10,7 +10,7 @@ from . import output
 
 if TYPE_CHECKING:
     from mlx_aimv2.library.contact_sheet import SheetGroup, SheetRow
-    from mlx_aimv2.library.database.store import FileRow
+    from mlx_aimv2.library.database.photos import FileRow
 
 
 def sheet_row(

@@ -20,9 +20,10 @@ from mlx_aimv2.inference.options import Decoding
 from mlx_aimv2.models.aimv2.published import Checkpoint, find
 from mlx_aimv2.texts.truncation import Cut
 
-from .database.store import Store, VectorSet
+from .database.folders import known_path
+from .database.store import Store
 from .database.text_cache import TextCache
-from .indexing.scan import known_path
+from .database.vectors import VectorSet
 
 if TYPE_CHECKING:
     from mlx_aimv2.checkpoints.hub import Confirm

@@ -26,14 +26,17 @@ from mlx_aimv2.models.aimv2.published import Checkpoint
 from mlx_aimv2.texts.truncation import warn_of_cuts
 
 from . import apple_photos
+from .database.connection import CLOSED, CLOSED_HINT
+from .database.folders import Root, known_path
+from .database.photos import Counts, FileRow
 from .database.schema import default_path
-from .database.store import CLOSED, CLOSED_HINT, Counts, FileRow, Store, VectorSet
+from .database.store import Store
 from .database.text_cache import TextCache
+from .database.vectors import VectorSet
 from .duplicates.groups import DEFAULT_THRESHOLD, Group, find_groups
 from .encoder import Dtype, SearchModel, absent, identify, identify_absent, source_of, tags_of
 from .indexing.indexer import NATIVE_MAX_PATCHES, Estimate, Indexer, Progress, Report
 from .indexing.recolour import warn_of_unread
-from .indexing.scan import Root, known_path
 from .search import query
 from .search.filters import Filters, as_known, check_places
 from .search.searcher import Answer, Vectors, newest, search
@@ -575,7 +578,7 @@ def _named(folders: FilePath | Iterable[FilePath]) -> list[Root]:
 
 def _roots(store: Store) -> list[Root]:
     """What was indexed before."""
-    roots = [Root(*root) for root in store.roots()]
+    roots = store.roots()
     if not roots:
         raise _nothing_to_index()
     return roots

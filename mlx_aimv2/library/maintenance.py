@@ -19,10 +19,14 @@ from mlx_aimv2.files.paths import is_gone, no_folder, printable, unwritable
 from mlx_aimv2.outputs import output_file
 from mlx_aimv2.outputs.embeddings import Entry, Floats, Table
 
+from .database.folders import under
+from .database.photos import FileRow
 from .database.segments import Segments
-from .database.store import FileRow, Store, VectorSet
+from .database.store import Store
+from .database.vectors import VectorSet
 from .duplicates.groups import DuplicateInput
-from .indexing.scan import is_empty, under
+from .indexing.scan import is_empty
+from .shots import shots_of
 
 _BLOCK_ROWS = 1 << 15
 
@@ -159,7 +163,7 @@ def duplicate_input(store: Store, vectors: VectorSet, *, shots: bool = False) ->
 
 
 def _shot_numbers(store: Store, files: list[FileRow]) -> NDArray[np.int64]:
-    shots = store.shots()  # a shot's number is the id of its first file
+    shots = shots_of(store)  # a shot's number is the id of its first file
     return np.array([shots.get(file.id, (-1,))[0] for file in files], np.int64)
 
 

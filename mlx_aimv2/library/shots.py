@@ -6,22 +6,18 @@ alone, as a HEIC and the JPEG made of it, are copies and no shot.
 """
 
 import os
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
-from hashlib import blake2b
+from itertools import groupby
+from operator import itemgetter
+from typing import NamedTuple
 
-from mlx_aimv2.files.spelling import fold
-from mlx_aimv2.images.formats import raw
-
+from .database.connection import listed
+from .database.store import Store
 from .duplicates.signature import coarse_vectors, is_signature, similarity, stack
+from .shot_names import EDIT, kind_of
 
-SignatureOf = Callable[[int], bytes | None]
-
-_EDIT = re.compile(rb"(img_)e(\d+)", re.IGNORECASE)
-# A Pixel's: PXL_1.RAW-01.COVER.jpg, PXL_1.RAW-02.ORIGINAL.dng.
-_PART = re.compile(rb"\.raw-\d\d(\.mp)?\.(cover|original)$", re.IGNORECASE)
 _MOST_APART_S = 5
 
 # Without dates the looks decide: of 1,000 pairs of unlike drawings 1 is above the first. An edit
@@ -30,65 +26,66 @@ _LEAST_ALIKE = 0.1
 _LEAST_ALIKE_EDITED, _LEAST_COARSE_EDITED = 0.02, 0.9
 
 _FIRST = (".jpg", ".jpeg", ".heic", ".heif", ".hif")  # of the pictures, the one to show
-EDIT, PICTURE, RAW = range(3)  # kinds; the lowest is shown
 
 
-@dataclass(frozen=True)
-class Member:
+class _Member(NamedTuple):
     """A file that may be part of a shot."""
 
+    key: int
     id: int
     path: bytes
     taken_at: str | None
 
 
-def kind_of(path: bytes) -> int:
-    """Whether a file is an edit, a picture or a RAW by its name."""
-    if raw.is_raw(path):
-        return RAW
-    return EDIT if _EDIT.fullmatch(_stem(path)) else PICTURE
+def shots_of(store: Store, ids: Sequence[int] | None = None) -> dict[int, tuple[int, ...]]:
+    """The shots of more than one file, the one to show first, by the id of each of their files.
+
+    Of all files that are there and readable, or of those that are in a shot with these.
+    """
+    keys = "SELECT shot FROM files GROUP BY shot HAVING count(*) > 1"
+    if ids is not None:
+        keys = "SELECT shot FROM files WHERE id IN (SELECT value FROM json_each(?))"
+    found = store.rows(
+        "SELECT shot, id, path, taken_at FROM files "
+        f"WHERE missing_since IS NULL AND error IS NULL AND shot IN ({keys}) ORDER BY shot",
+        () if ids is None else (listed(ids),),
+    )
+    shots: dict[int, tuple[int, ...]] = {}
+    for _, rows in groupby(found, key=itemgetter(0)):
+        for shot in _shots(store, [_Member(*row) for row in rows]):
+            shots |= dict.fromkeys((each.id for each in shot), tuple(each.id for each in shot))
+    return shots
 
 
-def shot_key(path: bytes) -> int:
-    """The same number for files of one folder whose names say that they may be one shot."""
-    folder = path.rpartition(b"/")[0]
-    stem = _stem(path)
-    if edit := _EDIT.fullmatch(stem):
-        stem = edit[1] + edit[2]
-    digest = blake2b(folder + b"/" + fold(stem), digest_size=8).digest()
-    return int.from_bytes(digest, signed=True)
+def count_tags(store: Store) -> list[tuple[str, int]]:
+    """How many photos have each tag, the commonest first; the files of a shot are one."""
+    firsts = {id: shot[0] for id, shot in shots_of(store).items()}
+    found = {(tag, firsts.get(id, id)) for tag, id in store.rows("SELECT tag, file_id FROM tags")}
+    counts = Counter(tag for tag, _ in found)
+    return sorted(counts.items(), key=lambda each: (-each[1], each[0]))
 
 
-def videos_beside(path: bytes) -> list[bytes]:
-    """The videos of a picture's own name beside it, as those of Live Photos are."""
-    stem = os.path.splitext(path)[0]  # noqa: PTH122  (pathlib takes no bytes)
-    found = []
-    for extension in (b".MOV", b".MP4"):
-        names = (stem + extension, stem + extension.lower())
-        found += list(filter(os.path.lexists, names))[:1]  # both, where capitals do not count
-    return found
-
-
-def settle(members: Sequence[Member], signature_of: SignatureOf) -> list[list[Member]]:
+def _shots(store: Store, members: Sequence[_Member]) -> list[list[_Member]]:
     """The shots among files of one key, each with the file to show first.
 
-    That is the edit, or else the JPEG, and RAWs come last. Signatures are asked for by files' ids.
+    That is the edit, or else the JPEG, and RAWs come last.
     """
     left = sorted(members, key=lambda each: (kind_of(each.path), _rank(each.path), each.path))
     shots = []
     while left:
         first = left[0]
-        shot = [each for each in left if each is first or _is_one_shot(first, each, signature_of)]
+        shot = [each for each in left if each is first or _is_one_shot(store, first, each)]
         left = [each for each in left if each not in shot]
         if len({kind_of(each.path) for each in shot}) > 1:
             shots.append(shot)
     return shots
 
 
-def _is_one_shot(first: Member, other: Member, signature_of: SignatureOf) -> bool:
+def _is_one_shot(store: Store, first: _Member, other: _Member) -> bool:
     if first.taken_at is None or other.taken_at is None:
-        is_edit = kind_of(first.path) == EDIT
-        return _is_alike(signature_of(first.id), signature_of(other.id), is_edit=is_edit)
+        query = "SELECT signature FROM files WHERE id = ?"
+        signatures = [store.one(query, each.id)[0] for each in (first, other)]
+        return _is_alike(*signatures, is_edit=kind_of(first.path) == EDIT)
     apart = datetime.fromisoformat(first.taken_at) - datetime.fromisoformat(other.taken_at)
     return abs(apart.total_seconds()) <= _MOST_APART_S
 
@@ -107,9 +104,3 @@ def _is_alike(first: bytes | None, other: bytes | None, *, is_edit: bool) -> boo
 def _rank(path: bytes) -> int:
     extension = os.path.splitext(os.fsdecode(path))[1].lower()  # noqa: PTH122  (pathlib takes no bytes)
     return _FIRST.index(extension) if extension in _FIRST else len(_FIRST)
-
-
-def _stem(path: bytes) -> bytes:
-    """A file's name without its extension, and without what a Pixel calls parts of a shot."""
-    stem = os.path.splitext(path.rpartition(b"/")[2])[0]  # noqa: PTH122  (pathlib takes no bytes)
-    return _PART.sub(b"", stem)

@@ -220,13 +220,13 @@ def test_uuids_are_lines(made: Path) -> None:
     uuid = "8F1E-1"
     with Store(made / "library.db", can_write=True) as store, store.transaction():
         path = os.fsencode(made / "album" / "002.jpg")
-        store._run("UPDATE files SET uuid = ? WHERE path = ?", uuid, path)
+        store.run("UPDATE files SET uuid = ? WHERE path = ?", uuid, path)
     try:
         assert search(made, "--uuid").out == f"{uuid}\n"
         assert paths(search(made, "--photos", "--json").records) == ["002.jpg"]
     finally:
         with Store(made / "library.db", can_write=True) as store, store.transaction():
-            store._run("UPDATE files SET uuid = NULL")
+            store.run("UPDATE files SET uuid = NULL")
 
 
 def test_where_nothing_fits_it_says_so(made: Path) -> None:

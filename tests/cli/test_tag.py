@@ -11,7 +11,8 @@ import pytest
 
 from mlx_aimv2.cli import output
 from mlx_aimv2.cli import tag as tag_command
-from mlx_aimv2.library.database.store import FileRow, Store
+from mlx_aimv2.library.database.photos import FileRow
+from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.database.text_cache import TextCache
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.sidecars.xmp import merge, read_keywords

@@ -128,7 +128,7 @@ def test_an_older_library_learns_silently(is_local: bool, hashed: list[str]) -> 
     library = Library("library.db")
     album = album_in(library)
     with Store(library.path, can_write=True) as store, store.transaction():
-        store._run("UPDATE files SET ctime_ns = NULL")
+        store.run("UPDATE files SET ctime_ns = NULL")
     hashed.clear()
     assert library.index().unchanged == 3
     assert hashed == []
@@ -166,7 +166,7 @@ def test_reread_reads_the_facts_again() -> None:
     album_in(library)
     before = rows_of(library.path)
     with Store(library.path, can_write=True) as store, store.transaction():
-        store._run("UPDATE files SET width_px = 1, taken_at = '1999-01-01T00:00:00'")
+        store.run("UPDATE files SET width_px = 1, taken_at = '1999-01-01T00:00:00'")
     assert library.index().unchanged == 3
     assert rows_of(library.path) != before
     assert library.index(reread=True).unchanged == 3

@@ -15,7 +15,8 @@ from mlx_aimv2.errors import UsageError
 from mlx_aimv2.inference import model as models
 from mlx_aimv2.inference.zero_shot import BACKGROUND
 from mlx_aimv2.library.database import segments as segments_module
-from mlx_aimv2.library.database.store import Store, VectorSet
+from mlx_aimv2.library.database.store import Store
+from mlx_aimv2.library.database.vectors import VectorSet
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.search.filters import Filters
 from mlx_aimv2.library.search.nearest import nearest

@@ -13,7 +13,8 @@ from PIL import ExifTags, Image, ImageEnhance, ImageOps
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.search.filters import Filters
 from mlx_aimv2.library.search.searcher import Answer
-from mlx_aimv2.library.shots import shot_key
+from mlx_aimv2.library.shot_names import shot_key
+from mlx_aimv2.library.shots import count_tags, shots_of
 from mlx_aimv2.training.drawings.scene import HELD_OUT, draw
 from tests.support import tiffs
 from tests.support.commands import run
@@ -286,7 +287,7 @@ def test_all_files_of_a_shot_get_the_tags_of_the_one_shown(
     assert any(given.values())
     for number in range(12):
         assert given[f"DSC_{number}.JPG"] == given[f"DSC_{number}.DNG"]
-    counts = dict(library.store.tag_counts())
+    counts = dict(count_tags(library.store))
     assert counts == {
         tag: sum(tag in dict(given[f"DSC_{number}.JPG"]) for number in range(12)) for tag in counts
     }
@@ -324,9 +325,9 @@ def test_the_command_names_the_other_files(library: Library, shots: Path, tmp_pa
 
 def test_older_libraries_learn_it(library: Library, shots: Path) -> None:
     with library._writing() as store:
-        store._run("UPDATE files SET shot = NULL")
+        store.run("UPDATE files SET shot = NULL")
     with library._writing() as store:
-        assert len(store.shots()) == 8
+        assert len(shots_of(store)) == 8
 
 
 def test_names_that_are_no_text() -> None:

@@ -12,12 +12,14 @@ import pytest
 
 from mlx_aimv2.errors import LockedError, OutputError
 from mlx_aimv2.library.database import schema, segments
+from mlx_aimv2.library.database.folders import Root
 from mlx_aimv2.library.database.segments import Segments
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.maintenance import prune
 from mlx_aimv2.library.search.query import Term
 from mlx_aimv2.library.search.searcher import Answer, search
+from mlx_aimv2.library.shots import count_tags
 from tests.support.queries import constant
 from tests.support.synthetic import add_photo, add_set, fill, make_library, segments_of, unit
 
@@ -282,7 +284,7 @@ def test_prune_gives_disk_back_and_changes_no_result(pruned: Store) -> None:
     assert (report.files, report.sets) == (3, 0)
     assert found(pruned) == before
     assert size_bytes - disk_bytes(pruned.folder) == report.size_bytes == 2 * 2 * WIDTH
-    assert [tag for tag, _ in pruned.tag_counts()] == ["there"]
+    assert [tag for tag, _ in count_tags(pruned)] == ["there"]
     assert pruned.check() == []
     again = prune(pruned)
     assert (again.files, again.sets, again.size_bytes) == (0, 0, 0)
@@ -403,7 +405,7 @@ def test_a_folder_is_forgotten_when_nothing_of_it_is_left(path: Path, tmp_path: 
     make_library(path, ["/nowhere/drive/a.jpg", "/nowhere/old/b.jpg"], ROWS[:2])
     with Store(path, can_write=True) as store:
         for root in (b"/nowhere/drive", b"/nowhere/old", bytes(tmp_path)):
-            store.add_root(root, False)
+            store.add_root(Root(root))
         store.set_missing([2], "2026")
         assert prune(store, dry_run=True).folders == 1
         assert len(store.roots()) == 3

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from mlx_aimv2.files.stamp import Stamp
 from mlx_aimv2.images.metadata.exif import PhotoFacts
 from mlx_aimv2.library.database.segments import Segments
-from mlx_aimv2.library.database.store import Store, VectorSet
+from mlx_aimv2.library.database.store import Store
+from mlx_aimv2.library.database.vectors import VectorSet
 
 FACTS = PhotoFacts("JPEG", 40, 30, None, None, None, None)
 

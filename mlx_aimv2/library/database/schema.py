@@ -11,7 +11,7 @@ from mlx_aimv2 import install
 from mlx_aimv2.errors import OutputError
 from mlx_aimv2.files.paths import absolute, printable
 
-from ..shots import shot_key
+from ..shot_names import shot_key
 from .segments import FULL_HINT
 
 APPLICATION_ID = 0x41494D32  # "AIM2", in the file's header
@@ -149,6 +149,7 @@ def open_database(path: Path, *, can_write: bool) -> sqlite3.Connection:
             _check(connection, path, can_write=can_write)
             connection.execute("PRAGMA foreign_keys = ON")
             connection.create_function("casefold", 1, str.casefold, deterministic=True)
+            connection.create_function("folder_of", 1, os.path.dirname, deterministic=True)
             if can_write:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = NORMAL")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.files.spelling import fold
 
-from ..shots import kind_of
+from ..shot_names import kind_of
 from .near_copies import Leaders, Pictures
 from .signature import is_signature, stack
 

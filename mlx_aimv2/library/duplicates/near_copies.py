@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..shots import RAW
+from ..shot_names import RAW
 from .signature import Bytes, Floats, coarse_vectors, similarity
 
 Rows = NDArray[np.int64]

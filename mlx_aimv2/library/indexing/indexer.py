@@ -16,12 +16,15 @@ from mlx_aimv2.images.metadata.exif import read_facts
 from mlx_aimv2.inference.options import ImageOptions
 from mlx_aimv2.models.aimv2.config import LiTConfig
 
+from ..database.folders import KnownPaths, Root, around, under
+from ..database.photos import FileRow
 from ..database.segments import Halves, Segments
-from ..database.store import FileRow, Store, VectorSet
+from ..database.store import Store
+from ..database.vectors import VectorSet
 from .moves import Moves
 from .photo_reader import Reader, Reading
 from .recolour import UNREAD, forget_misread
-from .scan import Candidate, KnownPaths, Root, Scan, around, covers, under
+from .scan import Candidate, Scan, covers
 
 if TYPE_CHECKING:
     from mlx_aimv2.inference.embedder import Item
@@ -161,7 +164,7 @@ class Indexer:
         else:
             deque(scan.candidates(), 0)  # none, but the walk tells what is still there
         report.missing = scan.mark_missing()
-        from .undated import date_undated  # noqa: PLC0415  (XML: a search starts sooner without it)
+        from .sidecar_dates import date_undated  # noqa: PLC0415  (XML: a search starts sooner without it)
 
         for root in roots:
             date_undated(store, root.path)
@@ -269,7 +272,7 @@ class Indexer:
                 for each in known.intersection(around(root.path))
             )
             if not (is_gone(root.path) or is_led_to):
-                self._store.add_root(root.path, root.is_photos)
+                self._store.add_root(root)
 
     def _new_set(self, model: "Model") -> VectorSet:
         with self._store.transaction():

@@ -10,9 +10,11 @@ from mlx_aimv2.files.paths import is_gone
 from mlx_aimv2.files.stamp import Stamp, stamp_of
 from mlx_aimv2.images.metadata.exif import read_facts
 
-from ..database.store import FileRow, Store
+from ..database.folders import Root
+from ..database.photos import FileRow
+from ..database.store import Store
 from .photo_reader import hash_file
-from .scan import Candidate, Root
+from .scan import Candidate
 
 _UNREAD = Stamp(-1, 0)  # of a file whose content must be read, whatever is known of it
 

@@ -5,10 +5,12 @@ import os
 import warnings
 
 from mlx_aimv2.errors import Aimv2Error, Aimv2Warning
+from mlx_aimv2.images import colour
 from mlx_aimv2.images.decode import pillow_differs
 
-from ..database.store import FileRow, Store
-from .scan import under
+from ..database.folders import under
+from ..database.photos import FileRow
+from ..database.store import Store
 
 _TOGETHER = 1000  # photos whose headers are read between two commits
 
@@ -34,7 +36,15 @@ def forget_misread(store: Store, root: bytes) -> int:
         with store.transaction():
             for file in looked_at[True]:
                 store.remove_vectors(file.id)
-            store.set_colours([file.id for files in looked_at.values() for file in files])
+            store.run_many(
+                "UPDATE files SET colours = ? WHERE id = ?",
+                ((colour.RULE, file.id) for files in looked_at.values() for file in files),
+            )
+            store.run(  # once it is so of all, the sets say it
+                "UPDATE sets SET settings = json_set(settings, '$.preprocessing.colours', ?) "
+                f"WHERE NOT EXISTS (SELECT 1 FROM files WHERE {UNREAD})",
+                colour.RULE,
+            )
         found += len(looked_at[True])
     return found
 

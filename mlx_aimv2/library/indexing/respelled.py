@@ -5,7 +5,8 @@ from collections import defaultdict
 
 from mlx_aimv2.files.spelling import fold, has_other_spellings
 
-from ..database.store import FileRow, Store
+from ..database.photos import FileRow
+from ..database.store import Store
 
 
 class Respelled:

@@ -6,32 +6,24 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Literal
 
 from mlx_aimv2.errors import Aimv2Error, AwayError, ImageError
 from mlx_aimv2.files.local_disks import local_devices
-from mlx_aimv2.files.paths import FilePath, absolute, is_gone, printable, unreadable
-from mlx_aimv2.files.spelling import spelled
+from mlx_aimv2.files.paths import is_gone, printable, unreadable
 from mlx_aimv2.files.stamp import Stamp, read_stamp
 from mlx_aimv2.images.exclusions import Exclusions
 from mlx_aimv2.images.formats.header import EXTENSIONS
 from mlx_aimv2.images.walk import find_images
 
 from .. import apple_photos
-from ..database.store import FileRow, Store
+from ..database.folders import Root, under
+from ..database.photos import FileRow
+from ..database.store import Store
 from .respelled import Respelled
 
 _EXTENSIONS = tuple(extension.encode() for extension in EXTENSIONS)
 _NO_STAMP = Stamp(-1, 0)  # reading the file will say what is wrong with it
-
-
-@dataclass(frozen=True)
-class Root:
-    """What to index: a file or folder, or a library of Apple Photos."""
-
-    path: bytes
-    is_photos: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,7 +152,7 @@ class Scan:
 
     def candidates(self) -> Iterator[Candidate]:
         """Every picture that has to be looked at, in the order of the walk."""
-        stored = [Root(*each) for each in self._store.roots()]
+        stored = self._store.roots()
         self._states = {each.path: state_of(self._store, each, stored) for each in stored}
         for path, state in self._states.items():
             if state in ("empty", "away"):  # also for a walk that comes by it
@@ -320,42 +312,6 @@ def state_of(store: Store, root: Root, stored: Sequence[Root]) -> RootState:
     return "deleted" if any(map(_holds_something, around)) else "away"
 
 
-class KnownPaths:
-    """The paths by which the library knows what paths lead to, by links or by other spellings."""
-
-    def __init__(self, store: Store) -> None:
-        self._folders = {path for path, is_photos in store.roots() if not is_photos}
-
-    def of(self, given: FilePath) -> bytes:
-        """The path in a folder indexed; for what is in none of them its own."""
-        path = spelled(os.fsencode(absolute(given)))
-        if not self._folders.isdisjoint(around(path)):
-            return path
-        real = spelled(os.path.realpath(path))
-        for each in around(real):
-            if each in self._real:
-                inside = real[len(each.rstrip(b"/")) :]
-                return self._real[each].rstrip(b"/") + inside or b"/"
-        return path
-
-    @cached_property
-    def _real(self) -> dict[bytes, bytes]:
-        """Each folder by where it really is; of several that are one, the first."""
-        folders = sorted(self._folders, reverse=True)
-        return {spelled(os.path.realpath(each)): each for each in folders}
-
-
-def known_path(store: Store, given: FilePath) -> bytes:
-    """The path by which the library knows what a path leads to."""
-    return KnownPaths(store).of(given)
-
-
-def around(path: bytes) -> list[bytes]:
-    """A path and the folders it is in, the outermost first."""
-    names = path.split(b"/")
-    return [b"/".join(names[:count]) or b"/" for count in range(1, len(names) + 1)]
-
-
 def forget_hint(path: bytes) -> str:
     """What lets the photos go of a folder that is not there."""
     name = shlex.quote(printable(path))
@@ -386,12 +342,6 @@ def is_empty(folder: bytes) -> bool:
 
 def _holds_something(folder: bytes) -> bool:
     return os.path.isdir(folder) and not is_empty(folder)  # noqa: PTH112  (pathlib takes no bytes)
-
-
-def under(folder: bytes) -> tuple[str, tuple[bytes, ...]]:
-    """SQL for the file at a path and all files in the folder there."""
-    inside = folder.rstrip(b"/") + b"/"
-    return "(path = ? OR (path >= ? AND path < ?))", (folder, inside, inside[:-1] + b"0")
 
 
 def covers(folder: bytes, path: bytes, exclude: Sequence[str] = ()) -> bool:

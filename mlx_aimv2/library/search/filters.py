@@ -16,8 +16,8 @@ from mlx_aimv2.files.paths import FilePath, absolute, is_gone, printable, severa
 from mlx_aimv2.images.formats import raw
 from mlx_aimv2.images.formats.header import FORMATS
 
+from ..database.folders import known_path, under
 from ..database.store import Store
-from ..indexing.scan import known_path, under
 from ..sidecars.keywords import clean
 
 Shape = Literal["landscape", "portrait", "square"]

@@ -19,7 +19,10 @@ from mlx_aimv2.errors import UsageError
 from mlx_aimv2.images.source import ImageSource
 from mlx_aimv2.inference.zero_shot import BACKGROUND, logistic
 
-from ..database.store import FileRow, Store, VectorSet
+from ..database.photos import FileRow
+from ..database.store import Store
+from ..database.vectors import VectorSet
+from ..shots import shots_of
 from .filters import Filters
 from .nearest import nearest
 from .query import Term
@@ -240,7 +243,7 @@ def _shown(
     store: Store, ids: list[int], fitting: set[int] | None, vectors: VectorSet | None = None
 ) -> list[int]:
     """These files, but of each shot only the first that fits (None: all do) and has a vector."""
-    shots = store.shots(ids if len(ids) < _MANY else None)
+    shots = shots_of(store, ids if len(ids) < _MANY else None)
     members = {each for id in ids for each in shots.get(id, ())}
     if vectors is not None:
         members = store.with_vectors(vectors.id, members)
@@ -250,7 +253,7 @@ def _shown(
 
 
 def _with_same_shot(store: Store, hits: Sequence[Hit]) -> tuple[Hit, ...]:
-    shots = store.shots([hit.file.id for hit in hits])
+    shots = shots_of(store, [hit.file.id for hit in hits])
     files = store.files_of({id for shot in shots.values() for id in shot})
     return tuple(
         replace(
@@ -268,7 +271,7 @@ def _with_same_shot(store: Store, hits: Sequence[Hit]) -> tuple[Hit, ...]:
 def _with_their_shots(store: Store, paths: Sequence[bytes]) -> set[int]:
     """The ids of the files at these paths, and of the others of their shots."""
     files = [file.id for file in map(store.file_at, paths) if file is not None]
-    return {*files, *(id for shot in store.shots(files).values() for id in shot)}
+    return {*files, *(id for shot in shots_of(store, files).values() for id in shot)}
 
 
 def _in_search(store: Store, vectors: VectorSet, ids: Collection[int], filters: Filters) -> int:

@@ -13,9 +13,12 @@ from mlx_aimv2.errors import Aimv2Error, OutputError, UsageError
 from mlx_aimv2.files.paths import printable
 from mlx_aimv2.inference.zero_shot import BACKGROUND
 
-from ..database.store import FileRow, Store, VectorSet
+from ..database.photos import FileRow
+from ..database.store import Store
+from ..database.vectors import VectorSet
 from ..search.filters import Filters
 from ..search.searcher import matching
+from ..shots import shots_of
 from ..sidecars import sidecar, xmp
 from ..sidecars.keywords import Tag as TagPath
 from ..sidecars.sidecar import Style, Undone
@@ -262,7 +265,7 @@ def _fitting(store: Store, vectors: VectorSet, filters: Filters) -> NDArray[np.i
 
 def _rows_shown(store: Store, known: NDArray[np.int64]) -> dict[int, int]:
     """The row of the file that is shown of a shot, by the id of each of its files."""
-    shots = store.shots()
+    shots = shots_of(store)
     row_of = dict(known[:, ::-1].tolist()) if shots else {}
     firsts = {id: next(filter(row_of.__contains__, shot), None) for id, shot in shots.items()}
     return {id: row_of[first] for id, first in firsts.items() if first is not None}

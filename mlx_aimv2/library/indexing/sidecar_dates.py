@@ -3,30 +3,53 @@
 import os
 from collections.abc import Iterable, Iterator
 from itertools import groupby
+from typing import NamedTuple
 
 from mlx_aimv2.errors import OutputError
 from mlx_aimv2.images.metadata.xmp_values import read_taken_at
 
-from ..database.store import Store, Undated
+from ..database.folders import under
+from ..database.store import Store
 from ..sidecars.sidecar import own_sidecars, read_sidecar
-from .scan import under
 
 _MOST = (1 << 63) - 1  # of SQLite's integers
 
 
-def date_undated(store: Store, folder: bytes) -> None:
-    """Give the photos in a folder that have no date of their own the one in their sidecars.
+class _Undated(NamedTuple):
+    """A photo without a date of its own: ``taken_at`` is a sidecar's, if any.
+
+    ``sidecar_stamp`` is another one when its sidecars have changed, None where it has none.
+    """
+
+    folder: bytes
+    id: int
+    path: bytes
+    sidecar_stamp: int | None
+
+
+def date_undated(store: Store, root: bytes) -> None:
+    """Give the photos under a root that have no date of their own the one in their sidecars.
 
     Each folder of such photos is listed once, and only sidecars that are new or changed are read.
-    What cannot be looked at keeps the date it has.
+    What cannot be looked at keeps the date it has; Apple's Photos has no sidecars.
     """
-    photos = sorted(store.undated(*under(folder)), key=_folder)
+    where, values = under(root)
+    photos = store.each_row(
+        "SELECT folder_of(path), id, path, sidecar_stamp FROM files "
+        "WHERE (taken_at IS NULL OR sidecar_stamp IS NOT NULL) AND error IS NULL "
+        f"AND missing_since IS NULL AND uuid IS NULL AND {where} ORDER BY 1, path",
+        values,
+    )
+    change = "UPDATE files SET taken_at = ?, sidecar_stamp = ? WHERE id = ?"
     with store.transaction():
-        for place, some in groupby(photos, key=_folder):
-            store.set_sidecar_dates(_changes(place, some))
+        for folder, some in groupby(map(_Undated._make, photos), key=lambda each: each.folder):
+            store.run_many(change, _changes(folder, some))
 
 
-def _changes(folder: bytes, photos: Iterable[Undated]) -> Iterator[Undated]:
+def _changes(
+    folder: bytes, photos: Iterable[_Undated]
+) -> Iterator[tuple[str | None, int | None, int]]:
+    """Date, stamp of the sidecars and id of each photo whose sidecars are new or changed."""
     try:
         with os.scandir(folder) as entries:
             stamps = {
@@ -45,7 +68,7 @@ def _changes(folder: bytes, photos: Iterable[Undated]) -> Iterator[Undated]:
         stamp = sum(stamps[each] for each in found) & _MOST if found else None
         if stamp != photo.sidecar_stamp:
             try:
-                yield Undated(photo.id, photo.path, _date(photo.path), stamp)
+                yield _date(photo.path), stamp, photo.id
             except OutputError:
                 continue
 
@@ -53,7 +76,3 @@ def _changes(folder: bytes, photos: Iterable[Undated]) -> Iterator[Undated]:
 def _date(photo: bytes) -> str | None:
     dates = (read_taken_at(read_sidecar(path) or b"") for path in own_sidecars(photo))
     return next((date for date in dates if date), None)
-
-
-def _folder(photo: Undated) -> bytes:
-    return os.path.dirname(photo.path)  # noqa: PTH120  (pathlib takes no bytes)

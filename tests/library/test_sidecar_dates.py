@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import ExifTags, Image
 
-from mlx_aimv2.library.database.store import Store, Undated
-from mlx_aimv2.library.indexing import undated
+from mlx_aimv2.library.database.store import Store
+from mlx_aimv2.library.indexing import sidecar_dates
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.search.filters import Filters
 from mlx_aimv2.library.sidecars.xmp import merge
@@ -96,13 +96,13 @@ def test_only_what_has_changed_is_read(
         write(Path(f"{save(album / f'{number}.jpg', number)}.xmp"), "2024-05-31")
     index(library, album)
     read: list[str] = []
-    read_sidecar = undated.read_sidecar
+    read_sidecar = sidecar_dates.read_sidecar
 
     def note(path: Path) -> bytes | None:
         read.append(path.name)
         return read_sidecar(path)
 
-    monkeypatch.setattr(undated, "read_sidecar", note)
+    monkeypatch.setattr(sidecar_dates, "read_sidecar", note)
     write(album / "3.jpg.xmp", "2023-05-31")
     os.utime(album / "3.jpg.xmp", ns=(1, 1))
     assert index(library, album)["3.jpg"] == "2023-05-31T00:00:00"
@@ -123,7 +123,7 @@ def test_what_cannot_be_looked_at_keeps_its_date(
         return listed(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(undated.os, "scandir", refuse)
+        patch.setattr(sidecar_dates.os, "scandir", refuse)
         assert index(library, photo.parent) == dates
     Path(f"{photo}.xmp").unlink()
     Path(f"{photo}.xmp").mkdir()  # no sidecar can be read from it
@@ -161,7 +161,7 @@ def test_dates_that_were_not_read_before_come_by_reading_again(
     photo = save(tmp_path / "album" / "a.jpg", 1, exif=exif)
     index(library, photo.parent)
     with Store(library.path, can_write=True) as store:  # as an older version left it
-        store.set_sidecar_dates([Undated(1, os.fsencode(photo), None, None)])
+        store.run("UPDATE files SET taken_at = NULL, sidecar_stamp = NULL WHERE id = 1")
     assert index(library, photo.parent) == {"a.jpg": None}
     library.index(reread=True)
     file = library.store.file_at(os.fsencode(photo))
