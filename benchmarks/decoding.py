@@ -44,7 +44,8 @@ from mlx_aimv2.device import available_cores
 from mlx_aimv2.images.colour import coded_profile
 from mlx_aimv2.images.decode import CLIP_MEAN, CLIP_STD
 from mlx_aimv2.inference.batching import Pixels, Rows, stream_fixed
-from mlx_aimv2.inference.options import ImageOptions, Plan, make_plan
+from mlx_aimv2.inference.image_options import ImageOptions
+from mlx_aimv2.inference.options import Plan, make_plan
 from mlx_aimv2.inference.padding import batched, padded_share
 from mlx_aimv2.inference.prefetch import decode
 from mlx_aimv2.models.aimv2 import cost

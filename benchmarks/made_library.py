@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 import mlx_aimv2 as aimv2
 from mlx_aimv2.files.stamp import Stamp
 from mlx_aimv2.images.metadata.exif import PhotoFacts
-from mlx_aimv2.inference.options import ImageOptions
+from mlx_aimv2.inference.image_options import ImageOptions
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.database.vectors import VectorSet
 from mlx_aimv2.library.duplicates.signature import make_signature

@@ -126,11 +126,13 @@ class Actions(TyperGroup):
 
 def load_command(name: str) -> Any:
     """The command of that name, with its examples at the end of its help."""
+    from .options import with_parameters  # noqa: PLC0415  (not for aimv2's own help)
+
     module = import_module(f".{name}", __package__)
     if not hasattr(module, "ACTIONS"):
         alone = typer.Typer(rich_markup_mode=None, add_completion=False)
         decorate = alone.command(name, cls=help.Command, epilog=_epilog(module.EXAMPLES))
-        decorate(getattr(module, name))
+        decorate(with_parameters(getattr(module, name)))
         command: Any = typer.main.get_command(alone)
         command.groups = getattr(module, "GROUPS", {})
         return command
@@ -145,7 +147,8 @@ def load_command(name: str) -> Any:
     for action in module.ACTIONS:
         lines = module.EXAMPLES.splitlines()
         examples = [line for line in lines if f" {name} {action.__name__}" in line]
-        several.command(cls=help.Command, epilog=_epilog("\n".join(examples)))(action)
+        decorate = several.command(cls=help.Command, epilog=_epilog("\n".join(examples)))
+        decorate(with_parameters(action))
     return typer.main.get_command(several)
 
 

@@ -3,38 +3,23 @@
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-
-import typer
+from typing import TYPE_CHECKING, Literal
 
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.files.path_text import escape
 from mlx_aimv2.files.paths import printable
+from mlx_aimv2.images.exclusions import EXCLUDE
+from mlx_aimv2.inference.image_options import DTYPE, MODEL, Dtype, ImageOptions
 from mlx_aimv2.models.aimv2 import published as checkpoints
+from mlx_aimv2.options import argument, group, option
 
 from . import output
 from .explain import exit_code
-from .options import (
-    MAX_PIXELS,
-    BatchSizeOption,
-    DecodeOption,
-    DtypeOption,
-    ExcludeOption,
-    JsonOption,
-    MaxPixelsOption,
-    ModelOption,
-    NullOption,
-    PathsArgument,
-    PresetOption,
-    ThreadsOption,
-    YesOption,
-    check_null,
-    confirm_download,
-    path,
-)
+from .options import JSON, NULL, PATHS_HELP, YES, check_null, confirm_download
 from .output import STDIN
 
 if TYPE_CHECKING:
@@ -62,105 +47,70 @@ Score = Callable[["Floats"], "Floats"]  # an image's unit vector -> one number a
 Print = Callable[[str, dict[str, float]], None]  # a path and its best labels
 
 
-def classify(
-    paths: PathsArgument,
-    labels: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--labels",
-            "-l",
-            help="Labels, separated by commas; may be given again.",
-            metavar="A,B,...",
-            show_default=False,
-        ),
-    ] = None,
-    labels_from: Annotated[
-        str | None,
-        typer.Option(
-            "--labels-from",
-            help="A file with one label on each line; - for stdin.",
-            metavar="FILE",
-            parser=path,
-            show_default=False,
-        ),
-    ] = None,
-    model: ModelOption = checkpoints.DEFAULT,
-    templates: Annotated[
-        Literal["photo", "plain", "drawing", "ensemble"] | None,
-        typer.Option(
-            "--templates",
-            help='The sentences that labels are put into, like "a photo of a dog".',
-            show_default="photo",
-        ),
-    ] = None,
-    template: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--template",
-            help="A sentence of your own instead, with {} for the label; may be given again.",
-            metavar="TEXT",
-            show_default=False,
-        ),
-    ] = None,
-    independent: Annotated[
-        bool,
-        typer.Option("--independent", help="Score each label by itself: several may fit, or none."),
-    ] = False,
-    top: Annotated[
-        int, typer.Option("--top", help="Number of best labels to show.", min=1, metavar="COUNT")
-    ] = 5,
-    as_json: JsonOption = False,
-    null: NullOption = False,
-    exclude: ExcludeOption = None,
-    dtype: DtypeOption = None,
-    preset: PresetOption = "hub",
-    max_pixels: MaxPixelsOption = MAX_PIXELS,
-    batch_size: BatchSizeOption = None,
-    threads: ThreadsOption = None,
-    decode: DecodeOption = "exact",
-    yes: YesOption = False,
-) -> int:
+@dataclass(frozen=True)
+class Options:
+    """What ``aimv2 classify`` takes."""
+
+    paths: tuple[str, ...] = argument(help=PATHS_HELP, metavar="PATH")
+    labels: tuple[str, ...] = option(
+        (),
+        help="Labels, separated by commas; may be given again.",
+        flags="--labels -l",
+        metavar="A,B,...",
+    )
+    labels_from: str | None = option(
+        help="A file with one label on each line; - for stdin.", metavar="FILE"
+    )
+    model: str = MODEL(checkpoints.DEFAULT)
+    templates: Literal["photo", "plain", "drawing", "ensemble"] | None = option(
+        help='The sentences that labels are put into, like "a photo of a dog".',
+        show_default="photo",
+    )
+    template: tuple[str, ...] = option(
+        (),
+        help="A sentence of your own instead, with {} for the label; may be given again.",
+        metavar="TEXT",
+    )
+    independent: bool = option(False, help="Score each label by itself: several may fit, or none.")
+    top: int = option(5, help="Number of best labels to show.", min=1, metavar="COUNT")
+    as_json: bool = JSON()
+    null: bool = NULL()
+    exclude: tuple[str, ...] = EXCLUDE()
+    dtype: Dtype | None = DTYPE()
+    images: ImageOptions = group(ImageOptions, without="pooling tiles max_patches normalize")
+    yes: bool = YES()
+
+
+def classify(options: Options) -> int:
     """Say which labels fit images, the best first.
 
     The scores of an image are probabilities: they add up to 1 over all labels, unless they are
     independent. What cannot be read is listed with the reason, and the rest is done (exit code 3).
     """
-    check_null(null, paths)
-    words = read_labels(labels or [], labels_from)
-    if template and templates:
-        raise UsageError(
-            "--template and --templates cannot be combined", hint="leave one of them out"
-        )
-    _check(words, paths, labels_from, model, independent=independent)
+    check_null(options.null, options.paths)
+    words = read_labels(options.labels, options.labels_from)
+    _check(options, words)
     from mlx_aimv2.inference.model import load  # noqa: PLC0415  (heavy, as those below)
-    from mlx_aimv2.inference.options import ImageOptions  # noqa: PLC0415
     from mlx_aimv2.inference.zero_shot import templates_of  # noqa: PLC0415
 
     from .sources import Images, in_order  # noqa: PLC0415
 
-    prompts = templates_of(template or templates or "photo")
-    options = ImageOptions(
-        preset=preset,
-        max_pixels=max_pixels,
-        batch_size=batch_size,
-        threads=threads,
-        decode=decode,
-    )
-    source = Images(paths, null, options, exclude)
+    prompts = templates_of(options.template or options.templates or "photo")
+    source = Images([*options.paths], options.null, options.images, [*options.exclude])
     inputs = _require_any(source)
-    loaded = load(model, dtype=dtype, confirm=confirm_download(yes))
-    if not loaded.has_text:
-        raise UsageError(f"{loaded.name} reads no texts, only pictures", hint=_TEXT_HINT)
-    score = _scorer(loaded, words, prompts, independent=independent)
-    tally = _Tally(words, top, as_json=as_json)
+    model = load(options.model, dtype=options.dtype, confirm=confirm_download(options.yes))
+    if not model.has_text:
+        raise UsageError(f"{model.name} reads no texts, only pictures", hint=_TEXT_HINT)
+    score = _scorer(model, words, prompts, independent=options.independent)
+    tally = _Tally(words, options.top, as_json=options.as_json)
     with output.Progress("classified") as progress:
-        for result in in_order(source, loaded, inputs):
+        for result in in_order(source, model, inputs):
             tally.add(result, score)
             progress.advance()
     return tally.report(source)
 
 
-def read_labels(lists: list[str], file: str | None) -> list[str]:
+def read_labels(lists: Iterable[str], file: str | None) -> list[str]:
     """Labels from lists with commas, then those of a file, each once.
 
     Errors: UsageError for a file that cannot be read, or a label that is not UTF-8.
@@ -193,21 +143,23 @@ def _read_lines(file: str) -> list[str]:
     return decode(data, "stdin" if file == STDIN else printable(file)).splitlines()
 
 
-def _check(
-    words: list[str], paths: list[str], labels_from: str | None, model: str, *, independent: bool
-) -> None:
-    if labels_from == STDIN and STDIN in paths:
+def _check(options: Options, words: list[str]) -> None:
+    if options.template and options.templates:
+        raise UsageError(
+            "--template and --templates cannot be combined", hint="leave one of them out"
+        )
+    if options.labels_from == STDIN and STDIN in options.paths:
         raise UsageError(
             "labels and paths cannot both come from stdin", hint="write the labels: --labels"
         )
     if not words:
         raise UsageError("there are no labels", hint='--labels "dog,cat" or --labels-from FILE')
-    if len(words) == 1 and not independent:
+    if len(words) == 1 and not options.independent:
         raise UsageError(
             f"{words[0]!r} alone would fit everything",
             hint="give labels to choose from, or score each by itself: --independent",
         )
-    published = checkpoints.find(model)
+    published = checkpoints.find(options.model)
     if published and not published.has_text:
         raise UsageError(f"{published.name} reads no texts, only pictures", hint=_TEXT_HINT)
 

@@ -17,7 +17,7 @@ from mlx_aimv2.files.path_text import escape
 
 from . import output
 from .explain import FAILED
-from .options import JsonOption
+from .options import JSON
 
 EXAMPLES = """
 aimv2 doctor
@@ -55,16 +55,23 @@ class Check:
     values: dict[str, Any] = field(default_factory=dict)
 
 
-def doctor(as_json: JsonOption = False) -> int:
+@dataclass(frozen=True)
+class Options:
+    """What ``aimv2 doctor`` takes."""
+
+    as_json: bool = JSON()
+
+
+def doctor(options: Options) -> int:
     """Check this installation: versions, device, BLAS, memory, cache, and a product.
 
     The exit code is 1 if something that is needed does not work.
     """
     checks = list(examine())
     for check in checks:
-        if as_json:
+        if options.as_json:
             output.record(asdict(check))
-    if not as_json:
+    if not options.as_json:
         output.table([(_mark(check), check.name, check.detail) for check in checks])
         for check in checks:
             if check.hint:

@@ -1,14 +1,14 @@
 """``aimv2 duplicates``: files that show one picture."""
 
 import os
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mlx_aimv2.errors import UsageError
+from mlx_aimv2.options import option
 
 from . import output
-from .options import HtmlOption, JsonOption, LibraryOption, OpenOption
+from .options import HTML, JSON, LIBRARY, OPEN
 from .sheets import sheet_row, target_of, write
 
 if TYPE_CHECKING:
@@ -22,56 +22,54 @@ aimv2 duplicates --exact --json | jq -r '.copies[].path'
 """
 
 
-def duplicates(
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            "--threshold",
-            "-t",
-            help="How alike copies must be, from 0 to 1: a lower number finds more, and more "
-            "that are no copies.",
-            min=0.0,
-            max=1.0,
-            metavar="SHARE",
-            show_default="0.5",
-        ),
-    ] = None,
-    exact: Annotated[
-        bool, typer.Option("--exact", help="Only files that are the same byte for byte.")
-    ] = False,
-    shots: Annotated[
-        bool,
-        typer.Option(
-            "--shots", help="Also within a shot: a RAW and its JPEG, an edit and its original."
-        ),
-    ] = False,
-    html: HtmlOption = None,
-    is_open: OpenOption = False,
-    library: LibraryOption = None,
-    as_json: JsonOption = False,
-) -> int:
+@dataclass(frozen=True)
+class Options:
+    """What ``aimv2 duplicates`` takes."""
+
+    threshold: float | None = option(
+        help="How alike copies must be, from 0 to 1: a lower number finds more, and more "
+        "that are no copies.",
+        flags="--threshold -t",
+        min=0.0,
+        max=1.0,
+        metavar="SHARE",
+        show_default="0.5",
+    )
+    exact: bool = option(False, help="Only files that are the same byte for byte.")
+    shots: bool = option(
+        False, help="Also within a shot: a RAW and its JPEG, an edit and its original."
+    )
+    html: str | None = HTML()
+    is_open: bool = OPEN()
+    library: str | None = LIBRARY()
+    as_json: bool = JSON()
+
+
+def duplicates(options: Options) -> int:
     """Find copies in the library: the same file twice, resized, recompressed, lightly cropped.
 
     The first of each group is the one to keep: most pixels, least lossy, oldest place. A RAW and
     its JPEG, or Apple's edit and its original, are one shot and no copies. Nothing is ever deleted.
     """
-    if exact and threshold is not None:
+    if options.exact and options.threshold is not None:
         raise UsageError("--exact and --threshold cannot be combined", hint="leave one of them out")
-    html = target_of(html, is_open, "duplicates")
+    html = target_of(options.html, options.is_open, "duplicates")
     from mlx_aimv2.library.duplicates.groups import DEFAULT_THRESHOLD  # noqa: PLC0415  (heavy)
     from mlx_aimv2.library.library import Library  # noqa: PLC0415
 
-    with Library(library) as opened:
-        least = 1.0 if exact else DEFAULT_THRESHOLD if threshold is None else threshold
-        groups = opened.duplicates(threshold=least, shots=shots)
+    threshold = DEFAULT_THRESHOLD if options.threshold is None else options.threshold
+    with Library(options.library) as opened:
+        groups = opened.duplicates(
+            threshold=1.0 if options.exact else threshold, shots=options.shots
+        )
         files = opened.store.files_of(id for group in groups for id in group.files)
     for group in groups:
-        if as_json:
+        if options.as_json:
             _print_json(group, files)
         elif not html:
             _print_rows(group, files)
     if html and groups:
-        _write_sheet(html, groups, files, is_open)
+        _write_sheet(html, groups, files, options.is_open)
     spare = [files[id] for group in groups for id in group.files[1:]]
     size_bytes = sum(file.stamp.size_bytes for file in spare)
     if groups:

@@ -191,20 +191,20 @@ def embed(
     _check_output(out, pooling, resume)
     if asked is not None:
         _check_shard(asked, out, [*(paths or []), texts_from])
-    from mlx_aimv2.inference.options import ImageOptions  # noqa: PLC0415  (heavy)
+    from mlx_aimv2.inference.image_options import ImageOptions  # noqa: PLC0415  (heavy)
 
     from . import runs  # noqa: PLC0415
     from .sources import Images, Texts  # noqa: PLC0415
 
     options = ImageOptions(
-        not no_normalize,
-        pooling,
-        preset,
-        tiles,
-        max_patches,
-        max_pixels,
-        batch_size,
-        threads,
+        normalize=not no_normalize,
+        pooling=pooling,
+        preset=preset,
+        tiles=tiles,
+        max_patches=max_patches,
+        max_pixels=max_pixels,
+        batch_size=batch_size,
+        threads=threads,
         decode=decode,
     )
     source: Images | Texts = Images(paths or [], null, options, exclude)

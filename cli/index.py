@@ -3,31 +3,17 @@
 import os
 import time
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Annotated, Literal
-
-import typer
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mlx_aimv2.errors import Aimv2Error, UsageError
 from mlx_aimv2.files.paths import printable
+from mlx_aimv2.library.indexing.options import IndexOptions
+from mlx_aimv2.options import argument, group, option
 
 from . import output
 from .explain import exit_code
-from .options import (
-    DECODE_HELP,
-    MAX_PIXELS,
-    BatchSizeOption,
-    Decoding,
-    DtypeOption,
-    ExcludeOption,
-    JsonOption,
-    LibraryOption,
-    MaxPixelsOption,
-    ThreadsOption,
-    YesOption,
-    complete_model,
-    confirm_download,
-    path,
-)
+from .options import JSON, LIBRARY, YES, confirm_download
 
 if TYPE_CHECKING:
     from mlx_aimv2.library.indexing.indexer import Estimate, Progress, Report
@@ -47,86 +33,26 @@ GROUPS = {
 }
 
 
-def index(
-    folders: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Folders and photos, also a .photoslibrary; without any, all indexed before.",
-            metavar="FOLDER",
-            parser=path,
-            show_default=False,
-        ),
-    ] = None,
-    photos: Annotated[
-        bool,
-        typer.Option("--photos", help="Index the library of Apple's Photos, which is only read."),
-    ] = False,
-    exclude: ExcludeOption = None,
-    no_exclude: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--no-exclude",
-            help="Take back an --exclude, which the library remembers.",
-            metavar="PATTERN",
-            parser=path,
-            show_default=False,
-        ),
-    ] = None,
-    reread: Annotated[
-        bool,
-        typer.Option("--reread", help="Read all photos again, also those that look unchanged."),
-    ] = False,
-    library: LibraryOption = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="The checkpoint: a name from `aimv2 models`, a hub id[@revision], or a folder.",
-            parser=path,
-            metavar="SOURCE",
-            autocompletion=complete_model,
-            show_default="the library's; lit for a new one",
-        ),
-    ] = None,
-    estimate: Annotated[
-        bool,
-        typer.Option(
-            "--estimate",
-            help="Only say how many photos there are, and how much time and disk they take.",
-        ),
-    ] = False,
-    preset: Annotated[
-        Literal["hub", "ml-aim"] | None,
-        typer.Option(
-            "--preset",
-            help="Prepare pixels as on the Hub, or as in Apple's evaluation code.",
-            show_default="the library's; hub for a new one",
-        ),
-    ] = None,
-    max_patches: Annotated[
-        int | None,
-        typer.Option(
-            "--max-patches",
-            help="Shrink larger images to this many patches (native checkpoints).",
-            min=1,
-            metavar="COUNT",
-            show_default="the library's; 1024 for a new one",
-        ),
-    ] = None,
-    max_pixels: MaxPixelsOption = MAX_PIXELS,
-    batch_size: BatchSizeOption = None,
-    threads: ThreadsOption = None,
-    decode: Annotated[
-        Decoding | None,
-        typer.Option(
-            "--decode", help=DECODE_HELP, show_default="the library's; exact for a new one"
-        ),
-    ] = None,
-    dtype: DtypeOption = None,
-    as_json: JsonOption = False,
-    yes: YesOption = False,
-) -> int:
+@dataclass(frozen=True)
+class Options:
+    """What ``aimv2 index`` takes."""
+
+    folders: tuple[str, ...] = argument(
+        (),
+        help="Folders and photos, also a .photoslibrary; without any, all indexed before.",
+        metavar="FOLDER",
+    )
+    photos: bool = option(False, help="Index the library of Apple's Photos, which is only read.")
+    estimate: bool = option(
+        False, help="Only say how many photos there are, and how much time and disk they take."
+    )
+    index: IndexOptions = group(IndexOptions)
+    library: str | None = LIBRARY()
+    as_json: bool = JSON()
+    yes: bool = YES()
+
+
+def index(options: Options) -> int:
     """Read new and changed photos into the library, so that they can be searched and tagged.
 
     Photos that are unchanged are not read again, and moved ones are recognised. A run that is
@@ -134,48 +60,22 @@ def index(
     listed with the reason, and the rest is done (exit code 3). Photos themselves are never changed.
     """
     from mlx_aimv2.library.apple_photos import default_bundle  # noqa: PLC0415
+    from mlx_aimv2.library.indexing.indexer import Estimate  # noqa: PLC0415
     from mlx_aimv2.library.library import Library  # noqa: PLC0415  (heavy)
 
-    roots: list[str | bytes] = [*(folders or [])]
-    if "" in roots:
+    folders: list[str | bytes] = [*options.folders]
+    if "" in folders:
         raise UsageError("an empty name is no folder", hint="for the current one: aimv2 index ./")
-    if photos:
-        roots.append(os.fsencode(default_bundle()))
-    opened = Library(library)
+    if options.photos:
+        folders.append(os.fsencode(default_bundle()))
+    opened = Library(options.library)
+    run = opened.estimate_with if options.estimate else opened.index_with
     counter = Counter()
     try:
-        if estimate:
-            guess = opened.estimate(
-                roots,
-                exclude=exclude or (),
-                include=no_exclude or (),
-                reread=reread,
-                model=model,
-                preset=preset,
-                max_patches=max_patches,
-                max_pixels=max_pixels,
-                threads=threads,
-                decode=decode,
-                dtype=dtype,
-                confirm=confirm_download(yes),
-                progress=counter.progress(),
-            )
-            counter.close()
-            return tell_estimate(guess, as_json=as_json)
-        report = opened.index(
-            roots,
-            exclude=exclude or (),
-            include=no_exclude or (),
-            reread=reread,
-            model=model,
-            preset=preset,
-            max_patches=max_patches,
-            max_pixels=max_pixels,
-            batch_size=batch_size,
-            threads=threads,
-            decode=decode,
-            dtype=dtype,
-            confirm=confirm_download(yes),
+        found = run(
+            options.index,
+            folders,
+            confirm=confirm_download(options.yes),
             progress=counter.progress(),
         )
     except KeyboardInterrupt:
@@ -189,7 +89,9 @@ def index(
         raise
     finally:
         counter.close()
-    return tell(report, counter.elapsed_s, as_json=as_json)
+    if isinstance(found, Estimate):
+        return tell_estimate(found, as_json=options.as_json)
+    return tell(found, counter.elapsed_s, as_json=options.as_json)
 
 
 class Counter:

@@ -1,17 +1,17 @@
 """``aimv2 info``: what a checkpoint is and what it needs, from its headers alone."""
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from mlx_aimv2 import device
 from mlx_aimv2.files.path_text import escape
+from mlx_aimv2.inference.image_options import MODEL_HELP
 from mlx_aimv2.models.aimv2 import published as checkpoints
 from mlx_aimv2.models.aimv2.published import Checkpoint
+from mlx_aimv2.options import argument
 
 from . import output
-from .options import JsonOption, YesOption, complete_model, confirm_download, path
+from .options import JSON, YES, confirm_download
 
 if TYPE_CHECKING:
     from mlx_aimv2.checkpoints.hub import Resolved
@@ -27,26 +27,24 @@ Facts = dict[str, Any]
 _NATIVE_EXAMPLE_PX = (640, 480)  # a native checkpoint's work depends on the image
 _ITEM_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
-SourceArgument = Annotated[
-    str,
-    typer.Argument(
-        help="The checkpoint: a name from `aimv2 models`, a hub id[@revision], or a folder.",
-        metavar="SOURCE",
-        parser=path,
-        autocompletion=complete_model,
-        show_default=False,
-    ),
-]
+
+@dataclass(frozen=True)
+class Options:
+    """What ``aimv2 info`` takes."""
+
+    source: str = argument(help=MODEL_HELP, metavar="SOURCE")
+    as_json: bool = JSON()
+    yes: bool = YES()
 
 
-def info(source: SourceArgument, as_json: JsonOption = False, yes: YesOption = False) -> None:
+def info(options: Options) -> None:
     """Tell what a checkpoint is and needs: sizes, precision, work per image, memory.
 
     Only the headers of its files are read. A published checkpoint that is not here is told from
     a table: nothing is downloaded for it.
     """
-    facts = describe(source, yes=yes)
-    if as_json:
+    facts = describe(options.source, yes=options.yes)
+    if options.as_json:
         output.record(facts)
     else:
         output.table(_lines(facts))

@@ -1,15 +1,15 @@
 """``aimv2 library``: what is in the library, and how it is looked after."""
 
 import os
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from mlx_aimv2.errors import UsageError
+from mlx_aimv2.inference.image_options import MODEL
+from mlx_aimv2.options import argument, group, option
 
 from . import output
-from .options import JsonOption, LibraryOption, path
+from .options import FORCE, JSON, LIBRARY
 
 if TYPE_CHECKING:
     from mlx_aimv2.library.library import Library
@@ -29,93 +29,90 @@ def library() -> None:
     """Look after the library. Photos themselves are never changed."""
 
 
-def status(library: LibraryOption = None, as_json: JsonOption = False) -> None:
+@dataclass(frozen=True)
+class Options:
+    """What ``aimv2 library status`` and ``errors`` take, and the others too."""
+
+    library: str | None = LIBRARY()
+    as_json: bool = JSON()
+
+
+@dataclass(frozen=True)
+class PruneOptions:
+    """What ``aimv2 library prune`` takes."""
+
+    dry_run: bool = option(False, help="Only say what would be forgotten.")
+    common: Options = group(Options)
+
+
+@dataclass(frozen=True)
+class ForgetOptions:
+    """What ``aimv2 library forget`` takes."""
+
+    folder: str = argument(help="The folder, or a single photo.", metavar="FOLDER")
+    common: Options = group(Options)
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What ``aimv2 library export`` takes."""
+
+    target: str = argument(
+        help="A file to write (.npz, .npy, .safetensors, .jsonl or .parquet), or a folder in "
+        "the form of clip-retrieval.",
+        metavar="TARGET",
+    )
+    model: str | None = MODEL(
+        help="The checkpoint whose vectors to write.", show_default="the library's"
+    )
+    force: bool = FORCE()
+    common: Options = group(Options)
+
+
+def status(options: Options) -> None:
     """Say what is in the library: photos, folders, vectors and tags."""
-    with _opened(library) as opened:
-        _status(opened, as_json)
+    with _opened(options) as opened:
+        _status(opened, options.as_json)
 
 
-def errors(library: LibraryOption = None, as_json: JsonOption = False) -> None:
+def errors(options: Options) -> None:
     """List the photos that could not be read, with the reasons."""
-    with _opened(library) as opened:
-        _errors(opened, as_json)
+    with _opened(options) as opened:
+        _errors(opened, options.as_json)
 
 
-def prune(
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be forgotten.")
-    ] = False,
-    library: LibraryOption = None,
-    as_json: JsonOption = False,
-) -> None:
+def prune(options: PruneOptions) -> None:
     """Forget photos and folders that are gone, and give their disk space back."""
-    with _opened(library) as opened:
-        _prune(opened, dry_run, as_json)
+    with _opened(options.common) as opened:
+        _prune(opened, options.dry_run, options.common.as_json)
 
 
-def forget(
-    folder: Annotated[
-        str,
-        typer.Argument(
-            help="The folder, or a single photo.",
-            metavar="FOLDER",
-            parser=path,
-            show_default=False,
-        ),
-    ],
-    library: LibraryOption = None,
-    as_json: JsonOption = False,
-) -> None:
+def forget(options: ForgetOptions) -> None:
     """Take a folder out of the library, with all that is known of its photos."""
-    if not folder:
+    if not options.folder:
         raise UsageError("there is nothing to forget", hint="aimv2 library forget FOLDER")
-    with _opened(library) as opened:
-        _tell_forgotten(opened.forget(folder), as_json)
+    with _opened(options.common) as opened:
+        _tell_forgotten(opened.forget(options.folder), options.common.as_json)
 
 
-def export(
-    target: Annotated[
-        str,
-        typer.Argument(
-            help="A file to write (.npz, .npy, .safetensors, .jsonl or .parquet), or a folder in "
-            "the form of clip-retrieval.",
-            metavar="TARGET",
-            parser=path,
-            show_default=False,
-        ),
-    ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="The checkpoint whose vectors to write.",
-            metavar="SOURCE",
-            parser=path,
-            show_default="the library's",
-        ),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
-    library: LibraryOption = None,
-    as_json: JsonOption = False,
-) -> None:
+def export(options: ExportOptions) -> None:
     """Write the library's vectors and facts for other programs."""
-    with _opened(library) as opened:
-        count = opened.export(target, model=model, overwrite=force)
-    output.say(f"{output.counted(count, 'vector')} → {target}")
-    if as_json:
+    with _opened(options.common) as opened:
+        count = opened.export(options.target, model=options.model, overwrite=options.force)
+    output.say(f"{output.counted(count, 'vector')} → {options.target}")
+    if options.common.as_json:
         from mlx_aimv2.files.path_text import escape  # noqa: PLC0415
 
-        output.record({"count": count, "target": escape(target)})
+        output.record({"count": count, "target": escape(options.target)})
 
 
 ACTIONS = (status, errors, prune, forget, export)
 
 
-def _opened(file: str | None) -> "Library":
+def _opened(options: Options) -> "Library":
     from mlx_aimv2.library.library import Library  # noqa: PLC0415  (heavy)
 
-    return Library(file)
+    return Library(options.library)
 
 
 def _status(library: "Library", as_json: bool) -> None:

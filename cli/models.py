@@ -1,5 +1,6 @@
 """``aimv2 models``: the published checkpoints, and which are here."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from mlx_aimv2.errors import HubError
@@ -13,7 +14,7 @@ from mlx_aimv2.models.aimv2.published import (
 )
 
 from . import info, output
-from .options import JsonOption
+from .options import JSON
 
 EXAMPLES = """
 aimv2 models
@@ -23,10 +24,17 @@ aimv2 models --json | jq -r 'select(.cached) | .name'
 _COLUMNS = ("alias", "name", "pixels", "text", "parameters", "size", "here")
 
 
-def models(as_json: JsonOption = False) -> None:
+@dataclass(frozen=True)
+class Options:
+    """What ``aimv2 models`` takes."""
+
+    as_json: bool = JSON()
+
+
+def models(options: Options) -> None:
     """List the published checkpoints, and the small one in this package, `demo`."""
     rows = [_published(checkpoint) for checkpoint in CHECKPOINTS] + _demo()
-    if as_json:
+    if options.as_json:
         for row in rows:
             output.record(row)
         return

@@ -1,16 +1,20 @@
-"""Options that more than one command has, each written once.
+"""Flags and arguments made of the fields of a command's options; options of several commands.
 
 ``--quiet`` and ``--debug`` are not here: ``app.py`` adds them to every command.
 """
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import partial
+from inspect import Parameter, Signature, signature
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.models.aimv2.published import CHECKPOINTS, LICENCE, LICENCE_TERMS
+from mlx_aimv2.options import option, options_of
 
 from . import output
 
@@ -39,6 +43,102 @@ def path_at_home(text: str) -> str:
     """A path with its ~ expanded: shells leave it as it is in ``--out=~/photos.npz``."""
     is_home = text == "~" or text.startswith("~/")
     return os.path.expanduser(text) if is_home else path(text)  # noqa: PTH111  (bytes as typed)
+
+
+PATHS_HELP = "Image files, and folders with all the pictures in them; - for a list on stdin."
+LIBRARY = partial(
+    option,
+    help="The file of the library.",
+    metavar="FILE",
+    show_default="library.db where the system keeps data",
+)
+FORCE = partial(option, False, help="Replace the file if it exists.")
+HTML = partial(option, help="Write a sheet of small pictures to look at.", metavar="FILE")
+OPEN = partial(option, False, help="Open the sheet in the browser.", flags="--open")
+YES = partial(option, False, help="Download weights without being asked first.", flags="--yes -y")
+JSON = partial(option, False, help="Print JSON, one object on each line.", flags="--json")
+NULL = partial(
+    option,
+    False,
+    help="The list on stdin has a NUL after each name, not a line end.",
+    flags="--null -0",
+)
+
+
+def with_parameters(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command of one options object, as Typer reads it: with a parameter for each option."""
+    kind = next((each.annotation for each in signature(command).parameters.values()), None)
+    if not isinstance(kind, type) or not is_dataclass(kind):
+        return command
+
+    def run(**given: Any) -> Any:
+        return command(_made(kind, given))
+
+    run.__signature__ = Signature([*map(_parameter, options_of(kind))])  # type: ignore[attr-defined]
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    return run
+
+
+def given_flags(options: Any, *, without: str = "") -> list[str]:
+    """The long names of the flags that were given another value than their default."""
+    given: list[str] = []
+    for each in fields(options):
+        value = getattr(options, each.name)
+        if "without" in each.metadata:
+            given += given_flags(value, without=without)
+        elif (
+            "flags" in each.metadata and value != each.default and each.name not in without.split()
+        ):
+            given.append(max(_flags(each), key=len))
+    return given
+
+
+def _flags(each: "Field[Any]") -> list[str]:
+    return each.metadata["flags"].split() or [f"--{each.name.replace('_', '-')}"]
+
+
+def _made(kind: Any, given: dict[str, Any]) -> Any:
+    """The options of what Typer has read; those that are no options here keep their defaults."""
+    values = {}
+    for each in fields(kind):
+        if "without" in each.metadata:
+            inner = {name: given[name] for name in given if name not in each.metadata["without"]}
+            values[each.name] = _made(each.type, inner)
+        elif each.name in given:
+            value = given[each.name]
+            values[each.name] = (
+                tuple(value or ())
+                if _is_list(each)
+                else not value
+                if each.default is True
+                else value
+            )
+    return kind(**values)
+
+
+def _is_list(each: "Field[Any]") -> bool:
+    return each.default == () or get_args(each.type)[1:] == (...,)
+
+
+def _parameter(each: "Field[Any]") -> Parameter:
+    """What Typer takes for an option or argument."""
+    shown = {key: value for key, value in each.metadata.items() if key != "flags"}
+    kind = list[str] if _is_list(each) else shown.pop("type", each.type)
+    default = False if each.default is True else None if each.default == () else each.default
+    if str in (kind, *get_args(kind)):
+        shown["parser"] = path
+    if shown.get("metavar") == "SOURCE":
+        shown["autocompletion"] = complete_model
+    if shown.pop("is_argument", False):
+        told: Any = typer.Argument(**shown)
+    else:
+        told = typer.Option(*_flags(each), **shown)
+    return Parameter(
+        each.name,
+        Parameter.KEYWORD_ONLY,
+        default=Parameter.empty if each.default is MISSING else default,
+        annotation=Annotated[kind, told],
+    )
 
 
 ModelOption = Annotated[

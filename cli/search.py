@@ -4,24 +4,16 @@ import math
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Literal
-
-import typer
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from mlx_aimv2.errors import UsageError
+from mlx_aimv2.inference.image_options import DTYPE, MODEL, Dtype
+from mlx_aimv2.library.indexing.options import IndexOptions
+from mlx_aimv2.options import argument, option
 
 from . import output
-from .options import (
-    Dtype,
-    DtypeOption,
-    HtmlOption,
-    JsonOption,
-    LibraryOption,
-    OpenOption,
-    YesOption,
-    confirm_download,
-    path,
-)
+from .options import HTML, JSON, LIBRARY, OPEN, YES, confirm_download
 from .sheets import sheet_row, target_of, write
 
 if TYPE_CHECKING:
@@ -44,200 +36,149 @@ GROUPS = {
 }
 
 
-def search(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="What to look for; + and - stand between terms, a picture's path is a term too.",
-            metavar="QUERY",
-            parser=path,
-            show_default=False,
-        ),
-    ] = None,
-    like: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--like",
-            help="Find photos that look like this picture.",
-            metavar="FILE",
-            parser=path,
-            show_default=False,
-        ),
-    ] = None,
-    places: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--in",
-            help="Only photos in this folder, whose new photos are indexed first, or of this "
-            "pattern (*.heic).",
-            metavar="PLACE",
-            parser=path,
-            show_default=False,
-        ),
-    ] = None,
-    count: Annotated[
-        int,
-        typer.Option(
-            "-n", "--count", help="Number of photos to show, at most.", min=1, metavar="COUNT"
-        ),
-    ] = 20,
-    min_score: Annotated[
-        float | None,
-        typer.Option(
-            "-t",
-            "--min-score",
-            help="Lowest score to show; at 0.5 a photo fits the text no better than any text.",
-            metavar="SCORE",
-            show_default="0.5 for texts, none for pictures",
-        ),
-    ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since",
-            help="Only photos taken on this day or later: 2024, 2024-05 or 2024-05-31.",
-            metavar="DATE",
-            show_default=False,
-        ),
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option(
-            "--until",
-            help="Only photos taken on this day or before.",
-            metavar="DATE",
-            show_default=False,
-        ),
-    ] = None,
-    tag: Annotated[
-        list[str] | None,
-        typer.Option("--tag", help="Only photos with this tag.", metavar="TAG", show_default=False),
-    ] = None,
-    orientation: Annotated[
-        Literal["landscape", "portrait", "square"] | None,
-        typer.Option("--orientation", help="Only photos of this shape.", show_default=False),
-    ] = None,
-    format: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--format",
-            help="Only photos of this format: jpeg, heic and so on.",
-            metavar="NAME",
-            show_default=False,
-        ),
-    ] = None,
-    photos: Annotated[
-        bool, typer.Option("--photos", help="Only photos of Apple's Photos.")
-    ] = False,
-    paths_only: Annotated[
-        bool, typer.Option("-f", "--paths", help="Print paths only, one on each line.")
-    ] = False,
-    null: Annotated[
-        bool, typer.Option("-0", "--null", help="Print paths only, a NUL after each.")
-    ] = False,
-    uuid: Annotated[
-        bool, typer.Option("--uuid", help="Print the UUIDs of the photos in Apple's Photos.")
-    ] = False,
-    html: HtmlOption = None,
-    is_open: OpenOption = False,
-    library: LibraryOption = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="The checkpoint whose vectors to use.",
-            metavar="SOURCE",
-            parser=path,
-            show_default="the library's",
-        ),
-    ] = None,
-    dtype: DtypeOption = None,
-    as_json: JsonOption = False,
-    yes: YesOption = False,
-) -> int:
+@dataclass(frozen=True)
+class Options:
+    """What ``aimv2 search`` takes."""
+
+    words: tuple[str, ...] = argument(
+        (),
+        help="What to look for; + and - stand between terms, a picture's path is a term too.",
+        metavar="QUERY",
+    )
+    like: tuple[str, ...] = option(
+        (), help="Find photos that look like this picture.", metavar="FILE"
+    )
+    places: tuple[str, ...] = option(
+        (),
+        help="Only photos in this folder, whose new photos are indexed first, or of this "
+        "pattern (*.heic).",
+        flags="--in",
+        metavar="PLACE",
+    )
+    count: int = option(
+        20,
+        help="Number of photos to show, at most.",
+        flags="-n --count",
+        min=1,
+        metavar="COUNT",
+    )
+    min_score: float | None = option(
+        help="Lowest score to show; at 0.5 a photo fits the text no better than any text.",
+        flags="-t --min-score",
+        metavar="SCORE",
+        show_default="0.5 for texts, none for pictures",
+    )
+    since: str | None = option(
+        help="Only photos taken on this day or later: 2024, 2024-05 or 2024-05-31.",
+        metavar="DATE",
+    )
+    until: str | None = option(help="Only photos taken on this day or before.", metavar="DATE")
+    tag: tuple[str, ...] = option((), help="Only photos with this tag.", metavar="TAG")
+    orientation: Literal["landscape", "portrait", "square"] | None = option(
+        help="Only photos of this shape."
+    )
+    format: tuple[str, ...] = option(
+        (), help="Only photos of this format: jpeg, heic and so on.", metavar="NAME"
+    )
+    photos: bool = option(False, help="Only photos of Apple's Photos.")
+    paths_only: bool = option(False, help="Print paths only, one on each line.", flags="-f --paths")
+    null: bool = option(False, help="Print paths only, a NUL after each.", flags="-0 --null")
+    uuid: bool = option(False, help="Print the UUIDs of the photos in Apple's Photos.")
+    html: str | None = HTML()
+    is_open: bool = OPEN()
+    library: str | None = LIBRARY()
+    model: str | None = MODEL(
+        help="The checkpoint whose vectors to use.", show_default="the library's"
+    )
+    dtype: Dtype | None = DTYPE()
+    as_json: bool = JSON()
+    yes: bool = YES()
+
+
+def search(options: Options) -> int:
     """Find photos in the library: by words, by likeness, or by both.
 
     Words between + and - belong together; 2:dog counts twice; a term after - is taken away. Where
     no photo fits, the best score is told. Options like --tag without words list photos, the newest
     first.
     """
-    _check(paths_only, null, uuid, as_json, min_score)
-    html = target_of(html, is_open, "search")
-    from mlx_aimv2.library.library import Library  # noqa: PLC0415
-    from mlx_aimv2.library.search import query  # noqa: PLC0415  (heavy)
-    from mlx_aimv2.library.search.filters import Filters  # noqa: PLC0415
+    html = target_of(options.html, options.is_open, "search")
+    filters = _checked(options)
+    from mlx_aimv2.library.library import Library  # noqa: PLC0415  (heavy)
 
-    filters = Filters(
-        tuple(places or ()),
-        since,
-        until,
-        tuple(tag or ()),
-        orientation,
-        tuple(format or ()),
-        photos or uuid,
-    )
-    filters.sql()  # what is wrong is said before anything is indexed
-    if words or like or filters.is_empty:
-        query.parse(words or [], like or [])
-    elif min_score is not None:
-        raise UsageError(
-            "without words or pictures there are no scores", hint="leave --min-score out"
-        )
-    with Library(library) as opened:
-        _index_new(opened, places or [], model, dtype, yes)
+    with Library(options.library) as opened:
+        _index_new(opened, options)
         answer = opened.search(
-            words or [],
-            like=like or [],
-            count=count,
-            min_score=min_score,
+            options.words,
+            like=options.like,
+            count=options.count,
+            min_score=options.min_score,
             filters=filters,
-            model=model,
-            dtype=dtype,
-            confirm=confirm_download(yes),
+            model=options.model,
+            dtype=options.dtype,
+            confirm=confirm_download(options.yes),
         )
-        if as_json:
+        if options.as_json:
             _print_json(opened, answer)
-        elif paths_only or null:
-            _print_paths(answer, b"\0" if null else b"\n")
-        elif uuid:
+        elif options.paths_only or options.null:
+            _print_paths(answer, b"\0" if options.null else b"\n")
+        elif options.uuid:
             for hit in answer.hits:
                 output.line(str(hit.file.uuid))
         elif not html:
             _print_table(answer)
         if html and answer.hits:
+            title = " ".join(options.words or options.like or ["Photos"])
             rows = (sheet_row(hit.file, hit.score, note=_others(hit)) for hit in answer.hits)
-            write(html, " ".join(words or like or ["Photos"]), rows=rows, is_open=is_open)
+            write(html, title, rows=rows, is_open=options.is_open)
         _tell(opened, answer, filters)
     if html and not answer.hits:
         output.say("no sheet was written")
     return 0
 
 
-def _check(
-    paths_only: bool,
-    null: bool,
-    uuid: bool,
-    as_json: bool,
-    min_score: float | None,
-) -> None:
-    chosen = {"--paths": paths_only, "--null": null, "--uuid": uuid, "--json": as_json}
+def _checked(options: Options) -> "Filters":
+    """Which photos to look at; what is wrong is said before anything is indexed."""
+    from mlx_aimv2.library.search import query  # noqa: PLC0415  (heavy)
+    from mlx_aimv2.library.search.filters import Filters  # noqa: PLC0415
+
+    chosen = {
+        "--paths": options.paths_only,
+        "--null": options.null,
+        "--uuid": options.uuid,
+        "--json": options.as_json,
+    }
     names = [name for name, is_chosen in chosen.items() if is_chosen]
     if len(names) > 1:
         raise UsageError(f"{' and '.join(names)} cannot be combined", hint="leave one of them out")
-    if min_score is not None and not math.isfinite(min_score):
-        raise UsageError(f"{min_score} is no score", hint="give a number, like 0.5")
+    if options.min_score is not None and not math.isfinite(options.min_score):
+        raise UsageError(f"{options.min_score} is no score", hint="give a number, like 0.5")
+    filters = Filters(
+        options.places,
+        options.since,
+        options.until,
+        options.tag,
+        options.orientation,
+        options.format,
+        options.photos or options.uuid,
+    )
+    filters.sql()
+    if options.words or options.like or filters.is_empty:
+        query.parse(options.words, options.like)
+    elif options.min_score is not None:
+        raise UsageError(
+            "without words or pictures there are no scores", hint="leave --min-score out"
+        )
+    return filters
 
 
-def _index_new(
-    library: "Library", places: list[str], model: str | None, dtype: Dtype | None, yes: bool
-) -> None:
+def _index_new(library: "Library", options: Options) -> None:
     """Index what is new in the folders that were named, where nobody else writes."""
     from mlx_aimv2.errors import LockedError, OutputError  # noqa: PLC0415
 
     from .index import Counter  # noqa: PLC0415
 
-    expanded = [os.path.expanduser(place) for place in places]  # noqa: PTH111  (never raises)
+    expanded = [os.path.expanduser(place) for place in options.places]  # noqa: PTH111  (never raises)
     folders = [place for place in expanded if os.path.lexists(place)]
     if not folders:
         return
@@ -246,11 +187,10 @@ def _index_new(
         told = {str(file.error) for file in library.errors()}
     counter = Counter(told)
     try:
-        report = library.index(
+        report = library.index_with(
+            IndexOptions(model=options.model, dtype=options.dtype),
             folders,
-            model=model,
-            dtype=dtype,
-            confirm=confirm_download(yes),
+            confirm=confirm_download(options.yes),
             progress=counter.progress(),
         )
     except LockedError as held:

@@ -16,7 +16,8 @@ from mlx_aimv2.errors import Aimv2Error, ImageError, NumericsError, TextError, U
 from mlx_aimv2.files.paths import printable
 from mlx_aimv2.files.stamp import Stamp, stamp_of
 from mlx_aimv2.images.walk import Walk, find_images
-from mlx_aimv2.inference.options import ImageOptions, Plan
+from mlx_aimv2.inference.image_options import ImageOptions
+from mlx_aimv2.inference.options import Plan
 from mlx_aimv2.outputs.embeddings import Entry, Floats, Kind
 from mlx_aimv2.texts.truncation import Cut, cut_note
 

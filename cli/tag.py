@@ -3,16 +3,16 @@
 import os
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated, Literal
-
-import typer
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from mlx_aimv2.errors import Aimv2Error, UsageError
 from mlx_aimv2.files.paths import printable
+from mlx_aimv2.options import argument, option
 
 from . import output
 from .explain import exit_code
-from .options import LibraryOption, YesOption, confirm_download, path
+from .options import LIBRARY, YES, confirm_download, given_flags
 
 if TYPE_CHECKING:
     from mlx_aimv2.library.library import Library
@@ -35,105 +35,68 @@ MIN_CONFIDENCE = 0.75  # calibration.MIN_CONFIDENCE; importing that would make h
 _NOT_IN_PHOTOS = {"sidecar": "no sidecars", "exiftool": "not listed for ExifTool"}
 
 
-def tag(
-    action: Annotated[
-        str | None,
-        typer.Argument(
-            help="Take back all tags that aimv2 has given, in sidecars too, and give none.",
-            metavar="undo",
-            parser=path,
-            show_default=False,
-        ),
-    ] = None,
-    write: Annotated[
-        Write | None,
-        typer.Option(
-            "--write",
-            help="Write XMP files beside the photos (sidecar), or on stdout ExifTool's argument "
-            "file (exiftool) or lines (json).",
-            show_default="the library only",
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what would change, and write nothing.")
-    ] = False,
-    vocabulary: Annotated[
-        str | None,
-        typer.Option(
-            "--vocabulary",
-            help="A file of your own tags (see docs/tagging.md).",
-            metavar="FILE",
-            parser=path,
-            show_default="the checkpoint's own, or 580 everyday tags",
-        ),
-    ] = None,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(
-            "--min-confidence",
-            help="How sure a tag must be, from 0 to 1: a lower number gives more tags, and more "
-            "wrong ones.",
-            min=0.0,
-            max=1.0,
-            metavar="SHARE",
-            show_default=f"{MIN_CONFIDENCE}",
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            "--limit",
-            help="Number of tags for a photo, at most.",
-            min=1,
-            metavar="COUNT",
-            show_default="none",
-        ),
-    ] = None,
-    places: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--in",
-            help="Only photos in this folder, or of this pattern (*.heic).",
-            metavar="PLACE",
-            parser=path,
-            show_default=False,
-        ),
-    ] = None,
-    sidecar_names: Annotated[
-        Literal["full", "short"] | None,
-        typer.Option(
-            "--sidecar-names",
-            help="Name sidecars IMG_1.jpg.xmp (full), or IMG_1.xmp as Adobe does (short).",
-            show_default="full",
-        ),
-    ] = None,
-    library: LibraryOption = None,
-    yes: YesOption = False,
-) -> int:
+@dataclass(frozen=True)
+class Options:
+    """What ``aimv2 tag`` takes."""
+
+    action: str | None = argument(
+        None,
+        help="Take back all tags that aimv2 has given, in sidecars too, and give none.",
+        metavar="undo",
+    )
+    write: Write | None = option(
+        help="Write XMP files beside the photos (sidecar), or on stdout ExifTool's argument "
+        "file (exiftool) or lines (json).",
+        show_default="the library only",
+    )
+    dry_run: bool = option(False, help="Only show what would change, and write nothing.")
+    vocabulary: str | None = option(
+        help="A file of your own tags (see docs/tagging.md).",
+        metavar="FILE",
+        show_default="the checkpoint's own, or 580 everyday tags",
+    )
+    min_confidence: float | None = option(
+        help="How sure a tag must be, from 0 to 1: a lower number gives more tags, and more "
+        "wrong ones.",
+        min=0.0,
+        max=1.0,
+        metavar="SHARE",
+        show_default=f"{MIN_CONFIDENCE}",
+    )
+    limit: int | None = option(
+        help="Number of tags for a photo, at most.", min=1, metavar="COUNT", show_default="none"
+    )
+    places: tuple[str, ...] = option(
+        (),
+        help="Only photos in this folder, or of this pattern (*.heic).",
+        flags="--in",
+        metavar="PLACE",
+    )
+    sidecar_names: Literal["full", "short"] | None = option(
+        help="Name sidecars IMG_1.jpg.xmp (full), or IMG_1.xmp as Adobe does (short).",
+        show_default="full",
+    )
+    library: str | None = LIBRARY()
+    yes: bool = YES()
+
+
+def tag(options: Options) -> int:
     """Give photos tags, several each, from a vocabulary of everyday words.
 
     How sure a tag must be is learnt from your library. Photos themselves are never changed; a
     sidecar keeps what other programs wrote, and undo puts the sidecar back as it was.
     """
-    given = {
-        "--write": write,
-        "--dry-run": dry_run,
-        "--vocabulary": vocabulary,
-        "--min-confidence": min_confidence is not None,
-        "--limit": limit,
-        "--in": places,
-        "--sidecar-names": sidecar_names,
-    }
-    _check(action, [name for name, value in given.items() if value], write)
+    _check(options)
     from mlx_aimv2.library.library import Library  # noqa: PLC0415  (heavy)
-
-    if action == "undo":
-        with Library(library) as opened:
-            return _undo(opened)
     from mlx_aimv2.library.search.filters import Filters  # noqa: PLC0415
 
-    teller = Teller(write, is_dry=dry_run)
-    with Library(library) as opened, ExitStack() as lines:
+    if options.action == "undo":
+        with Library(options.library) as opened:
+            return _undo(opened)
+    teller = Teller(options.write, is_dry=options.dry_run)
+    sidecars = (options.sidecar_names or "full") if options.write == "sidecar" else None
+    sure = MIN_CONFIDENCE if options.min_confidence is None else options.min_confidence
+    with Library(options.library) as opened, ExitStack() as lines:
         counter = Counter(lines)
 
         def told(tagged: "Tagged", written: "Written | None") -> None:
@@ -142,13 +105,13 @@ def tag(
 
         try:
             opened.tag(
-                vocabulary=vocabulary,
-                min_confidence=MIN_CONFIDENCE if min_confidence is None else min_confidence,
-                limit=limit,
-                filters=Filters(tuple(places or ())),
-                dry_run=dry_run,
-                sidecars=(sidecar_names or "full") if write == "sidecar" else None,
-                confirm=confirm_download(yes),
+                vocabulary=options.vocabulary,
+                min_confidence=sure,
+                limit=options.limit,
+                filters=Filters(options.places),
+                dry_run=options.dry_run,
+                sidecars=sidecars,
+                confirm=confirm_download(options.yes),
                 told=told,
                 texts_told=counter.texts,
             )
@@ -158,15 +121,15 @@ def tag(
     return teller.report()
 
 
-def _check(action: str | None, given: list[str], write: Write | None) -> None:
-    if action == "undo" and given:
+def _check(options: Options) -> None:
+    if options.action == "undo" and (given := given_flags(options, without="library yes")):
         raise UsageError(f"undo takes no {', '.join(given)}", hint="aimv2 tag undo")
-    if action not in (None, "undo"):
+    if options.action not in (None, "undo"):
         raise UsageError(
-            f"tag does not know {printable(action)!r}, only undo",
+            f"tag does not know {printable(options.action)!r}, only undo",
             hint="aimv2 tag undo; to tag some of the photos: aimv2 tag --in PLACE",
         )
-    if "--sidecar-names" in given and write != "sidecar":
+    if options.sidecar_names and options.write != "sidecar":
         raise UsageError(
             "--sidecar-names is for sidecars only",
             hint="aimv2 tag --write sidecar --sidecar-names …",

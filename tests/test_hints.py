@@ -105,7 +105,8 @@ def texts(tree: ast.Module) -> Iterator[str]:
             skipped.add(id(node.value))  # a docstring
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
-            if called.endswith(("Option", "Argument", "add_argument", "packages")):
+            is_option = called in {"option", "argument", "partial"} or called.isupper()
+            if is_option or called.endswith(("Option", "Argument", "add_argument", "packages")):
                 skipped |= {id(each) for each in ast.walk(node)}
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in NO_HINTS:
             skipped |= {id(each) for each in ast.walk(node)}

@@ -9,7 +9,8 @@ from typing import Literal
 
 from mlx_aimv2.device import available_cores
 from mlx_aimv2.inference.embedder import Embedder
-from mlx_aimv2.inference.options import ImageOptions, Plan
+from mlx_aimv2.inference.image_options import ImageOptions
+from mlx_aimv2.inference.options import Plan
 from mlx_aimv2.inference.prefetch import decode
 
 from .figure import Figure, rate

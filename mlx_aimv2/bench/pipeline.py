@@ -12,7 +12,7 @@ from pathlib import Path
 from mlx_aimv2.device import backend
 from mlx_aimv2.images.source import ImageSource
 from mlx_aimv2.inference.embedder import Embedder
-from mlx_aimv2.inference.options import ImageOptions
+from mlx_aimv2.inference.image_options import ImageOptions
 from mlx_aimv2.inference.prefetch import decode
 
 from .decoding import Mode, plan_of

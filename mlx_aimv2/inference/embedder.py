@@ -28,7 +28,8 @@ from mlx_aimv2.texts.truncation import Cut, warn_of_cuts
 from . import batching
 from . import mlx_thread as worker
 from .batching import Floats, Pixels, Rows
-from .options import Decoding, ImageOptions, Plan, Pooling, check_count, make_plan
+from .image_options import Decoding, ImageOptions, Pooling
+from .options import Plan, check_count, make_plan
 from .parallel import in_shares, one_by_one
 from .progress import Progress, follow
 

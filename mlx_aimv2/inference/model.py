@@ -26,7 +26,7 @@ from mlx_aimv2.models.aimv2.published import DEFAULT, LICENCE, LICENCE_TERMS
 from . import mlx_thread
 from . import zero_shot as zeroshot
 from .embedder import Embedder
-from .options import Decoding, ImageOptions
+from .image_options import Decoding, ImageOptions
 from .progress import Progress
 
 _CACHE_LIMIT_BYTES = 1 << 30  # MLX's buffer cache grows with each new shape (mlx issue 3350)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,40 +10,18 @@ from numpy.typing import NDArray
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.images import decode as image
 from mlx_aimv2.images import patches
-from mlx_aimv2.images.decode import MAX_PIXELS, Picture, Preset
+from mlx_aimv2.images.decode import Picture, Preset
 from mlx_aimv2.images.source import ImageSource
 from mlx_aimv2.models.aimv2.config import VisionConfig
 
-Pooling = Literal["head", "mean", "none"]
-Decoding = Literal["exact", "fast"]
+from .image_options import ImageOptions, Pooling
+
 Fit = Callable[[ImageSource], tuple[NDArray[np.uint8], str | None]]
 
 _COUNTS = ("tiles", "max_patches", "max_pixels", "batch_size", "threads")
 
 # Tokens in a batch: enough to keep a GPU busy, few enough for 8 GB of memory.
 BATCH_TOKENS = 4096
-
-
-@dataclass(frozen=True)
-class ImageOptions:
-    """What a caller may choose; None leaves the choice to the checkpoint.
-
-    ``fills_batches``: a fixed-size checkpoint computes every batch at its full size, so that an
-    image has the same bits whichever are beside it. ``open`` is how an image is read. ``decode``
-    "fast" lets the decoder of a large JPEG leave out detail that is finer than what is seen.
-    """
-
-    normalize: bool = True
-    pooling: Pooling | None = None
-    preset: str = "hub"
-    tiles: int = 1
-    max_patches: int | None = None
-    max_pixels: int = MAX_PIXELS
-    batch_size: int | None = None
-    threads: int | None = None
-    fills_batches: bool = False
-    open: Callable[..., Picture] = image.open_picture
-    decode: Decoding = "exact"
 
 
 @dataclass(frozen=True)
@@ -136,6 +113,7 @@ def _fit(options: ImageOptions, preset: Preset, max_patches: int, vision: Vision
     patch_size = vision.patch_size
     side_px = (vision.image_size or 0) * options.tiles
     is_fast = options.decode == "fast"
+    open_picture = options.open or image.open_picture
 
     def shrink_native(width_px: int, height_px: int) -> float:
         return patches.shrink(width_px, height_px, patch_size, max_patches)
@@ -146,12 +124,12 @@ def _fit(options: ImageOptions, preset: Preset, max_patches: int, vision: Vision
     shrink = (shrink_native if vision.is_native else shrink_fixed) if is_fast else None
 
     def fit_native(source: ImageSource) -> tuple[NDArray[np.uint8], str | None]:
-        opened = options.open(source, max_pixels=options.max_pixels, shrink=shrink)
+        opened: Picture = open_picture(source, max_pixels=options.max_pixels, shrink=shrink)
         strip = patches.crops_strip(*opened.size, patch_size, max_patches)
         return patches.fit(opened, patch_size, max_patches), _note(opened, strip)
 
     def fit_fixed(source: ImageSource) -> tuple[NDArray[np.uint8], str | None]:
-        opened = options.open(source, max_pixels=options.max_pixels, shrink=shrink)
+        opened: Picture = open_picture(source, max_pixels=options.max_pixels, shrink=shrink)
         strip = image.crops_strip(*opened.size)
         return image.fit(opened, side_px, preset), _note(opened, strip)
 

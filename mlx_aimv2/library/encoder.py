@@ -16,7 +16,7 @@ from mlx_aimv2.files.checkpoint_files import TAGS_FILE
 from mlx_aimv2.files.paths import absolute
 from mlx_aimv2.files.stamp import stamp_of
 from mlx_aimv2.images.source import ImageSource
-from mlx_aimv2.inference.options import Decoding
+from mlx_aimv2.inference.image_options import Decoding
 from mlx_aimv2.models.aimv2.published import Checkpoint, find
 from mlx_aimv2.texts.truncation import Cut
 

@@ -18,7 +18,8 @@ from mlx_aimv2.files.paths import FilePath, absolute, printable, several
 from mlx_aimv2.images.decode import MAX_PIXELS
 from mlx_aimv2.images.exclusions import Exclusions
 from mlx_aimv2.images.source import ImageSource, is_single
-from mlx_aimv2.inference.options import BATCH_TOKENS, Decoding, ImageOptions
+from mlx_aimv2.inference.image_options import Decoding, ImageOptions
+from mlx_aimv2.inference.options import BATCH_TOKENS
 from mlx_aimv2.inference.progress import Counter
 from mlx_aimv2.inference.progress import Progress as Counted
 from mlx_aimv2.models.aimv2.cost import published_bytes
@@ -36,6 +37,7 @@ from .database.vectors import VectorSet
 from .duplicates.groups import DEFAULT_THRESHOLD, Group, find_groups
 from .encoder import Dtype, SearchModel, absent, identify, identify_absent, source_of, tags_of
 from .indexing.indexer import NATIVE_MAX_PATCHES, Estimate, Indexer, Progress, Report
+from .indexing.options import IndexOptions
 from .indexing.recolour import warn_of_unread
 from .search import query
 from .search.filters import Filters, as_known, check_places
@@ -180,23 +182,36 @@ class Library:
         Errors: what cannot be read is in the report; OutputError where the library cannot be
         written, or another process writes it.
         """
-        options = ImageOptions(
-            max_patches=max_patches,
-            max_pixels=max_pixels,
-            batch_size=batch_size,
-            threads=threads,
-            fills_batches=True,
+        options = IndexOptions(
+            exclude,
+            include,
+            reread,
+            model,
+            preset,
+            max_patches,
+            ImageOptions(max_pixels=max_pixels, batch_size=batch_size, threads=threads),
+            decode,
+            dtype,
         )
+        return self.index_with(options, folders, confirm=confirm, progress=progress)
+
+    def index_with(
+        self,
+        options: IndexOptions,
+        folders: FilePath | Iterable[FilePath] = (),
+        *,
+        confirm: "Confirm | None" = None,
+        progress: Progress | Counted | None = None,
+    ) -> Report:
+        """:meth:`index`, its options given as one."""
         named = _named(folders)
         if not named and not self.path.exists():
             raise _nothing_to_index()
         with self._writing() as store, _told(progress) as told:
             roots = named or _roots(store)
-            patterns = _excluded(store, exclude, include)
-            indexer = _indexer(
-                store, model, preset, decode, options, dtype, confirm, told, patterns, reread
-            )
-            if exclude or include:
+            patterns = _excluded(store, options)
+            indexer = _indexer(store, options, confirm, told, patterns)
+            if options.exclude or options.include:
                 store.set_excluded(patterns)
             return indexer.run(roots)
 
@@ -222,7 +237,28 @@ class Library:
         A published checkpoint that is not here is not fetched: random weights of its shape take
         its time.
         """
-        options = ImageOptions(max_patches=max_patches, max_pixels=max_pixels, threads=threads)
+        options = IndexOptions(
+            exclude,
+            include,
+            reread,
+            model,
+            preset,
+            max_patches,
+            ImageOptions(max_pixels=max_pixels, threads=threads),
+            decode,
+            dtype,
+        )
+        return self.estimate_with(options, folders, confirm=confirm, progress=progress)
+
+    def estimate_with(
+        self,
+        options: IndexOptions,
+        folders: FilePath | Iterable[FilePath] = (),
+        *,
+        confirm: "Confirm | None" = None,
+        progress: Progress | None = None,
+    ) -> Estimate:
+        """:meth:`estimate`, its options given as one."""
         with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
             if self.path.exists():
                 store = stack.enter_context(self._reading())
@@ -230,12 +266,9 @@ class Library:
                 new = Store(Path(scratch) / "library.db", can_write=True)
                 store = stack.enter_context(new)
             roots = _named(folders) or _roots(store)
-            missing = absent(_source(store, model))
-            patterns = _excluded(store, exclude, include)
-            indexer = _indexer(
-                store, model, preset, decode, options, dtype, confirm, progress, patterns, reread,
-                missing,
-            )  # fmt: skip
+            missing = absent(_source(store, options.model))
+            patterns = _excluded(store, options)
+            indexer = _indexer(store, options, confirm, progress, patterns, missing)
             guess = indexer.estimate(roots, _SAMPLE)
             if missing is None or not guess.count:
                 return guess
@@ -500,55 +533,49 @@ os.register_at_fork(after_in_child=_turns.clear)
 
 def _indexer(
     store: Store,
-    model: str | None,
-    preset: str | None,
-    decode: Decoding | None,
-    options: ImageOptions,
-    dtype: Dtype | None,
+    options: IndexOptions,
     confirm: "Confirm | None",
     progress: Progress | None,
     exclude: Sequence[str],
-    reread: bool,
     missing: Checkpoint | None = None,
 ) -> Indexer:
     """``missing`` is a checkpoint to be estimated without."""
     serving = store.serving()
-    source = _source(store, model)
+    source = _source(store, options.model)
     before = serving.settings["preprocessing"] if serving and serving.source == source else {}
-    options = replace(
-        options,
-        preset=preset or before.get("preset", "hub"),
-        decode=decode or before.get("decode", "exact"),
+    images = replace(
+        options.images,
+        preset=options.preset or before.get("preset", "hub"),
+        decode=options.decode or before.get("decode", "exact"),
+        fills_batches=True,
     )
     max_patches = options.max_patches or before.get("max_patches", NATIVE_MAX_PATCHES)
     if missing is None:
-        identity = identify(source, options.preset, max_patches, options.decode, confirm)
+        identity = identify(source, images.preset, max_patches, images.decode, confirm)
     else:
         identity = identify_absent(missing, source)
     if identity.is_native:
-        options = replace(options, max_patches=max_patches)
-    elif options.batch_size is None:
+        images = replace(images, max_patches=max_patches)
+    elif images.batch_size is None:
         # Half a batch of what embedding many takes: one new photo costs a whole one.
-        options = replace(options, batch_size=max(1, BATCH_TOKENS // 2 // identity.tokens))
+        images = replace(images, batch_size=max(1, BATCH_TOKENS // 2 // identity.tokens))
 
     def load() -> "Model":
         from mlx_aimv2.inference.model import load  # noqa: PLC0415  (MLX)
         from mlx_aimv2.inference.random_model import stand_in  # noqa: PLC0415
 
         if missing is not None:
-            return stand_in(missing, dtype)
-        return load(source, tower="image" if identity.has_text else None, dtype=dtype)
+            return stand_in(missing, options.dtype)
+        return load(source, tower="image" if identity.has_text else None, dtype=options.dtype)
 
     return Indexer(
-        store, identity.key, source, options, load, progress, exclude=exclude, reread=reread
+        store, identity.key, source, images, load, progress, exclude=exclude, reread=options.reread
     )
 
 
-def _excluded(
-    store: Store, exclude: str | Iterable[str], include: str | Iterable[str]
-) -> list[str]:
+def _excluded(store: Store, options: IndexOptions) -> list[str]:
     """All patterns that are excluded now. Errors: UsageError for one that is none."""
-    known, taken_back = store.excluded(), _patterns(include)
+    known, taken_back = store.excluded(), _patterns(options.include)
     for pattern in taken_back:
         if pattern not in known:
             raise UsageError(
@@ -556,7 +583,7 @@ def _excluded(
                 hint="aimv2 library status lists what is",
             )
     patterns = [each for each in known if each not in taken_back]
-    patterns += [each for each in _patterns(exclude) if each not in patterns]
+    patterns += [each for each in _patterns(options.exclude) if each not in patterns]
     Exclusions(patterns)
     return patterns
 

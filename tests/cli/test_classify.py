@@ -8,8 +8,8 @@ import pytest
 import mlx_aimv2 as aimv2
 from mlx_aimv2.cli import classify, output
 from mlx_aimv2.errors import UsageError
+from mlx_aimv2.inference.image_options import ImageOptions
 from mlx_aimv2.inference.model import Model
-from mlx_aimv2.inference.options import ImageOptions
 from tests.support.commands import run
 from tests.support.makers import (
     TEXT,

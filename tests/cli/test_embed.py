@@ -20,8 +20,8 @@ from mlx_aimv2.checkpoints import snapshot
 from mlx_aimv2.cli import embed, runs
 from mlx_aimv2.files.path_text import unescape
 from mlx_aimv2.images import decode
+from mlx_aimv2.inference import image_options as plan
 from mlx_aimv2.inference import model
-from mlx_aimv2.inference import options as plan
 from tests.support import pictures
 from tests.support.commands import AIMV2, PATIENCE_S, Outcome, run
 from tests.support.makers import (

@@ -831,7 +831,7 @@ WRONG = [
 @pytest.mark.parametrize(
     ("command", "method", "said"),
     [
-        (["index", "album", "-m", "demo"], "index", "stopped; nothing was done yet"),
+        (["index", "album", "-m", "demo"], "index_with", "stopped; nothing was done yet"),
         (["tag"], "tag", "stopped; what is done is kept: the same command goes on"),
     ],
 )

@@ -15,8 +15,8 @@ import mlx_aimv2 as aimv2
 from mlx_aimv2.errors import ImageError, UsageError
 from mlx_aimv2.images import decode, patches
 from mlx_aimv2.images.metadata.exif import read_facts
+from mlx_aimv2.inference.image_options import ImageOptions
 from mlx_aimv2.inference.model import Model
-from mlx_aimv2.inference.options import ImageOptions
 from mlx_aimv2.library.duplicates.signature import similarity, stack
 from mlx_aimv2.library.indexing.photo_reader import Reader
 from mlx_aimv2.library.library import Library

@@ -13,7 +13,7 @@ from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.files.paths import is_gone
 from mlx_aimv2.files.spelling import spelled
 from mlx_aimv2.images.metadata.exif import read_facts
-from mlx_aimv2.inference.options import ImageOptions
+from mlx_aimv2.inference.image_options import ImageOptions
 from mlx_aimv2.models.aimv2.config import LiTConfig
 
 from ..database.folders import KnownPaths, Root, around, under
