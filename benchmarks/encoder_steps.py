@@ -27,7 +27,7 @@ from mlx_aimv2.bench.conditions import conditions
 from mlx_aimv2.bench.encoder import encode, random_pixels, variant
 from mlx_aimv2.bench.plain import PlainEncoder
 from mlx_aimv2.bench.timing import clock
-from mlx_aimv2.cpu import blas, kernels
+from mlx_aimv2.cpu import kernels
 from mlx_aimv2.inference import parallel
 
 SIDE_PX = 224
@@ -58,14 +58,13 @@ def steps(model: mlx_aimv2.Model, pixels: mx.array) -> Iterator[tuple[str, Work]
 
     def run(last: int) -> Work:
         def work() -> None:
-            with without(last), blas.using(blas.threads()):
+            with without(last):
                 encode(model, pixels)
 
         return work
 
     def plainly() -> None:
-        with blas.using(blas.threads()):
-            mx.eval(plain.features(pixels))
+        mx.eval(plain.features(pixels))
 
     yield "plain: products apart, softmax by hand", plainly
     yield "one product for q, k, v; MLX's attention", run(4)

@@ -152,9 +152,6 @@ def _blas() -> Check:
     if problem:
         return Check("BLAS", "only MLX's slow reference BLAS", "note", problem)
     values = {"library": library, "threads": blas.threads()}
-    if blas.is_slower_than_openblas():
-        hint = f"on AMD OpenBLAS is faster: {blas.how_to_install()}"
-        return Check("BLAS", str(library), "note", hint, values)
     return Check("BLAS", library or "MLX's own", values=values)
 
 

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 LAUNCH = AIMV2.with_name("mlx.launch")
 COUNT, WIDTH = 40, 192  # pictures; the demo checkpoint's embeddings
 # Bits are those of equal threads: one each, as there are as many processes as cores.
-THREADS = {"MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+THREADS = {"OPENBLAS_NUM_THREADS": "1"}
 ENVIRONMENT = os.environ | THREADS | {"PYTHONPATH": str(ROOT)}
 EMBED = ["embed", "photos", "-m", "demo", "--batch-size", "4", "--out"]
 STOPPED = [sys.executable, "-m", "tests.support.stopped_embed", *EMBED]

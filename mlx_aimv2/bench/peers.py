@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,6 @@ import numpy as np
 from mlx.utils import tree_flatten
 
 from mlx_aimv2.checkpoints.weights import Spec, write_weights
-from mlx_aimv2.cpu import blas
 from mlx_aimv2.device import backend
 from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.files.checkpoint_files import SINGLE_FILE
@@ -61,8 +59,6 @@ class Peer:
     """
 
     def __init__(self, kind: str, settings: Mapping[str, Any], start_s: float = math.inf) -> None:
-        # MKL's strict mode is ours, for equal bits: a peer computes as it would without us.
-        environment = {key: value for key, value in os.environ.items() if key != "MKL_CBWR"}
         self._kind = kind
         self._start_s = start_s
         self._process = subprocess.Popen(
@@ -71,7 +67,6 @@ class Peer:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment if kind == TRANSFORMERS else None,
         )
 
     def __enter__(self) -> Self:
@@ -202,15 +197,9 @@ def _own_works(
 
     works = {
         "ours": lambda: clock(ours),
-        PLAIN: lambda: clock(lambda: _on_all_threads(plainly)),
+        PLAIN: lambda: clock(lambda: mx.eval(plainly())),
     }
     return batch, works, ours()
-
-
-def _on_all_threads(compute: Callable[[], mx.array]) -> None:
-    """As it would run without this package: with all threads of the BLAS for each product."""
-    with blas.using(blas.threads()):
-        mx.eval(compute())
 
 
 def _settings(

@@ -51,7 +51,7 @@ def _side_by_side(compute: Compute, slices: Sequence[slice]) -> mx.array:
         return result
 
     workers = _workers(blas.threads())
-    with blas.using(1):
+    with blas.one_thread():
         futures = [
             workers[number % len(workers)].submit(evaluate, part)
             for number, part in enumerate(slices)

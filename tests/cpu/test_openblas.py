@@ -63,7 +63,7 @@ def test_mlx_computes_with_it(installed):
 import numpy as np
 from mlx_aimv2.cpu import blas
 blas._loaded = blas._problem = None
-blas._candidates = lambda: [{str(installed)!r}]
+blas._LIBRARIES = [{str(installed)!r}]
 blas.preload()
 import mlx.core as mx
 a = np.random.default_rng(1).standard_normal((300, 300)).astype(np.float32)

@@ -81,7 +81,7 @@ def test_an_error_in_a_part_gives_the_threads_back(monkeypatch):
     given = []
     monkeypatch.setattr(blas, "_set_threads", given.append)
     monkeypatch.setattr(blas, "threads", lambda: 2)
-    with pytest.raises(RuntimeError), blas.using(1):
+    with pytest.raises(RuntimeError), blas.one_thread():
         raise RuntimeError
     assert given == [1, 2]
 
