@@ -169,8 +169,8 @@ def embed(
     are listed with the reason, and the rest is done (exit code 3). A run that is stopped keeps what
     is done: the same command with --resume goes on.
 
-    With --shard, or under mlx.launch, photos.npz becomes photos.shard-1-of-2.npz and so on: see
-    aimv2 merge.
+    With --shard, or under mlx.launch, each share is a file that only aimv2 merge reads:
+    photos.npz.shard-1-of-2 and so on.
     """
     is_text = bool(text or texts_from)
     for_images = {

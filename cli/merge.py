@@ -14,7 +14,7 @@ from .options import path, path_at_home
 
 EXAMPLES = """
 aimv2 merge photos.npz
-aimv2 merge mini/photos.shard-1-of-2.npz studio/photos.shard-2-of-2.npz --out photos.npz
+aimv2 merge mini/photos.npz.shard-1-of-2 studio/photos.npz.shard-2-of-2 --out photos.npz
 """
 
 

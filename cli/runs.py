@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.files.stamp import Stamp
-from mlx_aimv2.outputs import merge, output_file
+from mlx_aimv2.outputs import finished, output_file, shard_file
 from mlx_aimv2.outputs import writers as formats
 from mlx_aimv2.outputs.embeddings import entry_line, metadata_line
 from mlx_aimv2.outputs.journal import Journal, open_journal, unfinished
-from mlx_aimv2.outputs.shard import Shard, Share
+from mlx_aimv2.outputs.shard import Shard, Share, refuse_older
 
 from . import output
 from .explain import SOME_FAILED, exit_code
@@ -105,11 +105,13 @@ def to_file(
     format = output_file.format_of(target, grids=grids)
     tally = Tally(source)
     share = Share(shard or Shard(1, 1))
+    file = target
     if shard is not None:
-        target = shard.file(target)
-    if resume and not force and target.exists() and not unfinished(target):
-        return _tell_finished(source, load, target, share, is_whole=shard is None)
-    with open_journal(target, resume=resume, force=force) as journal:
+        refuse_older(target.parent.iterdir() if target.parent.is_dir() else (), target)
+        file = shard.file(target)
+    if resume and not force and file.exists() and not unfinished(file):
+        return _tell_finished(source, load, file, share, is_whole=shard is None)
+    with open_journal(file, resume=resume, force=force) as journal:
         total, _ = journal.set_inputs(_found(source, tally, share))
         formats.check_names(format, share.inputs, share.names_bytes)
         if shard is not None:
@@ -122,8 +124,11 @@ def to_file(
             _embed_all(source, model, journal, tally, total, share.usable)
             if shard is None:
                 tally.require_any(total)
-            part = None if shard is None else share
-            summary = journal.publish(source.kind, source.settings(model), part)
+            made_by = source.settings(model)
+            if shard is None:
+                summary = journal.publish(made_by)
+            else:
+                summary = shard_file.publish(journal, made_by, share)
         except KeyboardInterrupt:
             journal.commit()
             done = output.counted(journal.done, source.noun)
@@ -133,8 +138,14 @@ def to_file(
                 else "nothing was done yet"
             )
             raise
-    code = tally.report(summary.width, summary.count - tally.done, str(target))
-    return code if shard is None else _code_of_shard(shard, tally)
+    code = tally.report(summary.width, summary.count - tally.done, str(file))
+    if shard is None:
+        return code
+    output.say(
+        f"only merge reads this file; once all {shard.count} are there: aimv2 merge {target}"
+    )
+    # mlx.launch stops all processes once one ends with an error: what failed is merge's to tell.
+    return SOME_FAILED if tally.failures and not shard.is_launched else 0
 
 
 def to_stdout(source: Source, load: Load) -> int:
@@ -161,17 +172,12 @@ def _tell_finished(
     """Say that a run has ended already, if it is this one; returns the exit code."""
     names = (one.name for one in share.take(source.find()))
     if is_whole:
-        merge.check_finished(target, names, source.settings(load()))
+        finished.check_finished(target, names, source.settings(load()))
     else:
         deque(names, maxlen=0)
-        merge.check_unchanged(target, share, source.settings(load()))
+        finished.check_finished_shard(target, share, source.settings(load()))
     output.say(f"{'the run' if is_whole else share.shard} is done already → {target}")
     return 0
-
-
-def _code_of_shard(shard: Shard, tally: Tally) -> int:
-    # mlx.launch stops all processes once one ends with an error: what failed is merge's to tell.
-    return SOME_FAILED if tally.failures and not shard.is_launched else 0
 
 
 def _found(source: Source, tally: Tally, share: Share) -> Iterator[tuple[bytes, str | None]]:

@@ -133,8 +133,8 @@ def export_vectors(store: Store, vectors: VectorSet, target: Path, *, overwrite:
 
     try:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
-            output_file.stage(Table("path", made_by, entries), target, Path(folder))
-            output_file.place(target, Path(folder))
+            output_file.stage(Table(made_by, entries), target, Path(folder) / "output")
+            output_file.place(target, Path(folder) / "output")
     except OSError as error:
         raise unwritable(target, error) from error
     return len(known)

@@ -1,15 +1,17 @@
 """What an output holds: every input in order, its embedding or its error, and what made them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlx_aimv2.files.json_lines import SCHEMA, to_json
 from mlx_aimv2.files.path_text import escape
+
+from .settings import Settings
 
 Floats = NDArray[np.float32]
 Kind = Literal["path", "text"]
@@ -45,25 +47,24 @@ class Summary:
 
 @dataclass(frozen=True)
 class Table:
-    """Inputs in order; ``entries`` starts from the first whenever it is called.
+    """Inputs in order; ``entries`` starts from the first whenever it is called."""
 
-    ``is_part`` is a shard's, which may have no rows.
-    """
-
-    kind: Kind
-    made_by: Mapping[str, Any]
+    made_by: Settings
     entries: Callable[[], Iterator[Entry]]
-    is_part: bool = False
 
-    def rows(self) -> Iterator[Entry]:
-        """The entries that have an embedding."""
-        return (entry for entry in self.entries() if entry.read is not None)
+    @property
+    def kind(self) -> Kind:
+        """What inputs are called by: paths of images, or texts."""
+        return kind_of(self.made_by)
 
     @property
     def holds_grids(self) -> bool:
         """Whether rows are patch grids, not vectors."""
-        first = next(self.rows(), None)
-        return self.made_by.get("pooling") == "none" if first is None else len(first.shape) > 1
+        return self.made_by.get("pooling") == "none"
+
+    def rows(self) -> Iterator[Entry]:
+        """The entries that have an embedding."""
+        return (entry for entry in self.entries() if entry.read is not None)
 
     def names(self) -> Iterator[str]:
         """The rows' names, escaped."""
@@ -72,8 +73,7 @@ class Table:
     @cached_property
     def summary(self) -> Summary:
         """Counts, and the metadata with what failed and what was noted, as JSON."""
-        count = longest = 0
-        width = self.made_by.get("width", 0)  # where there is no row to tell
+        count = width = longest = 0
         failed, notes = [], []
         for entry in self.entries():
             name = escape(entry.name)
@@ -87,7 +87,12 @@ class Table:
         return Summary(count, width, longest, metadata)
 
 
-def metadata_line(made_by: Mapping[str, Any]) -> str:
+def kind_of(settings: Settings) -> Kind:
+    """What inputs are called by in an output with these settings."""
+    return "text" if settings.get("kind") == "text" else "path"
+
+
+def metadata_line(made_by: Settings) -> str:
     """The first line of JSON lines, without its end."""
     return to_json({"schema": SCHEMA, "metadata": made_by})
 

@@ -1,17 +1,14 @@
-"""The journal of a long run: what is done so far, in a hidden folder beside the target.
+"""The journal of a long run: what is done so far, in an SQLite file beside the target.
 
-``.NAME.partial/`` holds the embeddings (raw float32, appended) and an SQLite file that says which
-input each belongs to. An embedding counts once SQLite has committed it, every few seconds; what
-was appended after that is written over by the next run. The lock, on a file in the folder too,
-ends with the process that holds it, however that ends.
+It lies in ``.NAME.partial/``, with a lock that ends with the process that holds it, however that
+ends. An embedding counts once SQLite has committed it, every few seconds.
 """
 
 import json
-import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from itertools import islice
@@ -22,34 +19,35 @@ from typing import IO, Any, Self
 import numpy as np
 
 from mlx_aimv2.errors import OutputError, UsageError
+from mlx_aimv2.files.atomic_folder import sync
+from mlx_aimv2.files.json_lines import to_json
 from mlx_aimv2.files.lock import take_lock
 from mlx_aimv2.files.paths import unwritable
 from mlx_aimv2.files.stamp import Stamp
 
 from . import output_file
-from .embeddings import Entry, Floats, Kind, Summary, Table
-from .shard import KEY, Share
+from .embeddings import Entry, Floats, Summary, Table
+from .settings import Settings, differences
 
-_VERSION = 1
+_VERSION = 2  # of the tables; 1 had the embeddings in a file of their own
 _SCHEMA = f"""
+PRAGMA page_size = 32768;
+BEGIN;
 PRAGMA user_version = {_VERSION};
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE inputs (position INTEGER PRIMARY KEY, name BLOB NOT NULL, error TEXT);
 CREATE TABLE items (
     name BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER,
-    start INTEGER, stop INTEGER, shape TEXT, note TEXT, error TEXT
+    row INTEGER, shape TEXT, note TEXT, error TEXT
 ) WITHOUT ROWID;
+CREATE TABLE embeddings (row INTEGER PRIMARY KEY, float32 BLOB NOT NULL);
+COMMIT;
 """
-_DATABASE, _EMBEDDINGS, _STAGING = "journal.sqlite", "embeddings.f32", "output"
+_TABLES = ("facts", "inputs", "items", "embeddings")
+_DATABASE, _STAGING = "journal.sqlite", "output"
 _PAGE = 256
 _COMMIT_S = 2.0
 _SPACE_HINT = "make room, then go on with the same command and --resume"
-_DAMAGE_HINT = "what is done so far is damaged: start again with --force"
-_SQLITE_HINTS = {
-    sqlite3.SQLITE_FULL: _SPACE_HINT,
-    sqlite3.SQLITE_NOTADB: _DAMAGE_HINT,
-    sqlite3.SQLITE_CORRUPT: _DAMAGE_HINT,
-}
 
 
 class Journal:
@@ -63,9 +61,7 @@ class Journal:
         self.target = target
         self._folder = folder
         self._lock = lock
-        self._end = 0
         self._committed_s = time.monotonic()
-        self._embeddings = os.open(folder / _EMBEDDINGS, os.O_RDWR | os.O_CREAT, 0o666)
         self._database = sqlite3.connect(folder / _DATABASE)
         self._is_removed = False
 
@@ -89,14 +85,13 @@ class Journal:
             if not self._is_removed and not self.done:
                 self.remove()
         self._database.close()
-        os.close(self._embeddings)
         self._lock.close()
 
     @property
     def done(self) -> int:
         """How many embeddings have been committed."""
         with self._errors():
-            (count,) = self._only("SELECT count(*) FROM items WHERE start IS NOT NULL")
+            (count,) = self._only("SELECT count(*) FROM items WHERE row IS NOT NULL")
             return int(count)
 
     @property
@@ -106,20 +101,17 @@ class Journal:
 
     def allow_replacing(self) -> None:
         """Remember, for a later run too, that a target that exists may be replaced."""
-        self._set_fact("may_replace", True)
+        self.set_fact("may_replace", True)
 
-    def match(self, settings: Mapping[str, Any]) -> None:
+    def match(self, settings: Settings) -> None:
         """Settings must be those with which the journal was begun.
 
         Errors: UsageError naming those that differ.
         """
-        new = _flat(json.loads(json.dumps(settings)))
-        old = self._fact("settings")
-        if old is None:
-            self._set_fact("settings", new)
-            return
-        if found := differences(old, new):
-            changes = ", ".join(f"{name} was {was}, is {now}" for name, was, now in found)
+        begun = self._fact("settings")
+        if begun is None:
+            self.set_fact("settings", settings)
+        elif changes := differences(begun, settings, "{} was {}, is {}"):
             raise UsageError(
                 f"{self.target} was begun with other settings: {changes}",
                 hint="give the same options, or start again with --force",
@@ -151,7 +143,7 @@ class Journal:
         """
         position = 0
         query = (
-            "SELECT position, name, size, mtime_ns, start IS NOT NULL"
+            "SELECT position, name, size, mtime_ns, row IS NOT NULL"
             " FROM inputs LEFT JOIN items USING (name)"
             " WHERE position > ? AND inputs.error IS NULL ORDER BY position LIMIT ?"
         )
@@ -168,18 +160,16 @@ class Journal:
 
     def add(self, name: bytes, stamp: Stamp | None, entry: Entry) -> None:
         """Write down that an input is done, or failed; both with the stamp it had before."""
-        start = stop = None
+        row = None
+        size, mtime_ns = (stamp.size_bytes, stamp.mtime_ns) if stamp else (None, None)
         with self._errors():
             if entry.read is not None:
                 data = entry.read().astype("<f4", copy=False).tobytes()
-                start, stop = self._end, self._end + len(data)
-                _write_at(self._embeddings, data, start)
-                self._end = stop
-            size, mtime_ns = (stamp.size_bytes, stamp.mtime_ns) if stamp else (None, None)
-            shape = json.dumps(entry.shape)
+                insert = "INSERT INTO embeddings (float32) VALUES (?)"
+                row = self._database.execute(insert, (data,)).lastrowid
             self._database.execute(
-                "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (name, size, mtime_ns, start, stop, shape, entry.note, entry.error),
+                "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (name, size, mtime_ns, row, json.dumps(entry.shape), entry.note, entry.error),
             )
         if time.monotonic() - self._committed_s > _COMMIT_S:
             self.commit()
@@ -187,42 +177,23 @@ class Journal:
     def commit(self) -> None:
         """Make what was added outlive this process."""
         with self._errors():
-            os.fsync(self._embeddings)
             self._database.commit()
         self._committed_s = time.monotonic()
 
     def entries(self) -> Iterator[Entry]:
         """All inputs in order, done or failed."""
-        query = (
-            "SELECT name, start, stop, shape, note, coalesce(inputs.error, items.error)"
-            " FROM inputs LEFT JOIN items USING (name) ORDER BY position"
-        )
-        for raw, start, stop, shape, note, error in self._database.execute(query):
-            name = raw.decode("utf-8", "surrogateescape")
-            if error is not None:
-                yield Entry(name, error=error)
-            else:
-                size = tuple(json.loads(shape))
-                yield Entry(name, size, partial(self._read, start, stop, size), note)
+        return read_entries(self._database)
 
-    def publish(
-        self, kind: Kind, made_by: Mapping[str, Any], share: Share | None = None
-    ) -> Summary:
+    def publish(self, made_by: Settings) -> Summary:
         """Write the target from all that was added, then take the journal away.
 
-        With ``share`` it is a shard, says so, and may be empty.
-        Errors: as ``export.check_target``; the journal stays where one is raised.
+        Errors: as ``output_file.check_target``; the journal stays where one is raised.
         """
         self.commit()
-        if share is not None:
-            with self._errors():
-                made_by = {**made_by, KEY: share.record(self.entries)}
-        table = Table(kind, made_by, self.entries, is_part=share is not None)
+        table = Table(made_by, self.entries)
         staging = self._folder / _STAGING
         try:
             with self._errors():
-                shutil.rmtree(staging, ignore_errors=True)
-                staging.mkdir()
                 output_file.stage(table, self.target, staging)
                 self._check_target()
                 self.allow_replacing()  # what this run itself puts there, should it end here
@@ -233,13 +204,21 @@ class Journal:
         self.remove()
         return table.summary
 
+    def become_target(self) -> None:
+        """Move the journal itself to the target's place. Errors: as :meth:`publish`."""
+        self.commit()
+        with self._errors():
+            self._check_target()
+            self._database.close()
+            (self._folder / _DATABASE).replace(self.target)
+            sync(self.target.parent)
+        self.remove()
+
     def forget(self) -> None:
         """Begin again: nothing is done, and no setting is known."""
         with self._errors():
-            for table in ("facts", "inputs", "items"):
+            for table in _TABLES:
                 self._database.execute(f"DELETE FROM {table}")
-            os.ftruncate(self._embeddings, 0)
-            self._end = 0
         self.commit()
 
     def remove(self) -> None:
@@ -249,19 +228,23 @@ class Journal:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def prepare(self) -> None:
-        """Make the tables, or find out where what was left ends."""
+        """Make the tables, unless they are there. Errors: OutputError for another version's."""
         with self._errors():
             (version,) = self._only("PRAGMA user_version")
             if version == 0:
-                self._database.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+                self._database.executescript(_SCHEMA)
             elif version != _VERSION:
                 raise OutputError(
                     f"the stopped run for {self.target} is of another version",
                     hint="start again with --force",
                 )
-            there = os.fstat(self._embeddings).st_size
-            self._database.execute("DELETE FROM items WHERE stop > ?", (there,))
-            (self._end,) = self._only("SELECT coalesce(max(stop), 0) FROM items")
+
+    def set_fact(self, name: str, value: Any) -> None:
+        """Remember a value, as JSON, until the journal ends."""
+        with self._errors():
+            pair = name, to_json(value)
+            self._database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", pair)
+        self.commit()
 
     def _check_target(self) -> None:
         try:
@@ -270,26 +253,15 @@ class Journal:
             hint = "all is done and kept: the same command with --resume --force replaces it"
             raise OutputError(str(error), hint=hint) from error
 
-    def _only(self, query: str, *values: object) -> Any:
-        return self._database.execute(query, values).fetchone()
+    def _only(self, query: str) -> Any:
+        return self._database.execute(query).fetchone()
 
     def _fact(self, name: str) -> Any:
         with self._errors():
-            found = self._only("SELECT value FROM facts WHERE name = ?", name)
-            return None if found is None else json.loads(found[0])
-
-    def _set_fact(self, name: str, value: Any) -> None:
-        with self._errors():
-            pair = name, json.dumps(value)
-            self._database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", pair)
-        self.commit()
-
-    def _read(self, start: int, stop: int, shape: tuple[int, ...]) -> Floats:
-        data = os.pread(self._embeddings, stop - start, start)
-        return np.frombuffer(data, "<f4").reshape(shape)
+            return read_fact(self._database, name)
 
     def _errors(self) -> AbstractContextManager[None]:
-        return _storage_errors(self.target)
+        return storage_errors(self.target)
 
 
 def open_journal(target: Path, *, resume: bool = False, force: bool = False) -> Journal:
@@ -298,10 +270,10 @@ def open_journal(target: Path, *, resume: bool = False, force: bool = False) -> 
     ``resume`` goes on with what an earlier run left, ``force`` starts again and may replace the
     target; with both, what is left is used and the target may be replaced.
     Errors: OutputError where another process writes this target, an earlier run left something
-    and neither option is given, or the target exists; as ``export.check_target``.
+    and neither option is given, or the target exists; as ``output_file.check_target``.
     """
     folder = _folder_of(target)
-    with _storage_errors(target):
+    with storage_errors(target):
         if not folder.exists():
             output_file.check_target(target, overwrite=force)
         lock = take_lock(folder, str(target))
@@ -328,7 +300,35 @@ def open_journal(target: Path, *, resume: bool = False, force: bool = False) -> 
 
 def unfinished(target: Path) -> bool:
     """Whether a run for a target was begun and has not ended."""
-    return _folder_of(target).is_dir()
+    return (_folder_of(target) / _DATABASE).exists()
+
+
+def read_entries(database: sqlite3.Connection) -> Iterator[Entry]:
+    """All inputs of a journal in order, done or failed."""
+    query = (
+        "SELECT name, row, shape, note, coalesce(inputs.error, items.error)"
+        " FROM inputs LEFT JOIN items USING (name) ORDER BY position"
+    )
+    for raw, row, shape, note, error in database.execute(query):
+        name = raw.decode("utf-8", "surrogateescape")
+        if error is not None:
+            yield Entry(name, error=error)
+        else:
+            size = tuple(json.loads(shape))
+            yield Entry(name, size, partial(_read, database, row, size), note)
+
+
+def read_fact(database: sqlite3.Connection, name: str) -> Any:
+    """A value that a journal remembers; None where it does not."""
+    query = "SELECT value FROM facts WHERE name = ?"
+    found = database.execute(query, (name,)).fetchone()
+    return None if found is None else json.loads(found[0])
+
+
+def _read(database: sqlite3.Connection, row: int, shape: tuple[int, ...]) -> Floats:
+    query = "SELECT float32 FROM embeddings WHERE row = ?"
+    (data,) = database.execute(query, (row,)).fetchone()
+    return np.frombuffer(data, "<f4").reshape(shape)
 
 
 def _folder_of(target: Path) -> Path:
@@ -338,40 +338,20 @@ def _folder_of(target: Path) -> Path:
 def _clear(folder: Path) -> None:
     shutil.rmtree(folder / _STAGING, ignore_errors=True)
     # SQLite's own journal too: left alone, it would be applied to the next database.
-    for name in (f"{_DATABASE}-journal", _DATABASE, _EMBEDDINGS):
+    for name in (f"{_DATABASE}-journal", _DATABASE):
         (folder / name).unlink(missing_ok=True)
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, object, object]]:
-    """Settings that differ: their names, joined by points inside others, and both values."""
-    before, after = _flat(old), _flat(new)
-    pairs = ((name, before.get(name), after.get(name)) for name in before | after)
-    return [(name, was, now) for name, was, now in pairs if was != now]
-
-
 @contextmanager
-def _storage_errors(target: Path) -> Iterator[None]:
+def storage_errors(target: Path, full: str = _SPACE_HINT) -> Iterator[None]:
+    """Errors of the disk and of SQLite become OutputErrors; ``full`` is the hint without room."""
     try:
         yield
     except OSError as error:
-        raise unwritable(target, error, full=_SPACE_HINT, otherwise="", hints={}) from error
+        raise unwritable(target, error, full=full, otherwise="", hints={}) from error
     except sqlite3.Error as error:
-        hint = _SQLITE_HINTS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        hint = full if code == sqlite3.SQLITE_FULL else ""
+        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            hint = "what is done so far is damaged: start again with --force"
         raise OutputError(f"{target} cannot be written: journal: {error}", hint=hint) from error
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
-
-
-def _write_at(descriptor: int, data: bytes, start: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(descriptor, view, start)
-        view, start = view[written:], start + written

@@ -1,15 +1,20 @@
 """Output files in their places: refused before any work, and whole or not there."""
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 from mlx_aimv2 import install
-from mlx_aimv2.errors import OutputError, UsageError
+from mlx_aimv2.errors import Aimv2Error, OutputError, UsageError
 from mlx_aimv2.files.atomic_folder import sync
+from mlx_aimv2.files.mistaken import START_BYTES, stand_in
 from mlx_aimv2.files.paths import check_length, no_folder
 
 from .embeddings import Table
+from .shard import target_of
 from .writers import FORMATS, Format
 
 
@@ -36,34 +41,35 @@ def format_of(target: Path, *, grids: bool = False) -> Format:
 
 
 def check_target(target: Path, *, overwrite: bool = False) -> None:
-    """Refuse a target that exists, or that cannot come to be.
+    """Refuse a target, or a shard's file, that exists or that cannot come to be.
 
     Errors: as ``format_of``; OutputError.
     """
-    parts = format_of(target).parts(target)
     folder = target.parent
-    check_length(target)
-    if not folder.is_dir():
-        if file := next((part for part in (folder, *folder.parents) if part.is_file()), None):
-            raise OutputError(f"{file} is a file, not a folder", hint="choose another folder")
-        raise no_folder(folder)
-    for part in parts:
-        if part.is_dir():
-            raise OutputError(f"{part} is a folder", hint="give the name of a file")
-        if os.path.lexists(part) and not overwrite:
+    for file in [target] if target_of(target) else format_of(target).parts(target):
+        check_length(file)
+        if not folder.is_dir():
+            if above := next((part for part in (folder, *folder.parents) if part.is_file()), None):
+                raise OutputError(f"{above} is a file, not a folder", hint="choose another folder")
+            raise no_folder(folder)
+        if file.is_dir():
+            raise OutputError(f"{file} is a folder", hint="give the name of a file")
+        if os.path.lexists(file) and not overwrite:
             raise OutputError(
-                f"{part} exists already", hint="choose another name, or replace it with --force"
+                f"{file} exists already", hint="choose another name, or replace it with --force"
             )
 
 
 def stage(table: Table, target: Path, folder: Path) -> None:
-    """Write the files of a target into another folder, which must be on the same disk.
+    """Write the files of a target into a new folder, which must be on the same disk.
 
-    Errors: OutputError if there is nothing to write, and the table is not a part of one.
+    Errors: OutputError if there is nothing to write.
     """
-    if not table.summary.count and not table.is_part:
+    if not table.summary.count:
         raise OutputError(f"there is nothing to write to {target}")
     format = format_of(target)
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+    folder.mkdir()
     format.write(table, folder / target.name)
     for part in format.parts(folder / target.name):
         sync(part)
@@ -74,3 +80,35 @@ def place(target: Path, folder: Path) -> None:
     for part in format_of(target).parts(target):
         (folder / part.name).replace(part)
     sync(target.parent)
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Whatever goes wrong in the block is said of the file. Errors: OutputError."""
+    try:
+        yield
+    except Aimv2Error:
+        raise
+    except FileNotFoundError as error:
+        missing = file if error.filename is None else error.filename
+        raise OutputError(
+            f"{missing} does not exist", hint="check its name and the folder you are in"
+        ) from error
+    except OSError as error:
+        if error.strerror is None:  # PyArrow's, of bytes that it does not understand
+            raise _damaged(file, error) from error
+        raise OutputError(
+            f"{file} cannot be read: {error.strerror}", hint="look whether the disk is there"
+        ) from error
+    except Exception as error:  # bytes that are not what they should be fail in any way
+        raise _damaged(file, error) from error
+
+
+def _damaged(file: Path, error: Exception) -> OutputError:
+    with suppress(OSError), file.open("rb") as opened:
+        if found := stand_in(opened.read(START_BYTES)):
+            return OutputError(f"{file} is {found[0]}", hint=found[1])
+    return OutputError(
+        f"{file} is damaged, or no file of embeddings: {type(error).__name__}: {error}",
+        hint="make it again with the command that made it and --force",
+    )

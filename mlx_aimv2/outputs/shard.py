@@ -1,4 +1,4 @@
-"""One of several shares of a run: which inputs it takes, and what its file says of that.
+"""One of several shares of a run: which inputs it takes, and how its file is called.
 
 Shard i of N takes the inputs at positions i - 1, i - 1 + N, i - 1 + 2 N and so on. Neighbours in
 a folder are alike (one camera, one event), so that every Nth input makes shares of equal work.
@@ -8,27 +8,20 @@ Shards need not talk to each other: each lists all inputs and does its own.
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-from mlx_aimv2.errors import UsageError
-from mlx_aimv2.files.json_lines import to_json
-
-if TYPE_CHECKING:
-    from .embeddings import Entry
-
-KEY = "shard"
-"""Where a shard's metadata holds its :class:`Record`."""
+from mlx_aimv2.errors import OutputError, UsageError
 
 _ASKED = re.compile("([0-9]{1,9})/([0-9]{1,9})")
-_NAMED = re.compile("[.]shard-([1-9][0-9]{0,8})-of-([1-9][0-9]{0,8})$")
+_NAMED = re.compile("(.+)[.]shard-([1-9][0-9]{0,8})-of-([1-9][0-9]{0,8})", re.DOTALL)
+# Before shards were journals: photos.shard-1-of-2.npz, and the hidden folder of an unfinished one.
+_OLDER = re.compile("[.]?(.+)[.]shard-[0-9]+-of-[0-9]+([.][^.]+)(?:[.]partial)?", re.DOTALL)
 _COUNT = re.compile("[0-9]{1,9}")
 _RANK = "MLX_RANK"
 _MPI_RANK, _MPI_SIZE = "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"
-# A tensor cannot have this name: ``formats`` writes it as the same file's other name.
-_RESERVED, _INSTEAD = b"__metadata__", b"./__metadata__"
 
 
 class Named(Protocol):
@@ -55,42 +48,8 @@ class Shard:
         return f"shard {self.number} of {self.count}"
 
     def file(self, target: Path) -> Path:
-        """Where this share of a target goes: photos.npz → photos.shard-1-of-4.npz."""
-        name = f"{target.stem}.shard-{self.number}-of-{self.count}{target.suffix}"
-        return target.with_name(name)
-
-    def positions(self, inputs: int) -> range:
-        """What it takes of so many inputs."""
-        return range(self.number - 1, inputs, self.count)
-
-
-@dataclass(frozen=True)
-class Record:
-    """What a shard's file says of itself, beside what any output says.
-
-    ``inputs`` are those of all shards, ``names`` is a digest of their names in order, ``content``
-    one of all that this file holds. ``failed_at`` and ``noted_at`` are positions among this
-    shard's inputs, from 0. ``order`` are the tensors of patch grids in the order of their inputs,
-    where that is not plain because an input was named twice.
-    """
-
-    number: int
-    count: int
-    inputs: int
-    names: str
-    content: str
-    failed_at: list[int]
-    noted_at: list[int]
-    order: list[int] | None = None
-
-    def __post_init__(self) -> None:
-        if not (1 <= self.number <= self.count and self.inputs >= 0):
-            raise ValueError(f"there is no {self.shard} of {self.inputs} inputs")
-
-    @property
-    def shard(self) -> Shard:
-        """Which one it is."""
-        return Shard(self.number, self.count)
+        """Where this share of a target goes: photos.npz → photos.npz.shard-1-of-4."""
+        return target.with_name(f"{target.name}.shard-{self.number}-of-{self.count}")
 
 
 class Share:
@@ -106,42 +65,19 @@ class Share:
         self._names = hashlib.sha256()
 
     def take(self, inputs: Iterable[Input]) -> Iterator[Input]:
-        """Those of this shard."""
+        """The inputs of this shard."""
         for one in inputs:
             if self.inputs % self.shard.count == self.shard.number - 1:
                 yield one
             self.inputs += 1
             self.usable += one.error is None
             self.names_bytes += len(one.name)
-            _update(self._names, one.name)
+            self._names.update(len(one.name).to_bytes(8, "little") + one.name)
 
     @property
     def names(self) -> str:
         """A digest of all names in order, once they are all taken."""
         return self._names.hexdigest()
-
-    def record(self, entries: Callable[[], "Iterator[Entry]"]) -> dict[str, Any]:
-        """What the file is to say, as it goes into JSON."""
-        return {
-            "number": self.shard.number,
-            "count": self.shard.count,
-            "inputs": self.inputs,
-            "names": self.names,
-            "content": digest(entries()),
-            "failed_at": [at for at, entry in enumerate(entries()) if entry.read is None],
-            "noted_at": [at for at, entry in enumerate(entries()) if entry.note is not None],
-        } | _order(entries())
-
-
-def digest(entries: "Iterable[Entry]") -> str:
-    """Of names, values, notes and errors, in order."""
-    content = hashlib.sha256()
-    for entry in entries:
-        _update(content, entry.name.encode("utf-8", "surrogateescape"))
-        _update(content, to_json([entry.note, entry.error]).encode())
-        if entry.read is not None:
-            content.update(entry.read().astype("<f4", copy=False).tobytes())
-    return content.hexdigest()
 
 
 def parse(text: str) -> Shard:
@@ -177,17 +113,29 @@ def launched(environment: Mapping[str, str]) -> Shard | None:
 
 def number_of(file: Path, target: Path) -> Shard | None:
     """Which shard of a target a file is, by its name; None for another file."""
-    found = _NAMED.search(file.stem)
-    if found is None or file.suffix != target.suffix:
-        return None
-    is_its = file.stem[: found.start()] == target.stem
-    return Shard(int(found[1]), int(found[2])) if is_its else None
+    found = _NAMED.fullmatch(file.name)
+    return Shard(int(found[2]), int(found[3])) if found and found[1] == target.name else None
 
 
 def target_of(file: Path) -> Path | None:
     """The target of a shard's file, by its name; None where it is not named as one."""
-    stem, found = _NAMED.subn("", file.stem)
-    return file.with_name(stem + file.suffix) if found and stem else None
+    found = _NAMED.fullmatch(file.name)
+    return file.with_name(found[1]) if found else None
+
+
+def refuse_older(files: Iterable[Path], target: Path | None = None) -> None:
+    """Shards that an older version made are no journals: nothing is merged with them.
+
+    Errors: OutputError for one among these files, by its name; with ``target`` only for its.
+    """
+    for file in files:
+        found = _OLDER.fullmatch(file.name)
+        if found and target in (None, file.with_name(found[1] + found[2])):
+            raise OutputError(
+                f"{file} is a shard of an older version, and is not merged by this one",
+                hint="move it away and make that shard again, with the command that made it: a "
+                f"finished one is an ordinary {found[2]} of its own images",
+            )
 
 
 def _size(environment: Mapping[str, str]) -> int | None:
@@ -203,16 +151,3 @@ def _size(environment: Mapping[str, str]) -> int | None:
             except (OSError, ValueError, TypeError, RecursionError):
                 return None
     return None
-
-
-def _order(entries: "Iterable[Entry]") -> dict[str, list[int]]:
-    """Which tensor holds each patch grid, where that is not plain: a name's is there once."""
-    tensors: dict[str, int] = {}
-    grids = (entry.name for entry in entries if len(entry.shape) > 1)
-    order = [tensors.setdefault(name, len(tensors)) for name in grids]
-    return {"order": order} if len(order) > len(tensors) else {}
-
-
-def _update(digest: "hashlib._Hash", text: bytes) -> None:
-    text = _INSTEAD if text == _RESERVED else text
-    digest.update(len(text).to_bytes(8, "little") + text)

@@ -1,4 +1,4 @@
-r"""The formats of output files, each written row by row from a table.
+r"""The formats of output files: each is written row by row, and tells later what is in it.
 
 ``.npz``: ``embeddings`` (N, D) float32, ``paths`` (N,), ``metadata`` (a JSON string); no pickle.
 ``.npy``: the embeddings, and beside it ``FILE.npy.json``: ``{"metadata": {…}, "paths": […]}``.
@@ -11,17 +11,17 @@ line may have a ``note``.
 
 Embeddings of texts have ``texts`` for ``paths`` and ``text`` for ``path``. ``metadata`` says what
 made the file and ends with ``failed``, the inputs left out with their reasons, and ``notes`` on
-single rows (in ``.jsonl`` these two are in the lines). That of a shard has ``shard`` before these,
-a ``shard.Record``, and its file may be without rows. Paths are escaped, see ``names``. Nothing
-is dated: equal inputs give equal bytes.
+single rows (in ``.jsonl`` these two are in the lines). Paths are escaped, see ``path_text``.
+Nothing is dated: equal inputs give equal bytes.
 """
 
+import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from mlx_aimv2.errors import OutputError
 from mlx_aimv2.files.json_lines import to_json
 from mlx_aimv2.files.path_text import escape
 
-from .embeddings import Entry, Table, entry_line, metadata_line
+from .embeddings import Entry, Table, entry_line, kind_of, metadata_line
 
 _BLOCK_BYTES = 1 << 20
 _FLOAT_BYTES = 4
@@ -37,13 +37,19 @@ MAX_HEADER_BYTES = 100_000_000  # readers of safetensors refuse more
 _QUOTES_BYTES = 6  # of a name in a list in a string of JSON: \\"…\\", and a comma
 _RESERVED_TENSOR = "__metadata__"
 
+Contents = tuple[dict[str, Any], list[str]]
+
 
 @dataclass(frozen=True)
 class Format:
-    """One kind of file; ``companion`` is the extension of a second file beside it."""
+    """One kind of file; ``companion`` is the extension of a second file beside it.
+
+    ``read`` takes what a finished file says of itself: its metadata, and its rows' names, escaped.
+    """
 
     extension: str
     write: Callable[[Table, Path], None]
+    read: Callable[[Path], Contents]
     companion: str = ""
     holds_grids: bool = False
     module: str = ""
@@ -70,6 +76,12 @@ def _write_npz(table: Table, file: Path) -> None:
             out.write(table.summary.metadata.encode("utf-32-le"))
 
 
+def _read_npz(file: Path) -> Contents:
+    with np.load(file, allow_pickle=False) as arrays:
+        metadata = json.loads(arrays["metadata"].item())
+        return metadata, arrays[f"{kind_of(metadata)}s"].tolist()
+
+
 def _write_npy(table: Table, file: Path) -> None:
     with file.open("wb") as out:
         _write_matrix(table, out)
@@ -78,6 +90,11 @@ def _write_npy(table: Table, file: Path) -> None:
         names = enumerate(table.names())
         _write_blocks(out, ((", " * bool(i) + to_json(name)).encode() for i, name in names))
         out.write(b"]}\n")
+
+
+def _read_npy(file: Path) -> Contents:
+    beside = json.loads(file.with_name(f"{file.name}.json").read_bytes())
+    return beside["metadata"], beside[f"{kind_of(beside['metadata'])}s"]
 
 
 def _write_safetensors(table: Table, file: Path) -> None:
@@ -94,11 +111,34 @@ def _write_safetensors(table: Table, file: Path) -> None:
         out.write(length.to_bytes(8, "little"))
 
 
+def _read_safetensors(file: Path) -> Contents:
+    with file.open("rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        tensors = json.loads(opened.read(min(length, MAX_HEADER_BYTES)))
+    facts = tensors.pop("__metadata__")
+    metadata = json.loads(facts["metadata"])
+    names = facts.get(f"{kind_of(metadata)}s")
+    return metadata, list(tensors) if names is None else json.loads(names)
+
+
 def _write_jsonl(table: Table, file: Path) -> None:
     with file.open("wb") as out:
         out.write(f"{metadata_line(table.made_by)}\n".encode())
         lines = (entry_line(table.kind, entry) for entry in table.entries())
         _write_blocks(out, (f"{line}\n".encode() for line in lines))
+
+
+def _read_jsonl(file: Path) -> Contents:
+    names, failed = [], []
+    with file.open("rb") as lines:
+        metadata = json.loads(next(lines))["metadata"]
+        kind = kind_of(metadata)
+        for line in map(json.loads, lines):
+            if "error" in line:
+                failed.append({kind: line[kind], "reason": line["error"]})
+            else:
+                names.append(line[kind])
+    return {**metadata, "failed": failed, "notes": []}, names
 
 
 def _write_parquet(table: Table, file: Path) -> None:
@@ -125,19 +165,29 @@ def _write_parquet(table: Table, file: Path) -> None:
             out.write_table(pyarrow.table([names, vectors], schema=schema))
 
 
+def _read_parquet(file: Path) -> Contents:
+    from pyarrow.parquet import ParquetFile  # noqa: PLC0415  (an extra)
+
+    with file.open("rb") as raw, ParquetFile(raw) as parquet:
+        metadata = json.loads(parquet.schema_arrow.metadata[b"metadata"])
+        kind = kind_of(metadata)
+        return metadata, parquet.read([kind])[kind].to_pylist()
+
+
 FORMATS = {
     format.extension: format
     for format in (
-        Format(".npz", _write_npz),
-        Format(".npy", _write_npy, companion=".json"),
+        Format(".npz", _write_npz, _read_npz),
+        Format(".npy", _write_npy, _read_npy, companion=".json"),
         Format(
             ".safetensors",
             _write_safetensors,
+            _read_safetensors,
             holds_grids=True,
             max_names_bytes=MAX_HEADER_BYTES,
         ),
-        Format(".jsonl", _write_jsonl),
-        Format(".parquet", _write_parquet, module="pyarrow"),
+        Format(".jsonl", _write_jsonl, _read_jsonl),
+        Format(".parquet", _write_parquet, _read_parquet, module="pyarrow"),
     )
 }
 

@@ -116,10 +116,12 @@ def test_a_share_that_fails_as_a_whole_is_written(photos: Path) -> None:
 def test_a_shard_tells_which_it_is(photos: Path) -> None:
     outcome = embed("photos", "--shard", "2/2", out="x.npz")
     assert "shard 2 of 2: 5 of 11 images\n" in outcome.err
-    assert outcome.err.endswith(" → x.shard-2-of-2.npz\n")
+    *_, written, told = outcome.err.splitlines()
+    assert written.endswith(" → x.npz.shard-2-of-2")
+    assert told == "only merge reads this file; once all 2 are there: aimv2 merge x.npz"
     again = embed("photos", "--shard", "2/2", out="x.npz")
     assert again.code == 1
-    assert "x.shard-2-of-2.npz exists already" in again.err
+    assert "x.npz.shard-2-of-2 exists already" in again.err
     assert embed("photos", "--shard", "2/2", "--force", out="x.npz").code == 0
     missing = run("merge", "x.npz")
     assert missing.code == 1
@@ -175,11 +177,11 @@ def test_a_launched_process_does_its_share(photos: Path) -> None:
     assert "shard 2 of 2: 1 of 3 images" in outcome.err
     assert "photos/04.png" in outcome.err
     assert outcome.code == 0  # an error would end the other
-    assert Path("x.shard-2-of-2.npz").exists()
+    assert Path("x.npz.shard-2-of-2").exists()
     assert embed("photos/00.png", out="x.npz").code == 1
     same = ["photos/00.png", "photos/04.png", "photos/02.png", "--resume"]
     again = embed(*same, out="x.npz")
-    assert (again.code, again.err) == (0, "shard 2 of 2 is done already → x.shard-2-of-2.npz\n")
+    assert (again.code, again.err) == (0, "shard 2 of 2 is done already → x.npz.shard-2-of-2\n")
     other = embed(*same, "--decode", "fast", out="x.npz")
     assert other.code == 2
     assert "made with other settings: preprocessing.decode was exact and is fast" in other.err

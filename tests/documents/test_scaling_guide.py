@@ -24,12 +24,12 @@ def test_its_commands_work_in_their_order(tmp_path: Path) -> None:
         if "mini/" in line:
             for number, machine in enumerate(("mini", "studio"), 1):
                 (tmp_path / machine).mkdir()
-                shutil.copy(tmp_path / f"photos.shard-{number}-of-2.npz", tmp_path / machine)
+                shutil.copy(tmp_path / f"photos.npz.shard-{number}-of-2", tmp_path / machine)
         done = home.type(line)
         assert has_worked(done), (line, done.stdout, done.stderr)
     whole = (tmp_path / "photos.npz").read_bytes()
     assert (tmp_path / "all.npz").read_bytes() == whole
-    assert len(list(tmp_path.glob("launched.shard-*-of-2.npz"))) == 2
+    assert len(list(tmp_path.glob("launched.npz.shard-*-of-2"))) == 2
     assert home.type("aimv2 merge launched.npz").returncode == 0
     assert (tmp_path / "launched.npz").read_bytes() == whole
 

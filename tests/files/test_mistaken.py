@@ -17,7 +17,8 @@ import mlx_aimv2
 from mlx_aimv2.errors import CheckpointError, ImageError, OutputError
 from mlx_aimv2.images.decode import open_rgb
 from mlx_aimv2.inference.model import load
-from mlx_aimv2.outputs.stored import open_stored
+from mlx_aimv2.outputs.finished import check_finished
+from mlx_aimv2.outputs.shard_file import open_shard
 from tests.support.commands import run
 
 DEMO = Path(mlx_aimv2.__file__).parent / "demo"
@@ -138,7 +139,9 @@ def test_a_folder_of_other_weights(folder: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("content", "kind"), [(POINTER, "a Git LFS pointer"), (PAGE, "a web page")], ids=["LFS", "page"]
 )
-@pytest.mark.parametrize("name", ["a.jpg", "photos.npz", "photos.jsonl", "photos.safetensors"])
+@pytest.mark.parametrize(
+    "name", ["a.jpg", "photos.npz", "photos.jsonl", "photos.safetensors", "x.npz.shard-1-of-2"]
+)
 def test_pictures_and_embeddings_that_are_something_else(
     tmp_path: Path, name: str, content: bytes, kind: str
 ) -> None:
@@ -146,4 +149,9 @@ def test_pictures_and_embeddings_that_are_something_else(
     path.write_bytes(content)
     error = ImageError if name == "a.jpg" else OutputError
     with pytest.raises(error, match=f"{re.escape(str(path))} is {kind}"), ExitStack() as opened:
-        open_rgb(path) if name == "a.jpg" else opened.enter_context(open_stored(path))
+        if name == "a.jpg":
+            open_rgb(path)
+        elif "shard" in name:
+            opened.enter_context(open_shard(path))
+        else:
+            check_finished(path, [], {})

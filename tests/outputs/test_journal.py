@@ -33,7 +33,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Entry(os.fsdecode(name), error="is a folder") if name == NAMES[11] else entry_of(name)
         for name in NAMES
     ]
-    write(Table("path", SETTINGS, lambda: iter(entries)), target)
+    write(Table(SETTINGS, lambda: iter(entries)), target)
     return target
 
 
@@ -46,7 +46,7 @@ def assert_like(undisturbed: Path, folder: Path) -> None:
 def test_a_run_ends_as_if_all_was_written_at_once(undisturbed: Path, tmp_path: Path) -> None:
     with open_journal(tmp_path / undisturbed.name) as journal:
         run(journal)
-        summary = journal.publish("path", SETTINGS)
+        summary = journal.publish(SETTINGS)
     assert_like(undisturbed, tmp_path)
     failed = len([name for name in NAMES if entry_of(name).error])
     assert (summary.count, summary.width) == (COUNT - failed - 1, WIDTH)
@@ -58,7 +58,7 @@ def test_a_target_may_have_any_name(undisturbed: Path, tmp_path: Path) -> None:
     target = tmp_path / os.fsdecode(b"caf\xe9 {}%s.npy")
     with open_journal(target) as journal:
         run(journal)
-        journal.publish("path", SETTINGS)
+        journal.publish(SETTINGS)
     assert target.read_bytes() == undisturbed.read_bytes()
 
 
@@ -71,7 +71,7 @@ def test_a_stopped_run_goes_on_where_it_was(undisturbed: Path, tmp_path: Path) -
         done = journal.done
         assert 90 < done < 100
         assert len(run(journal)) == COUNT - 1 - done
-        journal.publish("path", SETTINGS)
+        journal.publish(SETTINGS)
     assert_like(undisturbed, tmp_path)
 
 
@@ -132,7 +132,7 @@ def test_the_order_and_number_of_inputs_is_the_last_walks(tmp_path: Path) -> Non
         journal.set_inputs((name, None) for name in [NAMES[9], NAMES[60], NAMES[2], NAMES[9]])
         for name, now in journal.pending(lambda name: Stamp(len(name), 5)):
             journal.add(name, now, entry_of(name))
-        journal.publish("path", SETTINGS)
+        journal.publish(SETTINGS)
     expected = [entry_of(NAMES[i]).read() for i in (9, 60, 2, 9)]
     with np.load(target) as arrays:
         np.testing.assert_array_equal(arrays["embeddings"], np.stack(expected))
@@ -166,7 +166,7 @@ def test_a_file_system_without_locks_still_works(
     target = tmp_path / "photos.npz"
     with open_journal(target) as journal:
         run(journal)
-        journal.publish("path", SETTINGS)
+        journal.publish(SETTINGS)
     assert list(tmp_path.iterdir()) == [target]
 
 
@@ -187,14 +187,14 @@ def test_a_target_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None
         run(journal)
         target.write_text("mine")
         with pytest.raises(OutputError, match="exists already") as caught:
-            journal.publish("path", SETTINGS)
+            journal.publish(SETTINGS)
     assert caught.value.hint.endswith("--resume --force replaces it")
     assert target.read_text() == "mine"
     with pytest.raises(OutputError, match="exists already"):
         open_journal(target, resume=True)
     with open_journal(target, resume=True, force=True) as journal:
         assert not [name for name in run(journal) if entry_of(name).read]
-        journal.publish("path", SETTINGS)
+        journal.publish(SETTINGS)
     assert np.load(target)["embeddings"].shape[1] == WIDTH
 
 
@@ -206,28 +206,11 @@ def test_a_run_that_may_replace_stays_allowed_to(tmp_path: Path) -> None:
     assert target.read_text() == "old"
     with open_journal(target, resume=True) as journal:
         run(journal)
-        journal.publish("path", SETTINGS)
+        journal.publish(SETTINGS)
     assert np.load(target)["embeddings"].shape[1] == WIDTH
 
 
 # Damage
-
-
-def test_a_torn_tail_is_written_over(undisturbed: Path, tmp_path: Path) -> None:
-    target = tmp_path / undisturbed.name
-    with open_journal(target) as journal:
-        run(journal, 60)
-    embeddings = tmp_path / f".{target.name}.partial" / "embeddings.f32"
-    with embeddings.open("ab") as file:
-        file.write(b"torn" * 1000)
-    with open_journal(target, resume=True) as journal:
-        run(journal, 60)
-    os.truncate(embeddings, embeddings.stat().st_size // 2 + 1)
-    with open_journal(target, resume=True) as journal:
-        assert 0 < journal.done < 60
-        run(journal)
-        journal.publish("path", SETTINGS)
-    assert_like(undisturbed, tmp_path)
 
 
 @pytest.mark.parametrize("damage", [b"no database" * 99, None])

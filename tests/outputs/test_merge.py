@@ -3,7 +3,9 @@
 import json
 import os
 import random
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -65,6 +67,11 @@ def merged(files: list[Path], target: Path) -> bytes:
         list(opened.verify())
         opened.write(target)
     return target.read_bytes()
+
+
+def change(file: Path, statement: str, *values: str) -> None:
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute(statement, values)
 
 
 def listed(folder: Path) -> list[str]:
@@ -186,11 +193,12 @@ def refused(kind: type[Aimv2Error], message: str, files: list[Path]) -> str:
 
 def test_a_missing_shard_is_named_and_how_to_make_it(target: Path) -> None:
     (one, two, three, four) = shards(ENTRIES, MADE_BY, target, 4)
-    message = "shard 2 of 4 is missing: there is no x.shard-2-of-4.npz"
+    message = "shard 2 of 4 is missing: there is no x.npz.shard-2-of-4"
     hint = refused(OutputError, message, [one, three, four])
     assert hint == "aimv2 embed … --out x.npz --shard 2/4 --resume"
     Path(f".{two.name}.partial").mkdir()
-    message = "shard 2 of 4 is missing, and 1 more: x.shard-2-of-4.npz was begun and is not fin"
+    Path(f".{two.name}.partial/journal.sqlite").touch()
+    message = "shard 2 of 4 is missing, and 1 more: x.npz.shard-2-of-4 was begun and is not fin"
     refused(OutputError, message, [one, three])
     assert "--shard 1/4" in refused(OutputError, "shard 1 of 4 is missing, and 2 more", [four])
 
@@ -207,7 +215,7 @@ def test_shards_of_more_than_one_run_are_not_guessed_at(target: Path) -> None:
     shards(ENTRIES, MADE_BY, target, 3)
     with pytest.raises(UsageError, match="of more than one run: of 2 and 3") as caught:
         merge.find(target)
-    assert caught.value.hint.endswith("aimv2 merge x.shard-*-of-2.npz --out x.npz")
+    assert caught.value.hint.endswith("aimv2 merge x.npz.shard-*-of-2 --out x.npz")
     files = [Shard(1, 2).file(target), Shard(2, 3).file(target)]
     refused(UsageError, "is shard 1 of 2, .* is shard 2 of 3", files)
 
@@ -216,7 +224,7 @@ def test_a_shard_that_is_there_twice(target: Path) -> None:
     copy = Path("copy.npz")
     copy.write_bytes(Shard(2, 2).file(target).read_bytes())
     files = [*merge.find(target), copy]
-    refused(UsageError, "x.shard-2-of-2.npz and copy.npz are both shard 2 of 2", files)
+    refused(UsageError, "x.npz.shard-2-of-2 and copy.npz are both shard 2 of 2", files)
 
 
 def test_a_whole_file_is_no_shard(target: Path) -> None:
@@ -227,7 +235,7 @@ def test_a_whole_file_is_no_shard(target: Path) -> None:
 def test_settings_that_differ_are_named(target: Path) -> None:
     other = MADE_BY | {"dtype": "float16", "preprocessing": {"mean": [0.5, 2]}}
     shard(ENTRIES, other, target.with_name("y.npz"), Shard(2, 2))
-    files = [Shard(1, 2).file(target), Path("y.shard-2-of-2.npz")]
+    files = [Shard(1, 2).file(target), Path("y.npz.shard-2-of-2")]
     message = r"dtype is float32 and float16, preprocessing.mean is \[0.5, 1\] and \[0.5, 2\]"
     assert "--force" in refused(UsageError, message, files)
 
@@ -245,67 +253,88 @@ def test_another_list_of_inputs_is_refused(numbers: range, what: str, target: Pa
     assert "same paths in the same order" in hint
 
 
-@every_format
 def test_a_damaged_shard_is_named_or_does_no_harm(
-    extension: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # messages show short paths whole
-    target = Path(f"x{extension}")
-    expected = whole(ENTRIES, MADE_BY, Path(f"one{extension}"))
+    target = Path("x.npy")
+    expected = whole(ENTRIES, MADE_BY, Path("one.npy"))
     files = [*shards(ENTRIES, MADE_BY, target, 2)]
+    sound = files[1].read_bytes()
     rng = random.Random(7)
+    filled = [at for at, byte in enumerate(sound) if byte]  # most of so small a database is empty
+    flips = [sound[:at] + bytes([sound[at] ^ 1 << rng.randrange(8)]) + sound[at + 1 :]
+             for at in rng.sample(filled, 199)]  # fmt: skip
+    cuts = [sound[:at] for at in (0, 1, 100, len(sound) // 2, len(sound) - 1)]
     seen = 0
-    for part in sorted(Path().glob("x.shard-2*")):
-        sound = part.read_bytes()
-        flips = [sound[:at] + bytes([sound[at] ^ 1 << rng.randrange(8)]) + sound[at + 1 :]
-                 for at in rng.sample(range(len(sound)), 31)]  # fmt: skip
-        cuts = [sound[:at] for at in (0, 1, len(sound) // 2, len(sound) - 1)]
-        for damaged in flips + cuts + [sound + b"\n"]:
-            part.write_bytes(damaged)
-            try:
-                assert merged(files, target) == expected
-            except Aimv2Error as error:
-                assert "shard-2-of-2" in str(error) or "is missing" in str(error), error
-                assert error.hint, error
-                seen += 1
-            for file in (target, target.with_name(f"{target.name}.json")):
-                file.unlink(missing_ok=True)
-        part.write_bytes(sound)
-    assert seen > 20
+    for damaged in flips + cuts + [sound + b"\n"]:
+        files[1].write_bytes(damaged)
+        try:
+            assert merged(files, target) == expected
+        except Aimv2Error as error:
+            assert "shard-2-of-2" in str(error) or "is missing" in str(error), error
+            assert error.hint, error
+            seen += 1
+        for file in (target, target.with_name(f"{target.name}.json")):
+            file.unlink(missing_ok=True)
+    files[1].write_bytes(sound)
+    assert seen > 150
     assert merged(files, target) == expected
 
 
-def test_values_that_changed_are_noticed_where_the_format_would_not(tmp_path: Path) -> None:
+def test_values_that_changed_are_noticed_where_sqlite_would_not(tmp_path: Path) -> None:
     target = tmp_path / "x.npy"
     files = [*shards(ENTRIES, MADE_BY, target, 2)]
-    sound = files[0].read_bytes()
-    files[0].write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]))
-    with pytest.raises(OutputError, match=r"shard-1-of-2\.npy is damaged: names") as caught:
+    change(files[0], "UPDATE embeddings SET float32 = zeroblob(length(float32)) WHERE row = 2")
+    with pytest.raises(OutputError, match=r"npy\.shard-1-of-2 is damaged: names") as caught:
         merged(files, target)
     assert caught.value.hint.endswith(f"--out {target} --shard 1/2 --force")
     assert not target.exists()
 
 
-@pytest.mark.parametrize("content", ["", "{}", '{"metadata": []}', "[" * 100_000, "\0"])
+@pytest.mark.parametrize("content", ["", "{}", "SQLite format 3\0", "[" * 100_000, "\0"])
 def test_other_files_are_no_shards(content: str, tmp_path: Path) -> None:
-    for extension in (".npz", ".npy", ".safetensors", ".jsonl"):
-        file = tmp_path / f"x.shard-1-of-1{extension}"
-        file.write_text(content)
-        file.with_name(f"{file.name}.json").write_text(content)
-        refused(OutputError, "is damaged, or no file of embeddings", [file])
+    file = tmp_path / "x.npz.shard-1-of-1"
+    file.write_text(content)
+    refused(OutputError, "is damaged, or no file of embeddings", [file])
+
+
+def test_another_database_is_no_shard(tmp_path: Path) -> None:
+    file = tmp_path / "library.db"
+    change(file, "CREATE TABLE files (path BLOB)")
+    refused(OutputError, "is damaged, or no file of embeddings", [file])
 
 
 @pytest.mark.parametrize(
-    "change",
+    "part",
     [{"number": 0}, {"number": 3}, {"number": "1"}, {"count": None}, {"inputs": -1}, {"more": 1}],
 )
-def test_a_record_that_makes_no_sense(change: dict[str, Any], tmp_path: Path) -> None:
+def test_a_record_that_makes_no_sense(part: dict[str, Any], tmp_path: Path) -> None:
     (file,) = shards(ENTRIES, MADE_BY, tmp_path / "x.jsonl", 1)
-    first, *lines = file.read_text("utf-8").split("\n")
-    metadata = json.loads(first)
-    metadata["metadata"]["shard"] |= change
-    file.write_text("\n".join([json.dumps(metadata), *lines]), "utf-8")
+    change(
+        file,
+        "UPDATE facts SET value = json_patch(value, ?) WHERE name = 'record'",
+        json.dumps(part),
+    )
     refused(OutputError, "is damaged", [file])
+
+
+# Older versions: a shard was a whole file with a name of another form.
+
+
+@pytest.mark.parametrize("name", ["x.shard-1-of-2.npz", ".x.shard-1-of-2.npz.partial"])
+def test_an_older_shard_is_refused_by_name(name: str, target: Path) -> None:
+    whole(ENTRIES, MADE_BY, Path("whole.npz"))
+    Path("whole.npz").rename(name)
+    outcome = run("merge", "x.npz")
+    assert outcome.code == 1
+    assert f"{name} is a shard of an older version, and is not merged by this one" in outcome.err
+    assert "make that shard again" in outcome.err
+    assert not target.exists()
+    outcome = run("embed", "photos", "-m", "demo", "-o", "x.npz", "--shard", "1/2", "--resume")
+    assert (outcome.code, name in outcome.err) == (1, True)
+    refused(OutputError, "is a shard of an older version", [Path(name)])
+    assert run("merge", "y.npz").err.startswith("error: there are no shards of y.npz")
 
 
 # The command
@@ -338,9 +367,9 @@ def test_without_failures_it_ends_with_0(target: Path) -> None:
 def test_shards_by_name_from_several_folders(target: Path) -> None:
     files = [str(file) for file in merge.find(target)]
     for file in files:
-        Path(file[:9]).mkdir()
-        Path(file).rename(f"{file[:9]}/{file}")
-    named = [f"{file[:9]}/{file}" for file in reversed(files)]
+        Path(file[6:13]).mkdir()
+        Path(file).rename(f"{file[6:13]}/{file}")
+    named = [f"{file[6:13]}/{file}" for file in reversed(files)]
     assert run("merge", *named).code == 2
     assert run("merge", *named, "--out", "y.npz").code == 3
     assert Path("y.npz").read_bytes() == whole(ENTRIES, MADE_BY, Path("one.npz"))
@@ -361,18 +390,17 @@ def test_an_existing_file_is_replaced_only_with_force(target: Path) -> None:
     [
         ("y.npz", 1, "there are no shards of y.npz"),
         ("x.csv", 1, "there are no shards of x.csv"),
-        ("x.shard-1-of-2.npz", 2, "hint: aimv2 merge x.npz"),
+        ("x.npz.shard-1-of-2", 2, "hint: aimv2 merge x.npz"),
         (
-            "x.shard-1-of-2.npz x.shard-2-of-2.npz --out x.shard-2-of-2.npz --force",
+            "x.npz.shard-1-of-2 x.npz.shard-2-of-2 --out x.npz.shard-2-of-2 --force",
             2,
-            "x.shard-2-of-2.npz is one of the shards, which stay",
+            "x.npz.shard-2-of-2 is one of the shards, which stay",
         ),
-        ("x.shard-1-of-2.npz --out y.npz", 1, "shard 2 of 2 is missing"),
+        ("x.npz.shard-1-of-2 --out y.npz", 1, "shard 2 of 2 is missing"),
         ("nowhere.npz --out y.npz", 1, "nowhere.npz does not exist"),
-        ("nowhere.csv --out y.npz", 2, "has no known extension"),
-        ("x.shard-1-of-2.npz x.shard-2-of-2.npz --out y.csv", 2, "has no known extension"),
-        ("x.shard-1-of-2.npz x.shard-2-of-2.npz --out no/y.npz", 1, "there is no folder no"),
-        ("x.shard-1-of-2.npz x.shard-2-of-2.npz", 2, "not the one to make"),
+        ("x.npz.shard-1-of-2 x.npz.shard-2-of-2 --out y.csv", 2, "has no known extension"),
+        ("x.npz.shard-1-of-2 x.npz.shard-2-of-2 --out no/y.npz", 1, "there is no folder no"),
+        ("x.npz.shard-1-of-2 x.npz.shard-2-of-2", 2, "not the one to make"),
         ("", 2, "FILE"),
     ],
 )
@@ -387,7 +415,7 @@ def test_what_cannot_be_merged(arguments: str, code: int, message: str, target: 
 
 def test_grids_go_where_grids_can(target: Path) -> None:
     shards(entries_of(range(9), is_grid=True), GRIDS, Path("g.safetensors"), 2)
-    named = [f"g.shard-{number}-of-2.safetensors" for number in (1, 2)]
+    named = [f"g.safetensors.shard-{number}-of-2" for number in (1, 2)]
     outcome = run("merge", *named, "--out", "g.npz")
     assert outcome.code == 2
     assert "not patch grids" in outcome.err

@@ -35,7 +35,7 @@ def entries() -> Iterator[Entry]:
         yield Entry(name, (WIDTH,), partial(values_of, row), note)
 
 
-TABLE = Table("path", MADE_BY, entries)
+TABLE = Table(MADE_BY, entries)
 EMBEDDINGS = np.stack([values_of(row) for row in range(len(NAMES))])
 
 
@@ -139,7 +139,7 @@ def test_what_is_written_is_read_back(extension: str, tmp_path: Path) -> None:
 
 @every_format
 def test_texts_are_called_texts(extension: str, tmp_path: Path) -> None:
-    words = Table("text", {}, lambda: iter([Entry("a dog", (WIDTH,), partial(values_of, 0))]))
+    words = Table({"kind": "text"}, lambda: iter([Entry("a dog", (WIDTH,), partial(values_of, 0))]))
     write(words, tmp_path / f"words{extension}")
     _, texts, _ = READERS[extension](tmp_path / f"words{extension}", "text")
     assert texts == ["a dog"]
@@ -164,7 +164,7 @@ def test_memory_does_not_grow_with_the_rows(
         def entries() -> Iterator[Entry]:
             return (Entry(f"{i:060}.jpg", row.shape, lambda: row) for i in range(count))
 
-        return Table("path", {}, entries)
+        return Table({}, entries)
 
     def peak_bytes(count: int) -> int:
         with allocated() as most_bytes:
@@ -198,7 +198,7 @@ def test_patch_grids_are_one_tensor_each(tmp_path: Path) -> None:
                 yield Entry(name, shape, lambda grid=grid: grid)
 
     file = tmp_path / "grids.safetensors"
-    write(Table("path", MADE_BY, grids), file)
+    write(Table(MADE_BY | {"pooling": "none"}, grids), file)
     with safe_open(file, "np") as opened:
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         metadata = json.loads(opened.metadata()["metadata"])
@@ -212,7 +212,7 @@ def test_patch_grids_are_one_tensor_each(tmp_path: Path) -> None:
 
 def test_a_source_whose_name_is_not_utf8_does_not_break_the_metadata(tmp_path: Path) -> None:
     made_by = {"checkpoint": os.fsdecode(b"/models/\xff"), "nested": [{"a": "\udc80"}]}
-    table = Table("path", made_by, entries)
+    table = Table(made_by, entries)
     for extension in (".npz", ".jsonl"):
         write(table, tmp_path / f"photos{extension}")
         _, _, metadata = READERS[extension](tmp_path / f"photos{extension}", "path")
@@ -297,7 +297,7 @@ def test_parquet_without_pyarrow_is_told_at_once(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_table_without_rows_is_not_written(tmp_path: Path) -> None:
-    table = Table("path", {}, lambda: iter([Entry("bad.jpg", error="bad.jpg is empty")]))
+    table = Table({}, lambda: iter([Entry("bad.jpg", error="bad.jpg is empty")]))
     with pytest.raises(OutputError, match="nothing to write"):
         write(table, tmp_path / "photos.npz")
     assert not list(tmp_path.iterdir())
@@ -315,7 +315,9 @@ def test_names_beyond_a_safetensors_header_are_refused_before_any_work(
         formats.check_names(safetensors, 10**6, 95 * 10**6)
     assert ".npz" in caught.value.hint
 
-    small = formats.Format(".safetensors", safetensors.write, holds_grids=True, max_names_bytes=300)
+    small = formats.Format(
+        ".safetensors", safetensors.write, safetensors.read, holds_grids=True, max_names_bytes=300
+    )
     monkeypatch.setitem(FORMATS, ".safetensors", small)
     with pytest.raises(OutputError, match="room for 300 bytes"):
         write(TABLE, tmp_path / "photos.safetensors")

@@ -69,7 +69,7 @@ def main(target: str, moment: str = "") -> None:
     die_at(moment)
     with journal.open_journal(Path(target), resume=True) as opened:
         run(opened)
-        opened.publish("path", SETTINGS)
+        opened.publish(SETTINGS)
 
 
 if __name__ == "__main__":

@@ -42,5 +42,5 @@ def values_of(row: int) -> np.ndarray:
 def write(table: Table, target: Path, *, overwrite: bool = False) -> None:
     output_file.check_target(target, overwrite=overwrite)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        output_file.stage(table, target, Path(folder))
-        output_file.place(target, Path(folder))
+        output_file.stage(table, target, Path(folder) / "output")
+        output_file.place(target, Path(folder) / "output")

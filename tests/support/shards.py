@@ -7,8 +7,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from mlx_aimv2.outputs.embeddings import Entry, Kind, Table
-from mlx_aimv2.outputs.shard import KEY, Shard, Share
+from mlx_aimv2.files.stamp import Stamp
+from mlx_aimv2.outputs.embeddings import Entry, Table
+from mlx_aimv2.outputs.journal import open_journal
+from mlx_aimv2.outputs.shard import Shard, Share
+from mlx_aimv2.outputs.shard_file import publish
 from tests.support.outputs import write
 
 Entries = Callable[[], Iterator[Entry]]
@@ -24,7 +27,7 @@ class Listed:
 
 def whole(entries: Entries, made_by: Mapping[str, Any], target: Path) -> bytes:
     """What one process writes."""
-    write(Table(kind_of(made_by), made_by, entries), target)
+    write(Table(made_by, entries), target)
     return target.read_bytes()
 
 
@@ -38,16 +41,10 @@ def shards(
 def shard(entries: Entries, made_by: Mapping[str, Any], target: Path, shard: Shard) -> Path:
     """What one of several processes writes."""
     share = Share(shard)
-    for _ in share.take(Listed(os.fsencode(entry.name)) for entry in entries()):
-        pass
-
-    def own() -> Iterator[Entry]:
-        return islice(entries(), shard.number - 1, None, shard.count)
-
-    said = {**made_by, KEY: share.record(own)}
-    write(Table(kind_of(made_by), said, own, is_part=True), shard.file(target))
+    with open_journal(shard.file(target)) as journal:
+        inputs = (Listed(os.fsencode(entry.name)) for entry in entries())
+        journal.set_inputs((one.name, None) for one in share.take(inputs))
+        for entry in islice(entries(), shard.number - 1, None, shard.count):
+            journal.add(os.fsencode(entry.name), Stamp(7, 7), entry)
+        publish(journal, made_by, share)
     return shard.file(target)
-
-
-def kind_of(made_by: Mapping[str, Any]) -> Kind:
-    return "text" if made_by["kind"] == "text" else "path"
