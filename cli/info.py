@@ -15,7 +15,8 @@ from .options import JSON, YES, confirm_download
 
 if TYPE_CHECKING:
     from mlx_aimv2.checkpoints.hub import Resolved
-    from mlx_aimv2.models.aimv2.config import Config, VisionConfig
+    from mlx_aimv2.models.aimv2.config import VisionConfig
+    from mlx_aimv2.models.network import Config
 
 EXAMPLES = """
 aimv2 info lit
@@ -86,18 +87,13 @@ def _describe_published(source: str, published: Checkpoint) -> Facts:
 
 
 def _describe_folder(resolved: "Resolved") -> Facts:
-    from mlx.utils import tree_flatten  # noqa: PLC0415
-
-    from mlx_aimv2.checkpoints.load import build, check_coverage  # noqa: PLC0415
+    from mlx_aimv2.checkpoints.load import empty_network  # noqa: PLC0415
     from mlx_aimv2.checkpoints.model_card import stated_licence  # noqa: PLC0415
-    from mlx_aimv2.checkpoints.weights import DTYPE_NAMES, read_weights  # noqa: PLC0415
-    from mlx_aimv2.models.aimv2.config import complete_config  # noqa: PLC0415
+    from mlx_aimv2.checkpoints.safetensors_file import DTYPE_NAMES  # noqa: PLC0415
+    from mlx_aimv2.checkpoints.weights import read_weights  # noqa: PLC0415
 
     weights = read_weights(resolved.folder)
-    shapes = weights.logical_shapes()
-    config = complete_config(shapes, weights.config)
-    parameters: Any = tree_flatten(build(config).parameters())
-    check_coverage({name: array.shape for name, array in parameters}, shapes)
+    empty_network(weights)
     facts: Facts = {
         "source": escape(resolved.source),
         "name": escape(resolved.name),
@@ -110,33 +106,31 @@ def _describe_folder(resolved: "Resolved") -> Facts:
         "quantization": weights.quantization,
         "size_bytes": weights.size_bytes,
     }
-    return facts | _costs(config, facts)
+    return facts | _costs(weights.config, facts)
 
 
 def _costs(config: "Config", facts: Facts) -> Facts:
     """What follows from the sizes."""
-    from mlx_aimv2.models.aimv2 import cost  # noqa: PLC0415
-    from mlx_aimv2.models.aimv2.config import LiTConfig, vision_config_of  # noqa: PLC0415
+    from mlx_aimv2.models.registry import family_of  # noqa: PLC0415
 
-    vision = vision_config_of(config)
+    vision, text, cost = config.vision_config, config.text_config, family_of(config).cost
     tokens = _tokens(vision)
     counts = cost.parameters(config)
-    lit = config if isinstance(config, LiTConfig) else None
     return {
-        "kind": "lit" if lit else "native" if vision.is_native else "fixed",
+        "kind": "lit" if text else "native" if vision.is_native else "fixed",
         "architecture": cost.architecture_name(vision),
         "side_px": vision.image_size,
         "patch_size": vision.patch_size,
         "hidden_size": vision.hidden_size,
         "num_hidden_layers": vision.num_hidden_layers,
         "num_attention_heads": vision.num_attention_heads,
-        "embedding_width": lit.projection_dim if lit else vision.hidden_size,
+        "embedding_width": config.embedding_width,
         "parameters": asdict(counts) | {"total": counts.total},
         "tokens_per_image": tokens,
         "flops_per_image": cost.image_flops(config, tokens),
-        "tokens_per_text": lit.text_config.max_position_embeddings if lit else None,
-        "flops_per_text": cost.text_flops(lit) if lit else None,
-        "memory": _memory(vision, tokens, counts.total, facts),
+        "tokens_per_text": text.max_position_embeddings if text else None,
+        "flops_per_text": cost.text_flops(config) if text else None,
+        "memory": _memory(config, tokens, counts.total, facts),
     }
 
 
@@ -149,9 +143,9 @@ def _tokens(vision: "VisionConfig") -> int:
     return rows * columns
 
 
-def _memory(vision: "VisionConfig", tokens: int, parameters: int, facts: Facts) -> Facts:
+def _memory(config: "Config", tokens: int, parameters: int, facts: Facts) -> Facts:
     from mlx_aimv2.inference.options import BATCH_TOKENS  # noqa: PLC0415
-    from mlx_aimv2.models.aimv2 import cost  # noqa: PLC0415
+    from mlx_aimv2.models.registry import family_of  # noqa: PLC0415
 
     dtype, on_cpu = device.default_dtype(), device.is_cpu()
     stays_packed = facts["quantization"] is not None and not on_cpu
@@ -161,8 +155,8 @@ def _memory(vision: "VisionConfig", tokens: int, parameters: int, facts: Facts) 
         "dtype": dtype,
         "weights_bytes": facts["size_bytes"] if stays_packed else parameters * _ITEM_BYTES[dtype],
         "batch_images": images,
-        "batch_bytes": cost.batch_bytes(
-            vision, tokens, images, _ITEM_BYTES[dtype], is_fused=not on_cpu
+        "batch_bytes": family_of(config).cost.batch_bytes(
+            config.vision_config, tokens, images, _ITEM_BYTES[dtype], is_fused=not on_cpu
         ),
     }
 

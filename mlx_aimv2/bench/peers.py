@@ -17,7 +17,7 @@ import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten
 
-from mlx_aimv2.checkpoints.weights import Spec, write_weights
+from mlx_aimv2.checkpoints.safetensors_file import Spec, write_weights
 from mlx_aimv2.device import backend
 from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.files.checkpoint_files import SINGLE_FILE

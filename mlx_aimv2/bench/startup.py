@@ -60,9 +60,9 @@ def text_tower(subject: Subject) -> Iterator[Figure]:
     weights = read_weights(subject.folder)
     tower_bytes = sum(
         header.size_bytes
-        for name, group in weights.sources.items()
+        for name, source in weights.sources.items()
         if name.startswith("text_")
-        for header in group
+        for header in source.headers
     )
     about = {"file_bytes": weights.size_bytes, "tower_bytes": tower_bytes, **answer}
     if answer["read_bytes"] is not None:

@@ -10,16 +10,17 @@ from typing import Literal, cast
 
 import mlx.core as mx
 import numpy as np
-from mlx.utils import tree_flatten
 
 from mlx_aimv2.checkpoints import hub
-from mlx_aimv2.checkpoints.load import build
-from mlx_aimv2.checkpoints.weights import Spec, write_weights
+from mlx_aimv2.checkpoints.safetensors_file import Spec, write_weights
 from mlx_aimv2.errors import OutputError, UsageError
 from mlx_aimv2.files.checkpoint_files import CONFIG_FILE, TEXT_FILES
 from mlx_aimv2.inference.model import Model, load
-from mlx_aimv2.models.aimv2 import cost, published
-from mlx_aimv2.models.aimv2.config import Config, LiTConfig, config_to_dict, vision_config_of
+from mlx_aimv2.models.aimv2 import published
+from mlx_aimv2.models.aimv2.config import LiTConfig
+from mlx_aimv2.models.aimv2.cost import published_config
+from mlx_aimv2.models.network import Config
+from mlx_aimv2.models.registry import build, family_of
 
 Dtype = Literal["float32", "float16", "bfloat16"]
 
@@ -44,14 +45,14 @@ class Subject:
 
     def about(self) -> dict[str, object]:
         """What a report says of it."""
-        vision = vision_config_of(self.model.config)
+        config, cost = self.model.config, family_of(self.model.config).cost
         return {
             "name": self.name,
             "is_random": self.is_random,
             "revision": self.model.revision,
-            "architecture": cost.architecture_name(vision),
-            "parameters": cost.parameters(self.model.config).total,
-            "side_px": vision.image_size,
+            "architecture": cost.architecture_name(config.vision_config),
+            "parameters": cost.parameters(config).total,
+            "side_px": config.vision_config.image_size,
             "has_text": self.model.has_text,
             "dtype": self.model.dtype,
         }
@@ -69,7 +70,7 @@ def make_subject(name: str, folder: Path, dtype: Dtype | None) -> Subject:
     Errors: UsageError for a name that is not published, OutputError where there is no room.
     """
     checkpoint = find_published(name)
-    config = with_demo_words(cost.published_config(checkpoint))
+    config = with_demo_words(published_config(checkpoint))
     make_checkpoint(config, folder)
     model = load(str(folder), dtype=dtype)
     return Subject(checkpoint.name, folder, model, is_random=True)
@@ -95,11 +96,12 @@ def find_published(name: str) -> published.Checkpoint:
 
 def with_demo_words(config: Config) -> Config:
     """The same sizes with the demo's end token: its tokenizer goes with random weights."""
-    if not isinstance(config, LiTConfig):
+    if config.text_config is None:
         return config
     demo = json.loads((hub.resolve(hub.DEMO).folder / CONFIG_FILE).read_bytes())
     end = demo["text_config"]["eos_token_id"]
-    return replace(config, text_config=replace(config.text_config, eos_token_id=end))
+    text = replace(config.text_config, eos_token_id=end)
+    return replace(cast(LiTConfig, config), text_config=text)
 
 
 def make_checkpoint(config: Config, folder: Path) -> None:
@@ -107,8 +109,8 @@ def make_checkpoint(config: Config, folder: Path) -> None:
 
     Errors: OutputError where there is no room.
     """
-    parameters = cast("list[tuple[str, mx.array]]", tree_flatten(build(config).parameters()))
-    specs = {name: Spec("F32", tuple(array.shape)) for name, array in parameters}
+    parameters = build(config).flat_parameters()
+    specs = {name: Spec("F32", tuple(array.shape)) for name, array in parameters.items()}
     needed = sum(math.prod(spec.shape) for spec in specs.values()) * _FLOAT32_BYTES
     if shutil.disk_usage(folder).free < needed:
         raise OutputError(
@@ -116,8 +118,8 @@ def make_checkpoint(config: Config, folder: Path) -> None:
             hint="make room there, or set TMPDIR to a folder with more",
         )
     write_weights(folder, specs, _random_arrays(specs))
-    (folder / CONFIG_FILE).write_text(json.dumps(config_to_dict(config)), encoding="utf-8")
-    if isinstance(config, LiTConfig):
+    (folder / CONFIG_FILE).write_text(json.dumps(config.to_dict()), encoding="utf-8")
+    if config.text_config is not None:
         demo = hub.resolve(hub.DEMO).folder
         for name in TEXT_FILES:
             if (demo / name).exists():

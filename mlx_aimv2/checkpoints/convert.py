@@ -8,14 +8,15 @@ from typing import Any
 
 from mlx_aimv2.errors import CheckpointError, HubError, OutputError
 from mlx_aimv2.files.atomic_folder import refuse_existing, staged
-from mlx_aimv2.models.aimv2.config import Config, complete_config
+from mlx_aimv2.models.network import Config
 
 from . import model_card
 from .hub import Confirm, Resolved, resolve
 from .recipe import Conversion, Recipe
+from .safetensors_file import DTYPE_NAMES, Spec, write_weights
 from .save import copy_companions, write_card, write_config
 from .upload import Upload, check_upload, upload
-from .weights import DTYPE_NAMES, Spec, Weights, read_weights, write_weights
+from .weights import Weights, read_weights
 
 
 @dataclass(frozen=True)
@@ -70,15 +71,15 @@ def convert(
         _ask(Upload(upload_repo, conversion.size_bytes, origin.licence), confirm_upload)
     with staged(target) as folder:
         write_weights(folder, conversion.specs, conversion.arrays(on_weight))
-        write_config(folder, conversion.config, conversion.quantization)
+        write_config(folder, weights.config, conversion.quantization)
         written = _read_back(folder, conversion)
-        copy_companions(weights.folder, folder, conversion.config)
+        copy_companions(weights.folder, folder, weights.config)
         location = upload_repo or f"./{target.name}"
         write_card(
             folder,
             location,
             origin,
-            conversion.config,
+            weights.config,
             layout=weights.layout,
             dtype=DTYPE_NAMES[written.dtype],
             quantization=conversion.quantization,
@@ -89,7 +90,7 @@ def convert(
         source_bytes=weights.size_bytes,
         folder=target,
         size_bytes=written.size_bytes,
-        config=conversion.config,
+        config=weights.config,
         dtype=DTYPE_NAMES[written.dtype],
         quantization=conversion.quantization,
         licence=origin.licence,
@@ -110,9 +111,11 @@ def _read_back(folder: Path, conversion: Conversion) -> Weights:
     problem: CheckpointError | None = None
     try:
         written = read_weights(folder)
-        specs = {name: Spec(h.dtype, h.shape) for name, (h, *_) in written.sources.items()}
-        if (specs, written.quantization) == (conversion.specs, conversion.quantization) and (
-            complete_config(written.logical_shapes(), written.config) == conversion.config
+        specs = {name: Spec(s.dtype, s.shape) for name, s in written.sources.items()}
+        if (specs, written.quantization, written.config) == (
+            conversion.specs,
+            conversion.quantization,
+            conversion.weights.config,
         ):
             return written
     except CheckpointError as error:

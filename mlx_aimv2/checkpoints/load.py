@@ -1,19 +1,16 @@
 """A folder to a ready network: sizes from its tensors, strict names, one dtype."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import mlx.core as mx
-from mlx.utils import tree_flatten
 
 from mlx_aimv2 import device
 from mlx_aimv2.cpu import blas, compile_cache
 from mlx_aimv2.errors import CheckpointError, UsageError
-from mlx_aimv2.models.aimv2.config import Config, LiTConfig, complete_config
-from mlx_aimv2.models.aimv2.lit import LiT, Tower
-from mlx_aimv2.models.aimv2.vision import VisionEncoder
+from mlx_aimv2.models.network import Network, Tower
+from mlx_aimv2.models.registry import build
 
 from . import quantize
 from .weights import Weights, read_weights
@@ -29,7 +26,7 @@ _MAX_GRID_SIDE = 128  # of patches: 16,384 an image, four times what any checkpo
 class Loaded:
     """A network ready to run, and what is known of where it came from."""
 
-    network: VisionEncoder | LiT
+    network: Network
     weights: Weights
     tower: Tower | None
     dtype: str
@@ -57,65 +54,50 @@ def load_checkpoint(
     blas.warn_once()
     compile_cache.protect()
     weights = read_weights(folder)
-    config = complete_config(weights.logical_shapes(), weights.config)
-    network = build(config, tower)
+    network = build(weights.config, tower)
     chosen = dtype or device.default_dtype()
     if chosen not in DTYPES:
         raise UsageError(f"unknown dtype {chosen}", hint=f"one of: {', '.join(DTYPES)}")
-    notes = fill(network, weights, DTYPES[chosen])
+    notes = _fill(network, weights, DTYPES[chosen], tower)
     if side_px is not None:
         notes = (*notes, *_resample(network, side_px))
     network.eval()
     return Loaded(network, weights, tower, chosen, side_px, notes)
 
 
-def build(config: Config, tower: Tower | None = None) -> VisionEncoder | LiT:
-    """A network of these sizes, its weights not set yet."""
-    if isinstance(config, LiTConfig):
-        return LiT(config, ("image", "text") if tower is None else (tower,))
-    if tower == "text":
-        raise UsageError(
-            "this checkpoint reads no texts, only pictures",
-            hint="texts need a checkpoint that reads them, like lit",
-        )
-    return VisionEncoder(config)
-
-
-def fill(network: VisionEncoder | LiT, weights: Weights, dtype: mx.Dtype) -> tuple[str, ...]:
-    """Read the tensors this network has into it, one by one; returns what a user should know.
+def empty_network(weights: Weights) -> Network:
+    """The whole network that the tensors are for, its weights not set yet.
 
     Errors: CheckpointError naming the tensors that are missing, left over or mis-shaped.
     """
-    names = [name for name in weights.sources if _belongs(name, network)]
-    recorded = weights.quantization
+    network = build(weights.config)
+    _check_coverage(network, weights.logical_shapes())
+    return network
+
+
+def _fill(
+    network: Network, weights: Weights, dtype: mx.Dtype, tower: Tower | None
+) -> tuple[str, ...]:
+    """Read the tensors this network has into it, one by one; returns what a user should know."""
+    family, recorded = weights.family, weights.quantization
+    others = tuple(start for name, start in family.towers.items() if tower not in (None, name))
+    names = [name for name in weights.sources if not name.startswith(others)]
     on_cpu = device.is_cpu()
     if recorded and not on_cpu:
         quantize.prepare(network, recorded, names)
     found = weights.logical_shapes() if on_cpu else weights.shapes
-    parameters = cast("list[tuple[str, mx.array]]", tree_flatten(network.parameters()))
-    expected = {name: array.shape for name, array in parameters}
-    check_coverage(expected, {name: found[name] for name in names if name in found})
+    _check_coverage(network, {name: found[name] for name in names if name in found})
     arrays = _dense_arrays(weights, names) if recorded and on_cpu else weights.read(names)
-    network.load_weights([(name, _cast(name, array, dtype)) for name, array in arrays])
+
+    def cast(name: str, array: mx.array) -> mx.array:
+        # Evaluated one by one: the array read from disk goes as soon as its cast is there.
+        if array.dtype != mx.uint32:
+            array = array.astype(mx.float32 if name in family.float32 else dtype)
+        mx.eval(array)
+        return array
+
+    network.load_weights([(name, cast(name, array)) for name, array in arrays])
     return (_UNPACKED_NOTE.format(**recorded),) if recorded and on_cpu else ()
-
-
-def _cast(name: str, array: mx.array, dtype: mx.Dtype) -> mx.array:
-    # Evaluated one by one: the array read from disk goes as soon as its cast is there.
-    if name == "log_logit_scale":
-        dtype = mx.float32  # in float16 its rounding alone would move a logit by 0.03
-    if array.dtype != mx.uint32:
-        array = array.astype(dtype)
-    mx.eval(array)
-    return array
-
-
-def _belongs(name: str, network: VisionEncoder | LiT) -> bool:
-    if name.startswith("image_"):
-        return hasattr(network, "image_encoder")
-    if name.startswith("text_"):
-        return hasattr(network, "text_encoder")
-    return True
 
 
 def _dense_arrays(weights: Weights, names: list[str]) -> Iterator[tuple[str, mx.array]]:
@@ -131,11 +113,8 @@ def _dense_arrays(weights: Weights, names: list[str]) -> Iterator[tuple[str, mx.
             yield name, quantize.dequantize(array, scales, biases, recorded)
 
 
-def check_coverage(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]) -> None:
-    """Hold the tensors that a network has against those that were found, by name and shape.
-
-    Errors: CheckpointError naming the tensors that are missing, left over or mis-shaped.
-    """
+def _check_coverage(network: Network, found: Mapping[str, tuple[int, ...]]) -> None:
+    expected = {name: array.shape for name, array in network.flat_parameters().items()}
     missing = sorted(expected.keys() - found.keys())
     extra = sorted(found.keys() - expected.keys())
     if missing or extra:
@@ -149,8 +128,8 @@ def check_coverage(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[
             )
 
 
-def _resample(network: VisionEncoder | LiT, side_px: int) -> tuple[str, ...]:
-    encoder = getattr(network, "image_encoder", None) if isinstance(network, LiT) else network
+def _resample(network: Network, side_px: int) -> tuple[str, ...]:
+    encoder = network.vision
     if encoder is None or encoder.config.is_native:
         raise UsageError(
             "only an image tower of a fixed side can be given another one",
@@ -173,10 +152,8 @@ def _resample(network: VisionEncoder | LiT, side_px: int) -> tuple[str, ...]:
             f"a side of {side_px} px is no multiple of the patch, {encoder.config.patch_size} px",
             hint=f"nearest are {' and '.join(map(str, sides))}",
         )
-    encoder.resample_positions(side_px)
-    mx.eval(encoder.preprocessor.pos_embed)
-    if isinstance(network, LiT):
-        network.config = replace(network.config, vision_config=encoder.config)
+    network.resample_positions(side_px)
+    mx.eval(network.parameters())
     return (
         f"a {published} px checkpoint at {side_px} px: expect worse features (AIMv2 paper, "
         "Table 6: the 448 model at 224 px falls from 87.9 to 78.9)",

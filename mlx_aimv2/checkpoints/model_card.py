@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mlx_aimv2.files.checkpoint_files import CARD_FILE
-from mlx_aimv2.models.aimv2.config import Config, LiTConfig, VisionConfig
 from mlx_aimv2.models.aimv2.published import LICENCE, LICENCE_TERMS
+from mlx_aimv2.models.network import Config
+from mlx_aimv2.models.registry import family_of
 
 from .hub import DEMO, Resolved
 
@@ -91,7 +92,7 @@ def card(
 import mlx_aimv2 as aimv2
 
 model = aimv2.load({json.dumps(location)})
-{_LIT_EXAMPLE if isinstance(config, LiTConfig) else _VISION_EXAMPLE}
+{_VISION_EXAMPLE if config.text_config is None else _LIT_EXAMPLE}
 ```
 
 ```sh
@@ -131,13 +132,14 @@ def _front_matter(file: Path) -> dict[str, str]:
 
 
 def _front_matter_of(origin: Origin, config: Config) -> str:
-    is_lit = isinstance(config, LiTConfig)
     fields = {
         "library_name": "mlx",
         "license": origin.licence,
         "base_model": origin.base_model,
         "pipeline_tag": (
-            "zero-shot-image-classification" if is_lit else "image-feature-extraction"
+            "image-feature-extraction"
+            if config.text_config is None
+            else "zero-shot-image-classification"
         ),
     }
     lines = [f"{key}: {json.dumps(value)}" for key, value in fields.items() if value]
@@ -145,13 +147,11 @@ def _front_matter_of(origin: Origin, config: Config) -> str:
 
 
 def _kind(config: Config) -> str:
-    if isinstance(config, LiTConfig):
-        return f"An AIMv2 LiT checkpoint (images and texts; {_input(config.vision_config)})"
-    return f"An AIMv2 vision encoder ({_input(config)})"
-
-
-def _input(config: VisionConfig) -> str:
-    return "any image size" if config.is_native else f"{config.image_size} px"
+    vision, name = config.vision_config, family_of(config).with_article.capitalize()
+    size = "any image size" if vision.is_native else f"{vision.image_size} px"
+    if config.text_config is None:
+        return f"{name} vision encoder ({size})"
+    return f"{name} LiT checkpoint (images and texts; {size})"
 
 
 def _source(origin: Origin) -> str:

@@ -10,6 +10,7 @@ import mlx.core as mx
 from mlx import nn
 
 from mlx_aimv2.errors import CheckpointError, UsageError
+from mlx_aimv2.models.network import Network
 
 BITS = (4, 8)
 GROUP_SIZES = (32, 64, 128)
@@ -24,7 +25,7 @@ def check_sizes(bits: int, group_size: int) -> None:
         )
 
 
-def chosen_layers(network: nn.Module, bits: int, group_size: int) -> set[str]:
+def chosen_layers(network: Network, bits: int, group_size: int) -> set[str]:
     """Paths of the layers that are quantised, such as ``trunk.blocks.0.attn.qkv``.
 
     A layer whose width is no multiple of the group size keeps its dtype.
@@ -34,7 +35,7 @@ def chosen_layers(network: nn.Module, bits: int, group_size: int) -> set[str]:
     chosen = {
         path
         for path, module in network.named_modules()
-        if _is_quantizable(module) and module.weight.shape[-1] % group_size == 0
+        if network.quantizes(path, module) and module.weight.shape[-1] % group_size == 0
     }
     if not chosen:
         raise UsageError(
@@ -49,11 +50,11 @@ def record(bits: int, group_size: int) -> dict[str, int]:
     return {"group_size": group_size, "bits": bits}
 
 
-def prepare(network: nn.Module, recorded: Mapping[str, Any], tensor_names: Collection[str]) -> None:
+def prepare(network: Network, recorded: Mapping[str, Any], tensor_names: Collection[str]) -> None:
     """Give the layers that are quantised on disk their quantised form, before they are filled."""
 
     def recorded_as_quantized(path: str, module: nn.Module) -> bool:
-        return _is_quantizable(module) and f"{path}.scales" in tensor_names
+        return network.quantizes(path, module) and f"{path}.scales" in tensor_names
 
     nn.quantize(
         network,
@@ -123,10 +124,6 @@ def dequantize(
 def _with_scales(name: str) -> tuple[str, str, str]:
     stem = name.removesuffix(".weight")
     return name, f"{stem}.scales", f"{stem}.biases"
-
-
-def _is_quantizable(module: nn.Module) -> bool:
-    return isinstance(module, nn.Linear | nn.Embedding)
 
 
 def _listed(sizes: tuple[int, ...]) -> str:

@@ -9,21 +9,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 import mlx.core as mx
-from mlx.utils import tree_flatten
 
 from mlx_aimv2.errors import CheckpointError, NumericsError, UsageError
-from mlx_aimv2.models.aimv2.config import Config, complete_config
 
 from . import quantize
-from .load import DTYPES, build, check_coverage
-from .weights import DTYPE_NAMES, Spec, Weights, to_bits
+from .load import DTYPES, empty_network
+from .safetensors_file import DTYPE_NAMES, Spec, to_bits
+from .weights import Weights
 
 Arrays = dict[str, mx.array]
 
-_LOGIT_SCALE = "log_logit_scale"
 _EXPONENT_BITS = {mx.float32: 0x7F800000, mx.bfloat16: 0x7F80, mx.float16: 0x7C00}
 _SLICE = 2**18  # values tested at once: a copy that stays in the cache
 
@@ -65,7 +63,6 @@ class Conversion:
 
     weights: Weights
     recipe: Recipe
-    config: Config
     quantization: Mapping[str, Any] | None
     chosen: frozenset[str]
 
@@ -77,17 +74,13 @@ class Conversion:
         """
         recorded = weights.quantization
         recipe.check(recorded)
-        shapes = weights.logical_shapes()
-        config = complete_config(shapes, weights.config)
-        network = build(config)
-        parameters = cast("list[tuple[str, mx.array]]", tree_flatten(network.parameters()))
-        check_coverage({name: array.shape for name, array in parameters}, shapes)
+        network = empty_network(weights)
         if recipe.quantize_bits is None:
             kept = None if recipe.dequantize else recorded
-            return cls(weights, recipe, config, kept, frozenset())
+            return cls(weights, recipe, kept, frozenset())
         layers = quantize.chosen_layers(network, recipe.quantize_bits, recipe.group_size)
         record = quantize.record(recipe.quantize_bits, recipe.group_size)
-        return cls(weights, recipe, config, record, frozenset(f"{path}.weight" for path in layers))
+        return cls(weights, recipe, record, frozenset(f"{path}.weight" for path in layers))
 
     @cached_property
     def specs(self) -> dict[str, Spec]:
@@ -145,8 +138,8 @@ class Conversion:
     def _cast(self, name: str, array: mx.array) -> mx.array:
         if self.recipe.dtype is None or array.dtype == mx.uint32:
             return array
-        # As at load: in float16 the rounding of this one alone would move a logit by 0.03.
-        return array.astype(mx.float32 if name == _LOGIT_SCALE else DTYPES[self.recipe.dtype])
+        keeps_float32 = name in self.weights.family.float32
+        return array.astype(mx.float32 if keeps_float32 else DTYPES[self.recipe.dtype])
 
 
 def _check_finite(stored: Arrays, converted: Arrays) -> None:

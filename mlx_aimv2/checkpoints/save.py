@@ -6,10 +6,9 @@ import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import mlx.core as mx
-from mlx.utils import tree_flatten
 
 from mlx_aimv2.errors import Aimv2Warning, CheckpointError, NumericsError, OutputError
 from mlx_aimv2.files.atomic_folder import refuse_existing, staged
@@ -24,29 +23,21 @@ from mlx_aimv2.files.checkpoint_files import (
     has_tokenizer,
 )
 from mlx_aimv2.files.paths import check_length, printable
-from mlx_aimv2.images.decode import PRESETS
-from mlx_aimv2.models.aimv2.config import (
-    Config,
-    LiTConfig,
-    VisionConfig,
-    config_to_dict,
-    vision_config_of,
-)
-from mlx_aimv2.models.aimv2.lit import LiT
-from mlx_aimv2.models.aimv2.vision import VisionEncoder
+from mlx_aimv2.models.network import Config, Network
+from mlx_aimv2.models.registry import family_of
 
 from . import model_card
 from .hub import Resolved
-from .weights import DTYPE_NAMES, Spec, Weights, write_weights
+from .safetensors_file import DTYPE_NAMES, Spec, write_weights
+from .weights import Weights
 
-_BICUBIC = 3  # Pillow's number
 _WRITTEN = {
     CONFIG_FILE, PREPROCESSOR_FILE, CARD_FILE, INDEX_FILE, TAGS_FILE, *TEXT_FILES, *LICENCE_FILES
 }  # fmt: skip
 
 
 def save(
-    network: VisionEncoder | LiT,
+    network: Network,
     weights: Weights,
     resolved: Resolved,
     target: Path,
@@ -61,7 +52,7 @@ def save(
     """
     target = Path(os.path.realpath(target))
     replaces = _may_replace(target, overwrite)
-    arrays = dict(sorted(cast("list[tuple[str, mx.array]]", tree_flatten(network.parameters()))))
+    arrays = dict(sorted(network.flat_parameters().items()))
     for name, array in arrays.items():
         if array.dtype != mx.uint32 and not mx.isfinite(array).all():
             raise NumericsError(f"the weight {name} holds NaN or infinity: it is not saved")
@@ -110,7 +101,7 @@ def _dtype_of(specs: Mapping[str, Spec]) -> str:
 
 def write_config(folder: Path, config: Config, quantization: Mapping[str, Any] | None) -> None:
     """Write config.json."""
-    stated = config_to_dict(config)
+    stated = config.to_dict()
     if quantization:
         stated["quantization"] = dict(quantization)
     _write_json(folder / CONFIG_FILE, stated)
@@ -118,8 +109,8 @@ def write_config(folder: Path, config: Config, quantization: Mapping[str, Any] |
 
 def copy_companions(source: Path, folder: Path, config: Config) -> None:
     """What belongs to the weights: preprocessing, tokenizer, tags, licence."""
-    is_lit = isinstance(config, LiTConfig)
-    for name in (PREPROCESSOR_FILE, *LICENCE_FILES, *((*TEXT_FILES, TAGS_FILE) if is_lit else ())):
+    text_files = () if config.text_config is None else (*TEXT_FILES, TAGS_FILE)
+    for name in (PREPROCESSOR_FILE, *LICENCE_FILES, *text_files):
         if (source / name).is_file():
             try:
                 content = (source / name).read_bytes()
@@ -129,37 +120,15 @@ def copy_companions(source: Path, folder: Path, config: Config) -> None:
                 ) from error
             (folder / name).write_bytes(content)
     if not (folder / PREPROCESSOR_FILE).exists():
-        _write_json(folder / PREPROCESSOR_FILE, _preprocessor(vision_config_of(config)))
-    if is_lit and not has_tokenizer(lambda name: (folder / name).exists()):
+        stated = family_of(config).processor(config.vision_config)
+        _write_json(folder / PREPROCESSOR_FILE, stated)
+    if text_files and not has_tokenizer(lambda name: (folder / name).exists()):
         warnings.warn(
             f"{source} has no tokenizer, so the new checkpoint cannot embed texts: "
             "copy vocab.json and merges.txt into it",
             Aimv2Warning,
             stacklevel=3,
         )
-
-
-def _preprocessor(config: VisionConfig) -> dict[str, Any]:
-    """The preprocessor_config.json of a checkpoint that came without one, as published."""
-    preset = PRESETS["hub"]
-    fixed = {
-        "do_resize": True,
-        "size": {"shortest_edge": config.image_size},
-        "resample": _BICUBIC,
-        "do_center_crop": True,
-        "crop_size": {"height": config.image_size, "width": config.image_size},
-    }
-    native = {"do_resize": False, "do_center_crop": False}
-    return {
-        "image_processor_type": "CLIPImageProcessor",
-        "do_convert_rgb": True,
-        **(native if config.is_native else fixed),
-        "do_rescale": True,
-        "rescale_factor": 1 / 255,
-        "do_normalize": True,
-        "image_mean": preset.mean,
-        "image_std": preset.std,
-    }
 
 
 def write_card(

@@ -18,10 +18,10 @@ from mlx_aimv2.errors import Aimv2Error, Aimv2Warning, NumericsError, UsageError
 from mlx_aimv2.images import patches
 from mlx_aimv2.images.decode import MAX_PIXELS, Preset
 from mlx_aimv2.images.source import ImageSource, describe, is_single
-from mlx_aimv2.models.aimv2.config import LiTConfig, VisionConfig
-from mlx_aimv2.models.aimv2.lit import LiT, normalize
+from mlx_aimv2.models.aimv2.lit import normalize
 from mlx_aimv2.models.aimv2.text import TextEncoder
 from mlx_aimv2.models.aimv2.vision import VisionEncoder
+from mlx_aimv2.models.network import Config
 from mlx_aimv2.texts.tokenizer import Tokenizer
 from mlx_aimv2.texts.truncation import Cut, warn_of_cuts
 
@@ -111,35 +111,37 @@ class Embedder:
         self._tokenizer: Tokenizer | None = None
 
     @property
-    def config(self) -> VisionConfig | LiTConfig:
+    def config(self) -> Config:
         """The sizes of the network, with transformers' names."""
         return self.network.config
 
     @property
     def has_text(self) -> bool:
         """Whether texts can be embedded."""
-        return hasattr(self.network, "text_encoder")
+        return self.network.text is not None
 
     @property
     def vision(self) -> VisionEncoder:
         """The vision encoder. Errors: UsageError where only the text tower was loaded."""
-        if isinstance(self.network, VisionEncoder):
-            return self.network
-        if not hasattr(self.network, "image_encoder"):
+        if self.network.vision is None:
             raise UsageError("only the text tower is loaded", hint='load it without tower="text"')
-        return self.network.image_encoder
+        return cast(VisionEncoder, self.network.vision)  # of another family: an ImageEncoder
 
     @property
     def text(self) -> TextEncoder:
         """The text encoder. Errors: UsageError where there is none, or it was not loaded."""
-        return self._lit().text_encoder
+        if self.network.text is None:
+            raise self._no_text()
+        return self.network.text
 
     @property
     def logit_scale(self) -> float:
         """The factor on cosine similarities. Errors: UsageError for a checkpoint without texts."""
-        network = self.network if isinstance(self.network, LiT) else self._lit()
+        network = self.network
+        if self.config.text_config is None:
+            raise self._no_text()
         self._evaluate()
-        return worker.run(lambda: cast(float, network.logit_scale.item()))
+        return worker.run(lambda: cast(float, cast(mx.array, network.logit_scale).item()))
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -163,9 +165,7 @@ class Embedder:
 
     def width(self, plan: Plan) -> int:
         """Length of an image embedding under this plan."""
-        if plan.pooling == "head" and isinstance(self.config, LiTConfig):
-            return self.config.projection_dim
-        return plan.vision.hidden_size
+        return self.config.embedding_width if plan.pooling == "head" else plan.vision.hidden_size
 
     @overload
     def preprocess(
@@ -363,6 +363,8 @@ class Embedder:
     ) -> tuple[mx.array, list[Cut | None]]:
         """:meth:`embed_texts` without its warning, and where each text was cut, if it was."""
         check_count("batch_size", batch_size)
+        if not self.has_text:
+            raise self._no_text()
         self._evaluate()
         texts = [texts] if isinstance(texts, str) else list(texts)
         rows: list[Floats] = []
@@ -371,7 +373,7 @@ class Embedder:
             ids, of_batch = self.tokenizer.encode_and_cut(texts[start : start + batch_size])
             rows += worker.run(self._encode_texts, ids, normalize)
             cuts += of_batch
-        return _table(rows, self._lit().config.projection_dim), cuts
+        return _table(rows, self.config.embedding_width), cuts
 
     def _evaluate(self) -> None:
         """Have weights that were changed, by training, ready for the MLX thread.
@@ -387,12 +389,12 @@ class Embedder:
                 hint="after the last step, on that thread: mx.eval(model.network.parameters())",
             ) from error
 
-    def _lit(self) -> LiT:
-        if isinstance(self.network, LiT) and self.has_text:
-            return self.network
-        if isinstance(self.network, LiT):
-            raise UsageError("only the image tower is loaded", hint='load it without tower="image"')
-        raise UsageError(
+    def _no_text(self) -> UsageError:
+        if self.config.text_config is not None:
+            return UsageError(
+                "only the image tower is loaded", hint='load it without tower="image"'
+            )
+        return UsageError(
             "this checkpoint reads no texts, only pictures",
             hint="texts need the LiT checkpoint: load lit",
         )
@@ -457,15 +459,14 @@ class Embedder:
 
     def _pooled(self, features: mx.array, plan: Plan, mask: mx.array | None = None) -> mx.array:
         vectors = self.vision.pool(features, mask, mean=plan.pooling == "mean")
-        if plan.pooling == "head" and isinstance(self.network, LiT):
-            vectors = self.network.image_projector(vectors)
+        if plan.pooling == "head":
+            vectors = self.network.project_image(vectors)
         vectors = vectors.astype(mx.float32)
         return normalize(vectors) if plan.normalize else vectors
 
     def _encode_texts(self, ids: NDArray[np.int32], normalized: bool) -> list[Floats]:
         def compute(part: slice) -> mx.array:
-            lit = self._lit()
-            vectors = lit.text_projector(lit.text_encoder.pooled(mx.array(ids[part])))
+            vectors = self.network.project_text(self.text.pooled(mx.array(ids[part])))
             vectors = vectors.astype(mx.float32)
             return normalize(vectors) if normalized else vectors
 

@@ -19,9 +19,8 @@ from mlx_aimv2.files.paths import FilePath
 from mlx_aimv2.images import colour
 from mlx_aimv2.images.decode import MAX_PIXELS
 from mlx_aimv2.images.source import ImageSource
-from mlx_aimv2.models.aimv2.config import vision_config_of
-from mlx_aimv2.models.aimv2.lit import LiT, Tower
 from mlx_aimv2.models.aimv2.published import DEFAULT, LICENCE, LICENCE_TERMS
+from mlx_aimv2.models.network import Tower
 
 from . import mlx_thread
 from . import zero_shot as zeroshot
@@ -60,9 +59,9 @@ class Model(Embedder):
         self._background: zeroshot.Floats | None = None
 
     def __repr__(self) -> str:
-        towers = [name for name in ("image", "text") if hasattr(self.network, f"{name}_encoder")]
-        kinds = " and ".join(f"{name}s" for name in towers or ["image"])
-        side = vision_config_of(self.config).image_size
+        towers = {"images": self.network.vision, "texts": self.network.text}
+        kinds = " and ".join(name for name, encoder in towers.items() if encoder is not None)
+        side = self.config.vision_config.image_size
         shown = f"{side} px" if side else "native resolution"
         return f"Model({self.name}, {self.dtype}, {shown}, {kinds})"
 
@@ -76,7 +75,7 @@ class Model(Embedder):
         Errors: OutputError where the folder holds something or cannot be written; NumericsError
         for a weight that is not finite; UsageError where one tower of two was loaded.
         """
-        if self._loaded.tower is not None and isinstance(self.network, LiT):
+        if self._loaded.tower is not None and self.config.text_config is not None:
             raise UsageError("only one tower is loaded", hint="load it without tower to save it")
         self._evaluate()
         target = Path(os.fsdecode(folder))
@@ -175,7 +174,9 @@ class Model(Embedder):
             "widened_from": self.widened_from,
         }
         if options is None:
-            width = self._lit().config.projection_dim
+            if not self.has_text:
+                raise self._no_text()
+            width = self.config.embedding_width
             return made_by | {"kind": "text", "width": width, "normalize": normalize}
         plan = self.plan(options)
         preprocessing: dict[str, object] = {

@@ -7,12 +7,13 @@ import mlx.core as mx
 
 from mlx_aimv2 import device
 from mlx_aimv2.checkpoints.hub import Resolved
-from mlx_aimv2.checkpoints.load import DTYPES, Loaded, build
+from mlx_aimv2.checkpoints.load import DTYPES, Loaded
 from mlx_aimv2.checkpoints.weights import Weights
 from mlx_aimv2.cpu import blas, compile_cache
 from mlx_aimv2.models.aimv2.cost import published_config
-from mlx_aimv2.models.aimv2.lit import Tower
+from mlx_aimv2.models.aimv2.family import AIMV2
 from mlx_aimv2.models.aimv2.published import Checkpoint
+from mlx_aimv2.models.network import Tower
 
 from . import mlx_thread
 from .model import Model
@@ -27,11 +28,11 @@ def stand_in(checkpoint: Checkpoint, dtype: str | None = None) -> Model:
     def make() -> Loaded:
         blas.warn_once()
         compile_cache.protect()
-        network = build(published_config(checkpoint), tower)
+        network = AIMV2.network(published_config(checkpoint), tower)
         network.set_dtype(DTYPES[chosen])
         network.eval()
         mx.eval(network.parameters())
-        weights = Weights(nowhere, "random", sources={}, shapes={}, config={})
+        weights = Weights(nowhere, AIMV2, "random", sources={}, stated={})
         return Loaded(network, weights, tower, chosen, None, ())
 
     return Model(mlx_thread.run(make), Resolved(checkpoint.alias, nowhere, checkpoint.name))

@@ -28,7 +28,7 @@ from .database.vectors import VectorSet
 if TYPE_CHECKING:
     from mlx_aimv2.checkpoints.hub import Confirm
     from mlx_aimv2.inference.model import Model
-    from mlx_aimv2.models.aimv2.config import Config
+    from mlx_aimv2.models.network import Config
 
 Floats = NDArray[np.float32]
 Dtype = Literal["float32", "float16", "bfloat16"]
@@ -76,22 +76,19 @@ def identify(
     """
     from mlx_aimv2.checkpoints.hub import resolve  # noqa: PLC0415
     from mlx_aimv2.checkpoints.weights import read_weights  # noqa: PLC0415  (MLX)
-    from mlx_aimv2.models.aimv2.config import LiTConfig, complete_config  # noqa: PLC0415
 
     resolved = resolve(source, confirm=confirm)
     weights = read_weights(resolved.folder)
-    config = complete_config(weights.logical_shapes(), weights.config)
-    vision = config.vision_config if isinstance(config, LiTConfig) else config
     key: dict[str, object] = {
         "checkpoint": resolved.name,
         "revision": resolved.revision,
         "fingerprint": weights.fingerprint(),
         "preset": preset,
-        "max_patches": max_patches if vision.is_native else None,
+        "max_patches": max_patches if weights.config.vision_config.is_native else None,
     }
     if decode != "exact":  # the key of exact vectors is older than the choice
         key["decode"] = decode
-    return _identity(source, json.dumps(key, sort_keys=True), config)
+    return _identity(source, json.dumps(key, sort_keys=True), weights.config)
 
 
 def absent(source: str) -> Checkpoint | None:
@@ -114,12 +111,9 @@ def identify_absent(checkpoint: Checkpoint, source: str) -> Identity:
 
 
 def _identity(source: str, key: str, config: "Config") -> Identity:
-    from mlx_aimv2.models.aimv2.config import LiTConfig  # noqa: PLC0415
-
-    has_text = isinstance(config, LiTConfig)
-    vision = config.vision_config if isinstance(config, LiTConfig) else config
+    vision = config.vision_config
     tokens = 1 if vision.is_native else vision.grid_side**2
-    return Identity(source, key, vision.is_native, has_text, tokens)
+    return Identity(source, key, vision.is_native, config.text_config is not None, tokens)
 
 
 # Searches of several threads would each have a model of gigabytes in memory.

@@ -19,7 +19,7 @@ from mlx_aimv2.checkpoints.convert import convert
 from mlx_aimv2.checkpoints.hub import DEMO, resolve
 from mlx_aimv2.files.checkpoint_files import TAGS_FILE
 from mlx_aimv2.inference.model import load
-from mlx_aimv2.models.aimv2.config import LiTConfig, TextConfig, VisionConfig, config_to_dict
+from mlx_aimv2.models.aimv2.config import LiTConfig, TextConfig, VisionConfig
 from mlx_aimv2.models.aimv2.lit import LiT
 from mlx_aimv2.texts.tokenizer import Tokenizer
 
@@ -127,7 +127,7 @@ def write_model(model: LiT, folder: Path) -> None:
     """``model.safetensors`` and ``config.json``, in float32."""
     weights = dict(tree_flatten(model.parameters()))
     mx.save_safetensors(str(folder / "model.safetensors"), weights, {"format": "mlx"})
-    text = json.dumps(config_to_dict(model.config), indent=2)
+    text = json.dumps(model.config.to_dict(), indent=2)
     (folder / "config.json").write_text(text + "\n", encoding="utf-8")
 
 

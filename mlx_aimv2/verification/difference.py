@@ -5,7 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlx_aimv2.checkpoints import quantize
-from mlx_aimv2.checkpoints.weights import Weights, to_bits
+from mlx_aimv2.checkpoints.safetensors_file import to_bits
+from mlx_aimv2.checkpoints.weights import Weights
 
 from .tensors import Floats, at, dense, stored_dtype, widened
 

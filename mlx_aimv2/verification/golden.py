@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import mlx.core as mx
 import numpy as np
@@ -20,6 +20,7 @@ from mlx_aimv2.errors import CheckpointError
 from mlx_aimv2.files.checkpoint_files import CONFIG_FILE, SINGLE_FILE
 from mlx_aimv2.models.aimv2.lit import LiT
 from mlx_aimv2.models.aimv2.vision import VisionEncoder
+from mlx_aimv2.models.network import Network
 
 FOLDER = Path(__file__).parent / "golden"
 # Told by these from a file that was damaged on its way here.
@@ -40,7 +41,7 @@ class Agreement:
     difference: float
 
 
-def load_golden(name: str, folder: Path) -> tuple[VisionEncoder | LiT, Arrays]:
+def load_golden(name: str, folder: Path) -> tuple[Network, Arrays]:
     """A golden file's network in float32, loaded by way of a folder, and its inputs and outputs.
 
     Errors: CheckpointError where the file is not the one that was made.
@@ -64,7 +65,11 @@ def load_golden(name: str, folder: Path) -> tuple[VisionEncoder | LiT, Arrays]:
 def agreements(name: str, folder: Path) -> Iterator[Agreement]:
     """Every output of a golden file against this port's, block by block where it has them."""
     network, io = load_golden(name, folder)
-    results = _lit(network, io) if isinstance(network, LiT) else _vision(network, io)
+    results = (
+        _vision(cast(VisionEncoder, network), io)
+        if network.config.text_config is None
+        else _lit(cast(LiT, network), io)
+    )
     for what, actual, expected in results:
         yield Agreement(what, float(np.abs(np.array(actual) - io[expected]).max()))
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from mlx_aimv2.errors import CheckpointError
 from mlx_aimv2.images.decode import read_preset
-from mlx_aimv2.models.aimv2.config import LiTConfig
 from mlx_aimv2.texts.tokenizer import Tokenizer
 
 from .check import Check, few, judged, skipped
@@ -19,7 +18,7 @@ _ALONE = "can be read; held against no other"
 
 def examine_inputs(opened: Opened, other: Opened | None) -> Iterator[Check]:
     """Tokenizer and preprocessing, held against those of another copy where there is one."""
-    if isinstance(opened.config, LiTConfig):
+    if opened.config.text_config is not None:
         yield _tokenizer(opened, other)
     yield _preprocessing(opened, other)
 
@@ -29,7 +28,7 @@ def _tokenizer(opened: Opened, other: Opened | None) -> Check:
         tokenizer = _tokenizer_of(opened)
     except CheckpointError as error:
         return judged("tokenizer", False, str(error), error.hint or _HINT)
-    if other is None or not isinstance(other.config, LiTConfig):
+    if other is None or other.config.text_config is None:
         return judged("tokenizer", True, _ALONE)
     try:
         theirs = _tokenizer_of(other)
@@ -48,8 +47,8 @@ def _tokenizer(opened: Opened, other: Opened | None) -> Check:
 
 def _tokenizer_of(opened: Opened) -> Tokenizer:
     """Errors: CheckpointError, as encoding a text would raise."""
-    assert isinstance(opened.config, LiTConfig)
     config = opened.config.text_config
+    assert config is not None
     return Tokenizer.from_folder(
         opened.resolved.folder,
         max_length=config.max_position_embeddings,

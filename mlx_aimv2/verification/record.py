@@ -3,17 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self, cast
-
-import mlx.core as mx
-from mlx.utils import tree_flatten
+from typing import Any, Self
 
 from mlx_aimv2.checkpoints import quantize
 from mlx_aimv2.checkpoints.hub import Resolved
-from mlx_aimv2.checkpoints.load import build, check_coverage
-from mlx_aimv2.checkpoints.weights import DTYPE_NAMES, Weights, read_weights
+from mlx_aimv2.checkpoints.load import empty_network
+from mlx_aimv2.checkpoints.safetensors_file import DTYPE_NAMES
+from mlx_aimv2.checkpoints.weights import Weights, read_weights
 from mlx_aimv2.files.path_text import escape
-from mlx_aimv2.models.aimv2.config import Config, complete_config, config_to_dict
+from mlx_aimv2.models.network import Config
 
 from .probe import SUMS
 from .tensors import Tensor, block_of, examine
@@ -32,11 +30,8 @@ class Opened:
     def of(cls, resolved: Resolved) -> Self:
         """Errors: CheckpointError, as loading it would raise."""
         weights = read_weights(resolved.folder)
-        config = complete_config(weights.logical_shapes(), weights.config)
-        parameters = cast("list[tuple[str, mx.array]]", tree_flatten(build(config).parameters()))
-        expected = {name: array.shape for name, array in parameters}
-        check_coverage(expected, weights.logical_shapes())
-        return cls(resolved, weights, config)
+        empty_network(weights)
+        return cls(resolved, weights, weights.config)
 
 
 @dataclass(frozen=True)
@@ -64,9 +59,9 @@ class Record:
             weights.layout,
             DTYPE_NAMES[weights.dtype],
             weights.quantization,
-            config_to_dict(opened.config),
+            opened.config.to_dict(),
             dict(examine(weights)),
-            list(trace(weights, opened.config)),
+            list(trace(weights)),
         )
 
     def to_json(self) -> dict[str, Any]:

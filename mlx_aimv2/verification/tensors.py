@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlx_aimv2.checkpoints import quantize
-from mlx_aimv2.checkpoints.weights import DTYPE_NAMES, Spec, Weights, to_bits
+from mlx_aimv2.checkpoints.safetensors_file import DTYPE_NAMES, Spec, to_bits
+from mlx_aimv2.checkpoints.weights import Weights
 
 Floats = NDArray[np.float32]
 

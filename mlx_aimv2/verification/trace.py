@@ -9,28 +9,27 @@ import math
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeVar, cast
+from typing import cast
 
 import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten
 from numpy.typing import NDArray
 
-from mlx_aimv2.checkpoints.load import build
 from mlx_aimv2.checkpoints.weights import Weights
 from mlx_aimv2.cpu import compile_cache
 from mlx_aimv2.device import is_cpu
-from mlx_aimv2.models.aimv2.config import Config, TextConfig, VisionConfig
+from mlx_aimv2.models.aimv2.config import TextConfig, VisionConfig
 from mlx_aimv2.models.aimv2.layers import Transformer, grid_positions, patchify
-from mlx_aimv2.models.aimv2.lit import LiT
 from mlx_aimv2.models.aimv2.text import TextEncoder
 from mlx_aimv2.models.aimv2.vision import VisionEncoder
+from mlx_aimv2.models.network import Network, Tower
+from mlx_aimv2.models.registry import build
 
 from . import formula, probe
 from .check import finite
 from .tensors import dense
 
-Network = TypeVar("Network", bound=VisionEncoder | LiT)
 Places = Mapping[str, float | None]
 
 _TINY = 1e-30  # keeps a state of zeros from dividing by nothing
@@ -59,24 +58,30 @@ class Step:
         return self.length is not None
 
 
-def trace(weights: Weights, config: Config) -> Iterator[Step]:
-    """Every step of the image tower, then of the text tower where there is one."""
+def trace(weights: Weights) -> Iterator[Step]:
+    """Every step of the image tower, then of the text tower where there is one.
+
+    None of a family whose blocks the formula does not know.
+    """
     if not compile_cache.has_own_folder():  # some of it runs on the CPU on every machine
         mx.disable_compile()
-    if isinstance(config, VisionConfig):
-        yield from _image(cast(VisionEncoder, _lazy(weights, build(config))), "")
+    network = _lazy(weights, "image")
+    if not isinstance(network.vision, VisionEncoder):
         return
-    lit = cast(LiT, _lazy(weights, build(config, "image")))
-    yield from _image(lit.image_encoder, "image ", lit.image_projector)
-    lit = cast(LiT, _lazy(weights, build(config, "text")))
-    yield from _text(lit.text_encoder, "text ", lit.text_projector)
+    if weights.config.text_config is None:
+        yield from _image(network.vision, "")
+        return
+    yield from _image(network.vision, "image ", network.project_image)
+    network = _lazy(weights, "text")
+    if network.text is not None:
+        yield from _text(network.text, "text ", network.project_text)
 
 
-def _lazy(weights: Weights, network: Network) -> Network:
-    """A network whose weights are read when they are first computed with."""
-    parameters = cast("list[tuple[str, mx.array]]", tree_flatten(network.parameters()))
-    arrays = [(name, dense(weights, name).astype(mx.float32)) for name, _ in parameters]
-    network.load_weights(arrays)
+def _lazy(weights: Weights, tower: Tower) -> Network:
+    """A tower whose weights are read when they are first computed with."""
+    network = build(weights.config, tower)
+    names = network.flat_parameters()
+    network.load_weights([(name, dense(weights, name).astype(mx.float32)) for name in names])
     network.eval()
     return network
 

@@ -392,7 +392,7 @@ def test_other_precisions_are_loaded_for_the_headline(model, monkeypatch):
 
 def test_random_weights_by_name(monkeypatch):
     monkeypatch.setattr(suite, "pace_of", lambda *_: replace(SMALL, limit_s=0))
-    monkeypatch.setattr(subject.cost, "published_config", lambda _: TINY)
+    monkeypatch.setattr(subject, "published_config", lambda _: TINY)
     report = suite.run(suite.Settings("lit", True, True, sections=("text",)), lambda _: None)
     assert report.subject["is_random"]
     assert report.subject["name"] == "aimv2-large-patch14-224-lit"

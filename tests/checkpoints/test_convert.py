@@ -15,11 +15,11 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from mlx_aimv2.checkpoints import convert as conversion
-from mlx_aimv2.checkpoints import quantize, weights
+from mlx_aimv2.checkpoints import quantize, safetensors_file
 from mlx_aimv2.checkpoints.convert import convert
 from mlx_aimv2.checkpoints.hub import DEMO, Resolved
 from mlx_aimv2.checkpoints.load import DTYPES, load_checkpoint
-from mlx_aimv2.checkpoints.weights import Spec, write_weights
+from mlx_aimv2.checkpoints.safetensors_file import Spec, to_bits, write_weights
 from mlx_aimv2.errors import Aimv2Warning, CheckpointError, NumericsError, UsageError
 from mlx_aimv2.files.checkpoint_files import INDEX_FILE
 from mlx_aimv2.images.decode import CLIP_MEAN, PRESETS, read_preset
@@ -70,7 +70,7 @@ def same(first, second):
     assert first.keys() == second.keys()
     for name, array in first.items():
         assert Spec.of(array) == Spec.of(second[name]), name
-        np.testing.assert_array_equal(weights.to_bits(array), weights.to_bits(second[name]), name)
+        np.testing.assert_array_equal(to_bits(array), to_bits(second[name]), name)
     return True
 
 
@@ -135,7 +135,7 @@ def test_values_and_configuration_are_those_of_the_source(tmp_path, case):
 
 def test_a_sharded_source_and_a_sharded_target(tmp_path, lit, monkeypatch):
     whole = convert(lit, tmp_path / "whole").folder
-    monkeypatch.setattr(weights, "SHARD_BYTES", 50_000)
+    monkeypatch.setattr(safetensors_file, "SHARD_BYTES", 50_000)
     folder = convert(whole, tmp_path / "shards").folder
     shards = sorted(folder.glob("model-*-of-*.safetensors"))
     assert len(shards) > 5
@@ -170,7 +170,7 @@ def test_what_is_written_is_what_any_reader_reads(tmp_path_factory, tensors, sha
     }
     specs = {name: Spec.of(array) for name, array in arrays.items()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(weights, "SHARD_BYTES", shard_bytes)
+        patch.setattr(safetensors_file, "SHARD_BYTES", shard_bytes)
         write_weights(folder, specs, arrays.items())
     found = {}
     for file in folder.glob("*.safetensors"):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mlx_aimv2.checkpoints import weights
+from mlx_aimv2.checkpoints import safetensors_file
 from mlx_aimv2.checkpoints.convert import convert
 from mlx_aimv2.checkpoints.load import load_checkpoint
 from mlx_aimv2.checkpoints.weights import Weights
@@ -341,7 +341,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, monkeypatch, options):
     sizes = {"width": 128, "mlp": 192, "blocks": 7, "heads": 1, "patch": 14, "side": 28}
     source = makers.write_checkpoint(tmp_path / "source", makers.random_vision(sizes=sizes), None)
     arrays, bits = Alive(), Alive()
-    read, to_bits = Weights.read, weights.to_bits
+    read, to_bits = Weights.read, safetensors_file.to_bits
 
     def noted(self, names):
         for name, array in read(self, names):
@@ -354,7 +354,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, monkeypatch, options):
         return made
 
     monkeypatch.setattr(Weights, "read", noted)
-    monkeypatch.setattr(weights, "to_bits", written)
+    monkeypatch.setattr(safetensors_file, "to_bits", written)
     convert(source, tmp_path / "target", **options)
     assert min(arrays.noted, bits.noted) >= 7 * 7
     assert arrays.most <= 3

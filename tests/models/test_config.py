@@ -14,8 +14,6 @@ from mlx_aimv2.models.aimv2.config import (
     TextConfig,
     VisionConfig,
     complete_config,
-    config_to_dict,
-    vision_config_of,
 )
 from tests.support.makers import (
     PROJECTION,
@@ -128,7 +126,7 @@ def test_every_generation_of_lit(stated: dict, scale: float, limit: float) -> No
     assert config.projection_dim == PROJECTION
     assert config.logit_scale_init_value == pytest.approx(scale)
     assert config.max_logit_scale == limit
-    assert vision_config_of(config) is config.vision_config
+    assert config.vision_config is config.vision_config
 
 
 @pytest.mark.parametrize("stated", [{}, {"architecture": "aimv2_x", "num_features": 76}])
@@ -169,7 +167,7 @@ def test_published_widths_need_no_config() -> None:
 @pytest.mark.parametrize(("stated", "side"), [(36, 36), (41, 41), (None, 35)])
 def test_a_side_that_is_no_multiple_of_the_patch(stated: int | None, side: int) -> None:
     config = complete_config(FIXED, vision_config() | {"image_size": stated})
-    assert vision_config_of(config).image_size == side
+    assert config.vision_config.image_size == side
 
 
 WIDTHS = st.integers(1, 40)
@@ -200,7 +198,7 @@ def test_what_is_written_is_read_again(heads, head_width, sizes, native, head, l
     )
     text = TextConfig(mlp + 2, width, mlp, blocks, heads, grid, eos_token_id=mlp)
     config = LiTConfig(vision, text, patch, 1.5, 20.0) if lit else vision
-    written = json.loads(json.dumps(config_to_dict(config)))
+    written = json.loads(json.dumps(config.to_dict()))
     shapes = _shapes(vision, "image_encoder." if lit else "")
     if lit:
         shapes |= {
@@ -375,7 +373,7 @@ def test_no_blocks() -> None:
 def test_one_odd_block_does_not_decide_the_sizes() -> None:
     odd = {**FIXED, "trunk.blocks.0.mlp.fc1.weight": (103, 77)}
     for stated in ({"num_attention_heads": 2}, vision_config()):
-        config = vision_config_of(complete_config(odd, stated))
+        config = complete_config(odd, stated).vision_config
         assert (config.hidden_size, config.intermediate_size) == (76, 101)
 
 

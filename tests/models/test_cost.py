@@ -6,17 +6,12 @@ import mlx.core as mx
 import pytest
 from mlx.utils import tree_flatten
 
-from mlx_aimv2.checkpoints.load import build
 from mlx_aimv2.models.aimv2 import cost
-from mlx_aimv2.models.aimv2.config import (
-    Config,
-    LiTConfig,
-    TextConfig,
-    VisionConfig,
-    vision_config_of,
-)
+from mlx_aimv2.models.aimv2.config import LiTConfig, TextConfig, VisionConfig
 from mlx_aimv2.models.aimv2.published import CHECKPOINTS, find
 from mlx_aimv2.models.aimv2.vision import VisionEncoder
+from mlx_aimv2.models.network import Config
+from mlx_aimv2.models.registry import build
 from tests.support.counted import graph_bytes
 
 VISION = VisionConfig(76, 101, 3, 2, image_size=35, patch_size=7)
@@ -61,7 +56,7 @@ def test_parameters_are_those_of_the_network(config: Config) -> None:
 @pytest.mark.parametrize("checkpoint", CHECKPOINTS, ids=lambda checkpoint: checkpoint.alias)
 def test_published_configs_agree_with_the_table(checkpoint) -> None:
     config = cost.published_config(checkpoint)
-    assert cost.architecture_name(vision_config_of(config)) == checkpoint.architecture
+    assert cost.architecture_name(config.vision_config) == checkpoint.architecture
     assert isinstance(config, LiTConfig) == checkpoint.has_text
 
 
@@ -78,7 +73,7 @@ def test_sizes_are_the_published_ones(alias: str, gigabytes: float) -> None:
 
 
 def test_other_sizes_are_custom() -> None:
-    large = vision_config_of(config_of("large"))
+    large = config_of("large").vision_config
     assert cost.architecture_name(VISION) == "custom"
     assert cost.architecture_name(replace(large, num_hidden_layers=12)) == "custom"
 

@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 from mlx_aimv2.checkpoints.load import Loaded, load_checkpoint
 from mlx_aimv2.errors import CheckpointError
 from mlx_aimv2.models.aimv2 import layouts
+from mlx_aimv2.models.aimv2.family import AIMV2
 from tests.support.makers import (
     TEXT,
     VISION,
@@ -211,7 +212,8 @@ def ours(layout: str, name: str) -> str:
     rules = {"transformers": layouts.TRANSFORMERS, "timm": layouts.TIMM}.get(layout, layouts.APPLE)
     match = rules.match(name)
     assert match is not None
-    return match.target
+    (target,) = match.targets
+    return target
 
 
 def test_the_small_checkpoints_are_whole(tmp_path: Path) -> None:
@@ -358,10 +360,10 @@ def test_another_model(tmp_path: Path, tensors: Tensors) -> None:
 
 
 def test_no_rule_is_reached_twice() -> None:
-    for layout in layouts.LAYOUTS:
-        patterns = [rule.pattern for rule in layout.rules]
-        assert len(set(patterns)) == len(patterns)
-        for pattern in patterns:
-            name = pattern.replace("*", "11")
-            fits = [rule for one, rule in layout._compiled if one.fullmatch(name)]
-            assert [rule.pattern for rule in fits] == [pattern]
+    for layout in AIMV2.all_layouts:
+        sources = [source for rule in layout.rules for source in rule.sources]
+        assert len(set(sources)) == len(sources)
+        for rule in layout.rules:
+            for place, source in enumerate(rule.sources):
+                match = layout.match(source.replace("*", "11"))
+                assert (match.rule, match.place) == (rule, place)

@@ -13,7 +13,9 @@ pytest.importorskip("safetensors")
 from safetensors.torch import save_file  # noqa: E402
 
 from mlx_aimv2.checkpoints.load import load_checkpoint  # noqa: E402
+from mlx_aimv2.models import registry  # noqa: E402
 from mlx_aimv2.models.aimv2 import cost, layouts  # noqa: E402
+from mlx_aimv2.models.aimv2.family import AIMV2  # noqa: E402
 from mlx_aimv2.models.aimv2.published import ARCHITECTURES, CHECKPOINTS  # noqa: E402
 from tests.parity import lively  # noqa: E402
 from tests.support.tolerances import FEATURES, SMALL_FEATURES  # noqa: E402
@@ -111,13 +113,13 @@ def test_names_and_shapes_of_every_checkpoint(timm, size: str, side: int) -> Non
     tensors = model.state_dict()
     targets = [layouts.TIMM.match(name) for name in tensors]
     assert None not in targets
-    assert len({match.target for match in targets if match}) == len(tensors)
+    assert len({match.targets for match in targets if match}) == len(tensors)
     name = {"large": "L", "huge": "H", "1b": "1B", "3b": "3B"}[size]
     checkpoint = next(c for c in CHECKPOINTS if (c.architecture, c.side_px) == (name, side))
     numbers = sum(tensor.numel() for tensor in tensors.values())
     assert numbers == cost.parameters(cost.published_config(checkpoint)).total
     assert model.embed_dim == ARCHITECTURES[name].hidden_size
-    assert layouts.recognise(tensors) is layouts.TIMM
+    assert registry.recognise(tensors, {}) == (AIMV2, layouts.TIMM)
 
 
 def test_resampled_positions_are_timms(timm, tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ import numpy as np
 from mlx import nn
 
 from mlx_aimv2.checkpoints import quantize
-from mlx_aimv2.checkpoints.load import DTYPES, build
+from mlx_aimv2.checkpoints.load import DTYPES
 from mlx_aimv2.models.aimv2.config import complete_config
 from mlx_aimv2.models.aimv2.layers import patchify
 from mlx_aimv2.models.aimv2.lit import LiT
 from mlx_aimv2.models.aimv2.vision import VisionEncoder
+from mlx_aimv2.models.registry import build
 from tests.support.makers import (
     VISION,
     Tensors,

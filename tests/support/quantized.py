@@ -6,7 +6,6 @@ from pathlib import Path
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
-from mlx_aimv2.models.aimv2.config import config_to_dict
 from tests.support.makers import TEXT, VISION, lit_config, random_lit
 from tests.support.networks import filled, quantized
 
@@ -26,6 +25,6 @@ def write_quantized(folder: Path, bits: int, dtype: str = "float32", drop=(), **
     arrays = {name: array for name, array in tree_flatten(made.parameters()) if name not in drop}
     folder.mkdir(exist_ok=True)
     mx.save_safetensors(str(folder / "model.safetensors"), arrays | changes, {"format": "mlx"})
-    config = config_to_dict(made.config) | {"quantization": recorded}
+    config = made.config.to_dict() | {"quantization": recorded}
     (folder / "config.json").write_text(json.dumps(config))
     return folder

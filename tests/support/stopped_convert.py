@@ -7,13 +7,13 @@ import signal
 import sys
 import time
 
-from mlx_aimv2.checkpoints import weights
+from mlx_aimv2.checkpoints import safetensors_file
 from mlx_aimv2.cli.app import main
 
 if __name__ == "__main__":
     # Whoever runs the tests in the background has Ctrl-C ignored, and so would this.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    to_bits, left_bytes = weights.to_bits, int(sys.argv[1])
+    to_bits, left_bytes = safetensors_file.to_bits, int(sys.argv[1])
 
     def to_bits_until(array: object) -> object:
         global left_bytes
@@ -25,5 +25,5 @@ if __name__ == "__main__":
         left_bytes -= made.nbytes
         return made
 
-    weights.to_bits = to_bits_until
+    safetensors_file.to_bits = to_bits_until
     sys.exit(main(sys.argv[2:]))

@@ -466,7 +466,7 @@ def test_one_block_at_a_time_is_in_memory(tmp_path: Path, monkeypatch: pytest.Mo
         return array
 
     monkeypatch.setattr(traces, "dense", noted)
-    steps = traces.trace(opened.weights, opened.config)
+    steps = traces.trace(opened.weights)
     finite = [next(steps).is_finite for _ in range(3)]  # the patches and two blocks
     assert [blocks[f"block {number}"].now for number in range(2)] == [0, 0]
     (file,) = tmp_path.glob("*.safetensors")

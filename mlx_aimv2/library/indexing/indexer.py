@@ -14,7 +14,6 @@ from mlx_aimv2.files.paths import is_gone
 from mlx_aimv2.files.spelling import spelled
 from mlx_aimv2.images.metadata.exif import read_facts
 from mlx_aimv2.inference.image_options import ImageOptions
-from mlx_aimv2.models.aimv2.config import LiTConfig
 
 from ..database.folders import KnownPaths, Root, around, under
 from ..database.photos import FileRow
@@ -280,8 +279,8 @@ class Indexer:
                 self._key,
                 self._source,
                 model.metadata(self._options),
-                has_text=isinstance(model.config, LiTConfig),
-                logit_scale=model.logit_scale if isinstance(model.config, LiTConfig) else None,
+                has_text=model.config.text_config is not None,
+                logit_scale=model.logit_scale if model.config.text_config else None,
             )
 
     def _embed_all(self, model: "Model", scan: Scan) -> None:

@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from mlx_aimv2.errors import CheckpointError
 
@@ -27,6 +27,9 @@ class VisionConfig:
     Units: image_size and patch_size in pixels.
     """
 
+    model_type: ClassVar[str] = "aimv2_vision_model"
+    text_config: ClassVar[None] = None
+
     hidden_size: int
     intermediate_size: int
     num_hidden_layers: int
@@ -44,6 +47,21 @@ class VisionConfig:
             raise CheckpointError(f"native positions need hidden_size % 4 = 0: {self.hidden_size}")
         if not self.is_native and (self.image_size is None or self.image_size < self.patch_size):
             raise CheckpointError(f"a fixed-size encoder needs its image_size: {self.image_size}")
+
+    @property
+    def vision_config(self) -> "VisionConfig":
+        return self
+
+    @property
+    def embedding_width(self) -> int:
+        return self.hidden_size
+
+    def to_dict(self) -> dict[str, Any]:
+        """The ``config.json``, readable by :func:`complete_config`."""
+        stated = asdict(self)
+        if self.is_native:
+            del stated["image_size"]
+        return {"model_type": self.model_type, "architectures": ["Aimv2VisionModel"]} | stated
 
     @property
     def grid_side(self) -> int:
@@ -83,6 +101,8 @@ class TextConfig:
 class LiTConfig:
     """Two towers and the width their embeddings share."""
 
+    model_type: ClassVar[str] = "aimv2"
+
     vision_config: VisionConfig
     text_config: TextConfig
     projection_dim: int
@@ -93,40 +113,26 @@ class LiTConfig:
         if self.max_logit_scale < 1:
             raise CheckpointError(f"max_logit_scale is {self.max_logit_scale}: below 1")
 
+    @property
+    def embedding_width(self) -> int:
+        return self.projection_dim
 
-Config = VisionConfig | LiTConfig
-
-
-def vision_config_of(config: Config) -> VisionConfig:
-    """The vision part of either kind of configuration."""
-    return config.vision_config if isinstance(config, LiTConfig) else config
-
-
-def config_to_dict(config: Config) -> dict[str, Any]:
-    """The ``config.json`` of a configuration, readable by :func:`complete_config`."""
-    if isinstance(config, VisionConfig):
-        stated = _vision_to_dict(config)
-        return {"model_type": "aimv2_vision_model", "architectures": ["Aimv2VisionModel"]} | stated
-    return {
-        "model_type": "aimv2",
-        "architectures": ["Aimv2Model"],
-        "projection_dim": config.projection_dim,
-        "logit_scale_init_value": config.logit_scale_init_value,
-        "max_logit_scale": config.max_logit_scale,
-        "vision_config": {"model_type": "aimv2_vision_model"}
-        | _vision_to_dict(config.vision_config),
-        "text_config": {"model_type": "aimv2_text_model"} | asdict(config.text_config),
-    }
+    def to_dict(self) -> dict[str, Any]:
+        """The ``config.json``, readable by :func:`complete_config`."""
+        vision = self.vision_config.to_dict()
+        del vision["architectures"]
+        return {
+            "model_type": self.model_type,
+            "architectures": ["Aimv2Model"],
+            "projection_dim": self.projection_dim,
+            "logit_scale_init_value": self.logit_scale_init_value,
+            "max_logit_scale": self.max_logit_scale,
+            "vision_config": vision,
+            "text_config": {"model_type": "aimv2_text_model"} | asdict(self.text_config),
+        }
 
 
-def _vision_to_dict(config: VisionConfig) -> dict[str, Any]:
-    stated = asdict(config)
-    if config.is_native:
-        del stated["image_size"]
-    return stated
-
-
-def complete_config(shapes: Shapes, stated: Mapping[str, Any]) -> Config:
+def complete_config(shapes: Shapes, stated: Mapping[str, Any]) -> VisionConfig | LiTConfig:
     """The configuration that tensors of these names and shapes have.
 
     ``shapes`` uses this project's names; ``stated`` is a ``config.json`` of any generation,

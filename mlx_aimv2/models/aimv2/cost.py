@@ -1,8 +1,7 @@
 """What a configuration costs: parameters, FLOPs and memory, by arithmetic alone."""
 
-from dataclasses import dataclass
-
-from .config import Config, LiTConfig, TextConfig, VisionConfig
+from ..family import Parameters
+from .config import LiTConfig, TextConfig, VisionConfig
 from .published import ARCHITECTURES, NUM_BLOCKS, Checkpoint
 
 # Source: config.json of aimv2-large-patch14-224-lit.
@@ -25,21 +24,7 @@ _WIDTHS_PER_TOKEN_UNFUSED = 35
 _MAPS, _MOST_MAPS_BYTES = 8, 16_000_000
 
 
-@dataclass(frozen=True)
-class Parameters:
-    """Numbers of parameters; ``joint`` are the projections and the logit scale of a LiT."""
-
-    image: int
-    text: int = 0
-    joint: int = 0
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return self.image + self.text + self.joint
-
-
-def published_config(checkpoint: Checkpoint) -> Config:
+def published_config(checkpoint: Checkpoint) -> VisionConfig | LiTConfig:
     """The sizes of a published checkpoint, from the tables alone."""
     architecture = ARCHITECTURES[checkpoint.architecture]
     vision = VisionConfig(
@@ -66,12 +51,12 @@ def architecture_name(vision: VisionConfig) -> str:
     return known.get((*sizes, vision.num_hidden_layers), "custom")
 
 
-def parameters(config: Config) -> Parameters:
+def parameters(config: VisionConfig | LiTConfig) -> Parameters:
     """How many numbers a checkpoint of these sizes holds."""
-    if isinstance(config, VisionConfig):
-        return Parameters(_vision_parameters(config))
     vision, text = config.vision_config, config.text_config
-    joint = (vision.hidden_size + text.hidden_size) * config.projection_dim + 1
+    if text is None:
+        return Parameters(_vision_parameters(vision))
+    joint = (vision.hidden_size + text.hidden_size) * config.embedding_width + 1
     embeddings = (text.vocab_size + text.max_position_embeddings) * text.hidden_size
     return Parameters(_vision_parameters(vision), embeddings + _trunk_parameters(text), joint)
 
@@ -81,19 +66,19 @@ def published_bytes(checkpoint: Checkpoint) -> int:
     return parameters(published_config(checkpoint)).total * _FLOAT32_BYTES
 
 
-def image_flops(config: Config, tokens: int) -> int:
+def image_flops(config: VisionConfig | LiTConfig, tokens: int) -> int:
     """FLOPs to embed one image of so many tokens.
 
     2lN(4d² + 3dm) + 4lN²d + 2N·588·d for the trunk, and what the pooling head and the projection
     of a LiT add.
     """
-    vision = config.vision_config if isinstance(config, LiTConfig) else config
+    vision = config.vision_config
     width = vision.hidden_size
     flops = _trunk_flops(vision, tokens) + 2 * tokens * vision.patch_width * width
     if vision.use_head:
         flops += 4 * tokens * width**2 + 4 * tokens * width + 2 * width**2
-    if isinstance(config, LiTConfig):
-        flops += 2 * width * config.projection_dim
+    if config.text_config is not None:
+        flops += 2 * width * config.embedding_width
     return flops
 
 

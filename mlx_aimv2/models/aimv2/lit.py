@@ -2,19 +2,19 @@
 
 import math
 from collections.abc import Collection
-from typing import Literal
+from dataclasses import replace
+from typing import cast
 
 import mlx.core as mx
 from mlx import nn
 
+from ..network import Network, Tower
 from .config import LiTConfig
 from .text import TextEncoder
 from .vision import VisionEncoder
 
-Tower = Literal["image", "text"]
 
-
-class LiT(nn.Module):
+class LiT(Network):
     """Both towers of the LiT checkpoint, or one of them.
 
     Source: Apple's ``AIMv2LiT``; AIMv2 paper, section 4.1 (zero-shot via LiT tuning).
@@ -22,7 +22,7 @@ class LiT(nn.Module):
 
     def __init__(self, config: LiTConfig, towers: Collection[Tower] = ("image", "text")) -> None:
         super().__init__()
-        self.config = config
+        self.config: LiTConfig = config
         if "image" in towers:
             self.image_encoder = VisionEncoder(config.vision_config)
             self.image_projector = nn.Linear(
@@ -36,10 +36,28 @@ class LiT(nn.Module):
         self.log_logit_scale = mx.array(config.logit_scale_init_value)
 
     @property
+    def vision(self) -> VisionEncoder | None:
+        return cast("VisionEncoder | None", self.get("image_encoder"))
+
+    @property
+    def text(self) -> TextEncoder | None:
+        return cast("TextEncoder | None", self.get("text_encoder"))
+
+    @property
     def logit_scale(self) -> mx.array:
         """The factor on cosine similarities, clipped as published. Shapes: ()."""
         limit = math.log(self.config.max_logit_scale)
         return mx.exp(mx.clip(self.log_logit_scale.astype(mx.float32), 0.0, limit))
+
+    def project_image(self, pooled: mx.array) -> mx.array:
+        return self.image_projector(pooled)
+
+    def project_text(self, pooled: mx.array) -> mx.array:
+        return self.text_projector(pooled)
+
+    def resample_positions(self, side_px: int) -> None:
+        self.image_encoder.resample_positions(side_px)
+        self.config = replace(self.config, vision_config=self.image_encoder.config)
 
     def encode_image(self, pixels_nhwc: mx.array) -> mx.array:
         """Unit-length image embeddings.
@@ -49,7 +67,7 @@ class LiT(nn.Module):
         Errors: ImageError if S is another size.
         """
         features = self.image_encoder.features(pixels_nhwc)
-        return normalize(self.image_projector(self.image_encoder.pool(features)))
+        return normalize(self.project_image(self.image_encoder.pool(features)))
 
     def encode_text(self, input_ids: mx.array) -> mx.array:
         """Unit-length text embeddings.
@@ -57,7 +75,7 @@ class LiT(nn.Module):
         Shapes: (B, N) integers -> (B, P).
         Errors: TextError for a row without its end token.
         """
-        return normalize(self.text_projector(self.text_encoder.pooled(input_ids)))
+        return normalize(self.project_text(self.text_encoder.pooled(input_ids)))
 
     def __call__(self, pixels_nhwc: mx.array, input_ids: mx.array) -> tuple[mx.array, mx.array]:
         """Logits both ways. Shapes: (B, S, S, 3), (T, N) -> (B, T), (T, B)."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mlx_aimv2.errors import ImageError
 
+from ..network import ImageEncoder, check_array, check_floats
 from .config import VisionConfig
 from .layers import (
     AttentionPoolingHead,
@@ -35,12 +36,12 @@ class VisionPreprocessor(nn.Module):
             self.pos_embed = mx.zeros((1, config.grid_side**2, config.hidden_size))
 
 
-class VisionEncoder(nn.Module):
+class VisionEncoder(ImageEncoder):
     """An AIMv2 vision encoder, fixed-size or native, with or without its pooling head."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config: VisionConfig = config
         self.preprocessor = VisionPreprocessor(config)
         self.trunk = Transformer(
             config.num_hidden_layers,
@@ -131,18 +132,10 @@ class VisionEncoder(nn.Module):
     def encode_patches(
         self, patches: mx.array, grids: Sequence[tuple[int, int]]
     ) -> tuple[mx.array, mx.array | None]:
-        """Features of native images of different sizes, padded to one length, and their mask.
-
-        ``grids`` are (rows, columns), one an image; what lies after rows * columns is padding
-        and changes nothing before it.
-        Shapes: (B, N, P*P*3) -> (B, N, D), mask (B, 1, 1, N) or None where nothing is padded.
-        Units: normalised RGB, as for pixels.
-        Errors: ImageError for a fixed-size encoder, integer patches, or grids of another size.
-        """
         if not self.config.is_native:
-            raise ImageError(f"a {self.config.image_size} px encoder takes no patches of any grid")
-        _check_array(patches)
-        _check_floats(patches)
+            return super().encode_patches(patches, grids)
+        check_array(patches)
+        check_floats(patches)
         tokens = [rows * columns for rows, columns in grids]
         if len(grids) != len(patches) or not all(0 < n <= patches.shape[1] for n in tokens):
             raise ImageError(f"patches of shape {patches.shape} do not hold the grids {grids}")
@@ -153,42 +146,9 @@ class VisionEncoder(nn.Module):
     def pool(
         self, features: mx.array, mask: mx.array | None = None, *, mean: bool = False
     ) -> mx.array:
-        """One vector an image: the attention head's, or the mean over the real patches.
-
-        ``mean`` asks for the mean although there is a head.
-        Shapes: (B, N, D), mask (B, 1, 1, N) -> (B, D).
-        """
         if self.head is not None and not mean:
             return self.head(features, mask)
-        wide = features.astype(mx.float32)
-        if mask is None:
-            return wide.mean(axis=1).astype(features.dtype)
-        real = mask[:, 0, 0, :, None]  # (B, N, 1)
-        total = mx.where(real, wide, 0).sum(axis=1)
-        return (total / real.sum(axis=1)).astype(features.dtype)
-
-    def encode_tiles(self, pixels_nhwc: mx.array, tiles: int) -> mx.array:
-        """The patch grid of an image ``tiles`` times the side: its crops, encoded, side by side.
-
-        Shapes: (B, T*S, T*S, 3) -> (B, T*G, T*G, D), G patches along the side S.
-        Errors: ImageError for a native encoder, or pixels of another size.
-        Source: AIMv2 paper, section 4.3.1.
-        """
-        self._check(pixels_nhwc)
-        side = self.config.image_size
-        if side is None:
-            raise ImageError("a native-resolution encoder takes images whole, not in tiles")
-        batch, height, width, channels = pixels_nhwc.shape
-        if tiles < 1 or (height, width) != (tiles * side, tiles * side):
-            raise ImageError(
-                f"{tiles} x {tiles} tiles of {side} px need {tiles * side} px: "
-                f"got {height} x {width}"
-            )
-        grid = self.config.grid_side
-        crops = pixels_nhwc.reshape(batch, tiles, side, tiles, side, channels).swapaxes(2, 3)
-        features = self.features(crops.reshape(-1, side, side, channels))
-        cells = features.reshape(batch, tiles, tiles, grid, grid, -1).swapaxes(2, 3)
-        return cells.reshape(batch, tiles * grid, tiles * grid, -1)
+        return super().pool(features, mask)
 
     def resample_positions(self, side_px: int) -> None:
         """Make this a ``side_px`` encoder by resampling its position table, in place.
@@ -210,7 +170,7 @@ class VisionEncoder(nn.Module):
 
     def _embed(self, pixels_nhwc: mx.array) -> mx.array:
         config = self.config
-        self._check(pixels_nhwc)
+        self.check(pixels_nhwc)
         height, width = pixels_nhwc.shape[1:3]
         if not config.is_native and (height, width) != (config.image_size, config.image_size):
             raise _wrong_side(config, height, width)
@@ -221,33 +181,6 @@ class VisionEncoder(nn.Module):
         grid = (height // config.patch_size, width // config.patch_size)
         positions, _ = grid_positions([grid], tokens.shape[1], config.hidden_size)
         return tokens + positions.astype(self.dtype)
-
-    def _check(self, pixels_nhwc: mx.array) -> None:
-        _check_array(pixels_nhwc)
-        shape, config = pixels_nhwc.shape, self.config
-        if len(shape) != 4 or shape[-1] != config.num_channels:
-            raise ImageError(
-                f"pixels must be (batch, height, width, {config.num_channels}): got {shape}"
-            )
-        if min(shape[1:3]) < config.patch_size:
-            raise ImageError(f"{shape[1]} x {shape[2]} px hold no patch of {config.patch_size} px")
-        _check_floats(pixels_nhwc)
-
-
-def _check_array(pixels: object) -> None:
-    if not isinstance(pixels, mx.array):
-        raise ImageError(
-            f"pixels must be an mx.array, not of type {type(pixels).__name__}",
-            hint="make one: mlx.core.array(pixels); model.preprocess gives one",
-        )
-
-
-def _check_floats(pixels: mx.array) -> None:
-    if not mx.issubdtype(pixels.dtype, mx.floating):
-        raise ImageError(
-            f"pixels must be normalised floats, not {pixels.dtype}",
-            hint="pass them through model.preprocess first",
-        )
 
 
 def _wrong_side(config: VisionConfig, height: int, width: int) -> ImageError:

@@ -1,0 +1,83 @@
+"""What the rest of the package has to know of a family of networks."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+from .aimv2.config import Shapes, VisionConfig
+from .layout import Layout, Rule, own_names
+from .network import Config, Network, Tower
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Numbers of parameters; ``joint`` are the projections and the logit scale of two towers."""
+
+    image: int
+    text: int = 0
+    joint: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.image + self.text + self.joint
+
+
+class Cost(Protocol):
+    """The functions of a family's ``cost.py``; ``config`` is of the family's own class."""
+
+    def parameters(self, config: Any) -> Parameters:
+        """How many numbers a checkpoint of these sizes holds."""
+
+    def architecture_name(self, vision: Any) -> str:
+        """The published name of these sizes; "custom" for any other."""
+
+    def image_flops(self, config: Any, tokens: int) -> int:
+        """FLOPs to embed one image of so many tokens."""
+
+    def text_flops(self, config: Any) -> int:
+        """FLOPs to embed one text that fills the context."""
+
+    def batch_bytes(
+        self, vision: Any, tokens: int, images: int, item_bytes: int, *, is_fused: bool
+    ) -> int:
+        """Memory that encoding a batch takes beside the weights."""
+
+
+OWN_LAYOUT = "mlx-aimv2"
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of networks.
+
+    ``model_types`` are those of its ``config.json``. ``complete_config`` makes its configuration
+    of the shapes of tensors, by the network's names, and of a ``config.json`` of any generation;
+    ``network`` an empty network of a configuration, or one tower of it. ``processor`` gives the
+    ``preprocessor_config.json`` of a checkpoint that came without. ``towers`` are what the names of
+    one tower's tensors begin with; ``float32`` are the tensors that no other dtype may round.
+    ``foreign`` are other models with some of its names, by a part of a name that tells them.
+    """
+
+    name: str
+    model_types: tuple[str, ...]
+    layouts: tuple[Layout, ...]
+    complete_config: Callable[[Shapes, Mapping[str, Any]], Config]
+    network: Callable[[Any, Tower | None], Network]
+    cost: Cost
+    processor: Callable[[VisionConfig], dict[str, Any]]
+    towers: Mapping[Tower, str] = field(default_factory=dict)
+    float32: tuple[str, ...] = ()
+    foreign: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def all_layouts(self) -> tuple[Layout, ...]:
+        """The layouts, and after them the one that this package writes: the network's names."""
+        own = Layout(OWN_LAYOUT, tuple(Rule(name, name) for name in own_names(self.layouts)))
+        return (*self.layouts, own)
+
+    @property
+    def with_article(self) -> str:
+        """Its name as a sentence takes it: "an AIMv2"."""
+        return f"{'an' if self.name[0] in 'AEIOUaeiou' else 'a'} {self.name}"

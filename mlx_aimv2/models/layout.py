@@ -1,0 +1,129 @@
+"""How the tensors of a checkpoint become those of a network: a layout is a table of rules."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import mlx.core as mx
+
+_NUMBER = re.compile(r"(?<![^.])(0|[1-9]\d*)(?![^.])")  # a whole part of a dotted name
+
+Names = str | tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One or several tensors of a checkpoint, and the one or several of the network they become.
+
+    In a name ``*`` is a number, carried over. Several sources are joined along the first axis, in
+    this order. One source with a number more than its targets stands for many tensors, stacked
+    along a new first axis by that last number. Then comes ``change``, say a transposition. Several
+    targets are equal pieces along ``axis``, in this order. A tensor without a target is left out.
+    """
+
+    source: Names
+    target: Names = ()
+    change: Callable[[mx.array], mx.array] | None = None
+    axis: int = 0
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.source,) if isinstance(self.source, str) else self.source
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return (self.target,) if isinstance(self.target, str) else self.target
+
+    @property
+    def is_stack(self) -> bool:
+        """Whether the tensors of one source are stacked."""
+        return bool(self.targets) and self.sources[0].count("*") > self.targets[0].count("*")
+
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether rows stay as they are, so that packed weights can take this rule."""
+        return self.change is None and len(self.targets) <= 1
+
+    def under(self, source: str, target: str) -> "Rule":
+        """The same rule where all names of the two sides begin with these."""
+        return replace(
+            self,
+            source=tuple(f"{source}{name}" for name in self.sources),
+            target=tuple(f"{target}{name}" for name in self.targets),
+        )
+
+    def tensor(self, parts: Sequence[mx.array], piece: int = 0) -> mx.array:
+        """The target of that number, lazily, from all sources in their order.
+
+        Errors: ValueError for shapes that cannot be joined, changed or cut.
+        """
+        if self.is_stack:
+            whole = mx.stack(list(parts))
+        else:
+            whole = parts[0] if len(parts) == 1 else mx.concatenate(list(parts))
+        whole = self.change(whole) if self.change else whole
+        if len(self.targets) == 1:
+            return whole
+        # Contiguous: the piece alone would keep the whole in memory.
+        return mx.contiguous(mx.split(whole, len(self.targets), self.axis)[piece])
+
+
+@dataclass(frozen=True)
+class Match:
+    """The rule for one tensor, its targets' names, and its place among what the rule joins."""
+
+    rule: Rule
+    targets: tuple[str, ...]
+    place: int
+    numbers: tuple[str, ...]
+
+    def name_at(self, place: int) -> str:
+        """The name of the tensor that is joined at another place."""
+        if self.rule.is_stack:
+            return _numbered(self.rule.sources[0], (*self.numbers[:-1], str(place)))
+        return _numbered(self.rule.sources[place], self.numbers)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A way in which checkpoints of a family are written.
+
+    ``name_in_mlx`` is its name where no tensor has to be changed.
+    """
+
+    name: str
+    rules: tuple[Rule, ...]
+    name_in_mlx: str = ""
+
+    def match(self, tensor_name: str) -> Match | None:
+        """The rule for a tensor; None where there is none."""
+        for source, rule, place in self._by_form.get(_NUMBER.sub("*", tensor_name), ()):
+            pairs = list(zip(tensor_name.split("."), source.split("."), strict=True))
+            if all(word != "*" and pattern in ("*", word) for word, pattern in pairs):
+                numbers = tuple(word for word, pattern in pairs if pattern == "*")
+                targets = tuple(_numbered(target, numbers) for target in rule.targets)
+                return Match(rule, targets, int(numbers[-1]) if rule.is_stack else place, numbers)
+        return None
+
+    @cached_property
+    def _by_form(self) -> dict[str, list[tuple[str, Rule, int]]]:
+        """All sources with their rule and place, by what is left of a name without its numbers."""
+        forms: dict[str, list[tuple[str, Rule, int]]] = {}
+        for rule in self.rules:
+            for place, source in enumerate(rule.sources):
+                forms.setdefault(_NUMBER.sub("*", source), []).append((source, rule, place))
+        return forms
+
+
+def own_names(layouts: Sequence[Layout]) -> Iterator[str]:
+    """The names of the network's tensors that these layouts know, each once."""
+    return iter(
+        {target: None for layout in layouts for rule in layout.rules for target in rule.targets}
+    )
+
+
+def _numbered(name: str, numbers: Sequence[str]) -> str:
+    for number in numbers:
+        name = name.replace("*", number, 1)
+    return name

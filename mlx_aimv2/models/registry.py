@@ -1,0 +1,64 @@
+"""The families of networks: the one list of them, and which of them a checkpoint is."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from mlx_aimv2.errors import CheckpointError, UsageError
+
+from .aimv2.family import AIMV2
+from .family import Family
+from .layout import Layout
+from .network import Config, Network, Tower
+
+FAMILIES: tuple[Family, ...] = (AIMV2,)
+
+_MODELS_HINT = "the published checkpoints are listed by: aimv2 models"
+
+
+def recognise(tensor_names: Collection[str], config: Mapping[str, Any]) -> tuple[Family, Layout]:
+    """The family of a checkpoint, and the layout of it whose rules fit most of its tensors.
+
+    The ``model_type`` of ``config``, its ``config.json``, decides the family where a family has it;
+    else the names of the tensors do. Layouts are told by names alone: the same
+    ``model.safetensors`` was published in two.
+    Errors: CheckpointError where no layout fits at all.
+    """
+    stated = config.get("model_type")
+    families = [family for family in FAMILIES if stated in family.model_types] or FAMILIES
+    fits = [
+        (sum(1 for name in tensor_names if layout.match(name)), family, layout)
+        for family in families
+        for layout in family.all_layouts
+    ]
+    count, family, layout = max(fits, key=lambda fit: fit[0])
+    for part, model in family.foreign.items():
+        if any(part in name for name in tensor_names):
+            raise CheckpointError(
+                f"this is {model}: it is not {family.with_article} checkpoint",
+                hint="use one of the published checkpoints: aimv2 models",
+            )
+    if not count:
+        known = " or ".join(family.name for family in families)
+        first = next(iter(tensor_names), "none")
+        raise CheckpointError(
+            f"no {known} tensor among {len(tensor_names)}: the first is {first}", hint=_MODELS_HINT
+        )
+    return family, layout
+
+
+def build(config: Config, tower: Tower | None = None) -> Network:
+    """A network of these sizes, or one tower of it, its weights not set yet.
+
+    Errors: UsageError for a text tower that there is not.
+    """
+    if tower == "text" and config.text_config is None:
+        raise UsageError(
+            "this checkpoint reads no texts, only pictures",
+            hint="texts need a checkpoint that reads them, like lit",
+        )
+    return family_of(config).network(config, tower)
+
+
+def family_of(config: Config) -> Family:
+    """The family whose configuration this is."""
+    return next(family for family in FAMILIES if config.model_type in family.model_types)
