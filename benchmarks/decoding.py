@@ -47,7 +47,7 @@ from mlx_aimv2.inference.batching import Pixels, Rows, stream_fixed
 from mlx_aimv2.inference.image_options import ImageOptions
 from mlx_aimv2.inference.options import Plan, make_plan
 from mlx_aimv2.inference.padding import batched, padded_share
-from mlx_aimv2.inference.prefetch import decode
+from mlx_aimv2.inference.prefetch import prefetch
 from mlx_aimv2.models.aimv2 import cost
 from mlx_aimv2.models.aimv2.config import VisionConfig
 from mlx_aimv2.models.aimv2.published import find
@@ -103,7 +103,7 @@ def cpu_s(plan: Plan, path: Path, runs: int) -> float:
     found = []
     for _ in range(runs):
         before = time.thread_time()
-        plan.fit(path)
+        plan.fit(plan.open(path))
         found.append(time.thread_time() - before)
     return statistics.median(found)
 
@@ -150,7 +150,7 @@ def cosines(pictures: Sequence[Made], blocks: int | None) -> Iterator[Line]:
     some = [*pictures[:3], *pictures[-(LARGE_PICTURES - 3) :]]
     encoder = random_large(blocks)
     found = {
-        how: np.stack([embed(encoder, plan.fit(each.path)[0]) for each in some])
+        how: np.stack([embed(encoder, plan.fit(plan.open(each.path))[0]) for each in some])
         for how, plan in plans(224).items()
     }
     yield from cosine_lines("AIMv2-L of random weights, 224 px", some, found)
@@ -218,13 +218,14 @@ def profiles(pictures: Sequence[Made], runs: int) -> Iterator[Line]:
 
 def overlaps(pictures: Sequence[Made], number: int) -> Iterator[Line]:
     """A run with a stand-in for a device, against the slower of it and of decoding."""
-    plan = replace(plans(112)["fast"], batch_size=OVERLAP_BATCH)
+    plan = plans(112)["fast"]
+    plan = replace(plan, options=replace(plan.options, batch_size=OVERLAP_BATCH))
     camera = [each.path for each in pictures if each.is_camera]
     photos = list(islice(cycle(camera), number))
     batches = math.ceil(number / OVERLAP_BATCH)
 
     def decode_alone() -> None:
-        for sample in decode(photos, plan.fit, ahead=2 * OVERLAP_BATCH):
+        for sample in prefetch(photos, plan.read, ahead=2 * OVERLAP_BATCH):
             assert sample.error is None
 
     before = clock(decode_alone)
@@ -253,7 +254,7 @@ def run_with(photos: Sequence[Path], plan: Plan, device_s: float) -> None:
 
         return rows
 
-    assert all(row.error is None for row in stream_fixed(photos, plan, start))
+    assert all(row.error is None for row in stream_fixed(photos, plan, plan.read, start))
 
 
 def clock(work: Callable[[], None]) -> float:

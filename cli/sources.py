@@ -218,7 +218,7 @@ def in_order(source: Images | Texts, model: "Model", inputs: Iterator[Input]) ->
 def _as_in_one_run(options: ImageOptions, plan: Plan, images: int) -> ImageOptions:
     if plan.vision.is_native:
         return options
-    batch = plan.images_per_batch((plan.vision.grid_side * plan.tiles) ** 2)
+    batch = plan.images_per_batch((plan.vision.grid_side * options.tiles) ** 2)
     return replace(options, batch_size=max(1, min(batch, images)), fills_batches=True)
 
 

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from .errors import Aimv2Warning as Aimv2Warning
     from .images.source import ImageSource as ImageSource
     from .images.walk import find_images as find_images
-    from .inference.embedder import Embedded as Embedded
-    from .inference.embedder import Failed as Failed
-    from .inference.embedder import Item as Item
     from .inference.model import Model as Model
     from .inference.model import ModelOutput as ModelOutput
     from .inference.model import load as load
+    from .inference.records import Embedded as Embedded
+    from .inference.records import Failed as Failed
+    from .inference.records import Item as Item
     from .library.library import Library as Library
     from .library.search.filters import Filters as Filters
     from .models.aimv2.layers import EncoderOutput as EncoderOutput
@@ -32,12 +32,12 @@ blas.preload()
 _PUBLIC = {
     "Aimv2Error": "errors",
     "Aimv2Warning": "errors",
-    "Embedded": "inference.embedder",
+    "Embedded": "inference.records",
     "EncoderOutput": "models.aimv2.layers",
-    "Failed": "inference.embedder",
+    "Failed": "inference.records",
     "Filters": "library.search.filters",
     "ImageSource": "images.source",
-    "Item": "inference.embedder",
+    "Item": "inference.records",
     "Library": "library.library",
     "Model": "inference.model",
     "ModelOutput": "inference.model",

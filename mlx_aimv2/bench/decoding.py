@@ -11,7 +11,7 @@ from mlx_aimv2.device import available_cores
 from mlx_aimv2.inference.embedder import Embedder
 from mlx_aimv2.inference.image_options import ImageOptions
 from mlx_aimv2.inference.options import Plan
-from mlx_aimv2.inference.prefetch import decode
+from mlx_aimv2.inference.prefetch import prefetch
 
 from .figure import Figure, rate
 from .timing import measure
@@ -42,8 +42,8 @@ def decoding_figures(
     if threads > 1:
         many = list(islice(cycle(photos), max(len(photos), 2 * threads)))
         for mode in MODES:
-            plan = replace(plan_of(model, mode), threads=threads)
-            timing = measure(partial(_through_threads, plan, many), repeats=max(runs, 2))
+            plan = plan_of(model, mode)
+            timing = measure(partial(_through_threads, plan, many, threads), repeats=max(runs, 2))
             yield rate("decoding", f"{mode}, {threads} threads", len(many), "photos/s", timing,
                        ceiling=threads * alone[mode],
                        ceiling_name=f"{threads} times one thread", limit="decode",
@@ -52,10 +52,10 @@ def decoding_figures(
 
 def _one_by_one(plan: Plan, photos: Sequence[Path]) -> None:
     for photo in photos:
-        plan.fit(photo)
+        plan.fit(plan.open(photo))
 
 
-def _through_threads(plan: Plan, photos: Sequence[Path]) -> None:
-    for item in decode(photos, plan.fit, threads=plan.threads):
-        if item.error is not None:
-            raise item.error
+def _through_threads(plan: Plan, photos: Sequence[Path], threads: int) -> None:
+    for sample in prefetch(photos, plan.read, threads=threads):
+        if sample.error is not None:
+            raise sample.error

@@ -13,7 +13,7 @@ from mlx_aimv2.device import backend
 from mlx_aimv2.images.source import ImageSource
 from mlx_aimv2.inference.embedder import Embedder
 from mlx_aimv2.inference.image_options import ImageOptions
-from mlx_aimv2.inference.prefetch import decode
+from mlx_aimv2.inference.prefetch import prefetch
 
 from .decoding import Mode, plan_of
 from .figure import Figure, rate
@@ -87,13 +87,13 @@ def time_parts(
     """Seconds of a folder, of its decoding and of the model on its pixels, timed in turns."""
     options = ImageOptions(decode=mode, batch_size=batch_size)
     plan = plan_of(model, mode, options)
-    pixels = [item.pixels for item in decode(photos, plan.fit)]
+    pixels = [plan.fit(plan.open(photo))[0] for photo in photos]
 
     def together() -> None:
         _consume(model, options, photos)
 
     def decode_alone() -> None:
-        for _ in decode(photos, plan.fit, ahead=2 * batch_size):
+        for _ in prefetch(photos, plan.read, ahead=2 * batch_size):
             pass
 
     def model_alone() -> None:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,8 +152,23 @@ def open_picture(
         return _decode(array_to_image(to_array(source, name), name), name, max_pixels)
     file, file_name = open_source(source, name)
     with file, blaming_the_disk(file, name):
-        image = open_preview(file_name, file) if is_raw(file_name) else read_header(file, name)
-        picture = _decode(image, name, max_pixels, shrink)
+        return decode_file(file, file_name, name, max_pixels=max_pixels, shrink=shrink)
+
+
+def decode_file(
+    file: IO[bytes],
+    path: str,
+    name: str,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    shrink: Shrink | None = None,
+) -> Picture:
+    """The picture in an open file, read from its start; by its path a RAW file is known.
+
+    Errors: as ``open_picture``.
+    """
+    image = open_preview(path, file) if is_raw(path) else read_header(file, name)
+    picture = _decode(image, name, max_pixels, shrink)
     if hasattr(picture.image, "fp"):
         picture.image.fp = None  # the reader's file, or its buffer of decoded pixels
     return picture

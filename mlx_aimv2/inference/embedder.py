@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack, cast, overload
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from mlx_aimv2.checkpoints.load import Loaded, load_checkpoint
 from mlx_aimv2.device import is_cpu
-from mlx_aimv2.errors import Aimv2Error, Aimv2Warning, NumericsError, UsageError
+from mlx_aimv2.errors import Aimv2Warning, NumericsError, UsageError
 from mlx_aimv2.images import patches
 from mlx_aimv2.images.decode import MAX_PIXELS, Preset
 from mlx_aimv2.images.source import ImageSource, describe, is_single
@@ -31,51 +30,11 @@ from .batching import Floats, Pixels, Rows
 from .image_options import Decoding, ImageOptions, Pooling
 from .options import Plan, check_count, make_plan
 from .parallel import in_shares, one_by_one
+from .prefetch import Read
 from .progress import Progress, follow
+from .records import Embedded, Failed, Item, Sample
 
 _TEXT_BATCH = 64
-
-
-@dataclass(frozen=True)
-class _Sourced:
-    index: int
-    source: ImageSource
-
-    @property
-    def path(self) -> str:
-        """The image's printable name."""
-        return describe(self.source)
-
-
-@dataclass(frozen=True, repr=False)
-class Embedded(_Sourced):
-    """An image of a stream and its embedding.
-
-    Shapes: embedding (D,), or (rows, columns, D) with pooling "none"; float32.
-    """
-
-    embedding: mx.array
-    note: str | None = None
-    error: None = None
-
-    def __repr__(self) -> str:
-        return f"Embedded({self.index}, {self.path!r}, {self.embedding.shape})"
-
-
-@dataclass(frozen=True, repr=False)
-class Failed(_Sourced):
-    """An image of a stream that could not be read or embedded, and why."""
-
-    error: Aimv2Error
-    note: str | None = None
-    embedding: None = None
-
-    def __repr__(self) -> str:
-        return f"Failed({self.index}, {self.path!r}, {str(self.error)!r})"
-
-
-Item = Embedded | Failed
-"""One image of a stream. ``item.error is None`` tells the two apart, for type checkers too."""
 
 
 class ImageChoices(TypedDict, total=False):
@@ -193,7 +152,7 @@ class Embedder:
         plan = self.plan(ImageOptions(preset=preset, max_patches=max_patches))
         fitted = []
         for image in _as_list(images):
-            pixels, note = plan.fit(_evaluated(image))
+            pixels, note = plan.fit(plan.open(_evaluated(image)))
             _warn(note, image)
             fitted.append(pixels)
 
@@ -286,18 +245,14 @@ class Embedder:
         )
         plan = self.plan(options)
         embeddings = []
-        for row in follow(
-            self._rows(_as_list(images), plan),
-            progress,
-            _count(images),
-        ):
-            if row.error is not None and on_error == "raise":
-                raise row.error
-            if row.values is None:
-                warnings.warn(f"skipped: {row.error}", Aimv2Warning, stacklevel=2)
+        for sample in follow(self.samples(plan, images), progress, _count(images)):
+            if sample.error is not None and on_error == "raise":
+                raise sample.error
+            if sample.embedding is None:
+                warnings.warn(f"skipped: {sample.error}", Aimv2Warning, stacklevel=2)
             else:
-                embeddings.append(row.values)
-                _warn(row.note, row.source)
+                embeddings.append(sample.embedding)
+                _warn(sample.note, sample.source)
         if plan.pooling == "none":
             return [mx.array(grid) for grid in embeddings]
         return _table(embeddings, self.width(plan))
@@ -342,8 +297,32 @@ class Embedder:
     def stream_with(self, options: ImageOptions, images: Iterable[ImageSource]) -> Iterator[Item]:
         """:meth:`stream`, its options given as one."""
         # The plan is made here, so that a wrong option is told before the first item is asked for.
-        rows = self._rows(_as_list(images), self.plan(options))
-        return map(_item, rows)
+        return map(_item, self.samples(self.plan(options), images))
+
+    def samples(
+        self,
+        plan: Plan,
+        images: Iterable[ImageSource] | ImageSource,
+        read: Read | None = None,
+    ) -> Iterator[Sample]:
+        """The images' samples, each with its embedding or its error, in order.
+
+        ``read`` reads a sample on a thread instead of ``plan.read``.
+        """
+        self._evaluate()
+        encode = self._encode_native if plan.vision.is_native else self._encode_fixed
+
+        def start(pixels: Pixels, shape: int) -> Rows:
+            begun = worker.submit(encode, pixels, shape, plan)
+
+            def rows() -> list[Floats | None]:
+                worker.check()
+                return begun.result()()
+
+            return rows
+
+        stream = batching.stream_native if plan.vision.is_native else batching.stream_fixed
+        return stream(_as_list(images), plan, read or plan.read, start)
 
     def embed_texts(
         self, texts: Sequence[str] | str, *, normalize: bool = True, batch_size: int = _TEXT_BATCH
@@ -399,22 +378,6 @@ class Embedder:
             hint="texts need the LiT checkpoint: load lit",
         )
 
-    def _rows(self, images: Iterable[ImageSource], plan: Plan) -> Iterator[batching.Row]:
-        self._evaluate()
-        encode = self._encode_native if plan.vision.is_native else self._encode_fixed
-
-        def start(pixels: Pixels, shape: int) -> Rows:
-            begun = worker.submit(encode, pixels, shape, plan)
-
-            def rows() -> list[Floats | None]:
-                worker.check()
-                return begun.result()()
-
-            return rows
-
-        stream = batching.stream_native if plan.vision.is_native else batching.stream_fixed
-        return stream(images, plan, start)
-
     # What follows runs on the MLX thread.
 
     def _encode_fixed(self, pixels: Pixels, shape: int, plan: Plan) -> Rows:
@@ -423,8 +386,8 @@ class Embedder:
 
         def compute(part: slice) -> mx.array:
             inputs = _normalized(mx.array(batch[part]), plan.preset)
-            if plan.tiles > 1:
-                grid = self.vision.encode_tiles(inputs, plan.tiles)
+            if plan.options.tiles > 1:
+                grid = self.vision.encode_tiles(inputs, plan.options.tiles)
             else:
                 side = self.vision.config.grid_side
                 grid = self.vision.features(inputs).reshape(len(inputs), side, side, -1)
@@ -521,11 +484,11 @@ def _parts_of(network: nn.Module) -> list[int]:
     return [id(array) for _, array in parameters]
 
 
-def _item(row: batching.Row) -> Item:
-    if row.values is not None:
-        return Embedded(row.index, row.source, mx.array(row.values), row.note)
-    assert row.error is not None
-    return Failed(row.index, row.source, row.error, row.note)
+def _item(sample: Sample) -> Item:
+    if sample.embedding is not None:
+        return Embedded(sample.index, sample.source, mx.array(sample.embedding), sample.note)
+    assert sample.error is not None
+    return Failed(sample.index, sample.source, sample.error, sample.note)
 
 
 def _as_list(images: Iterable[ImageSource] | ImageSource) -> Iterable[ImageSource]:

@@ -1,9 +1,8 @@
 """What may be chosen of how images are prepared and embedded, in Python and on the command line."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 from mlx_aimv2.options import option
 
@@ -45,8 +44,8 @@ class ImageOptions:
     """What a caller may choose; None leaves the choice to the checkpoint.
 
     ``fills_batches``: a fixed-size checkpoint computes every batch at its full size, so that an
-    image has the same bits whichever are beside it. ``open`` is how an image is read. ``decode``
-    "fast" lets the decoder of a large JPEG leave out detail that is finer than what is seen.
+    image has the same bits whichever are beside it. ``decode`` "fast" lets the decoder of a large
+    JPEG leave out detail that is finer than what is seen.
     """
 
     pooling: Pooling | None = option(
@@ -89,4 +88,3 @@ class ImageOptions:
     )
     decode: Decoding = DECODE("exact")
     fills_batches: bool = False
-    open: Callable[..., Any] | None = None

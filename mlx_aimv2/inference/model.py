@@ -188,7 +188,7 @@ class Model(Embedder):
         if plan.vision.is_native:
             preprocessing["max_patches"] = plan.max_patches
         else:
-            preprocessing |= {"side_px": plan.vision.image_size, "tiles": plan.tiles}
+            preprocessing |= {"side_px": plan.vision.image_size, "tiles": options.tiles}
         if options.decode != "exact":  # outputs made before there was a choice say nothing of it
             preprocessing["decode"] = options.decode
         return made_by | {

@@ -1,6 +1,5 @@
 """How images are embedded: options, checked once against a checkpoint, with nothing left open."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,15 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlx_aimv2.errors import UsageError
-from mlx_aimv2.images import decode as image
+from mlx_aimv2.images import decode as fixed
 from mlx_aimv2.images import patches
-from mlx_aimv2.images.decode import Picture, Preset
+from mlx_aimv2.images.decode import Picture, Preset, Shrink, open_picture, read_preset
 from mlx_aimv2.images.source import ImageSource
 from mlx_aimv2.models.aimv2.config import VisionConfig
 
 from .image_options import ImageOptions, Pooling
-
-Fit = Callable[[ImageSource], tuple[NDArray[np.uint8], str | None]]
+from .records import Sample
 
 _COUNTS = ("tiles", "max_patches", "max_pixels", "batch_size", "threads")
 
@@ -26,25 +24,64 @@ BATCH_TOKENS = 4096
 
 @dataclass(frozen=True)
 class Plan:
-    """Options settled for one checkpoint. ``fit`` makes the pixels of one image."""
+    """Options settled for one checkpoint: its sizes, and what the options left to it."""
 
+    options: ImageOptions
     vision: VisionConfig
     pooling: Pooling
     preset: Preset
-    tiles: int
     max_patches: int
-    normalize: bool
-    threads: int | None
-    fit: Fit
-    batch_size: int | None
-    fills_batches: bool
+
+    @property
+    def normalize(self) -> bool:
+        """Whether embeddings have unit length: patch grids never do."""
+        return self.options.normalize and self.pooling != "none"
+
+    @property
+    def side_px(self) -> int:
+        """The side of a picture with all its tiles, for a fixed-size checkpoint."""
+        return (self.vision.image_size or 0) * self.options.tiles
+
+    @property
+    def shrink(self) -> Shrink | None:
+        """How many times smaller a picture becomes, where its decoder may use that."""
+        return self._shrink if self.options.decode == "fast" else None
 
     def images_per_batch(self, tokens: int) -> int:
         """Images of so many tokens that make a batch."""
         images = max(1, BATCH_TOKENS // tokens)
         if self.vision.is_native:
-            images = 1 << (images.bit_length() - 1)  # few shapes: see buckets
-        return self.batch_size or images
+            images = 1 << (images.bit_length() - 1)  # few shapes: see patches.bucket
+        return self.options.batch_size or images
+
+    def open(self, source: ImageSource) -> Picture:
+        """The picture of a source. Errors: ImageError for what cannot be read."""
+        return open_picture(source, max_pixels=self.options.max_pixels, shrink=self.shrink)
+
+    def fit(self, picture: Picture) -> tuple[NDArray[np.uint8], str | None]:
+        """A picture as the checkpoint takes it, and what there is to say of it.
+
+        Shapes: (S, S, 3) for a fixed-size checkpoint, (H, W, 3) of whole patches for a native one.
+        """
+        width_px, height_px = picture.size
+        if self.vision.is_native:
+            sizes = self.vision.patch_size, self.max_patches
+            pixels = patches.fit(picture, *sizes)
+            is_strip = patches.crops_strip(width_px, height_px, *sizes)
+        else:
+            pixels = fixed.fit(picture, self.side_px, self.preset)
+            is_strip = fixed.crops_strip(width_px, height_px)
+        strip = f"of this {width_px}×{height_px} strip only the middle is seen"
+        return pixels, "; ".join(filter(None, (picture.note, strip * is_strip))) or None
+
+    def read(self, sample: Sample) -> None:
+        """Write the pixels of a sample's source, and what there is to say of them, into it."""
+        sample.pixels, sample.note = self.fit(self.open(sample.source))
+
+    def _shrink(self, width_px: int, height_px: int) -> float:
+        if self.vision.is_native:
+            return patches.shrink(width_px, height_px, self.vision.patch_size, self.max_patches)
+        return fixed.shrink(width_px, height_px, self.side_px, self.preset)
 
 
 def make_plan(options: ImageOptions, vision: VisionConfig, folder: Path) -> Plan:
@@ -54,20 +91,10 @@ def make_plan(options: ImageOptions, vision: VisionConfig, folder: Path) -> Plan
     """
     pooling = options.pooling or ("head" if vision.use_head else "mean")
     _check(options, pooling, vision)
-    preset = image.read_preset(folder, options.preset)
     max_patches = options.max_patches or patches.MAX_PATCHES
-    return Plan(
-        vision,
-        pooling,
-        preset,
-        options.tiles,
-        max_patches,
-        options.normalize and pooling != "none",
-        options.threads,
-        _fit(options, preset, max_patches, vision),
-        options.batch_size,
-        options.fills_batches,
-    )
+    if vision.is_native:  # the limits of max_patches, checked where nothing has been read yet
+        patches.grid_of(vision.patch_size, vision.patch_size, vision.patch_size, max_patches)
+    return Plan(options, vision, pooling, read_preset(folder, options.preset), max_patches)
 
 
 def check_count(name: str, value: object) -> None:
@@ -107,40 +134,3 @@ def _check(options: ImageOptions, pooling: str, vision: VisionConfig) -> None:
             f"max_patches is for native checkpoints; this one takes {vision.image_size} px",
             hint="leave max_patches out, or load: native",
         )
-
-
-def _fit(options: ImageOptions, preset: Preset, max_patches: int, vision: VisionConfig) -> Fit:
-    patch_size = vision.patch_size
-    side_px = (vision.image_size or 0) * options.tiles
-    is_fast = options.decode == "fast"
-    open_picture = options.open or image.open_picture
-
-    def shrink_native(width_px: int, height_px: int) -> float:
-        return patches.shrink(width_px, height_px, patch_size, max_patches)
-
-    def shrink_fixed(width_px: int, height_px: int) -> float:
-        return image.shrink(width_px, height_px, side_px, preset)
-
-    shrink = (shrink_native if vision.is_native else shrink_fixed) if is_fast else None
-
-    def fit_native(source: ImageSource) -> tuple[NDArray[np.uint8], str | None]:
-        opened: Picture = open_picture(source, max_pixels=options.max_pixels, shrink=shrink)
-        strip = patches.crops_strip(*opened.size, patch_size, max_patches)
-        return patches.fit(opened, patch_size, max_patches), _note(opened, strip)
-
-    def fit_fixed(source: ImageSource) -> tuple[NDArray[np.uint8], str | None]:
-        opened: Picture = open_picture(source, max_pixels=options.max_pixels, shrink=shrink)
-        strip = image.crops_strip(*opened.size)
-        return image.fit(opened, side_px, preset), _note(opened, strip)
-
-    if vision.is_native:
-        # Checked here, where nothing has been read yet.
-        patches.grid_of(patch_size, patch_size, patch_size, max_patches)
-        return fit_native
-    return fit_fixed
-
-
-def _note(opened: Picture, is_strip: bool) -> str | None:
-    width_px, height_px = opened.size
-    strip = f"of this {width_px}×{height_px} strip only the middle is seen" if is_strip else None
-    return "; ".join(filter(None, (opened.note, strip))) or None

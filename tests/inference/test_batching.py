@@ -2,9 +2,9 @@
 
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from mlx_aimv2.errors import ImageError
 from mlx_aimv2.inference.batching import Floats, Pixels, Rows, Start, stream_fixed, stream_native
 from mlx_aimv2.inference.image_options import ImageOptions
 from mlx_aimv2.inference.options import Plan, make_plan
+from mlx_aimv2.inference.records import Sample
 from mlx_aimv2.models.aimv2.config import VisionConfig
 
 SIZES = {
@@ -26,18 +27,19 @@ STREAMS = {"fixed": stream_fixed, "native": stream_native}
 WAIT_S = 20
 
 
-def plan_for(kind: str, fit, batch_size: int | None = 4) -> Plan:
+def plan_for(kind: str, batch_size: int | None = 4) -> Plan:
     vision = VisionConfig(**SIZES, image_size=11 if kind == "fixed" else None,
                           is_native=kind == "native")  # fmt: skip
     options = ImageOptions(batch_size=batch_size, threads=2)
-    return replace(make_plan(options, vision, Path("none")), fit=fit)
+    return make_plan(options, vision, Path("none"))
 
 
-def fit(source):
+def read(sample: Sample) -> None:
     """A picture of 11 x 11 whose value is its number; odd hundreds are bad."""
-    if source % 200 >= 100:
-        raise ImageError(f"{source} is bad")
-    return np.full((11, 11, 3), source % 251, np.uint8), None
+    number = cast(int, sample.source)
+    if number % 200 >= 100:
+        raise ImageError(f"{number} is bad")
+    sample.pixels = np.full((11, 11, 3), number % 251, np.uint8)
 
 
 def at_once(pixels: Pixels, shape: int) -> Rows:
@@ -49,12 +51,12 @@ def at_once(pixels: Pixels, shape: int) -> Rows:
 @pytest.mark.parametrize("kind", STREAMS)
 @pytest.mark.parametrize("number", [0, 1, 3, 4, 5, 8, 613])
 def test_rows_in_order_with_errors_in_their_places(kind: str, number: int) -> None:
-    rows = list(STREAMS[kind](range(number), plan_for(kind, fit), at_once))
+    rows = list(STREAMS[kind](range(number), plan_for(kind), read, at_once))
     assert [row.index for row in rows] == list(range(number))
     for row in rows:
         is_bad = row.index % 200 >= 100
         assert (row.error is not None) == is_bad
-        assert is_bad or row.values == [row.index % 251]
+        assert is_bad or row.embedding == [row.index % 251]
 
 
 class Device:
@@ -82,8 +84,8 @@ class Device:
 @pytest.mark.parametrize("kind", STREAMS)
 def test_the_next_batch_has_begun_when_rows_are_waited_for(kind: str) -> None:
     device = Device(last=4)
-    rows = list(STREAMS[kind](range(20), plan_for(kind, fit), device.start))
-    assert [row.values[0] for row in rows if row.values is not None] == list(range(20))
+    rows = list(STREAMS[kind](range(20), plan_for(kind), read, device.start))
+    assert [row.embedding[0] for row in rows if row.embedding is not None] == list(range(20))
     assert device.asked == 5
 
 
@@ -91,7 +93,7 @@ def test_the_next_batch_has_begun_when_rows_are_waited_for(kind: str) -> None:
 def test_bad_images_between_do_not_hold_the_device_up(kind: str) -> None:
     device = Device(last=4)
     sources = [number + 100 * (number % 3 == 1) for number in range(30)]
-    rows = list(STREAMS[kind](sources, plan_for(kind, fit), device.start))
+    rows = list(STREAMS[kind](sources, plan_for(kind), read, device.start))
     assert [row.index for row in rows] == list(range(30))
     assert device.asked == 5
 
@@ -106,9 +108,9 @@ def test_pictures_are_decoded_and_assembled_while_the_device_computes(kind: str)
     waited for them without overlap would wait in vain."""
     decoding = [threading.Event() for _ in range(10)]
 
-    def noted(source):
-        decoding[batch_of(source)].set()
-        return fit(source)
+    def noted(sample: Sample) -> None:
+        decoding[batch_of(cast(int, sample.source))].set()
+        read(sample)
 
     def start(pixels: Pixels, shape: int) -> Rows:
         number = batch_of(int(pixels[0][0, 0, 0]))
@@ -128,8 +130,8 @@ def test_pictures_are_decoded_and_assembled_while_the_device_computes(kind: str)
 
         return rows
 
-    rows = list(STREAMS[kind](range(40), plan_for(kind, noted), start))
-    assert [row.values[0] for row in rows if row.values is not None] == list(range(40))
+    rows = list(STREAMS[kind](range(40), plan_for(kind), noted, start))
+    assert [row.embedding[0] for row in rows if row.embedding is not None] == list(range(40))
 
 
 @pytest.mark.parametrize("kind", STREAMS)
@@ -140,7 +142,7 @@ def test_no_more_than_one_batch_ahead(kind: str) -> None:
         next(begun)
         return at_once(pixels, shape)
 
-    stream = STREAMS[kind](count_good(), plan_for(kind, fit), start)
+    stream = STREAMS[kind](count_good(), plan_for(kind), read, start)
     assert [row.index for row in islice(stream, 9)] == list(range(9))
     stream.close()
     assert next(begun) == 4  # three that were asked for, and one
@@ -159,7 +161,7 @@ def test_many_bad_images_are_not_held_back(kind: str) -> None:
             next(taken)
             yield 100
 
-    stream = STREAMS[kind](bad(), plan_for(kind, fit), at_once)
+    stream = STREAMS[kind](bad(), plan_for(kind), read, at_once)
     assert all(row.error for row in islice(stream, 5))
     stream.close()
     assert next(taken) <= 1024
@@ -174,14 +176,15 @@ def test_a_device_that_fails_ends_the_stream(kind: str) -> None:
         return rows
 
     with pytest.raises(MemoryError, match="no room"):
-        list(STREAMS[kind](range(9), plan_for(kind, fit), start))
+        list(STREAMS[kind](range(9), plan_for(kind), read, start))
 
 
 def test_native_batches_of_one_stream_differ_and_results_keep_the_order() -> None:
     sides = [11, 60, 12, 40, 13, 61, 14, 41] * 20
 
-    def sized(source):
-        return np.full((sides[source], sides[source], 3), source % 251, np.uint8), None
+    def sized(sample: Sample) -> None:
+        side = sides[sample.index]
+        sample.pixels = np.full((side, side, 3), sample.index % 251, np.uint8)
 
     lengths: list[int] = []
 
@@ -191,8 +194,8 @@ def test_native_batches_of_one_stream_differ_and_results_keep_the_order() -> Non
         return at_once(pixels, shape)
 
     start_typed: Start = start
-    rows = list(stream_native(range(160), plan_for("native", sized, batch_size=None), start_typed))
-    assert [row.values[0] for row in rows if row.values is not None] == [
+    rows = list(stream_native(range(160), plan_for("native", batch_size=None), sized, start_typed))
+    assert [row.embedding[0] for row in rows if row.embedding is not None] == [
         n % 251 for n in range(160)
     ]
     assert len(set(lengths)) > 4

@@ -17,8 +17,9 @@ from mlx_aimv2.images import decode, patches
 from mlx_aimv2.images.metadata.exif import read_facts
 from mlx_aimv2.inference.image_options import ImageOptions
 from mlx_aimv2.inference.model import Model
+from mlx_aimv2.inference.records import Sample
 from mlx_aimv2.library.duplicates.signature import similarity, stack
-from mlx_aimv2.library.indexing.photo_reader import Reader
+from mlx_aimv2.library.indexing.photo_reader import read_photo
 from mlx_aimv2.library.library import Library
 from tests.support import pictures
 from tests.support.commands import run
@@ -309,11 +310,12 @@ class TestLibrary:
         assert library.search(like=[other]).hits
         assert seen == ["fast"]
 
-    def test_signatures_of_both_are_those_of_one_picture(self, photos: list[Path]) -> None:
-        reader, signatures = Reader(), []
-        for shrink in (None, lambda _width, _height: 9.0):
-            reader.open(photos[0], max_pixels=decode.MAX_PIXELS, shrink=shrink)
-            reading = reader.take(os.fsencode(photos[0]))
-            assert reading is not None
-            signatures.append(stack([reading.signature]))
+    def test_signatures_of_both_are_those_of_one_picture(
+        self, demo: Model, photos: list[Path]
+    ) -> None:
+        signatures = []
+        for how in ("exact", "fast"):
+            sample = Sample(0, photos[0])
+            read_photo(demo.plan(ImageOptions(decode=how)), sample)
+            signatures.append(stack([sample.facts.signature]))
         assert similarity(*signatures)[0] > 0.5

@@ -1,7 +1,7 @@
 """What a picture's header says of it: format, size, date, place; no pixel is decoded."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngImageFile
@@ -56,17 +56,22 @@ def read_facts(path: FilePath) -> PhotoFacts:
     Errors: ImageError with the path for what cannot be opened or is no picture.
     """
     with open_file(path) as file, blaming_the_disk(file, path):
-        if is_raw(path):
-            raw = read_raw_header(path, file)
-            size = (raw.width_px, raw.height_px)
-            packet = _directory(raw.exif, None).get(_XMP)
-            return _facts(raw.format, size, raw.orientation, raw.exif, packet)
-        image = read_header(file, printable(path))
-        format, size = image.format or "", image.size
-        exif, orientation = _read_exif(image)
-        if orientation in _TURNED and format not in _TURNED_BY_READER:
-            size = size[::-1]
-        return _facts(format, size, orientation, exif, image.info.get("xmp"))
+        return facts_in(file, path)
+
+
+def facts_in(file: IO[bytes], path: FilePath) -> PhotoFacts:
+    """``read_facts`` of an open file, read from its start."""
+    if is_raw(path):
+        raw = read_raw_header(path, file)
+        size = (raw.width_px, raw.height_px)
+        packet = _directory(raw.exif, None).get(_XMP)
+        return _facts(raw.format, size, raw.orientation, raw.exif, packet)
+    image = read_header(file, printable(path))
+    format, size = image.format or "", image.size
+    exif, orientation = _read_exif(image)
+    if orientation in _TURNED and format not in _TURNED_BY_READER:
+        size = size[::-1]
+    return _facts(format, size, orientation, exif, image.info.get("xmp"))
 
 
 def _facts(

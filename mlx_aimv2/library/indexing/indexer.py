@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,13 +22,13 @@ from ..database.segments import Halves, Segments
 from ..database.store import Store
 from ..database.vectors import VectorSet
 from .moves import Moves
-from .photo_reader import Reader, Reading
+from .photo_reader import Reading, read_photo
 from .recolour import UNREAD, forget_misread
 from .scan import Candidate, Scan, covers
 
 if TYPE_CHECKING:
-    from mlx_aimv2.inference.embedder import Item
     from mlx_aimv2.inference.model import Model
+    from mlx_aimv2.inference.records import Sample
 
 # What a kill may cost: so many pictures, or so many seconds of work.
 _COMMIT_FILES, _COMMIT_S = 256, 5.0
@@ -120,7 +121,6 @@ class Indexer:
         self._load = load
         self._progress = progress or Progress()
         self._report = Report()
-        self._reader = Reader()
         self._rows: list[Halves] = []
         self._waiting: deque[tuple[Candidate, bytes | None]] = deque()
         self._uncommitted, self._committed_s = 0, 0.0
@@ -198,11 +198,12 @@ class Indexer:
         paths = [os.fsdecode(each.path) for number, each in found if number in chosen]
         model = self._load()
         options = replace(self._options, fills_batches=False, batch_size=_ESTIMATE_BATCH)
-        deque(model.stream_with(options, paths[:_ESTIMATE_BATCH]), 0)  # the first is slower
+        plan = model.plan(options)
+        deque(model.samples(plan, paths[:_ESTIMATE_BATCH]), 0)  # the first is slower
         started_s = time.perf_counter()
-        deque(model.stream_with(replace(options, open=self._reader.open), paths), 0)
+        deque(model.samples(plan, paths, partial(read_photo, plan)), 0)
         seconds = (time.perf_counter() - started_s) / len(paths) * count
-        width = model.width(model.plan(options))
+        width = model.width(plan)
         return Estimate(count, len(paths), seconds, count * (2 * width + _ROW_BYTES))
 
     def _count(
@@ -284,14 +285,14 @@ class Indexer:
             )
 
     def _embed_all(self, model: "Model", scan: Scan) -> None:
-        options = replace(self._options, open=self._reader.open)
+        plan = model.plan(self._options)
         self._committed_s = time.monotonic()
         self._store.begin()
         try:
-            for item in model.stream_with(options, self._to_embed(scan)):
+            for sample in model.samples(plan, self._to_embed(scan), partial(read_photo, plan)):
                 self._place_known(scan)
                 candidate, _ = self._waiting.popleft()
-                self._place_item(scan, candidate, item)
+                self._place_sample(scan, candidate, sample)
             self._place_known(scan)
         except KeyboardInterrupt:
             if self._store.is_writing:  # else it came just after a commit
@@ -342,13 +343,12 @@ class Indexer:
             self._report.recognised += 1
             self._finish_one(None)
 
-    def _place_item(self, scan: Scan, candidate: Candidate, item: "Item") -> None:
-        reading = self._reader.take(candidate.path)
-        if item.embedding is None or reading is None:
-            if scan.keep_away(candidate, item.error):
+    def _place_sample(self, scan: Scan, candidate: Candidate, sample: "Sample") -> None:
+        error = sample.error
+        if error is not None:
+            if scan.keep_away(candidate, error):
                 self._finish_one(None)
                 return
-            error = item.error or Aimv2Error("was not read")
             self._store.add_file(
                 candidate.path,
                 candidate.stamp,
@@ -362,13 +362,14 @@ class Indexer:
             self._report.errors.append(error)
             self._finish_one(error)
             return
+        reading: Reading = sample.facts
         row = self._store.row_of_hash(self._set.id, reading.hash)
         if row is None:
             row = self._counted + len(self._rows)
-            self._rows.append(np.array(item.embedding).astype(np.float16))
+            self._rows.append(np.asarray(sample.embedding, np.float16))
         self._place(scan, candidate, reading, row)
-        if item.note:
-            self._report.notes.setdefault(item.note, []).append(os.fsdecode(candidate.path))
+        if sample.note:
+            self._report.notes.setdefault(sample.note, []).append(os.fsdecode(candidate.path))
         self._report.embedded += 1
         self._finish_one(None)
 

@@ -1,56 +1,54 @@
-"""Reading a photo once: its content's hash, its facts and its signature, on the decode threads."""
+"""Reading a photo, its file opened once: pixels for the model, and what the library keeps of it."""
 
 import hashlib
 import os
 from dataclasses import dataclass
+from functools import partial
+from typing import IO
 
-from mlx_aimv2.files.paths import FilePath, open_file, unreadable
-from mlx_aimv2.images import decode
-from mlx_aimv2.images.decode import Picture, Shrink
-from mlx_aimv2.images.metadata.exif import PhotoFacts, read_facts
-from mlx_aimv2.images.source import ImageSource
+from mlx_aimv2.files.paths import FilePath, blaming_the_disk, open_file, printable
+from mlx_aimv2.images.decode import decode_file
+from mlx_aimv2.images.metadata.exif import PhotoFacts, facts_in
+from mlx_aimv2.inference.options import Plan
+from mlx_aimv2.inference.records import Sample
 
 from ..duplicates.signature import make_signature
 
-_HASH_BYTES = 16
-_BLOCK_BYTES = 1 << 20
+_BLAKE2B = partial(hashlib.blake2b, digest_size=16)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Reading:
-    """What was read of a photo beside its pixels."""
+    """What the library keeps of a photo beside its embedding; ``hash`` is its content's."""
 
     hash: bytes
     facts: PhotoFacts
     signature: bytes
 
 
-class Reader:
-    """Opens photos for an embedder, and keeps what it saw until it is taken."""
+def read_photo(plan: Plan, sample: Sample) -> None:
+    """Write a photo's pixels into its sample, and a :class:`Reading` as its facts.
 
-    def __init__(self) -> None:
-        self._readings: dict[bytes, Reading] = {}
-
-    def open(self, source: ImageSource, *, max_pixels: int, shrink: Shrink | None) -> Picture:
-        """The picture as ``image.open_picture`` gives it. Called on any thread."""
-        path = os.fsencode(source)  # type: ignore[arg-type]  # an index knows paths only
-        hash = hash_file(path)
-        opened = decode.open_picture(source, max_pixels=max_pixels, shrink=shrink)
-        self._readings[path] = Reading(hash, read_facts(path), make_signature(opened))
-        return opened
-
-    def take(self, path: bytes) -> Reading | None:
-        """What was seen of a photo that could be opened; kept no longer."""
-        return self._readings.pop(path, None)
+    Errors: ImageError for what cannot be read.
+    """
+    path = os.fsdecode(sample.source)  # type: ignore[arg-type]  # an index knows paths only
+    with open_file(path) as file, blaming_the_disk(file, path):
+        hash = _hash(file)
+        file.seek(0)
+        picture = decode_file(
+            file, path, printable(path), max_pixels=plan.options.max_pixels, shrink=plan.shrink
+        )
+        file.seek(0)
+        facts = facts_in(file, path)
+    sample.facts = Reading(hash, facts, make_signature(picture))
+    sample.pixels, sample.note = plan.fit(picture)
 
 
 def hash_file(path: FilePath) -> bytes:
-    """BLAKE2b of a file's content. Errors: ImageError for a file that cannot be read."""
-    digest = hashlib.blake2b(digest_size=_HASH_BYTES)
-    with open_file(path) as file:
-        try:
-            while block := file.read(_BLOCK_BYTES):
-                digest.update(block)
-        except OSError as error:
-            raise unreadable(path, error) from error
-    return digest.digest()
+    """BLAKE2b of a file's content, 16 bytes. Errors: ImageError for what cannot be read."""
+    with open_file(path) as file, blaming_the_disk(file, path):
+        return _hash(file)
+
+
+def _hash(file: IO[bytes]) -> bytes:
+    return hashlib.file_digest(file, _BLAKE2B).digest()  # type: ignore[arg-type]  # typeshed wants a BytesIO
