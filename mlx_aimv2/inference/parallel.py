@@ -10,7 +10,7 @@ from functools import cache
 
 import mlx.core as mx
 
-from mlx_aimv2.cpu import blas, kernels
+from mlx_aimv2.cpu import blas
 from mlx_aimv2.device import is_cpu
 
 from .mlx_thread import Worker
@@ -45,8 +45,7 @@ def in_shares(compute: Compute, count: int) -> mx.array:
 
 def _side_by_side(compute: Compute, slices: Sequence[slice]) -> mx.array:
     def evaluate(part: slice) -> mx.array:
-        with kernels.by_blocks():
-            result = compute(part)
+        result = compute(part)
         mx.eval(result)
         return result
 
