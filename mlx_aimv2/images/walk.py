@@ -35,11 +35,12 @@ class Found:
     """A picture to read; or, with ``error``, a path that is not there or cannot be listed.
 
     It is taken wherever a path is. ``path`` is as ``os.fsdecode`` gives it: ``os.fsencode`` gives
-    back its bytes.
+    back its bytes. ``uuid`` is the name that Apple's Photos has for it, in a library of Photos.
     """
 
     path: str
     error: ImageError | None = None
+    uuid: str | None = None
 
     def __fspath__(self) -> str:
         return self.path

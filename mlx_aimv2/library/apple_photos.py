@@ -6,13 +6,13 @@ Nothing is written, and nothing under ``database/`` is opened, so Photos may be 
 import os
 import re
 from collections.abc import Iterator, Set
-from dataclasses import dataclass
 from pathlib import Path
 
 from mlx_aimv2.errors import AwayError, ImageError, UsageError
 from mlx_aimv2.files.paths import DISK_ACCESS_HINT, FilePath, printable, unreadable
 from mlx_aimv2.images.formats import raw
 from mlx_aimv2.images.formats.header import EXTENSIONS
+from mlx_aimv2.images.walk import Found
 
 BUNDLE = ".photoslibrary"
 
@@ -31,21 +31,6 @@ VIDEOS = frozenset(
 
 _UPGRADE_HINT = "open it once in Photos, which upgrades it, and try again"
 _OTHER_HINT = f"name a library of Photos on macOS 10.15 or newer: NAME{BUNDLE}"
-
-
-@dataclass(frozen=True)
-class PhotosItem:
-    """A picture of a Photos library; or, with ``error``, a folder that cannot be used.
-
-    ``path`` is as ``os.fsdecode`` gives it. ``uuid`` is Photos' own name for the picture, None
-    with an error. With ``is_derivative`` the file is a smaller copy that Photos made, because the
-    original is only in iCloud or in a format that is not read here.
-    """
-
-    path: str
-    uuid: str | None
-    is_derivative: bool = False
-    error: ImageError | None = None
 
 
 def is_bundle(path: FilePath) -> bool:
@@ -83,9 +68,10 @@ def default_bundle() -> Path:
     raise UsageError(f"there is no Photos library in {printable(pictures)}", hint=hint)
 
 
-def find_photos(bundle: FilePath) -> Iterator[PhotosItem]:
+def find_photos(bundle: FilePath) -> Iterator[Found]:
     """Every picture of a Photos library once, sorted by UUID, one folder listed at a time.
 
+    A folder that cannot be listed is an error among them.
     Of an original that is not here the largest derivative is found. Videos are skipped, and
     so is all that belongs to a picture: a Live Photo's video, edits, the other half of RAW+JPEG.
     Of a video that is only in iCloud the derivative, a frame of it, looks like a picture's.
@@ -101,7 +87,7 @@ def find_photos(bundle: FilePath) -> Iterator[PhotosItem]:
         yield _failed(error.filename or root, error)
         return
     except ImageError as error:
-        yield PhotosItem(root, None, error=error)
+        yield Found(root, error)
         return
     originals_by_digit, *copies_by_digit = sources
     raw_extensions = raw.EXTENSIONS if raw.is_available() else frozenset[str]()
@@ -120,19 +106,19 @@ def find_photos(bundle: FilePath) -> Iterator[PhotosItem]:
         yield from _choose(files, copies, raw_extensions)
 
 
-def _choose(files: _Files, copies: list[_Files], raw_extensions: Set[str]) -> Iterator[PhotosItem]:
+def _choose(files: _Files, copies: list[_Files], raw_extensions: Set[str]) -> Iterator[Found]:
     """One picture for each UUID: its original, or the largest derivative."""
     for uuid in sorted(set(files).union(*copies)):
         own = files.get(uuid, [])
         readable = _with(EXTENSIONS, own) or _with(raw_extensions, own)
         if readable:
-            yield PhotosItem(readable[0], uuid)
+            yield Found(readable[0], uuid=uuid)
         elif not _with(VIDEOS, own):
             smaller = [path for copy in copies for path in _with(EXTENSIONS, copy.get(uuid, []))]
             if smaller:
-                yield PhotosItem(max(smaller, key=_size_bytes), uuid, is_derivative=True)
+                yield Found(max(smaller, key=_size_bytes), uuid=uuid)
             else:  # a RAW file alone, of which reading it says what it takes
-                yield from (PhotosItem(path, uuid) for path in _with(raw.EXTENSIONS, own)[:1])
+                yield from (Found(path, uuid=uuid) for path in _with(raw.EXTENSIONS, own)[:1])
 
 
 def _with(extensions: Set[str], paths: list[str]) -> list[str]:
@@ -182,8 +168,8 @@ def _no_originals(root: str) -> ImageError:
     return ImageError(f"{printable(root)} holds no originals of Photos", hint=_OTHER_HINT)
 
 
-def _failed(path: str, error: OSError) -> PhotosItem:
-    return PhotosItem(path, None, error=_refused(path, error))
+def _failed(path: str, error: OSError) -> Found:
+    return Found(path, _refused(path, error))
 
 
 def _refused(path: str, error: OSError) -> ImageError:

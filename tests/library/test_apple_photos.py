@@ -11,8 +11,9 @@ import pytest
 from mlx_aimv2.errors import ImageError, UsageError
 from mlx_aimv2.files.paths import DISK_ACCESS_HINT
 from mlx_aimv2.images.formats import raw
+from mlx_aimv2.images.walk import Found
 from mlx_aimv2.library import apple_photos
-from mlx_aimv2.library.apple_photos import PhotosItem, find_photos
+from mlx_aimv2.library.apple_photos import find_photos
 
 
 def uuid(start: str) -> str:
@@ -51,13 +52,13 @@ def bundle(tmp_path: Path) -> Path:
     return bundle
 
 
-def found_in(bundle: Path) -> list[tuple[str, str | None, bool]]:
+def found_in(bundle: Path) -> list[tuple[str, str | None]]:
     items = list(find_photos(bundle))
     assert not [item for item in items if item.error]
-    return [(os.path.relpath(item.path, bundle), item.uuid, item.is_derivative) for item in items]
+    return [(os.path.relpath(item.path, bundle), item.uuid) for item in items]
 
 
-def error_of(item: PhotosItem) -> ImageError:
+def error_of(item: Found) -> ImageError:
     assert item.uuid is None
     assert item.error is not None
     assert item.error.hint
@@ -66,10 +67,10 @@ def error_of(item: PhotosItem) -> ImageError:
 
 def test_every_picture_once(bundle: Path) -> None:
     assert found_in(bundle) == [
-        (f"originals/A/{A}.heic", A, False),
-        (f"originals/B/{B}.JPEG", B, False),
-        (f"resources/derivatives/D/{D}_1_102_o.jpeg", D, True),
-        (f"resources/derivatives/masters/E/{E}_4_5005_c.jpeg", E, True),
+        (f"originals/A/{A}.heic", A),
+        (f"originals/B/{B}.JPEG", B),
+        (f"resources/derivatives/D/{D}_1_102_o.jpeg", D),
+        (f"resources/derivatives/masters/E/{E}_4_5005_c.jpeg", E),
     ]
 
 
@@ -83,7 +84,7 @@ def test_any_case(tmp_path: Path) -> None:
     original = f"Originals/a/{A.lower()}.HEIC"
     copy = f"Resources/Derivatives/b/{B.lower()}_1_102_o.JPEG"
     grow(tmp_path, original, copy)
-    assert found_in(tmp_path) == [(original, A, False), (copy, B, True)]
+    assert found_in(tmp_path) == [(original, A), (copy, B)]
 
 
 def test_many_in_order(tmp_path: Path) -> None:
@@ -92,8 +93,8 @@ def test_many_in_order(tmp_path: Path) -> None:
     copies = [f"resources/derivatives/{name[0]}/{name}_1_105_c.jpeg" for name in uuids[1::2]]
     grow(tmp_path, *copies)
     found = found_in(tmp_path)
-    assert [name for _, name, _ in found] == uuids
-    assert [is_copy for _, _, is_copy in found] == [False, True] * 128
+    assert [name for _, name in found] == uuids
+    assert ["derivatives" in path for path, _ in found] == [False, True] * 128
 
 
 def test_one_folder_is_listed_at_a_time(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,11 +118,11 @@ def test_raw(is_available: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(raw, "is_available", lambda: is_available)
     grow(tmp_path, f"originals/A/{A}.dng", f"originals/B/{B}.cr3", f"originals/C/{C}.dng")
     grow(tmp_path, f"resources/derivatives/A/{A}_1_102_o.jpeg", f"originals/C/{C}.heic")
-    copy = (f"resources/derivatives/A/{A}_1_102_o.jpeg", A, True)
+    copy = (f"resources/derivatives/A/{A}_1_102_o.jpeg", A)
     assert found_in(tmp_path) == [
-        (f"originals/A/{A}.dng", A, False) if is_available else copy,
-        (f"originals/B/{B}.cr3", B, False),  # nothing else is here, and reading it says why
-        (f"originals/C/{C}.heic", C, False),
+        (f"originals/A/{A}.dng", A) if is_available else copy,
+        (f"originals/B/{B}.cr3", B),  # nothing else is here, and reading it says why
+        (f"originals/C/{C}.heic", C),
     ]
 
 
@@ -175,7 +176,7 @@ class TestErrors:
             return stat(self, **options)
 
         monkeypatch.setattr(Path, "stat", vanish)
-        assert (f"resources/derivatives/D/{D}_1_105_c.jpeg", D, True) in found_in(bundle)
+        assert (f"resources/derivatives/D/{D}_1_105_c.jpeg", D) in found_in(bundle)
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, refused: str, number: int) -> None:

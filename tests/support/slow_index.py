@@ -32,7 +32,7 @@ def install(place: str, number: int) -> None:
     """Kill this process at that place of so manieth commit with vectors."""
     write, append = Segments._write, Segments.append
     begin, commit = Store.begin, Store.commit
-    place_item = indexer.Indexer._place_item
+    place_item = indexer.Indexer._place_sample
     seen, placed, stepped = 0, 0, -1
 
     def write_then(self: Segments, file: Path, start: int, rows: "np.ndarray") -> None:
@@ -82,7 +82,7 @@ def install(place: str, number: int) -> None:
 
     Segments._write, Segments.append = write_then, append_then
     Store.begin, Store.commit = begin_loudly, commit_then
-    indexer.Indexer._place_item = place_then
+    indexer.Indexer._place_sample = place_then
 
 
 if __name__ == "__main__":

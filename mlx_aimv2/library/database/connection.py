@@ -5,8 +5,8 @@ import os
 import shutil
 import sqlite3
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -21,6 +21,7 @@ from mlx_aimv2.files.paths import check_length, printable, unwritable
 from .schema import database_errors, open_database
 from .segments import FULL_HINT, no_vectors
 
+Values = Sequence[Any] | Mapping[str, Any]  # of the ? or the :names in a query
 CLOSED, CLOSED_HINT = "the library is closed", "open it again: Library(path)"
 
 
@@ -142,15 +143,28 @@ class Database:
         """Whether there is something to ``commit`` or to ``roll_back``."""
         return self._database.in_transaction
 
-    def rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
+    @contextmanager
+    def temporary_table(self, name: str, columns: str) -> Iterator[None]:
+        """Inside it there is a table that nobody else sees, also where one may only read."""
+        self.run("PRAGMA query_only = OFF")
+        self.run(f"DROP TABLE IF EXISTS temp.{name}")
+        self.run(f"CREATE TEMP TABLE {name} ({columns}) STRICT")
+        try:
+            yield
+        finally:
+            with suppress(OutputError):  # a stopped query still holds it: it goes with the library
+                self.run(f"DROP TABLE temp.{name}")
+            self.run(f"PRAGMA query_only = {self._lock is None}")
+
+    def rows(self, query: str, values: Values = ()) -> list[Any]:
         """All rows of an answer. ``query`` is SQL of this package, never of a user."""
         with database_errors(self.path):
-            return self._database.execute(query, tuple(values)).fetchall()
+            return self._database.execute(query, values).fetchall()
 
-    def each_row(self, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
+    def each_row(self, query: str, values: Values = ()) -> Iterator[Any]:
         """Rows of an answer, one by one."""
         with database_errors(self.path):
-            yield from self._database.execute(query, tuple(values))
+            yield from self._database.execute(query, values)
 
     def one(self, query: str, *values: object) -> Any:
         """The only row of an answer, or its first; None where there is none."""

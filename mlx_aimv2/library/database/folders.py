@@ -84,6 +84,11 @@ def around(path: bytes) -> list[bytes]:
     return [b"/".join(names[:count]) or b"/" for count in range(1, len(names) + 1)]
 
 
+def is_inside(path: bytes, folder: bytes) -> bool:
+    """Whether a path is a folder or lies in it."""
+    return (path + b"/").startswith(folder.rstrip(b"/") + b"/")
+
+
 def under(folder: bytes) -> tuple[str, tuple[bytes, ...]]:
     """SQL for the file at a path and all files in the folder there."""
     inside = folder.rstrip(b"/") + b"/"

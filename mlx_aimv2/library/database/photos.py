@@ -166,6 +166,8 @@ class Photos(Database):
 
         Who had such a path and has none now is gone, under a name that no file can have.
         """
+        if not moves:
+            return
         now = datetime.now(UTC).isoformat(timespec="seconds")
         with self.transaction():
             for _, path, _, _ in moves:

@@ -10,6 +10,7 @@ from shlex import quote
 from mlx_aimv2 import install
 from mlx_aimv2.errors import OutputError
 from mlx_aimv2.files.paths import absolute, printable
+from mlx_aimv2.files.spelling import fold
 
 from ..shot_names import shot_key
 from .segments import FULL_HINT
@@ -149,6 +150,7 @@ def open_database(path: Path, *, can_write: bool) -> sqlite3.Connection:
             _check(connection, path, can_write=can_write)
             connection.execute("PRAGMA foreign_keys = ON")
             connection.create_function("casefold", 1, str.casefold, deterministic=True)
+            connection.create_function("fold", 1, fold, deterministic=True)
             connection.create_function("folder_of", 1, os.path.dirname, deterministic=True)
             if can_write:
                 connection.execute("PRAGMA journal_mode = WAL")

@@ -115,15 +115,14 @@ class Vectors(Database):
         self, vectors: VectorSet, folder: str, row_count: int, moves: NDArray[np.int64]
     ) -> None:
         """The set's rows are in another folder now; row ``moves[i]`` is row i there."""
-        self.run("CREATE TEMP TABLE moves (was INTEGER PRIMARY KEY, now INTEGER)")
-        self.run_many(
-            "INSERT INTO moves VALUES (?, ?)", ((int(was), now) for now, was in enumerate(moves))
-        )
-        self.run(
-            "UPDATE vectors SET row = (SELECT now FROM moves WHERE was = row) WHERE set_id = ?",
-            vectors.id,
-        )
-        self.run("DROP TABLE moves")
+        with self.temporary_table("moves", "was INTEGER PRIMARY KEY, now INTEGER"):
+            self.run_many(
+                "INSERT INTO moves VALUES (?, ?)", ((was, now) for now, was in enumerate(moves))
+            )
+            self.run(
+                "UPDATE vectors SET row = (SELECT now FROM moves WHERE was = row) WHERE set_id = ?",
+                vectors.id,
+            )
         self.run(
             "UPDATE sets SET folder = ?, row_count = ? WHERE id = ?",
             folder, row_count, vectors.id,

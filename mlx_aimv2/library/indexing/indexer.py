@@ -3,7 +3,7 @@
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,10 +21,11 @@ from ..database.photos import FileRow
 from ..database.segments import Halves, Segments
 from ..database.store import Store
 from ..database.vectors import VectorSet
-from .moves import Moves
-from .photo_reader import Reading, read_photo
+from .found import Candidate, FoundPhotos, found_photos
+from .moves import Moves, respelled
+from .photo_reader import Reading, hash_file, read_photo
 from .recolour import UNREAD, forget_misread
-from .scan import Candidate, Scan, covers
+from .scan import Scan, covers
 
 if TYPE_CHECKING:
     from mlx_aimv2.inference.model import Model
@@ -140,35 +141,44 @@ class Indexer:
             store.segments(each).cut()
         report.recoloured = sum(forget_misread(store, root.path) for root in roots)
         report.colours_unread = store.count(UNREAD)
-        vectors = store.set_with_key(self._key)
-        self._moves = Moves(store, roots)
-        total = self._count(roots, vectors, self._moves)
-        moved = set(self._moves.settle())
-        if vectors is not None:
-            unread = [each.known.id for each, _ in self._moves.unread if each.known is not None]
-            settled = [*moved, *self._moves.same, *unread]
-            total -= sum(store.row_of(vectors.id, each) is not None for each in settled)
-        if total:
-            model = self._load()
-            vectors = self._set = vectors or self._new_set(model)
-        scan = self._scan(roots, vectors, moved)
-        for candidate, error in self._moves.unread:
-            scan.keep_away(candidate, error)
-        if total:
-            self._segments = store.segments(self._set)
-            self._segments.cut()
-            self._counted = self._segments.row_count
-            self._progress.started(total)
-            self._embed_all(model, scan)
-        else:
-            deque(scan.candidates(), 0)  # none, but the walk tells what is still there
-        report.missing = scan.mark_missing()
-        from .sidecar_dates import date_undated  # noqa: PLC0415  (XML: a search starts sooner without it)
+        with found_photos(store) as found:
+            self._update(roots, found)
+        from .sidecar_dates import date_undated  # noqa: PLC0415  (XML: searches start sooner)
 
         for root in roots:
             date_undated(store, root.path)
-        report.empty = [os.fsdecode(path) for path in scan.empty]
         report.had_photos = any(next(store.files(*under(root.path)), None) for root in roots)
+        return report
+
+    def _update(self, roots: Sequence[Root], found: FoundPhotos) -> None:
+        """Walk the roots, give known photos their new names, embed the rest, mark what is gone."""
+        store, report = self._store, self._report
+        vectors = store.set_with_key(self._key)
+        set_id = vectors.id if vectors else None
+        scan = self._scan = Scan(store, found, roots, self._exclude)
+        scan.walk(self._progress.counted)
+        store.move_files(
+            [(file.id, path, file.stamp, file.uuid) for file, path in respelled(store)]
+        )
+        moves = Moves(store, roots, scan.keep_away)
+        moved = moves.settle(found, set_id, rereads=self._rereads)
+        total = found.count_to_read(set_id)
+        if vectors is not None:
+            report.recognised = sum(store.row_of(vectors.id, each) is not None for each in moved)
+        report.unchanged = found.count() - total - scan.away.photos - report.recognised
+        if total:
+            model = self._load()
+            self._set = vectors = vectors or self._new_set(model)
+            self._segments = store.segments(vectors)
+            self._segments.cut()
+            self._counted = self._segments.row_count
+            self._progress.started(total)
+            self._embed_all(model, found.to_read(set_id))
+        report.missing = scan.mark_missing()
+        report.found, report.excluded, report.away = found.count(), scan.excluded, scan.away.photos
+        report.errors = scan.errors + scan.away.errors() + report.errors
+        report.empty = [os.fsdecode(path) for path in scan.empty]
+        report.skipped = dict(scan.skipped)
         with store.transaction():
             for path in scan.deleted:
                 store.remove_root(path)
@@ -179,23 +189,21 @@ class Indexer:
                 else:
                     store.serve(vectors.id)
                 report.is_serving = store.set_with_id(vectors.id).is_serving
-        report.found, report.unchanged = scan.found, scan.unchanged
-        report.recognised += scan.recognised
-        report.errors = scan.errors + scan.away.errors() + report.errors
-        report.away, report.excluded = scan.away.photos, scan.excluded
-        report.skipped = dict(scan.skipped)
-        return report
 
     def estimate(self, roots: Sequence[Root], sample: int) -> Estimate:
         """What a run over the roots would read, measured on some of it, evenly spread."""
-        vectors = self._store.set_with_key(self._key)
-        count = self._count(roots, vectors)
+        store, vectors = self._store, self._store.set_with_key(self._key)
+        set_id = vectors.id if vectors else None
+        with found_photos(store) as found:
+            Scan(store, found, roots, self._exclude).walk(self._progress.counted)
+            for file, path in respelled(store):
+                store.run("UPDATE found SET path = ? WHERE path = ?", file.path, path)
+            count = found.count_to_read(set_id, rereads=self._rereads)
+            chosen = {number * count // sample for number in range(sample)}
+            candidates = enumerate(found.to_read(set_id, rereads=self._rereads))
+            paths = [os.fsdecode(each.path) for number, each in candidates if number in chosen]
         if not count:
             return Estimate(0, 0, 0.0, 0)
-        scan = self._scan(roots, vectors)
-        chosen = {number * count // sample for number in range(sample)}
-        found = enumerate(scan.candidates())
-        paths = [os.fsdecode(each.path) for number, each in found if number in chosen]
         model = self._load()
         options = replace(self._options, fills_batches=False, batch_size=_ESTIMATE_BATCH)
         plan = model.plan(options)
@@ -205,31 +213,6 @@ class Indexer:
         seconds = (time.perf_counter() - started_s) / len(paths) * count
         width = model.width(plan)
         return Estimate(count, len(paths), seconds, count * (2 * width + _ROW_BYTES))
-
-    def _count(
-        self, roots: Sequence[Root], vectors: VectorSet | None, moves: Moves | None = None
-    ) -> int:
-        count = 0
-        scan = self._scan(roots, vectors, reread=self._rereads)
-        for candidate in scan.candidates():
-            count += 1
-            if moves is not None:
-                moves.note(candidate)
-            self._progress.counted()
-        if moves is not None and scan.respelled:
-            self._store.move_files(scan.respelled)
-        return count
-
-    def _scan(
-        self,
-        roots: Sequence[Root],
-        vectors: VectorSet | None,
-        moved: Collection[int] = (),
-        *,
-        reread: bool = False,
-    ) -> Scan:
-        set_id = vectors.id if vectors else None
-        return Scan(self._store, roots, set_id, moved, exclude=self._exclude, reread=reread)
 
     def _usable(self, roots: Sequence[Root]) -> list[Root]:
         """The roots by the paths that the library has for them, without files that are no
@@ -284,16 +267,17 @@ class Indexer:
                 logit_scale=model.logit_scale if model.config.text_config else None,
             )
 
-    def _embed_all(self, model: "Model", scan: Scan) -> None:
+    def _embed_all(self, model: "Model", candidates: Iterator[Candidate]) -> None:
         plan = model.plan(self._options)
         self._committed_s = time.monotonic()
         self._store.begin()
         try:
-            for sample in model.samples(plan, self._to_embed(scan), partial(read_photo, plan)):
-                self._place_known(scan)
+            waiting = self._to_embed(candidates)
+            for sample in model.samples(plan, waiting, partial(read_photo, plan)):
+                self._place_known()
                 candidate, _ = self._waiting.popleft()
-                self._place_sample(scan, candidate, sample)
-            self._place_known(scan)
+                self._place_sample(candidate, sample)
+            self._place_known()
         except KeyboardInterrupt:
             if self._store.is_writing:  # else it came just after a commit
                 self._commit()
@@ -303,15 +287,15 @@ class Indexer:
             raise
         self._commit()
 
-    def _to_embed(self, scan: Scan) -> Iterator[str]:
+    def _to_embed(self, candidates: Iterator[Candidate]) -> Iterator[str]:
         """The paths of pictures whose content is new; the others wait for their turn."""
-        for candidate in scan.candidates():
+        for candidate in candidates:
             hash = self._known_hash(candidate)
             self._waiting.append((candidate, hash))
             if hash is None:
                 yield os.fsdecode(candidate.path)
             else:
-                self._place_known(scan)
+                self._place_known()
 
     def _known_hash(self, candidate: Candidate) -> bytes | None:
         """The content's hash where the set has its vector; None where it must be embedded."""
@@ -319,7 +303,7 @@ class Indexer:
             hash = candidate.known.hash
         elif self._store.has_size(candidate.stamp.size_bytes):
             try:
-                hash = self._moves.hash_of(candidate)
+                hash = candidate.hash or hash_file(candidate.path)
             except Aimv2Error:
                 return None  # embedding it will say the same, in its turn
         else:
@@ -328,7 +312,7 @@ class Indexer:
             return None
         return hash
 
-    def _place_known(self, scan: Scan) -> None:
+    def _place_known(self) -> None:
         while self._waiting and self._waiting[0][1] is not None:
             candidate, hash = self._waiting.popleft()
             assert hash is not None
@@ -339,14 +323,15 @@ class Indexer:
                 continue  # its twin has changed meanwhile: the next run embeds it
             facts = replace(twin.facts, taken_at=None) if twin.is_dated_by_sidecar else twin.facts
             reading = Reading(hash, facts, twin.signature or b"")
-            self._place(scan, candidate, reading, row)
+            self._place(candidate, reading, row)
             self._report.recognised += 1
             self._finish_one(None)
 
-    def _place_sample(self, scan: Scan, candidate: Candidate, sample: "Sample") -> None:
+    def _place_sample(self, candidate: Candidate, sample: "Sample") -> None:
         error = sample.error
         if error is not None:
-            if scan.keep_away(candidate, error):
+            known, scan = candidate.known, self._scan
+            if scan.was_deleted(candidate.path) or scan.keep_away(candidate.path, known, error):
                 self._finish_one(None)
                 return
             self._store.add_file(
@@ -356,8 +341,8 @@ class Indexer:
                 error=str(error),
                 error_hint=error.hint,
             )
-            if candidate.known is not None:
-                self._store.remove_vectors(candidate.known.id)
+            if known is not None:
+                self._store.remove_vectors(known.id)
             self._report.failed += 1
             self._report.errors.append(error)
             self._finish_one(error)
@@ -367,13 +352,13 @@ class Indexer:
         if row is None:
             row = self._counted + len(self._rows)
             self._rows.append(np.asarray(sample.embedding, np.float16))
-        self._place(scan, candidate, reading, row)
+        self._place(candidate, reading, row)
         if sample.note:
             self._report.notes.setdefault(sample.note, []).append(os.fsdecode(candidate.path))
         self._report.embedded += 1
         self._finish_one(None)
 
-    def _place(self, scan: Scan, candidate: Candidate, reading: Reading, row: int) -> None:
+    def _place(self, candidate: Candidate, reading: Reading, row: int) -> None:
         store, known = self._store, candidate.known
         moved = self._moved_from(candidate, reading.hash)
         if moved is not None:
@@ -390,7 +375,6 @@ class Indexer:
                 uuid=candidate.uuid,
                 signature=reading.signature,
             )
-        scan.note_seen(file_id)
         store.set_vector(self._set.id, file_id, row)
 
     def _moved_from(self, candidate: Candidate, hash: bytes) -> FileRow | None:
@@ -419,7 +403,7 @@ class Indexer:
         self._counted, self._rows = self._segments.row_count, []
         self._uncommitted, self._committed_s = 0, time.monotonic()
 
-    _moves: Moves
+    _scan: Scan
     _set: VectorSet
     _segments: Segments
     _counted: int  # rows that are committed

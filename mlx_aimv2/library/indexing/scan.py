@@ -3,8 +3,7 @@
 import os
 import shlex
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -14,60 +13,19 @@ from mlx_aimv2.files.paths import is_gone, printable, unreadable
 from mlx_aimv2.files.stamp import Stamp, read_stamp
 from mlx_aimv2.images.exclusions import Exclusions
 from mlx_aimv2.images.formats.header import EXTENSIONS
-from mlx_aimv2.images.walk import find_images
+from mlx_aimv2.images.walk import Found, find_images
 
 from .. import apple_photos
-from ..database.folders import Root, under
+from ..database.folders import Root, is_inside, under
 from ..database.photos import FileRow
 from ..database.store import Store
-from .respelled import Respelled
+from .found import FoundPhotos
 
 _EXTENSIONS = tuple(extension.encode() for extension in EXTENSIONS)
 _NO_STAMP = Stamp(-1, 0)  # reading the file will say what is wrong with it
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A picture to read: new, changed, not readable before, or without a vector in the set.
-
-    ``known`` is what the library has of this path; its content may be the same.
-    """
-
-    path: bytes
-    stamp: Stamp
-    uuid: str | None
-    known: FileRow | None
-    is_reread: bool = False
-
-    @property
-    def is_unchanged(self) -> bool:
-        """Whether the file is as it was when it was read, without an error, before."""
-        return self._has_known_stamp and not self.has_old_stamp
-
-    @property
-    def has_old_stamp(self) -> bool:
-        """Whether only reading tells if the file has changed: all is to be read again, or
-        something of it has changed that is not its size or time, as its permissions."""
-        if not self._has_known_stamp or self.known is None:
-            return False
-        before, now = self.known.stamp.ctime_ns, self.stamp.ctime_ns
-        return self.is_reread or (None not in (before, now) and before != now)
-
-    @property
-    def _has_known_stamp(self) -> bool:
-        known = self.known
-        is_read = known is not None and known.error is None and known.hash is not None
-        return is_read and known is not None and known.stamp == self.stamp
-
-
 RootState = Literal["there", "empty", "away", "deleted"]
-
-
-@dataclass(frozen=True)
-class _Seen:
-    path: bytes
-    uuid: str | None
-    error: Aimv2Error | None
 
 
 class Away:
@@ -90,9 +48,6 @@ class Away:
         reason = str(error).removeprefix(printable(path)).strip()
         self._paths.setdefault((reason, error.hint), []).append(path)
 
-    def __contains__(self, path: bytes) -> bool:
-        return path in self._told
-
     def errors(self) -> list[Aimv2Error]:
         """What to tell of them."""
         return [
@@ -108,78 +63,53 @@ def _and_more(others: int) -> str:
 
 
 class Scan:
-    """A walk over the roots: yields candidates, and knows afterwards what was not there.
+    """The walk over the roots, and what it says of photos that it did not find.
 
-    ``moved`` are files that were recognised at other paths before it; ``respelled`` are known by
-    other spellings of their paths, for ``Store.move_files``. ``exclude`` are patterns of what is
-    passed over; with ``reread`` every file is a candidate.
+    ``exclude`` are patterns of what is passed over. After it ``empty`` and ``deleted`` are roots,
+    ``errors`` and ``away`` what could not be looked at, and ``skipped`` what is no photo.
     """
 
     def __init__(
-        self,
-        store: Store,
-        roots: Iterable[Root],
-        set_id: int | None,
-        moved: Collection[int] = (),
-        *,
-        exclude: Sequence[str] = (),
-        reread: bool = False,
+        self, store: Store, found: FoundPhotos, roots: Sequence[Root], exclude: Sequence[str]
     ) -> None:
         self.errors: list[Aimv2Error] = []
         self.away = Away()
-        self.respelled: list[tuple[int, bytes, Stamp, str | None]] = []
         self.empty: list[bytes] = []
         self.deleted: list[bytes] = []
         self.skipped: Counter[str] = Counter()
-        self.found = 0
-        self.unchanged = 0
-        self.recognised = 0
         self.excluded = 0
-        self._moved = moved
         self._exclude, self._exclusions = exclude, Exclusions(exclude)
-        self._rereads = reread
-        self._devices = local_devices()
-        self._ctimes: list[tuple[int, int]] = []
-        self._store = store
-        self._roots = list(roots)
-        self._set_id = set_id
-        self._seen: set[int] = set()
-        self._back: list[int] = []
-        self._former = Respelled(store)
-        self._met: set[bytes] = set()
+        self._store, self._found, self._roots = store, found, roots
         self._unseen_folders: list[bytes] = []
-        self._states: dict[bytes, RootState] = {}
 
-    def candidates(self) -> Iterator[Candidate]:
-        """Every picture that has to be looked at, in the order of the walk."""
-        stored = self._store.roots()
-        self._states = {each.path: state_of(self._store, each, stored) for each in stored}
-        for path, state in self._states.items():
+    def walk(self, told: Callable[[], None]) -> None:
+        """Put every photo under the roots, with its stamp, into the table of those found."""
+        stored, devices = self._store.roots(), local_devices()
+        states = {each.path: state_of(self._store, each, stored) for each in stored}
+        for path, state in states.items():
             if state in ("empty", "away"):  # also for a walk that comes by it
                 self._unseen_folders.append(path)
         for root in self._roots:
-            match self._states.get(root.path, "there"):
+            match states.get(root.path, "there"):
                 case "empty":
                     self.empty.append(root.path)
-                    continue
                 case "deleted":
                     self.deleted.append(root.path)
-                    continue
                 case "away":
                     self.errors.append(_away(root.path))
-                    continue
-            for seen in self._walk(root):
-                if seen.error is not None:
-                    self._note_error(root, seen.path, seen.error)
-                    continue
-                if len(self._roots) > 1:
-                    if seen.path in self._met:
-                        continue
-                    self._met.add(seen.path)
-                self.found += 1
-                candidate = self._look(seen)
-                if candidate:
-                    yield candidate
+                case "there":
+                    for seen in self._photos(root):
+                        path = os.fsencode(seen.path)
+                        if seen.error is not None:
+                            self._note_error(root, path, seen.error)
+                            continue
+                        stamp, error = _look(path, devices)
+                        is_away = error is not None and self.keep_away(
+                            path, self._store.file_at(path), error
+                        )
+                        self._found.add(path, seen.uuid, stamp, is_away=is_away)
+                        told()
+        self._found.write()
 
     def mark_missing(self) -> int:
         """Mark what is gone from the roots that could be read, and what is back.
@@ -193,29 +123,46 @@ class Scan:
         for root in self._roots:
             if is_gone(root.path) and root.path not in self.deleted:
                 continue  # a drive that is not connected says nothing about its files
-            for file in self._store.files(*under(root.path)):
+            inside, values = under(root.path)
+            unseen = f"NOT EXISTS (SELECT 1 FROM found WHERE found.path = files.path) AND {inside}"
+            for file in self._store.files(unseen, values):
                 if self._is_gone(file, root):
                     gone.add(file.id)
-                elif file.id not in self._seen and self._is_passed_over(file, stored):
+                elif self._is_passed_over(file, stored):
                     excluded.add(file.id)
         self.excluded = len(excluded)
         with self._store.transaction():
             self._store.set_missing(gone, now)
             self._store.set_missing(excluded, now, is_excluded=True)
-            self._store.set_ctimes(self._ctimes)
-            self._store.set_missing(self._back, None)
+            self._store.run(
+                "UPDATE files SET missing_since = NULL, is_excluded = 0 WHERE missing_since "
+                "IS NOT NULL AND path IN (SELECT path FROM found WHERE NOT is_away)"
+            )
+            self._store.run(  # by an older version, or before their disk told
+                "UPDATE files SET ctime_ns = found.ctime_ns FROM found "
+                "WHERE files.path = found.path AND files.ctime_ns IS NULL "
+                "AND files.size_bytes = found.size_bytes AND files.mtime_ns = found.mtime_ns "
+                "AND found.ctime_ns IS NOT NULL"
+            )
         return len(gone)
 
-    def note_seen(self, file_id: int) -> None:
-        """This file is there, under whichever path."""
-        self._seen.add(file_id)
-
-    def keep_away(self, candidate: Candidate, error: Aimv2Error | None) -> bool:
+    def keep_away(self, path: bytes, known: FileRow | None, error: Aimv2Error | None) -> bool:
         """Whether this was read before and cannot be looked at just now: it stays as it was."""
-        known = candidate.known
         if known is None or known.hash is None or not isinstance(error, AwayError):
             return False
-        self.away.add(candidate.path, error, is_photo=True)
+        self.away.add(path, error, is_photo=True)
+        self._store.run("UPDATE found SET is_away = 1 WHERE path = ?", path)
+        return True
+
+    def was_deleted(self, path: bytes) -> bool:
+        """Whether a photo that was found is there no more, and not its drive's place is empty."""
+        folder = path
+        while is_gone(folder):
+            folder = os.path.dirname(folder)  # noqa: PTH120  (pathlib takes no bytes)
+        is_deleted = folder != path and _holds_something(folder)
+        if not is_deleted or not any(is_inside(folder, root.path) for root in self._roots):
+            return False
+        self._store.run("DELETE FROM found WHERE path = ?", path)
         return True
 
     def _note_error(self, root: Root, path: bytes, error: Aimv2Error) -> None:
@@ -226,57 +173,18 @@ class Scan:
         else:
             self.errors.append(error)
 
-    def _look(self, seen: _Seen) -> Candidate | None:
-        known = self._store.file_at(seen.path) or self._respell(seen.path)
-        candidate = Candidate(seen.path, _NO_STAMP, seen.uuid, known)
-        if known is not None:
-            self.note_seen(known.id)
-        try:
-            stamp = read_stamp(seen.path, self._devices)
-            candidate = replace(candidate, stamp=stamp, is_reread=self._rereads)
-        except OSError as error:
-            if self.keep_away(candidate, unreadable(seen.path, error)):
-                return None
-        except ValueError:  # no name of a file, as reading it will say
-            pass
-        if seen.path in self.away:
-            return None
-        if known is None or not candidate.is_unchanged:
-            return candidate
-        if known.stamp.ctime_ns is None and candidate.stamp.ctime_ns is not None:
-            self._ctimes.append((known.id, candidate.stamp.ctime_ns))
-        if known.missing_since is not None:
-            self._back.append(known.id)
-        if self._set_id is None or self._store.row_of(self._set_id, known.id) is None:
-            return candidate
-        if known.id in self._moved:
-            self.recognised += 1
-        else:
-            self.unchanged += 1
-        return None
-
-    def _respell(self, path: bytes) -> FileRow | None:
-        known = self._former.before(path)
-        if known is None:
-            return None
-        self.respelled.append((known.id, path, known.stamp, known.uuid))
-        return replace(known, path=path)
-
-    def _walk(self, root: Root) -> Iterator[_Seen]:
+    def _photos(self, root: Root) -> Iterator[Found]:
         if root.is_photos:
-            for item in apple_photos.find_photos(root.path):
-                yield _Seen(os.fsencode(item.path), item.uuid, item.error)
+            yield from apple_photos.find_photos(root.path)
             return
         walk = find_images([root.path], self._exclude)
-        for found in walk:
-            yield _Seen(os.fsencode(found.path), None, found.error)
+        yield from walk
         self.skipped += walk.skipped
 
     def _is_gone(self, file: FileRow, root: Root) -> bool:
-        is_known_gone = file.missing_since is not None and not file.is_excluded
-        if is_known_gone or file.id in self._seen:
+        if file.missing_since is not None and not file.is_excluded:
             return False
-        if any(file.path.startswith(each.rstrip(b"/") + b"/") for each in self._unseen_folders):
+        if any(is_inside(file.path, each) for each in self._unseen_folders):
             return False
         # In a Photos library a derivative stays when its original comes.
         return root.is_photos or is_gone(file.path)
@@ -285,10 +193,19 @@ class Scan:
         """Whether a file that is there is in a system folder, or excluded, for all roots."""
         if file.missing_since is not None or file.uuid is not None:
             return False
-        around = [each for each in roots if (file.path + b"/").startswith(each.rstrip(b"/") + b"/")]
+        around = [each for each in roots if is_inside(file.path, each)]
         return bool(around) and all(
             self._exclusions.passes_over(each, file.path) for each in around
         )
+
+
+def _look(path: bytes, devices: Collection[int]) -> tuple[Stamp, Aimv2Error | None]:
+    try:
+        return read_stamp(path, devices), None
+    except OSError as error:
+        return _NO_STAMP, unreadable(path, error)
+    except ValueError:  # no name of a file, as reading it will say
+        return _NO_STAMP, None
 
 
 def state_of(store: Store, root: Root, stored: Sequence[Root]) -> RootState:
@@ -305,7 +222,7 @@ def state_of(store: Store, root: Root, stored: Sequence[Root]) -> RootState:
     around = [
         each.path
         for each in stored
-        if not each.is_photos and root.path.startswith(each.path.rstrip(b"/") + b"/")
+        if not each.is_photos and each.path != root.path and is_inside(root.path, each.path)
     ]
     if store.file_at(root.path) is not None:
         around.append(os.path.dirname(root.path))  # noqa: PTH120  (pathlib takes no bytes)
