@@ -11,17 +11,22 @@ import argparse
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
 
-from mlx_aimv2.bench import checks, peers
+from benchmarks.checks import positive
+from mlx_aimv2.bench import peers
+from mlx_aimv2.bench.subject import Dtype
 from mlx_aimv2.checkpoints.convert import convert
 from mlx_aimv2.checkpoints.load import load_checkpoint
+from mlx_aimv2.models.aimv2.lit import LiT
+from mlx_aimv2.models.aimv2.vision import VisionEncoder
 from mlx_aimv2.training import evaluate
 from tests.support.golden_files import load_golden, nhwc
 
@@ -33,27 +38,35 @@ def largest(actual: mx.array, expected: np.ndarray) -> str:
     return f"{np.abs(np.array(actual) - expected).max():.1e}"
 
 
+def golden_vision(name: str, folder: Path) -> tuple[VisionEncoder, dict[str, Any]]:
+    """The image encoder of a golden file, with its inputs and outputs."""
+    network, io = load_golden(name, folder)
+    assert isinstance(network, VisionEncoder)
+    return network, io
+
+
 def golden_rows(folder: Path) -> Iterator[Row]:
     """The golden files, in float32."""
     apple = "Apple's torch modules"
-    network, io = load_golden("vision-fixed", folder)
+    vision, io = golden_vision("vision-fixed", folder)
     pixels = nhwc(io["pixels_nchw"])
-    yield "vision, fixed size: features", apple, "float32", largest(network(pixels), io["features"])
-    states = network(pixels, hidden_states=True).hidden_states
+    yield "vision, fixed size: features", apple, "float32", largest(vision(pixels), io["features"])
+    states: Mapping[int, mx.array] = vision(pixels, hidden_states=True).hidden_states or {}
     worst = max(float(largest(state, io[f"hidden.{k}"])) for k, state in states.items())
     yield "vision, fixed size: every block", apple, "float32", f"{worst:.1e}"
-    network, io = load_golden("vision-native", folder)
+    vision, io = golden_vision("vision-native", folder)
     worst = max(
-        float(largest(network(nhwc(io[f"{shape}.pixels_nchw"])), io[f"{shape}.features"]))
+        float(largest(vision(nhwc(io[f"{shape}.pixels_nchw"])), io[f"{shape}.features"]))
         for shape in ("tall", "wide", "ragged")
     )
     yield "vision, native, three shapes: features", apple, "float32", f"{worst:.1e}"
-    network, io = load_golden("lit", folder)
+    lit, io = load_golden("lit", folder)
+    assert isinstance(lit, LiT)
     pixels, ids = nhwc(io["pixels_nchw"]), mx.array(io["input_ids"])
-    images, texts = network.encode_image(pixels), network.encode_text(ids)
+    images, texts = lit.encode_image(pixels), lit.encode_text(ids)
     yield "LiT: image embeddings", apple, "float32", largest(images, io["image_embeds"])
     yield "LiT: text embeddings, ragged", apple, "float32", largest(texts, io["text_embeds"])
-    logits, _ = network(pixels, ids)
+    logits, _ = lit(pixels, ids)
     yield "LiT: logits", apple, "float32", largest(logits, io["logits_per_image"])
 
 
@@ -68,7 +81,7 @@ def live_rows(folder: Path, blocks: int | None) -> Iterator[Row]:
     from tests.parity import lively  # noqa: PLC0415
 
     reference = f"transformers {version('transformers')}"
-    cases = [
+    cases: list[tuple[int, str, dict[str, Any], tuple[int, int, int]]] = [
         (24, "224 px", {"image_size": 224}, (1, 224, 224)),
         (4, "336 px", {"image_size": 336}, (1, 336, 336)),
         (4, "448 px", {"image_size": 448}, (1, 448, 448)),
@@ -80,6 +93,7 @@ def live_rows(folder: Path, blocks: int | None) -> Iterator[Row]:
         options = lively.LARGE | options | {"num_hidden_layers": depth}  # noqa: PLW2901
         theirs = lively.vision(**options)
         ours = load_checkpoint(lively.saved(theirs, folder / f"live-{number}")).network
+        assert isinstance(ours, VisionEncoder)
         images, inputs = lively.pixels(*shape)
         with torch.no_grad():
             expected = theirs(inputs).last_hidden_state.numpy()
@@ -91,7 +105,10 @@ def demo_rows(folder: Path, drawings: int) -> Iterator[Row]:
     exact, exact_texts = evaluate.encoders_of(aimv2.load("demo", dtype="float32"))
     accuracy = evaluate.measure(exact, exact_texts, number=drawings).single_top1
     yield "demo: zero-shot top-1", "held-out drawings", "float32", f"{accuracy:.1%}"
-    variants = {dtype: ("demo", dtype) for dtype in ("float16", "bfloat16")}
+    variants: dict[str, tuple[str, Dtype]] = {
+        "float16": ("demo", "float16"),
+        "bfloat16": ("demo", "bfloat16"),
+    }
     for bits in (8, 4):
         target = folder / f"demo-{bits}bit"
         convert("demo", target, quantize_bits=bits)
@@ -109,8 +126,8 @@ def demo_rows(folder: Path, drawings: int) -> Iterator[Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--blocks", type=checks.positive, help="of transformers' models, at most")
-    parser.add_argument("--drawings", type=checks.positive, default=500)
+    parser.add_argument("--blocks", type=positive, help="of transformers' models, at most")
+    parser.add_argument("--drawings", type=positive, default=500)
     options = parser.parse_args()
     print(f"Printed by `make accuracy`: mlx-aimv2 {version('mlx-aimv2')}, MLX {version('mlx')} on ")
     print(f"{mx.default_device()}, {platform.machine()}, Python {platform.python_version()}.\n")

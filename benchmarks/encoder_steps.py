@@ -3,32 +3,36 @@
     python -m benchmarks.encoder_steps [--random large | --model SOURCE] [--blocks 4] [--batch 8]
                                        [--repeats 7]
 
-At 224 px. Each row is a step more than the one before; the last ones are what was
-tried and left out. Ratios are to the first row, medians of the rounds.
+At 224 px. Each row is a step more than the one before; the next ones are what was tried and left
+out. Ratios are to the first row, medians of the rounds. At the end all steps against the plain
+model at 448 px and on a padded mix of native sizes, with as many tokens or fewer.
 """
 
-import mlx_aimv2  # isort: skip  (before MLX, so that its BLAS is the one MLX finds)
+import mlx_aimv2  # noqa: F401  # isort: skip  (before MLX, so that its BLAS is the one MLX finds)
 
 import argparse
 import json
-import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
 import mlx.core as mx
 from mlx import nn
 
-from benchmarks import subjects
-from mlx_aimv2.bench import checks, encoder
+from benchmarks.checks import Check, positive, show
+from mlx_aimv2.bench import encoder
 from mlx_aimv2.bench.conditions import conditions
 from mlx_aimv2.bench.encoder import encode, random_pixels, variant
+from mlx_aimv2.bench.figure import Timing, clock, interleave, ratio
+from mlx_aimv2.bench.peers import compare
 from mlx_aimv2.bench.plain import PlainEncoder
-from mlx_aimv2.bench.timing import clock
+from mlx_aimv2.bench.subject import subject_of
 from mlx_aimv2.cpu import kernels
 from mlx_aimv2.inference import parallel
+from mlx_aimv2.inference.embedder import Embedder
 
 SIDE_PX = 224
 Work = Callable[[], object]
@@ -51,7 +55,7 @@ def without(last: int) -> Iterator[None]:
         yield
 
 
-def steps(model: mlx_aimv2.Model, pixels: mx.array) -> Iterator[tuple[str, Work]]:
+def steps(model: Embedder, pixels: mx.array) -> Iterator[tuple[str, Work]]:
     """The whole encoder, from plain to what it is."""
     plain = PlainEncoder(model.vision)
 
@@ -72,7 +76,7 @@ def steps(model: mlx_aimv2.Model, pixels: mx.array) -> Iterator[tuple[str, Work]
     yield "one image at a time on each core", run(0)
 
 
-def left_out(model: mlx_aimv2.Model, tokens: int) -> Iterator[tuple[str, Work, Work]]:
+def left_out(model: Embedder, tokens: int) -> Iterator[tuple[str, Work, Work]]:
     """What was tried: a step's name, a block's work as it is, and as it was tried."""
     mlp = model.vision.trunk.blocks[0].mlp
     gate, up = mlp.fc1.weight, mlp.fc3.weight
@@ -98,44 +102,56 @@ def left_out(model: mlx_aimv2.Model, tokens: int) -> Iterator[tuple[str, Work, W
     )
 
 
-def in_turns(works: Mapping[str, Work], repeats: int) -> dict[str, list[float]]:
+def in_turns(works: Mapping[str, Work], repeats: int) -> dict[str, Timing]:
     """Seconds of each, all in turns, after one of each that does not count."""
-    for work in works.values():
-        work()
-    rounds = [{name: clock(work) for name, work in works.items()} for _ in range(repeats)]
-    return {name: [each[name] for each in rounds] for name in works}
+    timed = {name: partial(clock, work) for name, work in works.items()}
+    return interleave(timed, repeats=repeats)
 
 
-def line(name: str, seconds: list[float], first: list[float]) -> str:
+def line(name: str, timing: Timing, first: Timing) -> str:
     """A row: the median, its spread, and how much faster than the first, round by round."""
-    faster = statistics.median(a / b for a, b in zip(first, seconds, strict=True))
-    return (
-        f"| {name} | {statistics.median(seconds) * 1e3:.0f} ms "
-        f"| {min(seconds) * 1e3:.0f} to {max(seconds) * 1e3:.0f} | {faster:.2f} × |"
-    )
+    spread = f"{timing.least_s * 1e3:.0f} to {timing.most_s * 1e3:.0f}"
+    faster = ratio(first, timing).median_s
+    return f"| {name} | {timing.median_s * 1e3:.0f} ms | {spread} | {faster:.2f} × |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    subjects.add_options(parser, random="large")
-    parser.add_argument("--blocks", type=checks.positive, default=4)
-    parser.add_argument("--batch", type=checks.positive, default=8)
-    parser.add_argument("--repeats", type=checks.positive, default=7)
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--model", help="a checkpoint")
+    source.add_argument("--random", default="large", help="random weights in the sizes of this one")
+    parser.add_argument("--blocks", type=positive, default=4)
+    parser.add_argument("--batch", type=positive, default=8)
+    parser.add_argument("--repeats", type=positive, default=7)
     options = parser.parse_args()
     print(json.dumps(conditions()) + "\n")
     with tempfile.TemporaryDirectory() as name:
-        model = subjects.chosen(options, Path(name)).model
-    model = variant(model, SIDE_PX, options.blocks)
+        named = options.model or options.random
+        whole = subject_of(named, not options.model, Path(name)).model
+    model = variant(whole, SIDE_PX, options.blocks)
     pixels = random_pixels(options.batch, SIDE_PX)
     print("| step | median | runs | against the first |\n|---|---:|---|---:|")
     found = in_turns(dict(steps(model, pixels)), options.repeats)
     first = next(iter(found.values()))
-    print("\n".join(line(name, seconds, first) for name, seconds in found.items()))
+    print("\n".join(line(name, timing, first) for name, timing in found.items()))
     print("\n| left out | median | runs | against a block's own |\n|---|---:|---|---:|")
     tokens = options.batch * (SIDE_PX // model.vision.config.patch_size) ** 2
     for name, own, tried in left_out(model, tokens):
         pair = in_turns({"own": own, "tried": tried}, options.repeats)
         print(line(name, pair["tried"], pair["own"]))
+    print()
+    show(larger(whole, options))
+
+
+def larger(model: Embedder, options: argparse.Namespace) -> Iterator[Check]:
+    """Ours against the plain model where images are larger."""
+    with tempfile.TemporaryDirectory() as name:
+        for side_px, batch in ((2 * SIDE_PX, options.batch // 4), (None, options.batch // 2)):
+            case = encoder.Case(side_px, max(1, batch), options.blocks)
+            found, _ = compare(
+                model, case, Path(name), repeats=options.repeats, with_transformers=False
+            )
+            yield from (Check(figure) for figure in found)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from mlx_aimv2.bench.checks import positive
+from benchmarks.checks import positive
 from tests.support.kills import compare, kill_often, make_photos, random_moments
 from tests.support.slow_index import PLACES
 

@@ -10,29 +10,21 @@ and searched by ``aimv2.Library``, a noun at a time. Tags: ``benchmarks.tagging`
 import mlx_aimv2 as aimv2  # isort: skip  (before MLX, so that its BLAS is the one MLX finds)
 
 import argparse
-import json
 import os
-import platform
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import duplicates, tagging
-from mlx_aimv2.bench.checks import positive
-from mlx_aimv2.inference.zero_shot import BACKGROUND
+from benchmarks.checks import Check, four_digits, positive, run
+from mlx_aimv2.bench.figure import Figure
 from mlx_aimv2.library.database.text_cache import TextCache
-from mlx_aimv2.library.duplicates.groups import DEFAULT_THRESHOLD
 from mlx_aimv2.library.library import Library
-from mlx_aimv2.library.tagging import calibration
-from mlx_aimv2.library.tagging.vocabulary import embed_vocabulary
 from mlx_aimv2.training.drawings.nouns import NOUNS
 from mlx_aimv2.training.drawings.scene import HELD_OUT, draw
-from mlx_aimv2.training.evaluate import encoders_of
 
 Floats = NDArray[np.float32]
 Truth = NDArray[np.bool_]
@@ -40,19 +32,6 @@ Truth = NDArray[np.bool_]
 FIRST = 950_000  # of the held-out seeds
 BEST = 10
 LINE = 0.5  # the score from which a search shows a photo
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A share of 1, and the least it may be."""
-
-    name: str
-    value: float
-    least: float | None = None
-
-    @property
-    def is_within(self) -> bool:
-        return self.least is None or self.value >= self.least
 
 
 def drawings(folder: Path, number: int) -> Truth:
@@ -103,7 +82,7 @@ def auc(scores: Floats, truth: Truth) -> float:
     return float(above / (there * (truth.size - there)))
 
 
-def search_figures(model: aimv2.Model, number: int) -> list[Figure]:
+def search_figures(model: aimv2.Model, number: int) -> Iterator[Check]:
     """Text search through a library of its own."""
     with tempfile.TemporaryDirectory() as folder:
         album = Path(folder) / "album"
@@ -116,66 +95,38 @@ def search_figures(model: aimv2.Model, number: int) -> list[Figure]:
             cosines = cosines_of(library, model, number)
     shown = scores >= LINE
     raw = auc(cosines, truth)
-    return [
-        Figure(f"search, precision of the first {BEST}", precision_at_best(scores, truth), 0.9),
-        Figure(f"raw cosine, precision of the first {BEST}", precision_at_best(cosines, truth)),
-        Figure("search, AUC of centred scores", auc(scores, truth), raw),
-        Figure("search, AUC of raw cosines", raw),
-        Figure(f"search, precision from {LINE}", float(truth[shown].mean())),
-        Figure(f"search, recall from {LINE}", float(shown[truth].mean())),
-    ]
+    best = precision_at_best(scores, truth)
+    yield share(f"search, precision of the first {BEST}", best, 0.9)
+    yield share(f"raw cosine, precision of the first {BEST}", precision_at_best(cosines, truth))
+    yield share("search, AUC of centred scores", auc(scores, truth), raw)
+    yield share("search, AUC of raw cosines", raw)
+    yield share(f"search, precision from {LINE}", float(truth[shown].mean()))
+    yield share(f"search, recall from {LINE}", float(shown[truth].mean()))
 
 
-def tag_figures(model: aimv2.Model, number: int) -> list[Figure]:
+def tag_figures(model: aimv2.Model, number: int) -> Iterator[Check]:
     """Calibrated tags against one threshold for all: as shipped, and the best in hindsight."""
-    _, embed_texts = encoders_of(model)
-    tags = embed_vocabulary(tagging.TAGS, embed_texts)
-    background = embed_texts(list(BACKGROUND))
-    vectors, truth = tagging.pictures(model, number, tagging.REPORT)
-    raw = vectors @ tags.T
-    others, others_truth = tagging.pictures(model, number, tagging.HALF, rarity=1.0)
-    shipped = tagging.best_threshold(others @ tags.T, others_truth)
-    one, hindsight = (
-        float(tagging.figures(raw >= threshold, truth).f1.mean())
-        for threshold in (shipped, tagging.best_threshold(raw, truth))
-    )
-    fitted = calibration.fit([vectors], tags, background)
-    ours = tagging.figures(calibration.choose(fitted.confidence(vectors)), truth)
-    return [
-        Figure("tags, macro F1", float(ours.f1.mean()), one + 0.05),
-        Figure("tags, macro F1 of one threshold, chosen on other drawings", one),
-        Figure("tags, macro F1 of the best one threshold in hindsight", hindsight),
-        Figure("tags, macro precision", float(ours.precision.mean())),
-        Figure("tags, macro recall", float(ours.recall.mean())),
-    ]
+    _, found = tagging.methods(model, number)
+    ours = found[tagging.CALIBRATED]
+    one, hindsight = (float(found[name].f1.mean()) for name in (tagging.SHIPPED, tagging.BEST))
+    yield share("tags, macro F1", float(ours.f1.mean()), one + 0.05)
+    yield share("tags, macro F1 of one threshold, chosen on other drawings", one)
+    yield share("tags, macro F1 of the best one threshold in hindsight", hindsight)
+    yield share("tags, macro precision", float(ours.precision.mean()))
+    yield share("tags, macro recall", float(ours.recall.mean()))
 
 
-def duplicate_figures(model: aimv2.Model, number: int) -> list[Figure]:
-    """Copies among look-alikes, by pairs."""
-    threshold = DEFAULT_THRESHOLD
-    report = duplicates.measure_quality(model.source, duplicates.REPORTED, number, [threshold])
-    found = report[f"threshold {threshold}"]
-    return [
-        Figure(f"duplicates, {name} of pairs", found[name], 0.95)
-        for name in ("precision", "recall")
-    ]
+def share(name: str, value: float, at_least: float | None = None) -> Check:
+    """A share of 1, and the least it may be."""
+    return Check(Figure("quality", name, value, ""), at_least)
 
 
-def line(each: Figure) -> str:
-    """A figure as a row of a table."""
-    least = "" if each.least is None else f"{each.least:.4f}"
-    return f"| {each.name} | {each.value:.4f} | {least}{'' if each.is_within else ' (missed)'} |"
-
-
-def show(figures: Sequence[Figure], known: dict[str, object], *, as_json: bool) -> None:
-    """Everything, as one line or as a table."""
-    if as_json:
-        rows = [asdict(each) | {"is_within": each.is_within} for each in figures]
-        print(json.dumps(known | {"figures": rows}))
-        return
-    print(", ".join(f"{name} {value}" for name, value in known.items()) + "\n")
-    print("| figure | value | at least |\n|---|---|---|")
-    print("\n".join(map(line, figures)))
+def measure(options: argparse.Namespace) -> Iterator[Check]:
+    """Searches, tags, duplicates."""
+    model = aimv2.load(options.source)
+    yield from search_figures(model, options.number)
+    yield from tag_figures(model, options.number)
+    yield from duplicates.measure(model.source, options.duplicates)
 
 
 def main() -> int:
@@ -187,24 +138,7 @@ def main() -> int:
     parser.add_argument(
         "--duplicates", type=positive, default=500, help="drawings to make copies of"
     )
-    parser.add_argument("--json", action="store_true", help="one line instead of a table")
-    options = parser.parse_args()
-    model = aimv2.load(options.source)
-    figures = [
-        *search_figures(model, options.number),
-        *tag_figures(model, options.number),
-        *duplicate_figures(model, options.duplicates),
-    ]
-    known: dict[str, object] = {
-        "checkpoint": f"{model.name} {model.fingerprint}",
-        "mlx_aimv2": version("mlx-aimv2"),
-        "system": platform.platform(),
-        "drawings": options.number,
-        "drawings_copied": options.duplicates,
-        "first_seed": FIRST,
-    }
-    show(figures, known, as_json=options.json)
-    return 0 if all(each.is_within for each in figures) else 1
+    return run(parser, measure, four_digits)
 
 
 if __name__ == "__main__":

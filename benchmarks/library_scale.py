@@ -16,22 +16,17 @@ import argparse
 import json
 import multiprocessing
 import os
-import platform
-import sqlite3
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
-from importlib.metadata import version
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from benchmarks.checks import Check, positive, run
 from benchmarks.made_library import (
     TAGS,
     WIDE,
@@ -42,10 +37,9 @@ from benchmarks.made_library import (
     make_library,
     wide_checkpoint,
 )
-from mlx_aimv2.bench.checks import positive
-from mlx_aimv2.bench.memory import peak_bytes
+from mlx_aimv2.bench.figure import Figure, Timing, clock, measure, seconds
 from mlx_aimv2.bench.search import search_blobs, search_numpy, write_blobs
-from mlx_aimv2.device import available_cores
+from mlx_aimv2.bench.worker import peak_bytes
 from mlx_aimv2.inference.zero_shot import BACKGROUND
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.database.text_cache import TextCache
@@ -58,61 +52,27 @@ WORDS = ("red", "bicycle", "in", "snow")
 SHOWN = 20
 
 COLD_S = {100_000: 1.0, 1_000_000: 2.0}
-WARM_MS = {100_000: 20.0, 1_000_000: 150.0}
-PEAK_MB = {1_000_000: 2500.0}
+WARM_S = {100_000: 0.020, 1_000_000: 0.150}
+PEAK_BYTES = {1_000_000: 2500e6}
 TAGS_S, DUPLICATES_S, UNCHANGED_S = 10.0, 120.0, 5.0
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One figure: the median of its runs, the fastest and slowest, what it may be."""
-
-    name: str
-    value: float
-    unit: str
-    limit: float | None = None
-    runs: int = 1
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def is_within(self) -> bool:
-        return self.limit is None or self.value <= self.limit
+def timed(name: str, work: Callable[[], object], runs: int, at_most: float | None = None) -> Check:
+    """The median of so many runs, after a first one that does not count."""
+    return Check(seconds("library", name, measure(work, repeats=runs)), at_most=at_most)
 
 
-def figure(name: str, values: Sequence[float], unit: str, limit: float | None = None) -> Figure:
-    """Of several runs."""
-    digits = 1 if unit in ("ms", "MB") else 2
-    low, middle, high = (
-        round(value, digits) for value in (min(values), statistics.median(values), max(values))
+def memory(rows: int, at_most: float | None = None) -> Check:
+    """The peak of this process since its start; pages of mapped files count."""
+    return Check(
+        Figure("library", f"peak memory of it, {rows:,} rows", peak_bytes(), "B"), at_most=at_most
     )
-    return Figure(name, middle, unit, limit, len(values), low, high)
 
 
-def times_s(work: Callable[[], object], runs: int) -> list[float]:
-    """Seconds of each run after a first one that does not count."""
-    work()
-    elapsed = []
-    for _ in range(runs):
-        started = time.perf_counter()
-        work()
-        elapsed.append(time.perf_counter() - started)
-    return elapsed
-
-
-def peak_mb() -> float:
-    """Units: megabytes, of this process since its start; pages of mapped files count."""
-    return peak_bytes() / 1e6
-
-
-def alone(work: Callable[..., list[Figure]], *arguments: object) -> list[Figure]:
+def alone(work: Callable[..., list[Check]], *arguments: object) -> list[Check]:
     """The figures of some work in a process of its own."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(work, arguments)
-
-
-def ms(values: Sequence[float]) -> list[float]:
-    return [1000 * value for value in values]
 
 
 # The command
@@ -129,7 +89,7 @@ def command(arguments: Sequence[str], folder: Path) -> str:
     return done.stdout
 
 
-def cold_searches(library: Path, rows: int, runs: int) -> list[Figure]:
+def cold_searches(library: Path, rows: int, runs: int) -> Iterator[Check]:
     """A new process of ``aimv2 search``, with and without words that the cache knows."""
     folder = library.parent
 
@@ -140,28 +100,25 @@ def cold_searches(library: Path, rows: int, runs: int) -> list[Figure]:
         found = command(["search", *WORDS, "--json", "--library", str(library)], folder)
         assert len(found.splitlines()) == SHOWN, found
 
-    limit = COLD_S.get(rows)
-    new, known = (times_s(partial(search, keeps), runs) for keeps in (False, True))
-    return [
-        figure(f"cold search, new words, {rows:,} rows", new, "s", limit),
-        figure(f"cold search, known words, {rows:,} rows", known, "s", limit),
-    ]
+    for words, keeps in (("new", False), ("known", True)):
+        name = f"cold search, {words} words, {rows:,} rows"
+        yield timed(name, partial(search, keeps), runs, COLD_S.get(rows))
 
 
 # In one process
 
 
-def warm_searches(library: Path, rows: int, runs: int) -> list[Figure]:
+def warm_searches(library: Path, rows: int, runs: int) -> list[Check]:
     """``Library.search`` again and again, its words known."""
     cache = TextCache(library.with_suffix(".texts"))
     cache.embed([" ".join(WORDS), *BACKGROUND], "wide", as_kept, WIDE + 1)
-    with Library(library, cache=cache) as opened:
-        elapsed = times_s(lambda: opened.search(" ".join(WORDS), count=SHOWN), max(runs, 15))
+
+    def work() -> None:
         assert len(opened.search(" ".join(WORDS), count=SHOWN).hits) == SHOWN
-    return [
-        figure(f"warm search, {rows:,} rows", ms(elapsed), "ms", WARM_MS.get(rows)),
-        figure(f"peak memory of it, {rows:,} rows", [peak_mb()], "MB", PEAK_MB.get(rows)),
-    ]
+
+    with Library(library, cache=cache) as opened:
+        found = timed(f"warm search, {rows:,} rows", work, max(runs, 15), WARM_S.get(rows))
+    return [found, memory(rows, PEAK_BYTES.get(rows))]
 
 
 def as_kept(texts: Sequence[str]) -> Floats:
@@ -169,53 +126,39 @@ def as_kept(texts: Sequence[str]) -> Floats:
     return np.pad(embed_words(texts), ((0, 0), (0, 1)))
 
 
-def tags(library: Path, rows: int, runs: int) -> list[Figure]:
+def tags(library: Path, rows: int, runs: int) -> list[Check]:
     """Calibrating the tags on all rows and choosing each photo's, without writing them."""
     vocabulary = read_vocabulary()[:TAGS]
-    given = 0
+    embed = cache(embed_words)  # their vectors are made the first time
 
     def work() -> None:
-        nonlocal given
         with Store(library) as store:
             vectors = store.serving()
             assert vectors is not None
-            found = assign(store, vectors, vocabulary, lambda texts: known[tuple(texts)])
+            found = assign(store, vectors, vocabulary, lambda texts: embed(tuple(texts)))
             given = sum(len(each.tags) for each in found)
+        assert given > rows, f"{given} tags: rows have two each"
 
-    known = _Once()
-    elapsed = times_s(work, runs)
-    assert given > rows, f"{given} tags: rows have two each"
-    return [
-        figure(f"{TAGS} tags over {rows:,} rows", elapsed, "s", TAGS_S),
-        figure(f"peak memory of it, {rows:,} rows", [peak_mb()], "MB"),
-    ]
+    return [timed(f"{TAGS} tags over {rows:,} rows", work, runs, TAGS_S), memory(rows)]
 
 
-class _Once(dict[tuple[str, ...], Floats]):
-    """Vectors of texts, made the first time."""
-
-    def __missing__(self, texts: tuple[str, ...]) -> Floats:
-        self[texts] = embed_words(texts)
-        return self[texts]
-
-
-def duplicates(library: Path, rows: int, runs: int) -> list[Figure]:
+def duplicates(library: Path, rows: int, runs: int) -> list[Check]:
     """All near-duplicates; those that were planted must be found."""
-    with Library(library) as opened:
-        found: list[int] = []
-        elapsed = times_s(lambda: found.append(len(opened.duplicates())), runs)
     planted = rows // 100
-    assert min(found) >= 0.95 * planted, f"{min(found)} groups of {planted}"
-    return [
-        figure(f"near-duplicates over {rows:,} rows", elapsed, "s", DUPLICATES_S),
-        figure(f"peak memory of it, {rows:,} rows", [peak_mb()], "MB"),
-    ]
+
+    def work() -> None:
+        found = len(opened.duplicates())
+        assert found >= 0.95 * planted, f"{found} groups of {planted}"
+
+    with Library(library) as opened:
+        found = timed(f"near-duplicates over {rows:,} rows", work, runs, DUPLICATES_S)
+    return [found, memory(rows)]
 
 
 # What others do
 
 
-def blob_loop(library: Path, rows: int, runs: int) -> list[Figure]:
+def blob_loop(library: Path, rows: int, runs: int) -> list[Check]:
     """As rclip searches: every vector from SQLite as a blob, NumPy's product, Python's sort."""
     blobs = library.with_suffix(".blobs")
     with Store(library) as store:
@@ -223,32 +166,27 @@ def blob_loop(library: Path, rows: int, runs: int) -> list[Figure]:
         assert vectors is not None
         write_blobs(blobs, store.segments(vectors).blocks())
     query = embed_words(WORDS[:1])[0]
-    elapsed = times_s(lambda: search_blobs(blobs, query, SHOWN), runs)
+    name = f"loop over blobs in SQLite, {rows:,} rows"
+    found = timed(name, lambda: search_blobs(blobs, query, SHOWN), runs)
     blobs.unlink()
-    return [
-        figure(f"loop over blobs in SQLite, {rows:,} rows", ms(elapsed), "ms"),
-        figure(f"peak memory of it, {rows:,} rows", [peak_mb()], "MB"),
-    ]
+    return [found, memory(rows)]
 
 
-def plain_numpy(library: Path, rows: int, runs: int) -> list[Figure]:
+def plain_numpy(library: Path, rows: int, runs: int) -> list[Check]:
     """Float16 rows mapped into memory, made float32, multiplied, partitioned."""
     query = embed_words(WORDS[:1])[0]
     with Store(library) as store:
         vectors = store.serving()
         assert vectors is not None
         blocks = [block for _, block in store.segments(vectors).blocks()]
-        elapsed = times_s(lambda: search_numpy(blocks, query, SHOWN), runs)
-    return [
-        figure(f"NumPy, {rows:,} rows", ms(elapsed), "ms"),
-        figure(f"peak memory of it, {rows:,} rows", [peak_mb()], "MB"),
-    ]
+        found = timed(f"NumPy, {rows:,} rows", lambda: search_numpy(blocks, query, SHOWN), runs)
+    return [found, memory(rows)]
 
 
 # Files
 
 
-def unchanged_files(folder: Path, number: int, runs: int) -> list[Figure]:
+def unchanged_files(folder: Path, number: int, runs: int) -> Iterator[Check]:
     """An index of real files again, unchanged; then of a folder with another name."""
     folder = Path(tempfile.mkdtemp(dir=folder))
     pictures, library = folder / "pictures", folder / "files.db"
@@ -257,40 +195,22 @@ def unchanged_files(folder: Path, number: int, runs: int) -> list[Figure]:
         (pictures / f"{part:06}").mkdir(parents=True)
         for at in range(part, min(part + 100, number)):
             Image.fromarray(pixels[at]).save(pictures / f"{part:06}" / f"{at:06}.png")
-    index = ["index", "--json", "--model", "demo", "--library", str(library), "--quiet"]
+    embedded: list[int] = []
 
-    def run() -> dict[str, int]:
-        return json.loads(command([*index, str(pictures)], folder).splitlines()[-1])
+    def index() -> None:
+        said = command(["index", str(pictures), "--json", "--model", "demo", "--library",
+                        str(library), "--quiet"], folder)  # fmt: skip
+        embedded.append(json.loads(said.splitlines()[-1])["embedded"])
 
-    started = time.perf_counter()
-    assert run()["embedded"] == number
-    first_s = time.perf_counter() - started
-    elapsed = times_s(run, runs)
+    def once(name: str) -> Check:
+        return Check(seconds("library", f"{name}, {number:,} files", Timing((clock(index),))))
+
+    yield once("index")
+    assert embedded == [number]
+    yield timed(f"the same files again, unchanged, {number:,}", index, runs, UNCHANGED_S)
     pictures = pictures.rename(folder / "renamed")
-    started = time.perf_counter()
-    moved = run()
-    renamed_s = time.perf_counter() - started
-    return [
-        figure(f"index of {number:,} files", [first_s], "s"),
-        figure(f"the same files again, unchanged, {number:,}", elapsed, "s", UNCHANGED_S),
-        figure(f"the folder renamed, {number:,}", [renamed_s], "s"),
-        Figure("photos embedded again after the renaming", moved["embedded"], "photos", 0),
-    ]
-
-
-def conditions(runs: int) -> dict[str, object]:
-    names = ("mlx", "numpy", "numkong", "typer")
-    return {
-        "mlx_aimv2": version("mlx-aimv2"),
-        "system": platform.platform(),
-        "machine": platform.machine(),
-        "cores": available_cores(),
-        "load": [round(value, 1) for value in os.getloadavg()],
-        "python": platform.python_version(),
-        **{name: version(name) for name in names},
-        "sqlite": sqlite3.sqlite_version,
-        "runs": runs,
-    }
+    yield once("the folder renamed")
+    yield Check(Figure("library", "embedded again after it", embedded[-1], "photos"), at_most=0)
 
 
 def made(library: Path, rows: int, checkpoint: Checkpoint) -> Path:
@@ -303,40 +223,27 @@ def made(library: Path, rows: int, checkpoint: Checkpoint) -> Path:
     return library
 
 
-def measure(folder: Path, rows: Sequence[int], files: int, runs: int) -> list[Figure]:
-    """All figures, in the order in which they are printed."""
-    found: list[Figure] = []
-
-    def add(figures: Sequence[Figure]) -> None:
-        found.extend(figures)
-        for each in figures:
-            print(line(each), file=sys.stderr, flush=True)
-
-    demo, wide = demo_checkpoint(), wide_checkpoint()
-    for number in rows:
-        library = made(folder / f"demo{number}.db", number, demo)
-        add(cold_searches(library, number, runs))
-        library = made(folder / f"wide{number}.db", number, wide)
-        ours = alone(warm_searches, library, number, runs)
-        add(ours)
-        for peer in (blob_loop, plain_numpy):
-            theirs = alone(peer, library, number, runs)
-            ratio = round(theirs[0].value / ours[0].value, 1)
-            add([*theirs, Figure(f"{theirs[0].name}, against a warm search", ratio, "times")])
-        if number == min(rows):
-            add(alone(tags, library, number, runs))
-            add(alone(duplicates, library, number, runs))
-    if files:
-        add(unchanged_files(folder, files, runs))
-    return found
-
-
-def line(each: Figure) -> str:
-    """A figure as a row of a table."""
-    limit = "" if each.limit is None else f"{each.limit:g} {each.unit}"
-    spread = f"{each.low:g} to {each.high:g}" if each.runs > 1 else ""
-    missed = "" if each.is_within else " (exceeded)"
-    return f"| {each.name} | {each.value:g} {each.unit} | {spread} | {limit}{missed} |"
+def figures(options: argparse.Namespace) -> Iterator[Check]:
+    """All of them, in the order in which they are printed."""
+    demo, wide, runs = demo_checkpoint(), wide_checkpoint(), options.runs
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.keep or Path(scratch)
+        for rows in options.rows:
+            library = made(folder / f"demo{rows}.db", rows, demo)
+            yield from cold_searches(library, rows, runs)
+            library = made(folder / f"wide{rows}.db", rows, wide)
+            ours, *others = alone(warm_searches, library, rows, runs)
+            yield from (ours, *others)
+            for peer in (blob_loop, plain_numpy):
+                theirs, *others = alone(peer, library, rows, runs)
+                yield from (theirs, *others)
+                name = f"{theirs.figure.name}, against a warm search"
+                yield Check(Figure("library", name, theirs.figure.value / ours.figure.value, "×"))
+            if rows == min(options.rows):
+                yield from alone(tags, library, rows, runs)
+                yield from alone(duplicates, library, rows, runs)
+        if options.files:
+            yield from unchanged_files(folder, options.files, runs)
 
 
 def main() -> int:
@@ -344,21 +251,8 @@ def main() -> int:
     parser.add_argument("--rows", type=positive, nargs="*", default=[100_000, 1_000_000])
     parser.add_argument("--runs", type=positive, default=5)
     parser.add_argument("--files", type=int, default=10_000, help="0 for none")
-    parser.add_argument("--json", action="store_true", help="one line instead of a table")
     parser.add_argument("--keep", type=Path, help="keep the libraries here for another run")
-    options = parser.parse_args()
-    known = conditions(options.runs)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = options.keep or Path(scratch)
-        figures = measure(folder, options.rows, options.files, options.runs)
-    if options.json:
-        rows = [asdict(each) | {"is_within": each.is_within} for each in figures]
-        print(json.dumps(known | {"figures": rows}))
-    else:
-        print(", ".join(f"{name} {value}" for name, value in known.items()) + "\n")
-        print("| figure | median | fastest to slowest | limit |\n|---|---|---|---|")
-        print("\n".join(map(line, figures)))
-    return 0 if all(each.is_within for each in figures) else 1
+    return run(parser, figures)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ import skimage
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageDraw, ImageFont
 
+from mlx_aimv2.images.colour import coded_profile
+
 Size = tuple[int, int]
 SIZE_PX: Size = (4032, 3024)
 NAMES = (
@@ -22,7 +24,8 @@ NAMES = (
 _FOLDER = Path(skimage.__file__).parent / "data"
 _TILE_PX = 1024
 _DETAIL, _GRAIN = 8.0, 2.0  # levels of 255
-_CAMERA = {"quality": 90, "subsampling": "4:2:0"}
+_CAMERA: dict[str, Any] = {"quality": 90, "subsampling": "4:2:0"}
+_DISPLAY_P3 = coded_profile(12, 13)
 
 
 @dataclass(frozen=True)
@@ -43,18 +46,24 @@ def make_photos(folder: Path, size_px: Size = SIZE_PX) -> Iterator[Made]:
     turned = Image.Exif()
     turned[ExifTags.Base.Orientation] = 6
     for name, photo in photos.items():
-        yield _saved(folder, name, photo, **_CAMERA)
+        yield _saved(folder, name, photo, _CAMERA)
     first = photos["astronaut"]
-    yield _saved(folder, "upright", first, **_CAMERA, exif=turned.tobytes())
-    yield _saved(folder, "without chroma subsampling", first, False, quality=90, subsampling=0)
-    yield _saved(folder, "progressive", first, False, **_CAMERA, progressive=True)
-    yield _saved(folder, "many small pictures", _mosaic(size_px), False, **_CAMERA)
-    yield _saved(folder, "noise", _noise(size_px), False, **_CAMERA)
-    yield _saved(folder, "text", _text(size_px), False, **_CAMERA)
-    yield _saved(folder, "rings", _rings(size_px), False, **_CAMERA)
+    yield _saved(folder, "upright", first, {**_CAMERA, "exif": turned.tobytes()})
+    yield _saved(folder, "in Display P3", first, {**_CAMERA, "icc_profile": _DISPLAY_P3})
+    for name, picture, how in (
+        ("without chroma subsampling", first, {**_CAMERA, "subsampling": 0}),
+        ("progressive", first, {**_CAMERA, "progressive": True}),
+        ("many small pictures", _mosaic(size_px), _CAMERA),
+        ("noise", _noise(size_px), _CAMERA),
+        ("text", _text(size_px), _CAMERA),
+        ("rings", _rings(size_px), _CAMERA),
+    ):
+        yield _saved(folder, name, picture, how, is_camera=False)
 
 
-def _saved(folder: Path, name: str, image: Image.Image, is_camera: bool = True, **how: Any) -> Made:
+def _saved(
+    folder: Path, name: str, image: Image.Image, how: dict[str, Any], *, is_camera: bool = True
+) -> Made:
     path = folder / f"{name}.jpg"
     image.save(path, **how)
     return Made(name, path, is_camera, path.stat().st_size / 1e6)

@@ -13,9 +13,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mlx_aimv2.bench import checks
-from mlx_aimv2.bench.figure import Figure
-from mlx_aimv2.bench.report import SIDE_PX, Report, amount, escaped, read_report
+from benchmarks.checks import reported
+from mlx_aimv2.bench.figure import Figure, amount
+from mlx_aimv2.bench.reports.report import SIDE_PX, Report, escaped, read_report
 from mlx_aimv2.errors import UsageError
 
 ROOT = Path(__file__).parent.parent
@@ -117,7 +117,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing")
     check = parser.parse_args().check
-    return checks.reported(lambda: write(is_check=check))
+    return reported(lambda: write(is_check=check))
 
 
 def write(*, is_check: bool) -> int:

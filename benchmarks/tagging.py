@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mlx_aimv2.bench.checks import positive
+from benchmarks.checks import positive
 from mlx_aimv2.inference.zero_shot import BACKGROUND
 from mlx_aimv2.library.tagging import calibration
 from mlx_aimv2.library.tagging.vocabulary import Tag, embed_vocabulary
@@ -39,6 +39,9 @@ KINDS: tuple[Kind, ...] = ("single", "several", "several", "counted", "several")
 # Where the seeds begin: what the default was chosen on, the baseline's own half, the figures.
 CHOOSING, HALF, REPORT = 600_000, 900_000, 800_000
 BATCH = 64
+BEST = "one threshold, the best for these drawings"
+SHIPPED = "one threshold, chosen on others"
+CALIBRATED = "calibrated"
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,31 @@ def best_threshold(scores: NDArray[np.float32], truth: Truth) -> float:
     return float(max(tried, key=lambda value: figures(scores >= value, truth).f1.mean()))
 
 
-def row(name: str, values: Figures, rare: Truth) -> str:
+def methods(
+    model: aimv2.Model, number: int, first: int = REPORT
+) -> tuple[Truth, dict[str, Figures]]:
+    """Which tag is true of which drawing, and the figures of each method, by its name."""
+    _, embed_texts = encoders_of(model)
+    tags = embed_vocabulary(TAGS, embed_texts)
+    vectors, truth = pictures(model, number, first)
+    others, others_truth = pictures(model, number, HALF, rarity=1.0)
+    raw = vectors @ tags.T
+    shipped = best_threshold(others @ tags.T, others_truth)
+    fitted = calibration.fit([vectors], tags, embed_texts(list(BACKGROUND)))
+    confidence = fitted.confidence(vectors)
+    chosen = {
+        BEST: raw >= best_threshold(raw, truth),
+        SHIPPED: raw >= shipped,
+        CALIBRATED: calibration.choose(confidence),
+    }
+    for value in (0.05, 0.1, 0.25, 0.5, 0.75):
+        chosen[f"calibrated, confidence from {value}"] = calibration.choose(confidence, value)
+    return truth, {name: figures(each, truth) for name, each in chosen.items()}
+
+
+def row(name: str, values: Figures) -> str:
     """A line of the table: macro figures, F1 of rare tags and of common ones."""
+    rare = np.array([tag.name in RARE for tag in TAGS])
     numbers = [values.precision.mean(), values.recall.mean(), values.f1.mean()]
     numbers += [values.f1[rare].mean(), values.f1[~rare].mean()]
     return f"| {name} | {' | '.join(f'{number:.3f}' for number in numbers)} |"
@@ -111,45 +137,17 @@ def main() -> None:
         "--choosing", action="store_true", help="on the drawings that the default was chosen on"
     )
     options = parser.parse_args()
-    model = aimv2.load(options.source)
-    _, embed_texts = encoders_of(model)
-    tags = embed_vocabulary(TAGS, embed_texts)
-    background = embed_texts(list(BACKGROUND))
     first = CHOOSING if options.choosing else REPORT
-    vectors, truth = pictures(model, options.number, first)
-    others, others_truth = pictures(model, options.number, HALF, rarity=1.0)
-    raw = vectors @ tags.T
-    print_figures(
-        raw, truth, best_threshold(others @ tags.T, others_truth), vectors, tags, background
-    )
-
-
-def print_figures(
-    raw: NDArray[np.float32],
-    truth: Truth,
-    threshold: float,
-    vectors: NDArray[np.float32],
-    tags: NDArray[np.float32],
-    background: NDArray[np.float32],
-) -> None:
-    """Both tables."""
-    rare = np.array([tag.name in RARE for tag in TAGS])
-    fitted = calibration.fit([vectors], tags, background)
-    confidence = fitted.confidence(vectors)
-    baseline = figures(raw >= best_threshold(raw, truth), truth)
-    ours = figures(calibration.choose(confidence), truth)
+    truth, found = methods(aimv2.load(options.source), options.number, first)
     print(
         f"{len(truth)} drawings, {len(TAGS)} tags, {truth.sum() / len(truth):.2f} true of each.\n"
     )
     print("| method | precision | recall | F1 | F1, rare | F1, common |\n|---|---|---|---|---|---|")
-    print(row("one threshold, the best for these drawings", baseline, rare))
-    print(row("one threshold, chosen on others", figures(raw >= threshold, truth), rare))
-    print(row("calibrated", ours, rare))
-    for value in (0.05, 0.1, 0.25, 0.5, 0.75):
-        chosen = figures(calibration.choose(confidence, value), truth)
-        print(row(f"calibrated, confidence from {value}", chosen, rare))
+    for name, values in found.items():
+        print(row(name, values))
     print("\n| tag | drawings | precision | recall | F1 | one threshold: F1 |")
     print("|---|---|---|---|---|---|")
+    ours, baseline = found[CALIBRATED], found[BEST]
     for index, tag in enumerate(TAGS):
         numbers = (ours.precision, ours.recall, ours.f1, baseline.f1)
         cells = " | ".join(f"{values[index]:.2f}" for values in numbers)

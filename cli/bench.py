@@ -22,7 +22,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from mlx_aimv2.bench.report import Report
+    from mlx_aimv2.bench.reports.report import Report
 
 EXAMPLES = """
 aimv2 bench --quick
@@ -190,8 +190,8 @@ def bench(
         check_new(Path(plot))
         check_writable(Path(plot).parent, is_made=False)
 
-    from mlx_aimv2.bench import plot as plots  # noqa: PLC0415
     from mlx_aimv2.bench import suite  # noqa: PLC0415
+    from mlx_aimv2.bench.reports import plot as plots  # noqa: PLC0415
 
     if plot is not None:
         plots.check_plot(Path(plot))
@@ -221,7 +221,7 @@ def bench(
 
 def show(report: "Report") -> None:
     """The report on the terminal."""
-    from mlx_aimv2.bench import report as reports  # noqa: PLC0415
+    from mlx_aimv2.bench.reports import report as reports  # noqa: PLC0415
 
     for text in reports.headline(report):
         output.line(text)
@@ -234,8 +234,8 @@ def show(report: "Report") -> None:
 
 def show_comparison(first: Path, second: Path, *, as_json: bool) -> None:
     """Two reports on the terminal. Errors: UsageError for a file that is no report."""
-    from mlx_aimv2.bench import comparison  # noqa: PLC0415
-    from mlx_aimv2.bench.report import read_report  # noqa: PLC0415
+    from mlx_aimv2.bench.reports import comparison  # noqa: PLC0415
+    from mlx_aimv2.bench.reports.report import read_report  # noqa: PLC0415
 
     one, other = read_report(first), read_report(second)
     found = comparison.pairs(one, other)
@@ -254,7 +254,7 @@ def save(report: "Report", out: Path) -> list[Path]:
 
     Errors: OutputError where they cannot be written.
     """
-    from mlx_aimv2.bench import report as reports  # noqa: PLC0415
+    from mlx_aimv2.bench.reports import report as reports  # noqa: PLC0415
 
     try:
         file = out if is_file(out) else free_name(out, reports.stem_of(report))

@@ -31,7 +31,7 @@ ORDER = [
 ]
 MOST_AT_THE_TOP = 8
 MOST_IN_A_FOLDER = 14
-NOT_YET = {f"{PACKAGE}.bench", f"{PACKAGE}.verification"}
+NOT_YET = {f"{PACKAGE}.verification"}
 
 PURE = {
     "collections", "contextlib", "dataclasses", "difflib", "functools", "math", "mlx", "numpy",

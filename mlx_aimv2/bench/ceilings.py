@@ -4,7 +4,6 @@ What a block does beside them (attention, the gate's SiLU, norms, sums) is measu
 that a report can say what eats the rest.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -17,7 +16,8 @@ from mlx_aimv2.inference.parallel import Compute, in_shares, one_by_one
 from mlx_aimv2.models.aimv2.config import TextConfig, VisionConfig
 from mlx_aimv2.models.aimv2.layers import Block, PatchEmbed, Transformer
 
-from .timing import Timing, measure
+from .figure import Timing, measure
+from .pace import Pace
 
 _BLOCKS = 4  # whose weights are taken in turns: one block's alone would stay in a cache
 _MEMORY_BOUND = 0.6  # products below this share of the best rate wait for their weights
@@ -96,10 +96,8 @@ def measure_ceiling(
     config: VisionConfig | TextConfig,
     tokens: int,
     dtype: mx.Dtype,
-    *,
+    pace: Pace,
     patches: PatchEmbed | None = None,
-    repeats: int = 5,
-    limit_s: float = math.inf,
 ) -> Ceiling:
     """The products of a batch of so many tokens in all."""
     blocks: list[Block] = trunk.blocks[:_BLOCKS]
@@ -116,13 +114,12 @@ def measure_ceiling(
 
     def product(name: str) -> Product:
         inputs, same = layers[name]
-        timing = measure(
-            lambda: _run_each(same, inputs), repeats=repeats, limit_s=limit_s / len(layers)
-        )
+        limit_s = pace.case_s / len(layers)
+        timing = measure(lambda: _run_each(same, inputs), repeats=pace.repeats, limit_s=limit_s)
         return Product(name, flops[name], timing.scaled(1 / len(blocks)))
 
     per_block = tuple(product(name) for name in layers)
-    once = () if patches is None else (_patch_product(patches, tokens, dtype, repeats),)
+    once = () if patches is None else (_patch_product(patches, tokens, dtype, pace.repeats),)
     return Ceiling(len(trunk.blocks), per_block, once)
 
 
@@ -132,9 +129,7 @@ def measure_rest(
     batch: int,
     tokens: int,
     dtype: mx.Dtype,
-    *,
-    repeats: int = 5,
-    limit_s: float = math.inf,
+    pace: Pace,
 ) -> dict[str, Timing]:
     """What the blocks of a whole network do beside their products, each alone.
 
@@ -160,8 +155,8 @@ def measure_rest(
     def alone(times: int, work: Callable[[slice], mx.array]) -> Timing:
         timing = measure(
             lambda: _run(work, batch, one_by_one),
-            repeats=repeats,
-            limit_s=limit_s / len(works),
+            repeats=pace.repeats,
+            limit_s=pace.case_s / len(works),
         )
         return timing.scaled(times * len(trunk.blocks))
 

@@ -1,11 +1,11 @@
-"""The vision encoder: images a second over batches, sides and precisions, and what eats the rest.
+"""The encoders: images and texts a second over batches, sides and precisions, and their ceiling.
 
 Cases of fewer blocks than the network has are scaled up by their work, and say so.
 """
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
@@ -14,15 +14,14 @@ import mlx.core as mx
 from mlx_aimv2.checkpoints.load import DTYPES
 from mlx_aimv2.images.patches import bucket
 from mlx_aimv2.inference.embedder import Embedder
-from mlx_aimv2.inference.parallel import one_by_one
+from mlx_aimv2.inference.parallel import in_shares, one_by_one
 from mlx_aimv2.models.aimv2 import cost
 from mlx_aimv2.models.aimv2.config import VisionConfig
 from mlx_aimv2.models.aimv2.vision import VisionEncoder
 
 from .ceilings import Ceiling, evaluated, limit_of, measure_ceiling, measure_rest
-from .figure import Figure
+from .figure import Figure, Timing, measure, rate
 from .pace import Pace
-from .timing import Timing, measure
 
 SECTION = "encoder"
 CEILING = "the same matrix products alone"
@@ -149,23 +148,15 @@ def measure_case(model: Embedder, case: Case, pace: Pace, *, with_rest: bool = F
     smaller = variant(model, case.side_px, case.blocks)
     work, tokens, padding = work_of(smaller, case)
     timing = measure(work, repeats=pace.repeats, limit_s=pace.case_s)
-    flops = (cost.image_flops(_headless(each), tokens) for each in (whole, smaller.vision.config))
-    timing = timing.scaled(next(flops) / next(flops))
-    settings = (model.vision.trunk, whole)
-    dtype = DTYPES[model.dtype]
-    ceiling = measure_ceiling(
-        *settings,
-        case.batch * tokens,
-        dtype,
-        patches=model.vision.preprocessor.patchifier,
-        repeats=pace.repeats,
-        limit_s=pace.case_s,
+    flops = (
+        cost.image_flops(replace(each, use_head=False), tokens)
+        for each in (whole, smaller.vision.config)
     )
-    rest = {}
-    if with_rest:
-        rest = measure_rest(
-            *settings, case.batch, tokens, dtype, repeats=pace.repeats, limit_s=pace.case_s
-        )
+    timing = timing.scaled(next(flops) / next(flops))
+    trunk, dtype = model.vision.trunk, DTYPES[model.dtype]
+    patches = model.vision.preprocessor.patchifier
+    ceiling = measure_ceiling(trunk, whole, case.batch * tokens, dtype, pace, patches)
+    rest = measure_rest(trunk, whole, case.batch, tokens, dtype, pace) if with_rest else {}
     return Measured(case, model.dtype, tokens, padding, timing, ceiling, rest)
 
 
@@ -195,17 +186,15 @@ def figures(found: Sequence[Measured], depth: int) -> Iterator[Figure]:
         best[each.dtype] = max(best.get(each.dtype, 0.0), each.ceiling.flop_per_s)
     for each in sorted(found, key=lambda each: (each.case.side_px or math.inf, each.case.batch)):
         case = each.case
-        is_small = is_too_small(each.timing, each.ceiling)
-        yield Figure(
+        yield _against_products(
             SECTION,
             _name(each, depth, with_dtype=len(best) > 1),
-            case.batch / each.timing.median_s,
+            case.batch,
             "images/s",
-            each.timing.summary(),
-            ceiling=None if is_small else case.batch / each.ceiling.seconds,
-            ceiling_name="" if is_small else CEILING,
-            limit="" if is_small else limit_of(each.ceiling, best[each.dtype]),
-            about={
+            each.timing,
+            each.ceiling,
+            best[each.dtype],
+            {
                 "side_px": case.side_px,
                 "batch": case.batch,
                 "tokens": each.tokens,
@@ -213,12 +202,59 @@ def figures(found: Sequence[Measured], depth: int) -> Iterator[Figure]:
                 "dtype": each.dtype,
                 "blocks_measured": case.blocks,
                 "blocks": depth,
-                "is_too_small": is_small,
                 "latency_s": each.timing.median_s,
-                "gemm": each.ceiling.summary(),
                 "shares": shares(each),
             },
         )
+
+
+def text_figures(model: Embedder, pace: Pace) -> Iterator[Figure]:
+    """Texts a second over batches, all as long as the context, against their products alone."""
+    text, config = model.text, model.text.config
+    tokens = config.max_position_embeddings
+    found = []
+    for batch in pace.text_batches:
+        ids = mx.full((batch, tokens), 1, mx.int32)
+        ids[:, -1] = config.eos_token_id
+        mx.eval(ids)
+
+        def work(ids: mx.array = ids) -> None:
+            evaluated(in_shares, lambda part: text.pooled(ids[part]), len(ids))
+
+        timing = measure(work, repeats=pace.repeats, limit_s=pace.case_s)
+        dtype = DTYPES[model.dtype]
+        ceiling = measure_ceiling(text.trunk, config, batch * tokens, dtype, pace)
+        found.append((batch, timing, ceiling))
+    best = max(ceiling.flop_per_s for _, _, ceiling in found)
+    for batch, timing, ceiling in found:
+        about = {"batch": batch, "tokens": tokens, "dtype": model.dtype}
+        name = f"{tokens} tokens, batch {batch}"
+        yield _against_products("text", name, batch, "texts/s", timing, ceiling, best, about)
+
+
+def _against_products(
+    section: str,
+    name: str,
+    count: int,
+    unit: str,
+    timing: Timing,
+    ceiling: Ceiling,
+    best_flop_per_s: float,
+    about: Mapping[str, object],
+) -> Figure:
+    """A rate and its ceiling; there is none for what is too small to tell."""
+    is_small = is_too_small(timing, ceiling)
+    return rate(
+        section,
+        name,
+        count,
+        unit,
+        timing,
+        ceiling=None if is_small else count / ceiling.seconds,
+        ceiling_name="" if is_small else CEILING,
+        limit="" if is_small else limit_of(ceiling, best_flop_per_s),
+        about={**about, "is_too_small": is_small, "gemm": ceiling.summary()},
+    )
 
 
 def shares(each: Measured) -> dict[str, float]:
@@ -239,10 +275,6 @@ def shares(each: Measured) -> dict[str, float]:
 def is_too_small(whole: Timing, ceiling: Ceiling) -> bool:
     """Whether the products alone take longer than the whole: starting each outweighs its work."""
     return ceiling.seconds > whole.median_s
-
-
-def _headless(config: VisionConfig) -> VisionConfig:
-    return replace(config, use_head=False)
 
 
 def _name(each: Measured, depth: int, *, with_dtype: bool) -> str:

@@ -68,22 +68,17 @@ QUICK = Pace(
     search_rows=20_000,
     peer_start_s=20,
 )
-QUICK_CPU = Pace(
-    limit_s=75,
+QUICK_CPU = replace(
+    QUICK,
     case_s=4,
-    repeats=3,
     blocks=3,
     batch_sizes=(1, 2, 4),
     headline=2,
     text_batches=(1, 4),
-    photos=2,
     folder_photos=2,
     folder_batch=1,
     folder_runs=1,
-    files=200,
     starts=1,
-    search_rows=20_000,
-    peer_start_s=20,
 )
 
 

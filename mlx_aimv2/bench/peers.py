@@ -1,17 +1,13 @@
 """Others that compute the same, timed in turns with ours on the same weights and pixels."""
 
-import json
 import math
-import subprocess
-import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
@@ -25,11 +21,10 @@ from mlx_aimv2.inference.embedder import Embedder
 from mlx_aimv2.models.aimv2.config import VisionConfig
 from mlx_aimv2.models.aimv2.vision import VisionEncoder
 
-from . import worker
 from .encoder import Case, encode, encode_native, native_batch, random_pixels, variant
-from .figure import Figure
+from .figure import Figure, Timing, clock, interleave, ratio
 from .plain import PlainEncoder
-from .timing import Timing, clock, interleave, ratio
+from .process import Worker
 
 SECTION = "peers"
 PLAIN, TRANSFORMERS, ML_AIM = "the plain model", "transformers", "ml-aim"
@@ -50,80 +45,6 @@ _OUTSIDE = {
     "trunk.post_trunk_norm": "rms_norm",
 }
 _DEVICES = {"CPU": "cpu", "Metal": "mps", "CUDA": "cuda"}
-
-
-class Peer:
-    """A peer's process, which answers a line with a line.
-
-    One that is not ready after ``start_s`` is ended: torch alone can take a minute to import.
-    """
-
-    def __init__(self, kind: str, settings: Mapping[str, Any], start_s: float = math.inf) -> None:
-        self._kind = kind
-        self._start_s = start_s
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", worker.__file__, kind, json.dumps(settings)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def __enter__(self) -> Self:
-        is_late = threading.Event()
-
-        def end() -> None:
-            is_late.set()
-            self._process.kill()
-
-        timer = threading.Timer(min(self._start_s, threading.TIMEOUT_MAX), end)
-        timer.start()
-        try:
-            self.facts = self._read()
-        except Aimv2Error:
-            if not is_late.is_set():
-                raise
-            raise Aimv2Error(
-                f"{self._kind} is not measured: it was not ready after {self._start_s:.0f} s"
-            ) from None
-        finally:
-            timer.cancel()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._process.terminate()
-        self._process.communicate()
-
-    def run(self) -> float:
-        """Seconds of one batch."""
-        self._write("run")
-        return float(self._read()["elapsed_s"])
-
-    def features(self, file: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """The batch's features, by way of a file."""
-        self._write(str(file))
-        self._read()
-        self._read()
-        return np.asarray(np.load(file), np.float32)
-
-    def _write(self, command: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{command}\n")
-        self._process.stdin.flush()
-
-    def _read(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        while line := self._process.stdout.readline():
-            if line.startswith("{"):  # a library may talk in between
-                return dict(json.loads(line))
-        _, said = self._process.communicate()
-        reason = (said.strip().splitlines() or ["it said nothing"])[-1]
-        raise Aimv2Error(f"{self._kind} cannot be measured: {reason}")
 
 
 def installed() -> bool:
@@ -155,13 +76,13 @@ def compare(
         settings = _settings(ours, pixels, scratch, ml_aim, with_transformers)
         for kind, given in settings if case.side_px is not None else ():
             try:
-                peer = stack.enter_context(Peer(kind, given, start_s))
-                found = peer.features(scratch / f"{kind}.npy")
+                peer = stack.enter_context(Worker(kind, given, start_s))
+                difference = _difference(peer, scratch / f"{kind}.npy", expected)
             except Aimv2Error as error:
                 failures.append(str(error))
             else:
-                facts[kind] = {**peer.facts, "largest_difference": _difference(found, expected)}
-                works[kind] = peer.run
+                facts[kind] = {**peer.facts, "largest_difference": difference}
+                works[kind] = partial(_run, peer)
         timings = interleave(works, repeats=repeats)
     mine = timings.pop("ours")
     figures = [
@@ -177,26 +98,18 @@ def _own_works(
     """The batch; ours and the plain model, which run in this process; and ours' features."""
     mx.random.seed(0)
     plain = PlainEncoder(model.vision)
+    ours: Callable[[], mx.array]
+    plainly: Callable[[], mx.array]
     if case.side_px is None:
         batch, grids = native_batch(model.vision.config, case.batch)
-
-        def ours() -> mx.array:
-            return encode_native(model, batch, grids)
-
-        def plainly() -> mx.array:
-            return plain.encode_patches(batch, grids)
-
+        ours = partial(encode_native, model, batch, grids)
+        plainly = partial(plain.encode_patches, batch, grids)
     else:
         batch = random_pixels(case.batch, case.side_px)
-
-        def ours() -> mx.array:
-            return encode(model, batch)
-
-        def plainly() -> mx.array:
-            return plain.features(batch)
-
-    works = {
-        "ours": lambda: clock(ours),
+        ours = partial(encode, model, batch)
+        plainly = partial(plain.features, batch)
+    works: dict[str, Callable[[], float]] = {
+        "ours": partial(clock, ours),
         PLAIN: lambda: clock(lambda: mx.eval(plainly())),
     }
     return batch, works, ours()
@@ -279,8 +192,15 @@ def _write(folder: Path, arrays: Mapping[str, mx.array]) -> Path:
     return folder / SINGLE_FILE
 
 
-def _difference(found: np.ndarray[Any, Any], expected: mx.array) -> float:
-    return float(np.abs(found - np.array(expected.astype(mx.float32))).max())
+def _run(peer: Worker) -> float:
+    return float(peer.ask("run")["elapsed_s"])
+
+
+def _difference(peer: Worker, file: Path, expected: mx.array) -> float:
+    """The largest between a peer's features, which come by way of a file, and ours."""
+    peer.ask(str(file))
+    peer.answer()
+    return float(np.abs(np.load(file) - np.array(expected.astype(mx.float32))).max())
 
 
 def _against(

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from mlx_aimv2.library.database.segments import Halves, Segments
 from mlx_aimv2.library.search.nearest import nearest
 
-from .figure import Figure, seconds
-from .timing import Timing, clock, interleave
+from .figure import Figure, Timing, clock, interleave, seconds
 
 Floats = NDArray[np.float32]
 

@@ -58,22 +58,26 @@ class Subject:
         }
 
 
-def open_subject(source: str, dtype: Dtype | None, confirm: hub.Confirm | None = None) -> Subject:
-    """A checkpoint that is here or can be fetched. Errors: as ``load``."""
-    model = load(source, dtype=dtype, confirm=confirm)
-    return Subject(model.name, model.folder, model, is_random=False)
+def subject_of(
+    source: str,
+    is_random: bool,
+    folder: Path,
+    dtype: Dtype | None = None,
+    confirm: hub.Confirm | None = None,
+) -> Subject:
+    """A checkpoint, or random weights in the sizes of a published one, written to a folder.
 
-
-def make_subject(name: str, folder: Path, dtype: Dtype | None) -> Subject:
-    """A published checkpoint's sizes with random weights, written to a folder and loaded.
-
-    Errors: UsageError for a name that is not published, OutputError where there is no room.
+    Errors: as ``load``; UsageError for a name that is not published, OutputError where there is
+    no room.
     """
-    checkpoint = find_published(name)
-    config = with_demo_words(published_config(checkpoint))
-    make_checkpoint(config, folder)
-    model = load(str(folder), dtype=dtype)
-    return Subject(checkpoint.name, folder, model, is_random=True)
+    if not is_random:
+        model = load(source, dtype=dtype, confirm=confirm)
+        return Subject(model.name, model.folder, model, is_random)
+    checkpoint = find_published(source)
+    folder = folder / "checkpoint"
+    folder.mkdir()
+    make_checkpoint(with_demo_words(published_config(checkpoint)), folder)
+    return Subject(checkpoint.name, folder, load(str(folder), dtype=dtype), is_random)
 
 
 def find_published(name: str) -> published.Checkpoint:

@@ -4,7 +4,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -17,18 +17,14 @@ from mlx_aimv2.inference.model import load
 
 from . import encoder, peers
 from .conditions import conditions
-from .decoding import decoding_figures
-from .encoder import Case, Measured, measure_case
+from .encoder import Case, Measured, measure_case, text_figures
 from .figure import Figure
-from .growth import independence
 from .pace import Pace, pace_of
-from .photos import make_photos
-from .pipeline import pipeline_figures
-from .report import NOT_MEASURED, Report
+from .photos import decoding_figures, folder_figures, make_photos
+from .process import first_embedding, growth, load_figures, text_tower
+from .reports.report import NOT_MEASURED, Report
 from .search import search_figures
-from .startup import first_embedding, load_figures, text_tower
-from .subject import Dtype, Subject, make_subject, open_subject
-from .text import text_figures
+from .subject import Dtype, Subject, subject_of
 
 CPU_NOTE = (
     "On a CPU only float32 is measured: MLX computes float16 and bfloat16 there on a slow path, "
@@ -101,7 +97,9 @@ def run(settings: Settings, tell: Tell, confirm: Confirm | None = None) -> Repor
         folder = Path(name)
         tell(f"{'making' if settings.is_random else 'loading'} {settings.source}")
         pace = pace_of(settings.is_quick, settings.repeats)
-        run = Run(settings, pace, _subject(settings, folder, confirm), folder, tell)
+        dtype = settings.dtypes[0] if settings.dtypes else None
+        subject = subject_of(settings.source, settings.is_random, folder, dtype, confirm)
+        run = Run(settings, pace, subject, folder, tell)
         if "text" in (settings.sections or ()) and not run.subject.model.has_text:
             raise UsageError(
                 f"{run.subject.name} reads no texts, only pictures", hint="leave text out of --only"
@@ -146,14 +144,6 @@ def _blocks_notes(figures: Sequence[Figure]) -> list[str]:
         if "blocks" in about and about["blocks_measured"] < about["blocks"]:
             return [BLOCKS_NOTE.format(about["blocks_measured"], about["blocks"])]
     return []
-
-
-def _subject(settings: Settings, folder: Path, confirm: Confirm | None) -> Subject:
-    dtype = settings.dtypes[0] if settings.dtypes else None
-    if not settings.is_random:
-        return open_subject(settings.source, dtype, confirm)
-    (folder / "checkpoint").mkdir()
-    return make_subject(settings.source, folder / "checkpoint", dtype)
 
 
 def _recorded(settings: Settings, pace: Pace) -> dict[str, object]:
@@ -207,7 +197,7 @@ def _decoding(run: Run) -> Iterator[Figure]:
 def _folder(run: Run) -> Iterator[Figure]:
     pace = run.pace
     photos = list(islice(cycle(run.photos()), pace.folder_photos))
-    yield from pipeline_figures(
+    yield from folder_figures(
         run.subject.model, photos, pace.folder_runs, batch_size=pace.folder_batch
     )
 
@@ -226,7 +216,7 @@ def _start(run: Run) -> Iterator[Figure]:
 def _memory(run: Run) -> Iterator[Figure]:
     """MLX's peak in the headline, its weights included, and the growth with files."""
     model, case = run.subject.model, _headline(run)
-    small = Case(case.side_px, case.batch, min(2, case.blocks))  # depth adds nothing to the peak
+    small = replace(case, blocks=min(2, case.blocks))  # depth adds nothing to the peak
     work, tokens, _ = encoder.work_of(encoder.variant(model, small.side_px, small.blocks), small)
     mx.reset_peak_memory()
     before = mx.get_active_memory()
@@ -234,7 +224,7 @@ def _memory(run: Run) -> Iterator[Figure]:
     peak = mx.get_peak_memory()
     about = {"batch": case.batch, "tokens": tokens, "weights_bytes": before}
     yield Figure("memory", f"{case.describe()}, with weights", peak, "B", about=about)
-    yield independence(run.folder / "small", run.pace.files)
+    yield growth(run.folder / "small", run.pace.files)
 
 
 def _headline(run: Run) -> Case:
@@ -248,17 +238,16 @@ def _search(run: Run) -> Iterator[Figure]:
 
 def _peers(run: Run) -> Iterator[Figure]:
     """Those that are here; one that fails is told of, and the others go on."""
-    model, pace, headline = run.subject.model, run.pace, _headline(run)
+    model, pace = run.subject.model, run.pace
     if model.weights.quantization and backend() != "CPU":
         run.notes.append("Peers compute with dense weights: quantised ones have none here.")
         return
     if not peers.installed():
         run.notes.append("transformers and torch are not installed: no comparison with them.")
     depth = model.vision.config.num_hidden_layers
-    case = Case(headline.side_px, headline.batch, min(depth, pace.blocks or depth))
     figures, failures = peers.compare(
         model,
-        case,
+        replace(_headline(run), blocks=min(depth, pace.blocks or depth)),
         run.folder,
         repeats=pace.repeats,
         ml_aim=run.settings.ml_aim,

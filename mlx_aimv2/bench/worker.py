@@ -1,22 +1,28 @@
-"""A peer in a process of its own, so that no library of ours is in its way, nor its in ours.
+"""Work in a process of its own: another's network, or what is to be measured from a fresh start.
 
-    python -P worker.py KIND '{"…": …}'
+    python -P worker.py JOB '{"…": …}'
 
-It answers each line of its input with one of JSON: to "run" with the seconds of a batch, to a
-file's name by saving the features there. It is run as a file: this package, whose BLAS would
-come with it, is imported only for ml-aim, which runs on MLX too.
+The first line of its output is JSON: what the job found. A peer then answers each line of its
+input with another: "run" with the seconds of a batch, a file's name by saving the features there.
+It is run as a file: this package, whose BLAS would come with it, is imported only by the jobs that
+compute with MLX.
 """
 
 import json
+import resource
 import sys
 import time
 from collections.abc import Callable
 from importlib import import_module
+from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 Run = Callable[[], Any]  # features as NumPy takes them, computed to the end
 Facts = dict[str, Any]
+
+
+# Peers
 
 
 def transformers(settings: Facts) -> tuple[Run, Facts]:
@@ -83,15 +89,108 @@ def _without_broken_torchvision() -> None:
         sys.modules["torchvision"] = None  # type: ignore[assignment]  # Python's "absent"
 
 
-KINDS: dict[str, Callable[[Facts], tuple[Run, Facts]]] = {
+# Fresh starts
+
+
+def first_image(source: str, path: str) -> Facts:
+    """As little as it takes to have an image's embedding."""
+    import mlx_aimv2 as aimv2  # noqa: PLC0415
+
+    return {"width": len(aimv2.load(source).embed_images([path])[0])}
+
+
+def first_text(source: str, text: str) -> Facts:
+    """A text's embedding by the text tower alone: the bytes read for it, and its memory."""
+    import mlx_aimv2 as aimv2  # noqa: PLC0415
+
+    _import_what_models_need()
+    before, peak = bytes_read("rchar"), peak_bytes()
+    width = len(aimv2.load(source, tower="text").embed_texts([text])[0])
+    return {
+        "width": width,
+        "read_bytes": None if before is None else bytes_read("rchar", before),
+        "peak_bytes": peak_bytes() - peak,
+    }
+
+
+def load_weights(source: str, dtype: Literal["float32", "float16", "bfloat16"]) -> Facts:
+    """Loading alone: seconds, bytes from the disk itself, and memory beyond the program's."""
+    import mlx_aimv2 as aimv2  # isort: skip  # noqa: PLC0415  (first: the BLAS)
+    import mlx.core as mx  # noqa: PLC0415
+
+    _import_what_models_need()
+    mx.reset_peak_memory()
+    before, peak = bytes_read("read_bytes"), peak_bytes()
+    started_s = time.perf_counter()
+    aimv2.load(source, dtype=dtype)
+    load_s = time.perf_counter() - started_s
+    return {
+        "load_s": load_s,
+        "disk_bytes": None if before is None else bytes_read("read_bytes", before),
+        "peak_bytes": peak_bytes() - peak,
+        "mlx_peak_bytes": mx.get_peak_memory(),
+    }
+
+
+def embed(source: str, paths: list[str], count: int) -> Facts:
+    """So many images from paths taken again and again: memory at the end."""
+    import mlx_aimv2 as aimv2  # noqa: PLC0415
+
+    items = aimv2.load(source).stream(islice(cycle(paths), count))
+    return {"failed": sum(item.error is not None for item in items), "peak_bytes": peak_bytes()}
+
+
+def _import_what_models_need() -> None:
+    """What a model needs of Python is no part of what its weights take."""
+    import mlx_aimv2 as aimv2  # noqa: PLC0415
+
+    import_module("tokenizers")
+    assert aimv2.Model is not None
+
+
+# What a process has taken
+
+
+def peak_bytes() -> int:
+    """The largest that this process has been in memory; pages of mapped files count."""
+    status = Path("/proc/self/status")  # what getrusage says is inherited from the parent
+    if status.exists():
+        lines = status.read_text(encoding="ascii", errors="replace").splitlines()
+        return next(int(each.split()[1]) * 1024 for each in lines if each.startswith("VmHWM"))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024)
+
+
+def bytes_read(how: Literal["rchar", "read_bytes"], before: int = 0) -> int | None:
+    """What this process has read by calls, or from the disk itself, since it had read ``before``.
+
+    None where the system does not tell.
+    """
+    try:
+        lines = Path("/proc/self/io").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next(int(each.split()[1]) for each in lines if each.startswith(f"{how}:")) - before
+
+
+PEERS: dict[str, Callable[[Facts], tuple[Run, Facts]]] = {
     "transformers": transformers,
     "ml-aim": ml_aim,
+}
+STARTS: dict[str, Callable[..., Facts]] = {
+    "first image": first_image,
+    "first text": first_text,
+    "load": load_weights,
+    "embed": embed,
 }
 
 
 def main() -> None:
-    kind, settings = sys.argv[1:]
-    run, facts = KINDS[kind](json.loads(settings))
+    job, settings = sys.argv[1], json.loads(sys.argv[2])
+    if job in STARTS:
+        _answer(STARTS[job](**settings))
+        return
+    run, facts = PEERS[job](settings)
     _answer(facts)
     for line in sys.stdin:
         command = line.strip()

@@ -8,13 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlx_aimv2.bench import encoder, pace, peers, subject, suite, text, timing
+from mlx_aimv2.bench import encoder, figure, pace, peers, process, subject, suite
 from mlx_aimv2.bench.ceilings import Ceiling, Product
-from mlx_aimv2.bench.encoder import Case, cases, encode, encode_native, native_batch, variant
+from mlx_aimv2.bench.encoder import (
+    Case,
+    cases,
+    encode,
+    encode_native,
+    native_batch,
+    text_figures,
+    variant,
+)
+from mlx_aimv2.bench.figure import Timing
 from mlx_aimv2.bench.pace import FULL, QUICK, QUICK_CPU
 from mlx_aimv2.bench.photos import make_photos
 from mlx_aimv2.bench.plain import PlainEncoder
-from mlx_aimv2.bench.text import text_figures
 from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.files.checkpoint_files import TEXT_FILES
 from mlx_aimv2.files.json_lines import to_json
@@ -38,12 +46,12 @@ SMALL = replace(QUICK, repeats=2, photos=1, files=3, starts=1, search_rows=97,
 def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny")
     subject.make_checkpoint(TINY, folder)
-    return subject.open_subject(str(folder), None).model
+    return subject.subject_of(str(folder), False, folder).model
 
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch):
-    monkeypatch.setattr(timing.time, "sleep", lambda _: None)
+    monkeypatch.setattr(figure.time, "sleep", lambda _: None)
 
 
 # Variants
@@ -133,7 +141,7 @@ def test_figures_say_what_they_are_of(model):
         encoder.measure_case(model, Case(SIDE, 1, 2), SMALL),
         encoder.measure_case(model, Case(None, 2, DEPTH), SMALL),
     ]
-    long = timing.Timing((100.0,))  # with which no part is longer than the whole
+    long = Timing((100.0,))  # with which no part is longer than the whole
     found = [replace(each, timing=long) for each in found]
     fewer, whole, native = encoder.figures(found, DEPTH)
     assert whole.name == "35 px, batch 2"
@@ -150,7 +158,7 @@ def test_figures_say_what_they_are_of(model):
 
 def test_products_that_take_longer_than_the_whole_are_no_ceiling(model):
     measured = encoder.measure_case(model, Case(SIDE, 2, DEPTH), SMALL, with_rest=True)
-    short = replace(measured, timing=timing.Timing((measured.ceiling.seconds / 2,)))
+    short = replace(measured, timing=Timing((measured.ceiling.seconds / 2,)))
     (figure,) = encoder.figures([short], DEPTH)
     assert figure.about["is_too_small"]
     assert (figure.ceiling, figure.ceiling_name, figure.limit) == (None, "", "")
@@ -159,23 +167,23 @@ def test_products_that_take_longer_than_the_whole_are_no_ceiling(model):
 
 @pytest.mark.parametrize(("rest_s", "left"), [(0.5, None), (0.35, 0.0), (0.1, 0.2)])
 def test_no_share_is_negative(rest_s, left):
-    product = Product("qkv", 1, timing.Timing((0.7,)))
+    product = Product("qkv", 1, Timing((0.7,)))
     measured = encoder.Measured(
-        Case(SIDE, 1, 1), "float32", 25, 0.0, timing.Timing((1.0,)), Ceiling(1, (product,)),
-        {"attention": timing.Timing((rest_s,))},
+        Case(SIDE, 1, 1), "float32", 25, 0.0, Timing((1.0,)), Ceiling(1, (product,)),
+        {"attention": Timing((rest_s,))},
     )  # fmt: skip
     assert encoder.shares(measured).get("the rest") == (left and pytest.approx(left))
 
 
 def test_texts_that_are_too_small_have_no_ceiling(model, monkeypatch):
-    monkeypatch.setattr(text, "measure", lambda *_, **__: timing.Timing((1e-9,)))
+    monkeypatch.setattr(encoder, "measure", lambda *_, **__: Timing((1e-9,)))
     figures = list(text_figures(model, SMALL))
     assert all(each.ceiling is None and each.about["is_too_small"] for each in figures)
 
 
 def test_fewer_blocks_are_scaled_up_by_their_work(model, monkeypatch):
     monkeypatch.setattr(
-        encoder, "measure", lambda *_, **__: encoder.Timing((1.0,))  # whatever was run
+        encoder, "measure", lambda *_, **__: Timing((1.0,))  # whatever was run
     )  # fmt: skip
     found = encoder.measure_case(model, Case(SIDE, 1, 1), SMALL)
     # A block is the same work each time; the patches' projection is done once.
@@ -278,19 +286,19 @@ def test_a_peer_that_fails_is_told_of_and_the_others_go_on(model, tmp_path):
 def test_a_peer_that_ends_in_the_middle(monkeypatch, tmp_path):
     dies = tmp_path / "dies.py"
     dies.write_text("import sys; print('{}', flush=True); input(); sys.exit('out of order')")
-    monkeypatch.setattr(peers.worker, "__file__", str(dies))
+    monkeypatch.setattr(process.worker, "__file__", str(dies))
     with (
         pytest.raises(Aimv2Error, match="ml-aim cannot be measured: out of order"),
-        peers.Peer(peers.ML_AIM, {}) as peer,
+        process.Worker(peers.ML_AIM, {}) as peer,
     ):
-        peer.run()
+        peer.ask("run")
 
 
 def test_a_peer_that_is_not_ready_in_time(monkeypatch, tmp_path):
     sleeps = tmp_path / "sleeps.py"
     sleeps.write_text("import time; time.sleep(60)")
-    monkeypatch.setattr(peers.worker, "__file__", str(sleeps))
-    peer = peers.Peer(peers.ML_AIM, {}, start_s=0.2)
+    monkeypatch.setattr(process.worker, "__file__", str(sleeps))
+    peer = process.Worker(peers.ML_AIM, {}, start_s=0.2)
     with pytest.raises(Aimv2Error, match="not ready after 0 s"):
         peer.__enter__()
 
@@ -340,7 +348,9 @@ def test_a_section_that_fails_keeps_the_others(tmp_path, monkeypatch):
     report = suite.run(settings, lambda _: None)
     assert {"start", "search"} <= {figure.section for figure in report.figures}
     (note,) = [note for note in report.notes if "failed" in note]
-    assert note.startswith("Not measured to its end, because it failed: start: a process that")
+    assert note.startswith(
+        "Not measured to its end, because it failed: start: first text cannot be"
+    )
     assert str(tmp_path) not in note
 
 

@@ -1,9 +1,7 @@
-"""Reports: there and back, as a table, as Markdown, as a picture; limits and the README's table."""
+"""Reports: there and back, as a table, as Markdown, as a picture, in the README's table."""
 
 import json
-import math
 from dataclasses import replace
-from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
@@ -11,23 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmarks import (
-    duplicates,
-    encoder_speed,
-    kill_test,
-    library_quality,
-    library_scale,
-    pipeline_speed,
-    readme_table,
-    startup,
-    tagging,
-)
-from mlx_aimv2.bench import checks, plot, report, suite
-from mlx_aimv2.bench.checks import Check
-from mlx_aimv2.bench.encoder import Case
-from mlx_aimv2.bench.figure import Figure, rate, seconds
-from mlx_aimv2.bench.report import Report
-from mlx_aimv2.bench.timing import Timing
+from benchmarks import readme_table
+from mlx_aimv2.bench import suite
+from mlx_aimv2.bench.figure import Figure, Timing, amount, rate, seconds
+from mlx_aimv2.bench.reports import plot, report
+from mlx_aimv2.bench.reports.report import Report
 from mlx_aimv2.errors import OutputError, UsageError
 
 CONDITIONS = {
@@ -124,7 +110,7 @@ def test_what_is_no_report_is_refused(tmp_path, change, reason):
     ],
 )  # fmt: skip
 def test_amounts_are_read_at_a_glance(value, unit, text):
-    assert report.amount(value, unit) == text
+    assert amount(value, unit) == text
 
 
 def test_the_table_has_a_heading_for_each_section_that_was_measured():
@@ -211,7 +197,7 @@ def test_a_hostile_name_breaks_no_table():
 
 def test_markdown_holds_every_figure():
     page = report.to_markdown(FULL)
-    assert all(report.amount(each.value, each.unit) in page for each in FULL.figures)
+    assert all(amount(each.value, each.unit) in page for each in FULL.figures)
     assert "| **image encoder** |" in page
     assert "- a note" in page
 
@@ -275,92 +261,6 @@ def test_a_plot_of_nothing_and_of_nowhere(tmp_path):
         plot.draw(made(), tmp_path / "p.png")
     with pytest.raises(OutputError):
         plot.draw(FULL, tmp_path / "no" / "p.png")
-
-
-# Limits
-
-
-@pytest.mark.parametrize(
-    ("value", "least", "most", "is_met"),
-    [(1.0, 1.0, None, True), (0.99, 1.0, None, False), (0.65, None, 0.65, True),
-     (0.66, None, 0.65, False), (5.0, None, None, True)],
-)  # fmt: skip
-def test_limits(value, least, most, is_met):
-    check = Check(Figure("start", "x", value, "×"), least, most)
-    assert check.is_met is is_met
-    assert ("(missed)" in check.limit) is not is_met
-    assert checks.show([check], lambda _: None) == int(not is_met)
-
-
-def test_what_is_not_measured_misses_its_limit():
-    lines = []
-    missing = Figure("peers", "against transformers", math.nan, "×")
-    assert checks.show([Check(missing, at_least=1.0)], lines.append) == 1
-    assert lines[-1] == "| against transformers | not measured |  | at least 1.00 × (missed) |"
-
-
-def test_a_peer_that_fails_misses_its_limit_and_one_that_is_not_here_is_left_out(
-    monkeypatch, tmp_path, capsys
-):
-    ratio = Figure("peers", "against the plain model", 1.2, "×",
-                   about={"peer": "the plain model", "ours_images_per_s": 12.0, "ours": None,
-                          "theirs_images_per_s": 10.0, "theirs": None})  # fmt: skip
-    monkeypatch.setattr(encoder_speed.peers, "compare", lambda *_, **__: ([ratio], ["it failed"]))
-    subject = SimpleNamespace(model=None)
-    missed = {}
-    for is_here in (True, False):
-        monkeypatch.setattr(encoder_speed.peers, "installed", lambda is_here=is_here: is_here)
-        found = list(encoder_speed.against(subject, Case(224, 8, 24), tmp_path, 1))
-        missed[is_here] = [each.figure.name for each in found if not each.is_met]
-        said = capsys.readouterr().err
-        assert ("not installed" in said) is not is_here
-        assert "it failed" in said
-    assert missed == {True: ["224 px, batch 8, against transformers"], False: []}
-    native = list(encoder_speed.against(subject, Case(None, 4, 24), tmp_path, 1))
-    assert all(each.is_met for each in native)
-
-
-@pytest.mark.parametrize(
-    ("main", "arguments", "code"),
-    [(encoder_speed.main, ["--random", "nosuch"], 2), (startup.main, ["--random", "nosuch"], 2),
-     (pipeline_speed.main, ["--random", "nosuch"], 2),
-     (pipeline_speed.main, ["--model", "nosuch"], 1)],
-)  # fmt: skip
-def test_a_check_of_nothing_says_so(monkeypatch, capsys, main, arguments, code):
-    fresh = Figure("start", "first", 1.0, "s")
-    monkeypatch.setattr(startup, "first_embedding", lambda *_: fresh)
-    monkeypatch.setattr("sys.argv", ["check", *arguments])
-    assert main() == code
-    (said,) = capsys.readouterr().err.splitlines()
-    assert said.startswith("error: ")
-    assert "nosuch" in said
-
-
-@pytest.mark.parametrize(
-    ("main", "option"),
-    [(encoder_speed.main, "--repeats"), (encoder_speed.main, "--blocks"),
-     (pipeline_speed.main, "--photos"), (pipeline_speed.main, "--batch"),
-     (startup.main, "--runs"), (library_scale.main, "--rows"), (library_scale.main, "--runs"),
-     (library_quality.main, "--number"), (kill_test.main, "--kills"), (tagging.main, "--number"),
-     (duplicates.main, "--rows"), (duplicates.main, "--drawings")],
-)  # fmt: skip
-@pytest.mark.parametrize("number", ["0", "-1", "x", "²"])
-def test_no_runs_are_refused(monkeypatch, capsys, main, option, number):
-    monkeypatch.setattr("sys.argv", ["check", f"{option}={number}"])
-    with pytest.raises(SystemExit) as error:
-        main()
-    assert error.value.code == 2
-    assert "is not a whole number above 0" in capsys.readouterr().err
-
-
-def test_a_limits_table_shows_every_figure_and_its_runs():
-    ratios = Figure("peers", "ours", 1.1, "×", about={"rounds": [1.0, 1.1, 1.3]})
-    lines = []
-    assert checks.show([Check(ratios, at_least=1.0), Check(FULL.figures[-1])], lines.append) == 0
-    head, rule, first, second = lines
-    assert head.count("|") == rule.count("|") == first.count("|") == second.count("|")
-    assert "1.10 × | 3: 1.00 to 1.30 | at least 1.00 ×" in first
-    assert "500 ms | 3: 400 ms to 600 ms |" in second
 
 
 # The README's table

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import mlx_aimv2 as aimv2
-from mlx_aimv2.bench import conditions, decoding, fresh, growth, memory, photos, subject
+from mlx_aimv2.bench import conditions, photos, process, subject, worker
 from mlx_aimv2.bench.ceilings import (
     Ceiling,
     Product,
@@ -20,10 +20,10 @@ from mlx_aimv2.bench.ceilings import (
     measure_ceiling,
     measure_rest,
 )
-from mlx_aimv2.bench.pipeline import Rates, pipeline_figures
+from mlx_aimv2.bench.figure import Timing
+from mlx_aimv2.bench.pace import FULL
+from mlx_aimv2.bench.process import drop_pages, load_figures, text_tower
 from mlx_aimv2.bench.search import make_vectors, search_blobs, search_figures, search_numpy
-from mlx_aimv2.bench.startup import drop_pages, load_figures, text_tower
-from mlx_aimv2.bench.timing import Timing
 from mlx_aimv2.errors import Aimv2Error, OutputError, UsageError
 from mlx_aimv2.library.search.nearest import nearest
 from mlx_aimv2.models.aimv2 import cost
@@ -45,7 +45,7 @@ def tiny(tmp_path_factory):
     """A small LiT of random weights, as --random makes a large one."""
     folder = tmp_path_factory.mktemp("tiny")
     subject.make_checkpoint(TINY, folder)
-    return subject.open_subject(str(folder), None)
+    return subject.subject_of(str(folder), False, folder)
 
 
 # The machine
@@ -113,9 +113,8 @@ def test_a_products_work_is_that_of_the_networks_own_weights():
     network = networks.vision()
     tokens = 11
     found = measure_ceiling(
-        network.trunk, network.config, tokens, mx.float32,
-        patches=network.preprocessor.patchifier, repeats=1,
-    )  # fmt: skip
+        network.trunk, network.config, tokens, mx.float32, FULL, network.preprocessor.patchifier
+    )
     block = network.trunk.blocks[0]
     weights = {
         "qkv": block.attn.qkv, "proj": block.attn.proj, "gate": block.mlp.fc1,
@@ -143,27 +142,27 @@ def test_a_ceiling_adds_up():
 
 def test_the_rest_is_measured_in_the_networks_shapes():
     network = networks.vision()
-    found = measure_rest(network.trunk, network.config, 2, 11, mx.float32, repeats=2)
+    found = measure_rest(network.trunk, network.config, 2, 11, mx.float32, FULL)
     assert list(found) == ["attention", "gated SiLU", "norms", "sums"]
-    assert all(len(timing.seconds) == 2 for timing in found.values())
+    assert all(len(timing.seconds) == FULL.repeats for timing in found.values())
 
 
 # Memory
 
 
 def test_a_peak_is_no_less_than_what_was_held():
-    before = memory.peak_bytes()
+    before = worker.peak_bytes()
     held = np.ones(80_000_000, np.uint8)
-    assert memory.peak_bytes() >= max(before, held.nbytes)
+    assert worker.peak_bytes() >= max(before, held.nbytes)
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/io"), reason="needs /proc")  # noqa: PTH110
 def test_what_was_read_is_counted(tmp_path):
     file = tmp_path / "some"
     file.write_bytes(bytes(1_000_003))
-    before = memory.bytes_read()
+    before = worker.bytes_read("rchar")
     file.read_bytes()
-    assert memory.bytes_read().called - before.called >= 1_000_003
+    assert worker.bytes_read("rchar", before) >= 1_000_003
 
 
 def test_growth_is_the_difference_of_two_processes(monkeypatch, tmp_path):
@@ -175,8 +174,8 @@ def test_growth_is_the_difference_of_two_processes(monkeypatch, tmp_path):
         assert all(os.path.exists(path) for path in given["paths"])  # noqa: PTH110
         return {"peak_bytes": 10**8 + 10**6 * given["count"]}
 
-    monkeypatch.setattr(growth, "run_job", job)
-    figure = growth.independence(tmp_path, 7)
+    monkeypatch.setattr(process, "run_job", job)
+    figure = process.growth(tmp_path, 7)
     assert counts == [7, 14]
     assert (figure.value, figure.unit) == (7_000_000, "B")
     assert figure.name == "growth (demo): 7 files 107 MB, 14 114 MB"
@@ -187,7 +186,7 @@ def test_growth_is_the_difference_of_two_processes(monkeypatch, tmp_path):
 
 def test_a_job_in_a_process_of_its_own(tmp_path):
     paths = [str(path) for path in photos.make_small_pictures(tmp_path)[:3]]
-    answer = fresh.run_job("embed", {"source": "demo", "paths": paths, "count": 7})
+    answer = process.run_job("embed", {"source": "demo", "paths": paths, "count": 7})
     assert answer["failed"] == 0
     assert answer["peak_bytes"] > 1e7
     assert answer["elapsed_s"] > 0
@@ -195,7 +194,7 @@ def test_a_job_in_a_process_of_its_own(tmp_path):
 
 def test_a_job_that_fails_says_why():
     with pytest.raises(Aimv2Error, match="no-such-folder"):
-        fresh.run_job("load", {"source": "./no-such-folder", "dtype": "float32"})
+        process.run_job("load", {"source": "./no-such-folder", "dtype": "float32"})
 
 
 def test_loading_and_one_tower(tiny):
@@ -215,9 +214,9 @@ def test_pages_can_be_dropped_where_the_system_lets_one(tiny, monkeypatch):
     assert not drop_pages(tiny.folder)
 
 
-def test_fresh_as_a_program():
+def test_a_worker_as_a_program():
     done = subprocess.run(
-        [sys.executable, "-m", "mlx_aimv2.bench.fresh", "first text",
+        [sys.executable, "-P", worker.__file__, "first text",
          json.dumps({"source": "demo", "text": "a dog"})],
         capture_output=True, text=True, check=True, timeout=PATIENCE_S,
     )  # fmt: skip
@@ -294,27 +293,26 @@ def test_a_disk_without_room(tmp_path, monkeypatch):
 
 def test_decoding_and_folder(tiny, tmp_path):
     paths = photos.make_photos(tmp_path, 2, (400, 300))
-    found = list(decoding.decoding_figures(tiny.model, paths, 1, threads=2))
+    found = list(photos.decoding_figures(tiny.model, paths, 1, threads=2))
     assert [each.about.get("mode") for each in found] == ["exact", "fast", None, "exact", "fast"]
     assert found[2].value == pytest.approx(found[1].value / found[0].value)
     assert found[3].ceiling == pytest.approx(2 * found[0].value)
-    whole, decode, model = pipeline_figures(tiny.model, paths * 2, 1, batch_size=2)
+    whole, decode, model = photos.folder_figures(tiny.model, paths * 2, 1, batch_size=2)
     assert whole.about["decode_rate"] == pytest.approx(decode.value)
     assert whole.about["model_rate"] == pytest.approx(model.value)
     assert whole.about["photos"] == 4
+    assert whole.about["slower_rate"] == pytest.approx(min(decode.value, model.value))
+    assert 1 / whole.about["shared_rate"] == pytest.approx(1 / decode.value + 1 / model.value)
+    names = {each.name for each in photos.folder_figures(tiny.model, paths, 1, batch_size=2)}
+    fast = photos.folder_figures(tiny.model, paths, 1, batch_size=2, mode="fast")
+    assert names.isdisjoint(each.name for each in fast)
 
 
 def test_a_photo_that_cannot_be_read_stops_a_measurement(tiny, tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no picture")
     with pytest.raises(aimv2.Aimv2Error, match=r"broken\.jpg"):
-        list(decoding.decoding_figures(tiny.model, [broken], 1, threads=1))
-
-
-def test_bounds_of_a_folder():
-    rates = Rates(together=1.0, decode=3.0, model=6.0)
-    assert rates.slower == 3.0
-    assert rates.shared == pytest.approx(2.0)
+        list(photos.decoding_figures(tiny.model, [broken], 1, threads=1))
 
 
 # Search

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlx_aimv2.bench import timing
-from mlx_aimv2.bench.timing import Timing, interleave, measure, ratio
+from mlx_aimv2.bench import figure
+from mlx_aimv2.bench.figure import Timing, interleave, measure, ratio
 
 SECONDS = st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=13).map(tuple)
 
@@ -77,8 +77,8 @@ def test_without_time_there_is_one_run():
 def ticking(monkeypatch):
     """A clock that advances by one second whenever it is looked at, and no pauses."""
     ticks = count()
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: float(next(ticks)))
-    monkeypatch.setattr(timing.time, "sleep", lambda _: None)
+    monkeypatch.setattr(figure.time, "perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr(figure.time, "sleep", lambda _: None)
 
 
 def test_runs_end_with_their_time(ticking):

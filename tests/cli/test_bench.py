@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mlx_aimv2.bench import report as reports
-from mlx_aimv2.bench import startup, subject, suite
+from mlx_aimv2.bench import process, subject, suite
 from mlx_aimv2.bench.figure import Figure
 from mlx_aimv2.bench.pace import QUICK, pace_of
+from mlx_aimv2.bench.reports import report as reports
 from mlx_aimv2.cli import bench
 from mlx_aimv2.models.aimv2.config import VisionConfig
 from tests.support.commands import run, start
@@ -188,7 +188,7 @@ def test_a_folder_called_as_an_alias(tiny, tmp_path, monkeypatch):
         return {"elapsed_s": 1.0, "load_s": 1.0, "disk_bytes": 0, "peak_bytes": 1,
                 "mlx_peak_bytes": 1}  # fmt: skip
 
-    monkeypatch.setattr(startup, "run_job", job)
+    monkeypatch.setattr(process, "run_job", job)
     monkeypatch.setattr(suite, "make_photos", lambda folder, count: [folder] * count)
     (tmp_path / "lit").symlink_to(tiny)
     outcome = run("bench", "--model", "./lit", "--only", "start", "--quick")

@@ -11,7 +11,7 @@ def test_transformers_in_its_process(tmp_path):
     folder.mkdir()
     config = VisionConfig(76, 101, 3, 2, image_size=35, patch_size=7)
     subject.make_checkpoint(config, folder)
-    model = subject.open_subject(str(folder), None).model
+    model = subject.subject_of(str(folder), False, folder).model
     figures, failures = peers.compare(model, Case(35, 2, 3), tmp_path, repeats=1)
     assert not failures
     (theirs,) = (each for each in figures if each.about["peer"] == peers.TRANSFORMERS)

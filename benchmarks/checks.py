@@ -1,15 +1,15 @@
-"""Figures with a limit each, printed side by side, and whether all of them are met."""
+"""What the scripts share: figures with a limit each, printed side by side, and the exit code."""
 
+import json
 import math
 import sys
-from argparse import ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+from mlx_aimv2.bench.conditions import conditions
+from mlx_aimv2.bench.figure import Figure, amount
 from mlx_aimv2.errors import Aimv2Error
-
-from .figure import Figure
-from .report import amount
 
 
 @dataclass(frozen=True)
@@ -30,28 +30,56 @@ class Check:
             return False
         return self.at_most is None or value <= self.at_most
 
-    @property
-    def limit(self) -> str:
+    def limit(self, shown: Callable[[float, str], str] = amount) -> str:
         """The limit as people read it, and "missed" where it was."""
         unit = self.figure.unit
         words = []
         if self.at_least is not None:
-            words.append(f"at least {amount(self.at_least, unit)}")
+            words.append(f"at least {shown(self.at_least, unit)}")
         if self.at_most is not None:
-            words.append(f"at most {amount(self.at_most, unit)}")
+            words.append(f"at most {shown(self.at_most, unit)}")
         return ", ".join(words) + ("" if self.is_met else " (missed)")
 
 
-def show(checks: Iterable[Check], put: Callable[[str], object]) -> int:
-    """Put lines of a Markdown table as figures come; returns 0 where every limit is met, else 1."""
-    put("| what | figure | runs | limit |")
-    put("|---|---:|---|---|")
+def four_digits(value: float, unit: str) -> str:
+    """A number whose thousandths say something."""
+    return f"{value:.4f} {unit}".rstrip()
+
+
+def run(
+    parser: ArgumentParser,
+    measure: Callable[[Namespace], Iterable[Check]],
+    shown: Callable[[float, str], str] = amount,
+) -> int:
+    """Measure as a script's options say and print each figure, its limit and the conditions.
+
+    The exit code: 0 where every limit is met, 1 where one is missed, of an error its own.
+    """
+    parser.add_argument("--json", action="store_true", dest="as_json", help="one line, no table")
+    options = parser.parse_args()
+
+    def work() -> int:
+        if not options.as_json:
+            print(json.dumps(conditions()), end="\n\n", flush=True)
+            return show(measure(options), shown)
+        found = list(measure(options))
+        figures = [asdict(each) | {"is_met": each.is_met} for each in found]
+        print(json.dumps({"conditions": conditions(), "figures": figures}))
+        return int(not all(each.is_met for each in found))
+
+    return reported(work)
+
+
+def show(checks: Iterable[Check], shown: Callable[[float, str], str] = amount) -> int:
+    """Print lines of a Markdown table as figures come; 0 where every limit is met, else 1."""
+    print("| what | figure | runs | limit |\n|---|---:|---|---|")
     is_met = True
     for check in checks:
         figure = check.figure
         is_measured = not math.isnan(figure.value)
-        value = amount(figure.value, figure.unit) if is_measured else "not measured"
-        put(f"| {figure.name} | {value} | {_runs(figure)} | {check.limit} |")
+        value = shown(figure.value, figure.unit) if is_measured else "not measured"
+        cells = (figure.name, value, _runs(figure), check.limit(shown))
+        print(f"| {' | '.join(cells)} |", flush=True)
         is_met = is_met and check.is_met
     return 0 if is_met else 1
 

@@ -7,8 +7,8 @@ from typing import Any
 from mlx_aimv2 import install
 from mlx_aimv2.errors import OutputError, UsageError
 
-from .encoder import SECTION
-from .figure import Figure
+from ..encoder import SECTION
+from ..figure import Figure
 from .report import Report
 
 FORMATS = (".png", ".svg")

@@ -11,7 +11,7 @@ from typing import Any
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.files.json_lines import to_json
 
-from .figure import Figure
+from ..figure import Figure, amount
 
 SCHEMA = 1  # of a report; it changes when a field changes its meaning
 KIND = "aimv2 bench"
@@ -36,7 +36,6 @@ _FIELDS = {"schema": int, "kind": str, "conditions": dict, "subject": dict, "set
 _FIGURE = {"section": str, "name": str, "value": (int, float), "unit": str,
            "spread": (dict, NoneType), "ceiling": (int, float, NoneType), "ceiling_name": str,
            "limit": str, "about": dict}  # fmt: skip
-_DIGITS = ((0, 100), (1, 10), (2, 0.1))  # behind the point, for numbers of at least that
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
 
 
@@ -225,17 +224,6 @@ def remarks(report: Report) -> list[str]:
             "hot, or does other work run?"
         )
     return [*found, *report.notes]
-
-
-def amount(value: float, unit: str = "") -> str:
-    """A number as people read it, with its unit: at least two digits that say something."""
-    if unit == "s" and abs(value) < 1:
-        value, unit = 1000 * value, "ms"
-    if unit == "B":
-        scale = 1e9 if abs(value) >= 1e9 else 1e6
-        value, unit = value / scale, "GB" if scale == 1e9 else "MB"
-    digits = next((digits for digits, least in _DIGITS if abs(value) >= least), 3)
-    return f"{value:,.{digits}f} {unit}".rstrip()
 
 
 def to_markdown(report: Report) -> str:

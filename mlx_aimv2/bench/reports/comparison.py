@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .figure import Figure
-from .report import CHOICES, HEADINGS, Report, amount
+from ..figure import Figure, amount
+from .report import CHOICES, HEADINGS, Report
 
 COLUMNS = ("what", "first", "second", "second / first")
 RIGHT = (1, 2, 3)
