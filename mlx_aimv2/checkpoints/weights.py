@@ -129,15 +129,16 @@ class Weights:
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, mx.array]]:
         """Tensors of the network, lazily; one that is not evaluated is not read from disk."""
         files: dict[Path, dict[str, mx.array]] = {}
+
+        def take(header: Header) -> mx.array:
+            # Nothing that was handed over is kept: for another piece it is read again.
+            if header.name not in files.get(header.file, {}):
+                files[header.file] = load_lazily(header.file)
+            return files[header.file].pop(header.name)
+
         for name in names:
             source = self.sources[name]
-            parts = []
-            for header in source.headers:
-                # Again for another piece of a tensor: what has been handed over is not kept here.
-                if header.name not in files.get(header.file, {}):
-                    files[header.file] = load_lazily(header.file)
-                parts.append(files[header.file].pop(header.name))
-            yield name, source.rule.tensor(parts, source.piece)
+            yield name, source.rule.tensor(list(map(take, source.headers)), source.piece)
 
 
 def read_config_file(folder: Path) -> dict[str, Any]:

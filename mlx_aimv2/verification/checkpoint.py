@@ -64,9 +64,7 @@ def examine_checkpoint(
     checks = [
         file,
         _tensors(record, is_known=is_known),
-        _blocks(record, is_full=is_full),
-        _device(record, is_full=is_full),
-        _float16(record),
+        *_steps(record, is_full=is_full),
         *examine_inputs(opened, _known_inputs(record, against)),
         *compared,
     ]
@@ -158,6 +156,16 @@ def _tensors(record: Record, *, is_known: bool) -> Check:
 def _is_matrix(name: str, tensor: Tensor) -> bool:
     """Whether it is a product's weight; norms, biases and tables may start as one value."""
     return name.endswith(".weight") and len(tensor.shape) > 1
+
+
+def _steps(record: Record, *, is_full: bool) -> Iterator[Check]:
+    """What running it shows, of a family whose blocks are known here."""
+    if not record.steps:
+        yield skipped("blocks", "no formula is known for this family of networks")
+        return
+    yield _blocks(record, is_full=is_full)
+    yield _device(record, is_full=is_full)
+    yield _float16(record)
 
 
 def _blocks(record: Record, *, is_full: bool) -> Check:
