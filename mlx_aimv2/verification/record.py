@@ -86,7 +86,7 @@ class Record:
             [_step(step) for step in content["steps"]],
         )
         blocks = {block for name in record.tensors if (block := block_of(name))}
-        if record.steps and (missing := blocks - {step.name for step in record.steps}):
+        if missing := blocks - {step.name for step in record.steps}:
             raise ValueError(f"no step of {min(missing)}")
         return record
 
