@@ -52,7 +52,7 @@ class Checkpoint:
 def demo_checkpoint() -> Checkpoint:
     """The demo as the indexer writes it down, so that the command takes the library for its own."""
     model = aimv2.load("demo")
-    key = identify("demo", "hub", NATIVE_MAX_PATCHES).key
+    key, _ = identify("demo", "hub", NATIVE_MAX_PATCHES)
     return Checkpoint(key, "demo", model.metadata(ImageOptions()), model.logit_scale)
 
 

@@ -117,7 +117,6 @@ def _opened(options: Options) -> "Library":
 
 def _status(library: "Library", as_json: bool) -> None:
     from mlx_aimv2.files.path_text import escape  # noqa: PLC0415
-    from mlx_aimv2.library.maintenance import describe_set  # noqa: PLC0415
     from mlx_aimv2.library.shots import count_tags  # noqa: PLC0415
 
     store, counts = library.store, library.counts()
@@ -169,7 +168,9 @@ def _status(library: "Library", as_json: bool) -> None:
         note = f"not complete, {left} left" if facts["left"] else "complete"
         note = "searched" if each.is_serving else f"{note}, not searched"
         disk = output.size(store.segments(each).size_bytes)
-        rows.append(("vectors", f"{each.row_count} by {describe_set(each)}, {disk} ({note})"))
+        preset = each.settings["preprocessing"]["preset"]
+        maker = f"{facts['checkpoint']}, {each.width} wide, preset {preset}"
+        rows.append(("vectors", f"{each.row_count} by {maker}, {disk} ({note})"))
     if tags:
         rows.append(("tags", f"{sum(tags.values())}, of {len(tags)} different ones"))
     rows += [("problem", problem) for problem in problems]

@@ -37,8 +37,8 @@ RAISED_IN = {
     "library.database.schema": LIBRARY,
     "library.database.segments": LIBRARY,
     "library.sidecars.sidecar": ("tag",),
-    "library.database.store": LIBRARY,
-    "library.maintenance": ("library",),
+    "library.database.connection": LIBRARY,
+    "library.export": ("library",),
     "outputs.merge": ("embed",),  # told in merge, typed with embed
     "cli.options": ("embed", "classify"),
     "cli.sources": ("embed",),

@@ -4,7 +4,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -52,27 +52,16 @@ def tags_of(source: str) -> Path | None:
     return file if file.is_file() else None
 
 
-@dataclass(frozen=True)
-class Identity:
-    """What a way of making vectors is known by; ``tokens`` are an image's, 1 if they vary."""
-
-    source: str
-    key: str
-    is_native: bool
-    has_text: bool
-    tokens: int
-
-
 def identify(
     source: str,
     preset: str,
     max_patches: int | None,
     decode: Decoding = "exact",
     confirm: "Confirm | None" = None,
-) -> Identity:
-    """What this checkpoint and these options make, told from its files' headers.
+) -> "tuple[str, Config]":
+    """The key of vectors made by a checkpoint with these options, and its config.
 
-    ``max_patches`` counts for a native checkpoint only.
+    Told from the headers of its files. ``max_patches`` counts for a native checkpoint only.
     """
     from mlx_aimv2.checkpoints.hub import resolve  # noqa: PLC0415
     from mlx_aimv2.checkpoints.weights import read_weights  # noqa: PLC0415  (MLX)
@@ -88,7 +77,7 @@ def identify(
     }
     if decode != "exact":  # the key of exact vectors is older than the choice
         key["decode"] = decode
-    return _identity(source, json.dumps(key, sort_keys=True), weights.config)
+    return json.dumps(key, sort_keys=True), weights.config
 
 
 def absent(source: str) -> Checkpoint | None:
@@ -101,19 +90,6 @@ def absent(source: str) -> Checkpoint | None:
         return None
     asked = replace(checkpoint, revision=revision or checkpoint.revision)
     return asked if cached(asked) is None else None
-
-
-def identify_absent(checkpoint: Checkpoint, source: str) -> Identity:
-    """What is known of a checkpoint that is not here: all but what tells its weights apart."""
-    from mlx_aimv2.models.aimv2.cost import published_config  # noqa: PLC0415
-
-    return _identity(source, "", published_config(checkpoint))
-
-
-def _identity(source: str, key: str, config: "Config") -> Identity:
-    vision = config.vision_config
-    tokens = 1 if vision.is_native else vision.grid_side**2
-    return Identity(source, key, vision.is_native, config.text_config is not None, tokens)
 
 
 # Searches of several threads would each have a model of gigabytes in memory.

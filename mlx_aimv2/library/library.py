@@ -22,7 +22,7 @@ from mlx_aimv2.inference.image_options import Decoding, ImageOptions
 from mlx_aimv2.inference.options import BATCH_TOKENS
 from mlx_aimv2.inference.progress import Counter
 from mlx_aimv2.inference.progress import Progress as Counted
-from mlx_aimv2.models.aimv2.cost import published_bytes
+from mlx_aimv2.models.aimv2.cost import published_bytes, published_config
 from mlx_aimv2.models.aimv2.published import Checkpoint
 from mlx_aimv2.texts.truncation import warn_of_cuts
 
@@ -35,7 +35,7 @@ from .database.store import Store
 from .database.text_cache import TextCache
 from .database.vectors import VectorSet
 from .duplicates.groups import DEFAULT_THRESHOLD, Group, find_groups
-from .encoder import Dtype, SearchModel, absent, identify, identify_absent, source_of, tags_of
+from .encoder import Dtype, SearchModel, absent, identify, source_of, tags_of
 from .indexing.indexer import NATIVE_MAX_PATCHES, Estimate, Indexer, Progress, Report
 from .indexing.options import IndexOptions
 from .indexing.recolour import warn_of_unread
@@ -47,6 +47,7 @@ from .tagging.calibration import MIN_CONFIDENCE
 if TYPE_CHECKING:
     from mlx_aimv2.checkpoints.hub import Confirm
     from mlx_aimv2.inference.model import Model
+    from mlx_aimv2.models.network import Config
 
     from .maintenance import Pruned
     from .sidecars.sidecar import Style, Undone
@@ -462,7 +463,7 @@ class Library:
         ``target``: .npz, .npy, .safetensors, .jsonl or .parquet as ``aimv2 embed`` writes them;
         a name without an extension is a folder for clip-retrieval.
         """
-        from .maintenance import export_vectors  # noqa: PLC0415
+        from .export import export_vectors  # noqa: PLC0415
 
         def write(store: Store) -> int:
             vectors = _set_of(store, model)
@@ -550,15 +551,17 @@ def _indexer(
         fills_batches=True,
     )
     max_patches = options.max_patches or before.get("max_patches", NATIVE_MAX_PATCHES)
+    config: Config
     if missing is None:
-        identity = identify(source, images.preset, max_patches, images.decode, confirm)
-    else:
-        identity = identify_absent(missing, source)
-    if identity.is_native:
+        key, config = identify(source, images.preset, max_patches, images.decode, confirm)
+    else:  # all is known of it but what tells its weights apart
+        key, config = "", published_config(missing)
+    vision = config.vision_config
+    if vision.is_native:
         images = replace(images, max_patches=max_patches)
     elif images.batch_size is None:
         # Half a batch of what embedding many takes: one new photo costs a whole one.
-        images = replace(images, batch_size=max(1, BATCH_TOKENS // 2 // identity.tokens))
+        images = replace(images, batch_size=max(1, BATCH_TOKENS // 2 // vision.grid_side**2))
 
     def load() -> "Model":
         from mlx_aimv2.inference.model import load  # noqa: PLC0415  (MLX)
@@ -566,10 +569,10 @@ def _indexer(
 
         if missing is not None:
             return stand_in(missing, options.dtype)
-        return load(source, tower="image" if identity.has_text else None, dtype=options.dtype)
+        return load(source, tower="image" if config.text_config else None, dtype=options.dtype)
 
     return Indexer(
-        store, identity.key, source, images, load, progress, exclude=exclude, reread=options.reread
+        store, key, source, images, load, progress, exclude=exclude, reread=options.reread
     )
 
 

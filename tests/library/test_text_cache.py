@@ -84,7 +84,7 @@ def test_checkpoints_are_kept_apart(cache: TextCache) -> None:
 
 
 def test_many_texts(cache: TextCache) -> None:
-    texts = [f"text {number}" for number in range(2 * text_cache._PAGE + 7)]
+    texts = [f"text {number}" for number in range(1007)]
     cache.embed(texts, "one", Embedder(), WIDTH)
     check(texts, cache.embed(texts, "one", no_model, WIDTH))
 

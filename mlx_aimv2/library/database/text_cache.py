@@ -5,9 +5,8 @@ ones are made anew; what cannot be read or written is done without.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,7 +26,6 @@ CREATE TABLE IF NOT EXISTS texts_1 (
 )
 """
 _WAIT_S = 0.5  # for another process that writes
-_PAGE = 500  # texts asked for at once; SQLite may allow only 999 values
 _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
 
@@ -77,16 +75,12 @@ class TextCache:
     def _read(self, texts: list[str], fingerprint: str, width: int) -> dict[str, Floats]:
         def read(database: sqlite3.Connection) -> dict[str, Floats]:
             found = {}
-            by_key = {_key(text): text for text in texts}
-            for page in _pages(list(by_key)):
-                marks = ",".join("?" * len(page))
-                for key, data in database.execute(
-                    f"SELECT text, vector FROM texts_1 WHERE fingerprint = ? AND text IN ({marks})",
-                    (fingerprint, *page),
-                ):
+            query = "SELECT text, vector FROM texts_1 WHERE fingerprint = ? AND text = ?"
+            for text in texts:
+                for key, data in database.execute(query, (fingerprint, _key(text))):
                     vector = _vector(data, width)
-                    if vector is not None and key in by_key:  # a damaged index may give others
-                        found[by_key[key]] = vector
+                    if vector is not None and key == _key(text):  # a damaged index may give others
+                        found[text] = vector
             return found
 
         return (self._use(read) or {}) if texts else {}
@@ -142,9 +136,3 @@ def _vector(data: object, width: int) -> Floats | None:
         return None
     vector = np.frombuffer(data, "<f4")
     return vector if np.isfinite(vector).all() else None
-
-
-def _pages(keys: list[bytes]) -> Iterator[list[bytes]]:
-    rest = iter(keys)
-    while page := list(islice(rest, _PAGE)):
-        yield page

@@ -1,0 +1,132 @@
+"""Vectors of a library, and what is known of their photos, for other programs."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlx_aimv2 import install
+from mlx_aimv2.errors import OutputError
+from mlx_aimv2.files.atomic_folder import staged
+from mlx_aimv2.files.path_text import escape
+from mlx_aimv2.files.paths import no_folder, printable, unwritable
+from mlx_aimv2.outputs import output_file
+from mlx_aimv2.outputs.embeddings import Entry, Floats, Table
+
+from .database.photos import FileRow
+from .database.store import Store
+from .database.vectors import VectorSet
+
+_BLOCK_ROWS = 1 << 15
+
+
+def export_vectors(store: Store, vectors: VectorSet, target: Path, *, overwrite: bool) -> int:
+    """Write vectors and what is known of their photos; returns how many.
+
+    A name with an extension is a file as ``aimv2 embed`` writes it, with ``photos`` in its
+    metadata. A folder gets clip-retrieval's ``img_emb/img_emb_0.npy`` and
+    ``metadata/metadata_0.parquet``.
+    Errors: UsageError for an unknown extension, OutputError for a target that exists or cannot
+    be written, or where there is nothing to write.
+    """
+    known = store.rows_and_files(vectors.id)
+    if not len(known):
+        raise OutputError("there are no vectors to export", hint="aimv2 index FOLDER")
+    if not target.suffix:
+        return _export_folder(store, vectors, known, target, overwrite=overwrite)
+    output_file.check_target(target, overwrite=overwrite)
+    files = store.files_of(known[:, 1].tolist())
+    made_by = {**vectors.settings, "photos": [_facts(files[id]) for id in known[:, 1].tolist()]}
+    segments = store.segments(vectors)
+
+    def entries() -> Iterator[Entry]:
+        for start in range(0, len(known), _BLOCK_ROWS):
+            block = known[start : start + _BLOCK_ROWS]
+            taken = segments.take(block[:, 0]).astype(np.float32)
+            for values, id in zip(taken, block[:, 1].tolist(), strict=True):
+                path = files[id].path.decode("utf-8", "surrogateescape")
+                yield Entry(path, values.shape, partial(_same, values))
+
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+            output_file.stage(Table(made_by, entries), target, Path(folder) / "output")
+            output_file.place(target, Path(folder) / "output")
+    except OSError as error:
+        raise unwritable(target, error) from error
+    return len(known)
+
+
+def _export_folder(
+    store: Store, vectors: VectorSet, known: NDArray[np.int64], target: Path, *, overwrite: bool
+) -> int:
+    if find_spec("pyarrow") is None:
+        raise OutputError(
+            "clip-retrieval's folders need pyarrow, which is not installed",
+            hint=install.extra("parquet"),
+        )
+    import pyarrow  # noqa: PLC0415  (an extra)
+    import pyarrow.parquet  # noqa: PLC0415
+
+    if target.exists():
+        if not overwrite:
+            raise OutputError(
+                f"{printable(target)} exists already",
+                hint="choose another name, or replace it with --force",
+            )
+        if not _is_export(target):
+            raise OutputError(
+                f"{printable(target)} holds other files than an export",
+                hint="choose another name: it is not replaced",
+            )
+    if not target.parent.is_dir():
+        raise no_folder(target.parent)
+    files = store.files_of(known[:, 1].tolist())
+    segments = store.segments(vectors)
+    with staged(target, replaces=target.exists()) as folder:
+        for name in ("img_emb", "metadata"):
+            (folder / name).mkdir()
+        shape = (len(known), vectors.width)
+        matrix = np.lib.format.open_memmap(
+            folder / "img_emb" / "img_emb_0.npy", "w+", np.float16, shape
+        )
+        for start in range(0, len(known), _BLOCK_ROWS):
+            matrix[start : start + _BLOCK_ROWS] = segments.take(
+                known[start : start + _BLOCK_ROWS, 0]
+            )
+        matrix.flush()
+        rows = [_facts(files[id]) for id in known[:, 1].tolist()]
+        columns = {"image_path": [row.pop("path") for row in rows]}
+        columns |= {name: [row[name] for row in rows] for name in rows[0]}
+        with (folder / "metadata" / "metadata_0.parquet").open("wb") as file:
+            pyarrow.parquet.write_table(pyarrow.table(columns), file)
+    return len(known)
+
+
+def _is_export(folder: Path) -> bool:
+    """Whether a folder holds what ``_export_folder`` writes and nothing else."""
+    if not folder.is_dir() or folder.is_symlink():
+        return False
+    names = {str(each.relative_to(folder)) for each in folder.rglob("*") if not each.is_dir()}
+    return names == {"img_emb/img_emb_0.npy", "metadata/metadata_0.parquet"}
+
+
+def _facts(file: FileRow) -> dict[str, object]:
+    facts = asdict(file.facts) if file.facts else {}
+    path = escape(file.path.decode("utf-8", "surrogateescape"))
+    return {"path": path, "size_bytes": file.stamp.size_bytes, "uuid": file.uuid, **facts}
+
+
+def _same(values: Floats) -> Floats:
+    return values
+
+
+def describe_set(vectors: VectorSet) -> str:
+    """A set in words: checkpoint, width, preprocessing."""
+    settings = vectors.settings
+    preset = settings["preprocessing"]["preset"]
+    return f"{settings['checkpoint']}, {vectors.width} wide, preset {preset}"
