@@ -41,20 +41,6 @@ _COMMIT = re.compile("[0-9a-f]{40}")
 _OTHER_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".msgpack", ".npz", ".h5")
 
 _MORE_ROOM_HINT = "make room, or set HF_HUB_CACHE to a folder on another disk"
-# The Hub's X-Error-Code → message and hint.
-_NO_FILE, _NO_REPOSITORY = "EntryNotFound", "RepoNotFound"
-_REFUSALS = {
-    "GatedRepo": (
-        "{repo_id} is gated: its owner has to let you in",
-        "ask for access at {endpoint}/{repo_id}, then: hf auth login",
-    ),
-    "RevisionNotFound": ("{repo_id} has no revision {revision!r}", "leave out the @revision"),
-    _NO_FILE: ("{repo_id} has no {file} at {revision}", "aimv2 models lists what is published"),
-    _NO_REPOSITORY: (
-        "{repo_id} does not exist, or is private and you may not read it",
-        "for a private one: hf auth login",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -63,7 +49,6 @@ class Download:
 
     repo_id: str
     revision: str
-    filenames: tuple[str, ...]
     size_bytes: int
     licence: str
 
@@ -88,23 +73,18 @@ class Snapshot:
         found = self._look_up(filename)
         return Path(found) if isinstance(found, str) else None
 
-    def has_weights(self) -> bool:
-        """Whether a copy of the weights is there as a whole."""
-        return first_copy(self.path) is not None
-
     def folder(self) -> Path | None:
         """Its folder, if it has a configuration and weights."""
         config = self.path(CONFIG_FILE)
-        return config.parent if config and self.has_weights() else None
+        return config.parent if config and first_copy(self.path) else None
 
     def whole_folder(self) -> Path | None:
         """Its folder, if nothing that the repository has and we need is missing from it."""
         folder = self.folder()
         if folder is None or self._look_up(PREPROCESSOR_FILE) is None:
             return None
-        if not _has_text(folder / CONFIG_FILE):
-            return folder
-        return folder if has_tokenizer(self.path) else None
+        is_whole = has_tokenizer(self.path) or not _has_text(folder / CONFIG_FILE)
+        return folder if is_whole else None
 
     def _look_up(self, filename: str) -> object:
         """A path, None, or the mark of a file that the repository is known not to have."""
@@ -189,13 +169,15 @@ def _download(
     revision: str,
     confirm: Confirm | None,
 ) -> Path:
+    from huggingface_hub.errors import RemoteEntryNotFoundError  # noqa: PLC0415  (slow)
+
     commit = info.sha or revision
     sizes_bytes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
     weights = _missing_weights(api, repo_id, commit, sizes_bytes)
     if weights:
         size_bytes = sum(sizes_bytes[name] for name in weights)
         _check_room(size_bytes)
-        download = Download(repo_id, commit, tuple(weights), size_bytes, _licence(info, repo_id))
+        download = Download(repo_id, commit, size_bytes, _licence(info, repo_id))
         if confirm and not confirm(download):
             raise HubError(
                 f"{repo_id} was not downloaded",
@@ -206,7 +188,9 @@ def _download(
         # By the name asked for: the cache then knows what it stands for when there is no network.
         api.hf_hub_download(repo_id, CONFIG_FILE, revision=revision)
     config = Path(api.hf_hub_download(repo_id, CONFIG_FILE, revision=commit))
-    _download_image_file(api, repo_id, commit)
+    # Asked for even where the listing lacks it: the cache remembers that it does not exist.
+    with suppress(RemoteEntryNotFoundError):
+        api.hf_hub_download(repo_id, PREPROCESSOR_FILE, revision=commit)
     # A converted copy has to carry the card and the licence on.
     wanted = [CARD_FILE, *LICENCE_FILES] if weights else []
     wanted += TEXT_FILES if _has_text(config) else ()
@@ -215,21 +199,12 @@ def _download(
     return config.parent
 
 
-def _download_image_file(api: "huggingface_hub.HfApi", repo_id: str, commit: str) -> None:
-    # Asked for even where the listing lacks it: the cache remembers that it does not exist.
-    try:
-        api.hf_hub_download(repo_id, PREPROCESSOR_FILE, revision=commit)
-    except OSError as error:
-        if _error_code(error) != _NO_FILE:
-            raise
-
-
 def _missing_weights(
     api: "huggingface_hub.HfApi", repo_id: str, commit: str, listed: Mapping[str, int]
 ) -> list[str]:
     """The files to fetch for one whole copy of the weights; none if the cache has one."""
     in_cache = Snapshot(repo_id, commit)
-    if in_cache.has_weights():
+    if first_copy(in_cache.path):
         return []
     name = next((name for name in WEIGHT_FILES if name in listed), None)
     if name is None:
@@ -277,15 +252,6 @@ def _status(error: Exception) -> int | None:
     return getattr(getattr(error, "response", None), "status_code", None)
 
 
-def _error_code(error: Exception) -> str | None:
-    """The Hub's name for its refusal; without one, 401 and 403 hide what they refuse."""
-    status = _status(error)
-    if status is None:
-        return None
-    code: str | None = error.response.headers.get("X-Error-Code")  # type: ignore[attr-defined]
-    return code or (_NO_REPOSITORY if status in (401, 403) else None)
-
-
 def _is_refusal(error: Exception) -> bool:
     """Whether the Hub answered no, rather than being out of reach or out of order."""
     status = _status(error)
@@ -306,29 +272,40 @@ def _demo(repo_id: str) -> dict[str, str]:
 
 def _explain(error: Exception, repo_id: str, revision: str) -> HubError:
     """What went wrong in fetching, in the terms of whoever asked for it."""
-    status, code = _status(error), _error_code(error)
-    number = error.errno if isinstance(error, OSError) else None
-    hint = "check the network, then run the command again: whole files that arrived are kept"
-    options: dict[str, str] = {}
-    if code in _REFUSALS:
-        message, hint = _REFUSALS[code]
-        likely = nearest(repo_id) if code == _NO_REPOSITORY and not find(repo_id) else None
-        if likely:
-            hint = f"did you mean {likely.alias}? {hint}"
-        file = str(error.response.url).rpartition("/")[2]  # type: ignore[attr-defined]
-        known = {"repo_id": repo_id, "revision": revision, "endpoint": constants.ENDPOINT}
-        message, hint = message.format(file=file, **known), hint.format(**known)
-    elif status is not None:
-        message = f"{constants.ENDPOINT} answered {status} for {repo_id}"
-        hint = "try again later"
-    elif number in FULL:
-        message, hint = f"no room left in {cache_folder()} for {repo_id}", _MORE_ROOM_HINT
-    elif number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
-        message = f"{cache_folder()} cannot be written: {os.strerror(number)}"
-        hint = "set HF_HUB_CACHE to a folder of your own"
-    else:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        message = f"{repo_id} could not be fetched from {constants.ENDPOINT}: {reason}"
-        hint += _cached(repo_id)
-        options = _demo(repo_id)
+    from huggingface_hub import errors  # noqa: PLC0415  (slow)
+
+    status, endpoint, options = _status(error), constants.ENDPOINT, dict[str, str]()
+    match error:
+        case errors.GatedRepoError():
+            message = f"{repo_id} is gated: its owner has to let you in"
+            hint = f"ask for access at {endpoint}/{repo_id}, then: hf auth login"
+        case errors.RevisionNotFoundError():
+            message = f"{repo_id} has no revision {revision!r}"
+            hint = "leave out the @revision"
+        case errors.RemoteEntryNotFoundError():
+            file = str(error.response.url).rpartition("/")[2]
+            message = f"{repo_id} has no {file} at {revision}"
+            hint = "aimv2 models lists what is published"
+        case _ if status in (401, 403) or isinstance(error, errors.RepositoryNotFoundError):
+            message = f"{repo_id} does not exist, or is private and you may not read it"
+            likely = None if find(repo_id) else nearest(repo_id)
+            hint = f"did you mean {likely.alias}? " if likely else ""
+            hint += "for a private one: hf auth login"
+        case _ if status:
+            message = f"{endpoint} answered {status} for {repo_id}"
+            hint = "try again later"
+        case OSError(errno=number) if number in FULL:
+            message = f"no room left in {cache_folder()} for {repo_id}"
+            hint = _MORE_ROOM_HINT
+        case OSError(errno=errno.EACCES | errno.EPERM | errno.EROFS | errno.ENOTDIR as number):
+            message = f"{cache_folder()} cannot be written: {os.strerror(number)}"
+            hint = "set HF_HUB_CACHE to a folder of your own"
+        case _:
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            message = f"{repo_id} could not be fetched from {endpoint}: {reason}"
+            hint = (
+                "check the network, then run the command again: whole files that arrived are kept"
+            )
+            hint += _cached(repo_id)
+            options = _demo(repo_id)
     return HubError(message, hint=hint, options=options)
