@@ -145,12 +145,11 @@ def _confirm_upload(yes: bool) -> "Callable[[Upload], bool]":
 
 
 def _summarise(converted: "Converted") -> None:
-    weights = converted.dtype
-    if converted.quantization:
-        weights = "{bits} bits in groups of {group_size}, ".format_map(converted.quantization)
-        weights += f"the rest {converted.dtype}"
-    before, after = output.size(converted.source_bytes), output.size(converted.size_bytes)
-    output.say(f"{converted.source.name}: {before}, {converted.source_layout} layout")
+    from mlx_aimv2.checkpoints.model_card import precision  # noqa: PLC0415
+
+    weights = precision(converted.dtype, converted.quantization)
+    before, after = output.size(converted.original.size_bytes), output.size(converted.size_bytes)
+    output.say(f"{converted.source.name}: {before}, {converted.original.layout} layout")
     output.say(f"→ {converted.folder}: {after}, {weights}; licence: {converted.licence}")
     if converted.url:
         output.say(f"uploaded to {converted.url} (private)")

@@ -8,13 +8,12 @@ from typing import Any
 
 from mlx_aimv2.errors import CheckpointError, HubError, OutputError
 from mlx_aimv2.files.atomic_folder import refuse_existing, staged
-from mlx_aimv2.models.network import Config
 
 from . import model_card
 from .hub import Confirm, Resolved, resolve
 from .recipe import Conversion, Recipe
 from .safetensors_file import DTYPE_NAMES, Spec, write_weights
-from .save import copy_companions, write_card, write_config
+from .save import write_companions, write_config
 from .upload import Upload, check_upload, upload
 from .weights import Weights, read_weights
 
@@ -24,11 +23,9 @@ class Converted:
     """A converted checkpoint; ``dtype`` is that of what is not packed into bits."""
 
     source: Resolved
-    source_layout: str
-    source_bytes: int
+    original: Weights
     folder: Path
     size_bytes: int
-    config: Config
     dtype: str
     quantization: Mapping[str, Any] | None
     licence: str
@@ -68,42 +65,29 @@ def convert(
     conversion = Conversion.of(weights, recipe)
     origin = model_card.origin_of(resolved)
     if upload_repo is not None and confirm_upload is not None:
-        _ask(Upload(upload_repo, conversion.size_bytes, origin.licence), confirm_upload)
+        planned = Upload(upload_repo, conversion.size_bytes, origin.licence)
+        if not confirm_upload(planned):
+            raise HubError(
+                f"nothing was uploaded to {upload_repo}, and nothing converted",
+                hint="leave out --upload-repo to convert only",
+            )
     with staged(target) as folder:
         write_weights(folder, conversion.specs, conversion.arrays(on_weight))
         write_config(folder, weights.config, conversion.quantization)
         written = _read_back(folder, conversion)
-        copy_companions(weights.folder, folder, weights.config)
-        location = upload_repo or f"./{target.name}"
-        write_card(
-            folder,
-            location,
+        dtype, quantization = DTYPE_NAMES[written.dtype], written.quantization
+        card = model_card.card(
+            upload_repo or f"./{target.name}",
             origin,
             weights.config,
             layout=weights.layout,
-            dtype=DTYPE_NAMES[written.dtype],
-            quantization=conversion.quantization,
+            dtype=dtype,
+            quantization=quantization,
         )
-    return Converted(
-        source=resolved,
-        source_layout=weights.layout,
-        source_bytes=weights.size_bytes,
-        folder=target,
-        size_bytes=written.size_bytes,
-        config=weights.config,
-        dtype=DTYPE_NAMES[written.dtype],
-        quantization=conversion.quantization,
-        licence=origin.licence,
-        url=upload(target, upload_repo) if upload_repo is not None else None,
-    )
-
-
-def _ask(planned: Upload, confirm_upload: Callable[[Upload], bool]) -> None:
-    if not confirm_upload(planned):
-        raise HubError(
-            f"nothing was uploaded to {planned.repo_id}, and nothing converted",
-            hint="leave out --upload-repo to convert only",
-        )
+        write_companions(weights.folder, folder, weights.config, card)
+    size, licence = written.size_bytes, origin.licence
+    url = upload(target, upload_repo) if upload_repo is not None else None
+    return Converted(resolved, weights, target, size, dtype, quantization, licence, url)
 
 
 def _read_back(folder: Path, conversion: Conversion) -> Weights:

@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -63,16 +64,11 @@ def card(
     layout: str,
     dtype: str,
     quantization: Mapping[str, Any] | None,
-    version: str,
 ) -> str:
     """The text of README.md, with the front matter that the Hub reads.
 
     ``location`` is what ``load`` takes: a hub id or a folder.
     """
-    weights = dtype
-    if quantization:
-        bits, group_size = quantization["bits"], quantization["group_size"]
-        weights = f"{bits} bits in groups of {group_size}, the rest {dtype}"
     return f"""\
 {_front_matter_of(origin, config)}
 # {origin.name}, {f"{quantization['bits']}-bit" if quantization else dtype}
@@ -83,8 +79,8 @@ def card(
 |---|---|
 | Source | {_source(origin)} |
 | Layout of the source | {layout} |
-| Weights | {weights} |
-| Converted by | mlx-aimv2 {version} |
+| Weights | {precision(dtype, quantization)} |
+| Converted by | mlx-aimv2 {version("mlx-aimv2")} |
 
 ## Use
 
@@ -103,6 +99,13 @@ aimv2 embed photos --model {shlex.quote(location)} --out photos.npz
 
 {licence_notice(origin.licence)}
 """
+
+
+def precision(dtype: str, quantization: Mapping[str, Any] | None) -> str:
+    """What weights are stored in; ``dtype`` is that of what is not packed into bits."""
+    if not quantization:
+        return dtype
+    return "{bits} bits in groups of {group_size}, the rest ".format_map(quantization) + dtype
 
 
 def licence_notice(licence: str) -> str:

@@ -4,7 +4,6 @@ import json
 import os
 import warnings
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +61,7 @@ def save(
     with staged(target, replaces=replaces) as folder:
         write_weights(folder, specs, arrays.items())
         write_config(folder, network.config, quantization)
-        copy_companions(resolved.folder, folder, network.config)
-        write_card(
-            folder,
+        card = model_card.card(
             f"./{target.name}",
             model_card.origin_of(resolved),
             network.config,
@@ -72,6 +69,7 @@ def save(
             dtype=DTYPE_NAMES[_dtype_of(specs)],
             quantization=quantization,
         )
+        write_companions(resolved.folder, folder, network.config, card)
 
 
 def _may_replace(target: Path, overwrite: bool) -> bool:
@@ -107,8 +105,11 @@ def write_config(folder: Path, config: Config, quantization: Mapping[str, Any] |
     _write_json(folder / CONFIG_FILE, stated)
 
 
-def copy_companions(source: Path, folder: Path, config: Config) -> None:
-    """What belongs to the weights: preprocessing, tokenizer, tags, licence."""
+def write_companions(source: Path, folder: Path, config: Config, card: str) -> None:
+    """Write what belongs to weights: their preprocessing, tokenizer, tags, licence and README.md.
+
+    Errors: CheckpointError for a file of the source that cannot be read.
+    """
     text_files = () if config.text_config is None else (*TEXT_FILES, TAGS_FILE)
     for name in (PREPROCESSOR_FILE, *LICENCE_FILES, *text_files):
         if (source / name).is_file():
@@ -122,6 +123,8 @@ def copy_companions(source: Path, folder: Path, config: Config) -> None:
     if not (folder / PREPROCESSOR_FILE).exists():
         stated = family_of(config).processor(config.vision_config)
         _write_json(folder / PREPROCESSOR_FILE, stated)
+    # A folder's name need not be UTF-8.
+    (folder / CARD_FILE).write_bytes(card.encode("utf-8", "backslashreplace"))
     if text_files and not has_tokenizer(lambda name: (folder / name).exists()):
         warnings.warn(
             f"{source} has no tokenizer, so the new checkpoint cannot embed texts: "
@@ -129,30 +132,6 @@ def copy_companions(source: Path, folder: Path, config: Config) -> None:
             Aimv2Warning,
             stacklevel=3,
         )
-
-
-def write_card(
-    folder: Path,
-    location: str,
-    origin: model_card.Origin,
-    config: Config,
-    *,
-    layout: str,
-    dtype: str,
-    quantization: Mapping[str, Any] | None,
-) -> None:
-    """Write README.md."""
-    text = model_card.card(
-        location,
-        origin,
-        config,
-        layout=layout,
-        dtype=dtype,
-        quantization=quantization,
-        version=version("mlx-aimv2"),
-    )
-    # A folder's name need not be UTF-8.
-    (folder / CARD_FILE).write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def _write_json(file: Path, content: Mapping[str, Any]) -> None:

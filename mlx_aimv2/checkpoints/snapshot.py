@@ -40,6 +40,7 @@ _DEFAULT_REVISION = "main"
 _COMMIT = re.compile("[0-9a-f]{40}")
 _OTHER_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".msgpack", ".npz", ".h5")
 
+_NETWORK_HINT = "check the network, then run the command again: whole files that arrived are kept"
 _MORE_ROOM_HINT = "make room, or set HF_HUB_CACHE to a folder on another disk"
 
 
@@ -303,9 +304,6 @@ def _explain(error: Exception, repo_id: str, revision: str) -> HubError:
         case _:
             reason = str(error).partition("\n")[0] or type(error).__name__
             message = f"{repo_id} could not be fetched from {endpoint}: {reason}"
-            hint = (
-                "check the network, then run the command again: whole files that arrived are kept"
-            )
-            hint += _cached(repo_id)
+            hint = f"{_NETWORK_HINT}{_cached(repo_id)}"
             options = _demo(repo_id)
     return HubError(message, hint=hint, options=options)

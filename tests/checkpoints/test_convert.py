@@ -107,9 +107,9 @@ def test_every_layout_becomes_the_same_bytes_and_stays_so(tmp_path, case):
     for layout, to_layout in layouts.items():
         source = write(tmp_path / layout, to_layout(tensors), config)
         converted = convert(source, tmp_path / f"{layout} ours")
-        assert (converted.source_layout, converted.quantization) == (layout, None)
+        assert (converted.original.layout, converted.quantization) == (layout, None)
         again = convert(converted.folder, tmp_path / f"{layout} again")
-        assert again.source_layout == "mlx-aimv2"
+        assert again.original.layout == "mlx-aimv2"
         for name in ("model.safetensors", "config.json", "preprocessor_config.json"):
             expected = (tmp_path / "Apple torch ours" / name).read_bytes()
             assert (converted.folder / name).read_bytes() == expected
