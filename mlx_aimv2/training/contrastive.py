@@ -105,19 +105,19 @@ def pool_masks(head: AttentionPoolingHead, features: mx.array, masks: mx.array) 
 
 def to_arrays(batch: Batch, tokenizer: Tokenizer) -> tuple[object, ...]:
     """The arguments of ``batch_loss`` after the model; texts are grouped by length."""
-    order = sorted(range(len(batch.texts)), key=lambda index: tokenizer.count(batch.texts[index]))
+    texts = batch.texts
+    order = sorted(range(len(texts)), key=lambda index: tokenizer.count(texts[index]))
     cut = len(order) * 2 // 3
-    texts = [
-        mx.array(tokenizer.encode([batch.texts[index] for index in part]))
-        for part in (order[:cut], order[cut:])
-    ]
     return (
         normalize_pixels(batch.pixels),
-        mx.array(batch.region_masks),
+        mx.array(batch.region_masks).astype(mx.bool_),
         mx.array(batch.region_rows),
-        texts,
-        mx.array(batch.generic[order]),
-        mx.array(batch.truth[:, order]),
+        [
+            mx.array(tokenizer.encode([texts[index] for index in part]))
+            for part in (order[:cut], order[cut:])
+        ],
+        mx.array(batch.generic[order]).astype(mx.bool_),
+        mx.array(batch.truth[:, order]).astype(mx.bool_),
     )
 
 

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import mlx.core as mx
@@ -17,6 +18,7 @@ from mlx.utils import tree_flatten
 
 from mlx_aimv2.checkpoints.convert import convert
 from mlx_aimv2.checkpoints.hub import DEMO, resolve
+from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.files.checkpoint_files import TAGS_FILE
 from mlx_aimv2.inference.model import load
 from mlx_aimv2.models.aimv2.config import LiTConfig, TextConfig, VisionConfig
@@ -69,7 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
         measured = publish(trained, options.out)
     card = demo_card(measured, options.seed, options.steps, BATCH_SIZE, minutes)
     (options.out / "README.md").write_text(card, encoding="utf-8")
-    print(json.dumps({row.weights: row.figures.as_dict() for row in measured}, indent=1))
+    print(json.dumps({row.weights: asdict(row.figures) for row in measured}, indent=1))
 
 
 def publish(trained: Path, out: Path, *, number: int = 1000) -> list[Measured]:
@@ -157,4 +159,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Aimv2Error as problem:
+        sys.exit(f"error: {problem}\nhint: {problem.hint}")

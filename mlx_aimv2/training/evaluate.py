@@ -5,6 +5,7 @@ python -m mlx_aimv2.training.evaluate SOURCE [--number N] [--against OTHER] [--j
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
@@ -12,17 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.inference.model import Model, load
 
+from .data_loader import Arrays, load_batches
 from .drawings.captions import NUMBERS, with_article
 from .drawings.nouns import COLOURS, GLYPHS, NOUNS
 from .drawings.places import PLACES
-from .drawings.scene import HELD_OUT, Drawing, Kind, draw
+from .drawings.scene import HELD_OUT, Kind, Scene, paint, plan
 
 Vectors = NDArray[np.float32]
 EmbedImages = Callable[[list[Image.Image]], Vectors]
 EmbedTexts = Callable[[list[str]], Vectors]
 
+_SIDE_PX, _BATCH_SIZE = 112, 50
 TEMPLATES = ("{}", "a photo of {}", "a drawing of {}", "a picture of {}")
 
 
@@ -41,10 +45,6 @@ class Figures:
     counts_top1: float
     search_precision_at_10: float
 
-    def as_dict(self) -> dict[str, float]:
-        """For JSON."""
-        return asdict(self)
-
 
 def measure(embed_images: EmbedImages, embed_texts: EmbedTexts, *, number: int = 1000) -> Figures:
     """Measure on held-out drawings: ``number`` of each kind, twice as many for search.
@@ -55,14 +55,13 @@ def measure(embed_images: EmbedImages, embed_texts: EmbedTexts, *, number: int =
     cars" against other numbers. search: the ten best of mixed drawings for each noun.
     """
     labels = label_vectors([with_article(noun) for noun in NOUNS], embed_texts)
-    single = _held_out("single", number, 0)
-    singles = embed_images([drawing.image for drawing in single])
+    single, singles = _held_out(embed_images, "single", number, 0)
+    several, severals = _held_out(embed_images, "several", number, number)
+    counted, counteds = _held_out(embed_images, "counted", max(1, number // 2), 2 * number)
+    mixed, mixeds = _held_out(embed_images, None, 2 * number, 3 * number)
     order = np.argsort(-(singles @ labels.T), axis=1)
-    true = np.array([NOUNS.index(drawing.objects[0][0]) for drawing in single])
-    several = _held_out("several", number, number)
-    severals = embed_images([drawing.image for drawing in several])
+    true = np.array([NOUNS.index(scene.kinds[0][0]) for scene in single])
     top1, precision = _several(severals @ labels.T, several)
-    counted = _held_out("counted", number // 2, 2 * number)
     return Figures(
         drawings=number,
         nouns=len(NOUNS),
@@ -72,15 +71,15 @@ def measure(embed_images: EmbedImages, embed_texts: EmbedTexts, *, number: int =
         several_precision=precision,
         colours_top1=_colours(singles, single, embed_texts),
         places_top1=_places(np.concatenate([singles, severals]), [*single, *several], embed_texts),
-        counts_top1=_counts(embed_images([d.image for d in counted]), counted, embed_texts),
-        search_precision_at_10=_search(embed_images, labels, 2 * number, 3 * number),
+        counts_top1=_counts(counteds, counted, embed_texts),
+        search_precision_at_10=_search(mixeds @ labels.T, mixed),
     )
 
 
 def least_cosine(first: EmbedImages, second: EmbedImages, *, number: int = 200) -> float:
     """The smallest cosine between two encoders' vectors of the same held-out drawings."""
-    images = [drawing.image for drawing in _held_out(None, number, 0)]
-    return float((first(images) * second(images)).sum(axis=1).min())
+    (_, ours), (_, theirs) = (_held_out(embed, None, number, 0) for embed in (first, second))
+    return float((ours * theirs).sum(axis=1).min())
 
 
 def label_vectors(labels: Sequence[str], embed_texts: EmbedTexts) -> Vectors:
@@ -90,65 +89,74 @@ def label_vectors(labels: Sequence[str], embed_texts: EmbedTexts) -> Vectors:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
-def _held_out(kind: Kind | None, number: int, first: int) -> list[Drawing]:
-    return [draw(HELD_OUT + first + index, kind=kind) for index in range(number)]
+def _held_out(
+    embed_images: EmbedImages, kind: Kind | None, number: int, first: int
+) -> tuple[list[Scene], Vectors]:
+    """Scenes that no training has seen, and the vectors of their drawings."""
+    seeds = range(HELD_OUT + first, HELD_OUT + first + number)
+    scenes = [plan(seed, kind=kind) for seed in seeds]
+
+    def drawn(numbers: list[int]) -> Arrays:
+        pictures = [paint(scenes[index], _SIDE_PX, _SIDE_PX)[0] for index in numbers]
+        return {"pixels": np.stack([np.asarray(picture) for picture in pictures])}
+
+    vectors = [
+        embed_images([Image.fromarray(picture) for picture in batch["pixels"]])
+        for batch in load_batches(range(number), _BATCH_SIZE, drawn)
+    ]
+    return scenes, np.concatenate(vectors)
 
 
-def _several(scores: Vectors, drawings: list[Drawing]) -> tuple[float, float]:
+def _several(scores: Vectors, scenes: list[Scene]) -> tuple[float, float]:
     hits, shares = [], []
-    for row, drawing in zip(scores, drawings, strict=True):
-        present = {NOUNS.index(noun) for noun, _, _ in drawing.objects}
+    for row, scene in zip(scores, scenes, strict=True):
+        present = {NOUNS.index(noun) for noun, _ in scene.kinds}
         best = np.argsort(-row)[: len(present)]
         hits.append(int(best[0]) in present)
         shares.append(len(present.intersection(best.tolist())) / len(present))
     return float(np.mean(hits)), float(np.mean(shares))
 
 
-def _colours(vectors: Vectors, drawings: list[Drawing], embed_texts: EmbedTexts) -> float:
+def _colours(vectors: Vectors, scenes: list[Scene], embed_texts: EmbedTexts) -> float:
     colours = list(COLOURS)
     labels = label_vectors(
         [with_article(f"{colour} {noun}") for noun in NOUNS for colour in colours], embed_texts
     ).reshape(len(NOUNS), len(colours), -1)
     hits = [
         colours[int(np.argmax(labels[NOUNS.index(noun)] @ vector))] == colour
-        for vector, drawing in zip(vectors, drawings, strict=True)
-        for noun, colour, _ in drawing.objects
+        for vector, scene in zip(vectors, scenes, strict=True)
+        for noun, colour in scene.kinds
     ]
     return float(np.mean(hits))
 
 
-def _places(vectors: Vectors, drawings: list[Drawing], embed_texts: EmbedTexts) -> float:
+def _places(vectors: Vectors, scenes: list[Scene], embed_texts: EmbedTexts) -> float:
     places = list(PLACES)
     labels = label_vectors([place.alone[0] for place in PLACES.values()], embed_texts)
     hits = [
-        places[int(np.argmax(labels @ vector))] == drawing.place
-        for vector, drawing in zip(vectors, drawings, strict=True)
-        if drawing.place is not None
+        places[int(np.argmax(labels @ vector))] == scene.place
+        for vector, scene in zip(vectors, scenes, strict=True)
+        if scene.place is not None
     ]
     return float(np.mean(hits))
 
 
-def _counts(vectors: Vectors, drawings: list[Drawing], embed_texts: EmbedTexts) -> float:
+def _counts(vectors: Vectors, scenes: list[Scene], embed_texts: EmbedTexts) -> float:
     counts = range(2, 6)
     labels = label_vectors(
         [f"{NUMBERS[count]} {GLYPHS[noun].plural}" for noun in NOUNS for count in counts],
         embed_texts,
     ).reshape(len(NOUNS), len(counts), -1)
     hits = [
-        counts[int(np.argmax(labels[NOUNS.index(drawing.objects[0][0])] @ vector))]
-        == len(drawing.objects)
-        for vector, drawing in zip(vectors, drawings, strict=True)
+        counts[int(np.argmax(labels[NOUNS.index(scene.kinds[0][0])] @ vector))] == len(scene.kinds)
+        for vector, scene in zip(vectors, scenes, strict=True)
     ]
     return float(np.mean(hits))
 
 
-def _search(embed_images: EmbedImages, labels: Vectors, number: int, first: int) -> float:
-    drawings = _held_out(None, number, first)
-    vectors = embed_images([drawing.image for drawing in drawings])
-    present = np.array(
-        [[noun in {name for name, _, _ in d.objects} for noun in NOUNS] for d in drawings]
-    )
-    best = np.argsort(-(vectors @ labels.T), axis=0)[:10]  # (10, nouns)
+def _search(scores: Vectors, scenes: list[Scene]) -> float:
+    present = np.array([[noun in dict(scene.kinds) for noun in NOUNS] for scene in scenes])
+    best = np.argsort(-scores, axis=0)[:10]  # (10, nouns)
     enough = present.sum(axis=0) >= 10
     precision = np.take_along_axis(present, best, axis=0).mean(axis=0)
     return float(precision[enough].mean()) if enough.any() else float("nan")
@@ -176,8 +184,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--against", help="also: the smallest cosine to this checkpoint's vectors")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
+    if options.number < 1:
+        parser.error("--number is at least 1")
     embed_images, embed_texts = encoders_of(load(options.source))
-    figures = measure(embed_images, embed_texts, number=options.number).as_dict()
+    figures = asdict(measure(embed_images, embed_texts, number=options.number))
     if options.against:
         other, _ = encoders_of(load(options.against))
         figures["least_cosine"] = least_cosine(embed_images, other)
@@ -189,4 +199,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Aimv2Error as problem:
+        sys.exit(f"error: {problem}\nhint: {problem.hint}")

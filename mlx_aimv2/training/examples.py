@@ -1,18 +1,17 @@
-"""Training examples: batches of drawings with their regions and captions, made by a worker.
+"""Training examples: batches of drawings with their regions and captions.
 
-A batch is fixed by the seed and its number alone, so a training run can be repeated.
+A batch is fixed by the run's recipe and its number alone, so a training run can be repeated.
 """
 
-import multiprocessing
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from queue import Full
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .data_loader import load_batches
 from .drawings.captions import (
     Caption,
     caption_of,
@@ -36,8 +35,6 @@ _TRAINING_KINDS: dict[Kind, float] = {
 _LAST_GRIDS = 0.1
 _RESIZED_SHARE = 0.5
 _VISIBLE_SHARE = 0.5
-_AHEAD = 8
-_PATIENCE_S = 5.0
 _GENERIC = 4
 REGIONS = 4
 
@@ -53,22 +50,27 @@ class View:
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures, the objects in them as regions, texts, and what is true.
+    """Pictures, the objects in them as regions, captions, and what is true.
 
     A region is a set of patches; ``region_rows`` are the rows of ``region_masks``, counted
     through the batch, that hold one. Of R regions and B pictures ``truth`` says which of
-    the T texts are true: first the pictures' rows, then the regions'; ``generic`` (T,) which
-    texts fit anything.
-    Shapes: pixels (B, S, S, 3) uint8; region_masks (B, Q, N) bool; region_rows (R,);
-    truth (B + R, T) bool.
+    the T captions are true: first the pictures' rows, then the regions'; ``generic`` (T,) which
+    captions fit anything.
+    Shapes: pixels (B, S, S, 3); region_masks (B, Q, N); region_rows (R,) int32; captions (T, L)
+    in UTF-8, filled up with zeros; generic (T,); truth (B + R, T). Where not said, uint8.
     """
 
     pixels: NDArray[np.uint8]
-    region_masks: NDArray[np.bool_]
+    region_masks: NDArray[np.uint8]
     region_rows: NDArray[np.int32]
-    texts: tuple[str, ...]
-    generic: NDArray[np.bool_]
-    truth: NDArray[np.bool_]
+    captions: NDArray[np.uint8]
+    generic: NDArray[np.uint8]
+    truth: NDArray[np.uint8]
+
+    @property
+    def texts(self) -> list[str]:
+        """The captions."""
+        return [bytes(row).rstrip(b"\0").decode() for row in self.captions]
 
 
 @dataclass(frozen=True)
@@ -88,28 +90,25 @@ class Recipe:
 
 
 def batches(recipe: Recipe) -> Iterator[Batch]:
-    """The batches of a run, drawn by a worker process while the caller trains."""
-    context = multiprocessing.get_context("spawn")
-    queue: multiprocessing.Queue[Batch] = context.Queue(_AHEAD)
-    worker = context.Process(target=_work, args=(queue, recipe), daemon=True)
-    worker.start()
-    try:
-        for _ in range(recipe.steps):
-            yield queue.get()
-    finally:
-        worker.terminate()
-        worker.join()
+    """The batches of a run, each drawing in one of them, drawn ahead while the caller trains."""
+    size = recipe.batch_size
+    order = list(range(recipe.steps * size))
+    random.Random(f"order {recipe.seed}").shuffle(order)
+    steps = {order[first]: first // size for first in range(0, len(order), size)}
+    made = load_batches(order, size, lambda n: vars(make_batch(recipe, steps[n[0]], n)))
+    return (Batch(**arrays) for arrays in made)
 
 
-def make_batch(recipe: Recipe, step: int) -> Batch:
-    """Batch number ``step`` of a run."""
+def make_batch(recipe: Recipe, step: int, numbers: Sequence[int]) -> Batch:
+    """Batch number ``step`` of a run, of these of its drawings."""
     rng = random.Random(f"batch {recipe.seed} {step}")
     size = recipe.batch_size
-    first = (recipe.seed * 100_003 + step) * size % HELD_OUT
+    first = recipe.seed * 100_003 * size
     grids = max(_LAST_GRIDS, 1 - 2.5 * step / recipe.steps)
-    seen = [_view(first + number, recipe.side_px, grids, rng) for number in range(size)]
+    seeds = [(first + number) % HELD_OUT for number in numbers]
+    seen = [_view(seed, recipe.side_px, grids, rng) for seed in seeds]
     views = [view for _, view in seen]
-    masks = np.ones((size, REGIONS, (recipe.side_px // recipe.patch_size) ** 2), bool)
+    masks = np.ones((size, REGIONS, (recipe.side_px // recipe.patch_size) ** 2), np.uint8)
     rows, regions = [], []
     for picture, view in enumerate(views):
         objects = list(zip(view.kinds, view.boxes, strict=True))
@@ -118,13 +117,14 @@ def make_batch(recipe: Recipe, step: int) -> Batch:
             rows.append(picture * REGIONS + slot)
             regions.append(View((kind,), view.place))
     captions = _captions(views, regions, rng)
+    texts = np.array([caption.text.encode() for caption in captions])
     return Batch(
         pixels=np.stack([pixels for pixels, _ in seen]),
         region_masks=masks,
         region_rows=np.array(rows, np.int32),
-        texts=tuple(caption.text for caption in captions),
-        generic=np.array([caption.generic for caption in captions]),
-        truth=truth([*views, *regions], captions),
+        captions=texts.view(np.uint8).reshape(len(texts), -1),
+        generic=np.array([caption.generic for caption in captions], np.uint8),
+        truth=truth([*views, *regions], captions).astype(np.uint8),
     )
 
 
@@ -157,28 +157,6 @@ def patches_of(box: Box, side_px: int, patch_size: int) -> NDArray[np.bool_]:
     mask = np.zeros((grid, grid), bool)
     mask[top : max(bottom, top + 1), left : max(right, left + 1)] = True
     return mask.reshape(-1)
-
-
-def _work(queue: "multiprocessing.Queue[Batch]", recipe: Recipe) -> None:
-    for step in range(recipe.steps):
-        batch = make_batch(recipe, step)
-        while not _put(queue, batch):
-            if not _has_parent():  # it was killed: nobody will ask for more
-                queue.cancel_join_thread()
-                return
-
-
-def _put(queue: "multiprocessing.Queue[Batch]", batch: Batch) -> bool:
-    try:
-        queue.put(batch, timeout=_PATIENCE_S)
-    except Full:
-        return False
-    return True
-
-
-def _has_parent() -> bool:
-    parent = multiprocessing.parent_process()
-    return parent is not None and parent.is_alive()
 
 
 def _view(

@@ -174,7 +174,7 @@ def test_training_draws_no_held_out_seed(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr("mlx_aimv2.training.examples.plan", record)
     for step in (0, 10**6):
-        make_batch(Recipe(2**20, 10**7, 3, 28, 14), step)
+        make_batch(Recipe(2**20, 10**7, 3, 28, 14), step, range(3 * step, 3 * step + 3))
     assert len(used) == 6
     assert all(0 <= seed < HELD_OUT for seed in used)
 
@@ -204,7 +204,7 @@ def test_patches_of_a_box() -> None:
 
 def test_a_batch_is_fixed_by_its_number() -> None:
     recipe = Recipe(seed=3, steps=9, batch_size=5, side_px=56, patch_size=14)
-    first, again = make_batch(recipe, 1), make_batch(recipe, 1)
+    first, again = (make_batch(recipe, 1, range(5, 10)) for _ in range(2))
     assert first.texts == again.texts
     np.testing.assert_array_equal(first.pixels, again.pixels)
     np.testing.assert_array_equal(first.truth, again.truth)
@@ -212,7 +212,7 @@ def test_a_batch_is_fixed_by_its_number() -> None:
     assert first.truth.shape == (5 + len(first.region_rows), len(first.texts))
     assert first.truth[:5].any(axis=1).all()  # something is true of each picture
     assert first.region_masks.any(axis=2).all()
-    assert not first.truth[:, first.generic].any()
+    assert not first.truth[:, first.generic > 0].any()
 
 
 def test_an_album(tmp_path: Path) -> None:
@@ -235,6 +235,7 @@ def test_an_album(tmp_path: Path) -> None:
 
 def test_measures_are_perfect_for_a_perfect_encoder() -> None:
     """An encoder that reads the answers: one axis a noun, colour of a noun, place and number."""
+    pytest.importorskip("mlx.data", reason="needs mlx-data")
     answers = {draw(HELD_OUT + n, kind=kind).image.tobytes(): draw(HELD_OUT + n, kind=kind)
                for kind in (*KINDS, None) for n in range(140)}  # fmt: skip
 
@@ -280,5 +281,5 @@ def test_measures_are_perfect_for_a_perfect_encoder() -> None:
         for count, word in numbers.items()
     }
     figures = measure(embed_images, embed_texts, number=20)
-    shares = {k: v for k, v in figures.as_dict().items() if k not in ("drawings", "nouns")}
+    shares = {k: v for k, v in vars(figures).items() if k not in ("drawings", "nouns")}
     assert all(value == 1 or np.isnan(value) for value in shares.values()), shares

@@ -1,5 +1,7 @@
 """The objective and the training command: right gradients, a falling loss, a readable folder."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import mlx.core as mx
@@ -29,7 +31,7 @@ from mlx_aimv2.training.demo_card import Measured, demo_card
 from mlx_aimv2.training.drawings.nouns import NOUNS
 from mlx_aimv2.training.drawings.scene import HELD_OUT, draw
 from mlx_aimv2.training.evaluate import Figures, encoders_of, least_cosine, measure
-from mlx_aimv2.training.examples import Recipe, batches, make_batch
+from mlx_aimv2.training.examples import Recipe, make_batch
 
 RECIPE = Recipe(seed=1, steps=2, batch_size=5, side_px=112, patch_size=14)
 
@@ -106,7 +108,7 @@ def test_pooling_by_masks_is_the_head_with_each_mask(tokenizer: Tokenizer) -> No
 
 def test_the_loss_sees_what_encode_image_gives(tokenizer: Tokenizer) -> None:
     model = tiny_model(tokenizer)
-    batch = make_batch(RECIPE, 1)
+    batch = make_batch(RECIPE, 1, range(5))
     pixels, region_masks, _, texts, generic, truth = to_arrays(batch, tokenizer)
     labels = mx.concatenate([model.encode_text(ids) for ids in texts])
     logits = model.logit_scale * (model.encode_image(pixels) @ labels.T)
@@ -125,7 +127,7 @@ def test_pixels_are_in_the_models_units() -> None:
 def test_the_loss_falls(tokenizer: Tokenizer) -> None:
     model = tiny_model(tokenizer)
     trainer = Trainer(model, 17)
-    arrays = to_arrays(make_batch(RECIPE, 0), tokenizer)
+    arrays = to_arrays(make_batch(RECIPE, 0, range(5)), tokenizer)
     losses = [trainer.step(arrays) for _ in range(17)]
     assert losses[-1] < 0.8 * losses[0]
     parameters = dict(tree_flatten(model.parameters()))
@@ -145,15 +147,6 @@ def test_no_head_no_training(tokenizer: Tokenizer) -> None:
         initialise(LiT(tiny_config(tokenizer.vocab_size, use_head=False)), 0)
 
 
-def test_the_worker_draws_the_same_batches() -> None:
-    drawn = list(batches(RECIPE))
-    assert len(drawn) == 2
-    for step, batch in enumerate(drawn):
-        here = make_batch(RECIPE, step)
-        assert batch.texts == here.texts
-        np.testing.assert_array_equal(batch.pixels, here.pixels)
-
-
 def test_demo_sizes() -> None:
     model = LiT(demo.demo_config(1100))
     count = sum(value.size for _, value in tree_flatten(model.parameters()))
@@ -170,6 +163,7 @@ def test_demo_sizes() -> None:
 def test_what_training_writes_can_be_loaded_and_converted(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("mlx.data", reason="needs mlx-data")
     monkeypatch.setattr(demo, "demo_config", tiny_config)
     monkeypatch.setattr(demo, "demo_recipe", lambda seed, steps: RECIPE)
     said: list[str] = []
@@ -200,11 +194,36 @@ def test_the_card_names_its_figures() -> None:
         assert text in card
 
 
+@pytest.mark.parametrize(
+    ("module", "arguments"), [("evaluate", ["demo"]), ("demo", ["--steps", "1", "--out", "made"])]
+)
+def test_without_mlx_data_one_is_told_where_to_get_it(
+    module: str, arguments: list[str], tmp_path: Path
+) -> None:
+    code = (
+        "import runpy, sys; sys.modules['mlx.data'] = None; sys.argv = sys.argv[1:]; "
+        "runpy.run_module(f'mlx_aimv2.training.{sys.argv[0]}', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, module, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 1
+    message, hint = done.stderr.splitlines()
+    assert message == "error: training and its evaluation need mlx-data, which is not installed"
+    assert "mlx-data; it has wheels for Python 3.11 to 3.13 only" in hint
+    assert not list(tmp_path.iterdir())
+
+
 SHIPPED = Path(demo.__file__).parents[1] / "demo"
 
 
 def test_the_shipped_checkpoint_knows_unseen_drawings() -> None:
     """Less than the card's figures promise, on fewer drawings."""
+    pytest.importorskip("mlx.data", reason="needs mlx-data")
     assert (SHIPPED / "model.safetensors").stat().st_size <= 12_000_000
     model = load("demo")
     count = sum(value.size for _, value in tree_flatten(model.network.parameters()))

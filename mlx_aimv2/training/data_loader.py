@@ -1,0 +1,74 @@
+"""Batches through mlx.data: numbers shuffled and batched, their arrays made ahead on its threads.
+
+Its own shuffle is the same in every process, its threads draw the same random numbers, an
+exception in one of them can end the process, and so can a stream that is alive when Python ends.
+Hence orders with a seed of one's own, arrays that follow from the numbers, and the ending below.
+"""
+
+import atexit
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlx_aimv2 import install
+from mlx_aimv2.errors import Aimv2Error
+
+Arrays = dict[str, NDArray[Any]]
+
+_THREADS, _AHEAD = 2, 8
+# Threads that are just going to sleep miss the call to end (0.1.0), and are waited for for ever.
+_REST_S = 0.05
+
+
+def load_batches(
+    order: Sequence[int], batch_size: int, make: Callable[[list[int]], Arrays]
+) -> Iterator[Arrays]:
+    """What ``make`` makes of each batch of numbers, in this order, up to 8 batches ahead.
+
+    ``order`` has each number from 0 on once. ``make`` runs on several threads at once and returns
+    arrays of numbers, not of bool. The threads are ended with the iterator.
+    Errors: Aimv2Error without mlx-data; what ``make`` raises, in place of a batch.
+    """
+    try:
+        import mlx.data as dx  # noqa: PLC0415  (Python 3.14 has everything but this)
+    except ImportError as error:
+        raise Aimv2Error(
+            "training and its evaluation need mlx-data, which is not installed",
+            hint=f"{install.packages('mlx-data')}; it has wheels for Python 3.11 to 3.13 only",
+        ) from error
+    failures: list[Exception] = []
+    is_over = False
+
+    def transform(sample: Arrays) -> Arrays:
+        if not (failures or is_over):
+            try:
+                made = make(sample["number"].tolist())
+                return {name: np.require(array, None, ["C", "W"]) for name, array in made.items()}
+            except Exception as error:
+                failures.append(error)
+        return {"missing": np.zeros(1)}
+
+    numbers = dx.buffer_from_vector([{"number": number} for number in range(len(order))])
+    batches = numbers.perm(list(order)).batch(batch_size).sample_transform(transform)
+    stream = batches.ordered_prefetch(_AHEAD, _THREADS)
+
+    def end() -> None:
+        nonlocal is_over, stream
+        is_over = True
+        for _ in stream or ():  # what is left is not made
+            pass
+        time.sleep(_REST_S)
+        stream = None
+
+    atexit.register(end)
+    try:
+        for batch in stream:
+            if "missing" in batch:
+                raise failures[0]
+            yield batch
+    finally:
+        end()
+        atexit.unregister(end)
