@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.files.path_text import escape
 from mlx_aimv2.files.paths import printable
-from mlx_aimv2.images.exclusions import EXCLUDE
-from mlx_aimv2.inference.image_options import DTYPE, MODEL, Dtype, ImageOptions
+from mlx_aimv2.inference.image_options import DTYPE, EXCLUDE, MODEL, Dtype, ImageOptions
 from mlx_aimv2.models.aimv2 import published as checkpoints
 from mlx_aimv2.options import argument, group, option
 

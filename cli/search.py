@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal
 
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.inference.image_options import DTYPE, MODEL, Dtype
-from mlx_aimv2.library.indexing.options import IndexOptions
 from mlx_aimv2.options import argument, option
 
 from . import output
@@ -175,6 +174,7 @@ def _checked(options: Options) -> "Filters":
 def _index_new(library: "Library", options: Options) -> None:
     """Index what is new in the folders that were named, where nobody else writes."""
     from mlx_aimv2.errors import LockedError, OutputError  # noqa: PLC0415
+    from mlx_aimv2.library.indexing.options import IndexOptions  # noqa: PLC0415
 
     from .index import Counter  # noqa: PLC0415
 

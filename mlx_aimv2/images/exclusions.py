@@ -4,20 +4,10 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable
-from functools import partial
 
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.files.paths import printable
 from mlx_aimv2.files.spelling import fold
-from mlx_aimv2.options import option
-
-EXCLUDE = partial(
-    option,
-    (),
-    help="Skip this in folders: a name (Exports, '*.png') anywhere, or with a / a path in the "
-    "folder; capitals do not count. May be given again.",
-    metavar="PATTERN",
-)
 
 # Where systems and other programs keep thumbnails, deleted files and copies, in small letters.
 SYSTEM_FOLDERS = frozenset(

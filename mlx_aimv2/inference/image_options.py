@@ -20,6 +20,13 @@ MODEL = partial(
     flags="--model -m",
     metavar="SOURCE",
 )
+EXCLUDE = partial(
+    option,
+    (),
+    help="Skip this in folders: a name (Exports, '*.png') anywhere, or with a / a path in the "
+    "folder; capitals do not count. May be given again.",
+    metavar="PATTERN",
+)
 DTYPE = partial(option, help="Precision to compute in.", show_default="what suits this device")
 PRESET = partial(
     option,

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mlx_aimv2.images.exclusions import EXCLUDE
 from mlx_aimv2.inference.image_options import (
     DECODE,
     DTYPE,
+    EXCLUDE,
     MAX_PATCHES,
     MODEL,
     PRESET,
