@@ -3,15 +3,16 @@
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-
-import typer
+from typing import TYPE_CHECKING, Literal
 
 from mlx_aimv2.errors import UsageError
+from mlx_aimv2.inference.image_options import DTYPE, MODEL, Dtype
+from mlx_aimv2.options import option
 
 from . import output
-from .options import Dtype, complete_model, confirm_download, hide_bars, path
+from .options import YES, confirm_download, hide_bars
 
 if TYPE_CHECKING:
     from mlx_aimv2.checkpoints.convert import Converted
@@ -30,90 +31,67 @@ GROUPS = {
 _BITS, _GROUP_SIZE = 4, 64
 
 
-def convert(
-    source: Annotated[
-        str,
-        typer.Option(
-            "--hf-path",
-            "--model",
-            "-m",
-            help="The checkpoint to convert: a name from `aimv2 models`, a hub id[@revision], or a "
-            "folder.",
-            parser=path,
-            metavar="SOURCE",
-            autocompletion=complete_model,
-        ),
-    ] = "lit",
-    folder: Annotated[
-        str,
-        typer.Option("--mlx-path", help="The new folder to write.", parser=path, metavar="FOLDER"),
-    ] = "mlx_model",
-    quantize: Annotated[
-        bool, typer.Option("--quantize", "-q", help="Quantise: store weights in few bits.")
-    ] = False,
-    q_bits: Annotated[
-        Literal[4, 8] | None,
-        typer.Option(
-            "--q-bits", help="Number of bits for a weight.", metavar="4|8", show_default=f"{_BITS}"
-        ),
-    ] = None,
-    q_group_size: Annotated[
-        Literal[32, 64, 128] | None,
-        typer.Option(
-            "--q-group-size",
-            help="Number of weights that share a scale.",
-            metavar="32|64|128",
-            show_default=f"{_GROUP_SIZE}",
-        ),
-    ] = None,
-    dtype: Annotated[
-        Dtype | None,
-        typer.Option(
-            "--dtype",
-            help="Precision of weights that are not quantised.",
-            metavar="float32|float16|bfloat16",
-            show_default="as it is on disk",
-        ),
-    ] = None,
-    dequantize: Annotated[
-        bool, typer.Option("--dequantize", "-d", help="Unpack a quantised checkpoint.")
-    ] = False,
-    upload_repo: Annotated[
-        str | None,
-        typer.Option(
-            "--upload-repo",
-            help="Upload the result to this hub id, as a private repository.",
-            metavar="OWNER/NAME",
-            show_default=False,
-        ),
-    ] = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Download and upload without being asked first.")
-    ] = False,
-) -> None:
+@dataclass(frozen=True)
+class Options:
+    """What ``aimv2 convert`` takes."""
+
+    source: str = MODEL(
+        "lit",
+        help="The checkpoint to convert: a name from `aimv2 models`, a hub id[@revision], or a "
+        "folder.",
+        flags="--hf-path --model -m",
+    )
+    folder: str = option(
+        "mlx_model", help="The new folder to write.", flags="--mlx-path", metavar="FOLDER"
+    )
+    quantize: bool = option(
+        False, help="Quantise: store weights in few bits.", flags="--quantize -q"
+    )
+    q_bits: Literal[4, 8] | None = option(
+        help="Number of bits for a weight.", metavar="4|8", show_default=f"{_BITS}"
+    )
+    q_group_size: Literal[32, 64, 128] | None = option(
+        help="Number of weights that share a scale.",
+        metavar="32|64|128",
+        show_default=f"{_GROUP_SIZE}",
+    )
+    dtype: Dtype | None = DTYPE(
+        help="Precision of weights that are not quantised.",
+        metavar="float32|float16|bfloat16",
+        show_default="as it is on disk",
+    )
+    dequantize: bool = option(False, help="Unpack a quantised checkpoint.", flags="--dequantize -d")
+    upload_repo: str | None = option(
+        help="Upload the result to this hub id, as a private repository.", metavar="OWNER/NAME"
+    )
+    yes: bool = YES(help="Download and upload without being asked first.")
+
+
+def convert(options: Options) -> None:
     """Convert a checkpoint to this project's layout, or quantise it.
 
     The folder appears once it is complete; one that exists is never touched.
     """
-    if not quantize and (q_bits or q_group_size):
+    bits, group_size = options.q_bits, options.q_group_size
+    if not options.quantize and (bits or group_size):
         raise UsageError("--q-bits and --q-group-size say how to quantise", hint="add -q")
-    if upload_repo and not yes and not output.is_interactive():
+    if options.upload_repo and not options.yes and not output.is_interactive():
         raise UsageError("an upload has to be agreed to, and nobody can be asked", hint="add --yes")
     from mlx_aimv2.checkpoints import convert as conversion  # noqa: PLC0415  (heavy)
 
-    if upload_repo and not output.shows_progress():
+    if options.upload_repo and not output.shows_progress():
         hide_bars()  # those of downloads know a terminal; these are drawn into log files too
     with _counting() as on_weight:
         converted = conversion.convert(
-            source,
-            folder,
-            quantize_bits=(q_bits or _BITS) if quantize else None,
-            group_size=q_group_size or _GROUP_SIZE,
-            dtype=dtype,
-            dequantize=dequantize,
-            upload_repo=upload_repo,
-            confirm=confirm_download(yes),
-            confirm_upload=_confirm_upload(yes),
+            options.source,
+            options.folder,
+            quantize_bits=(bits or _BITS) if options.quantize else None,
+            group_size=group_size or _GROUP_SIZE,
+            dtype=options.dtype,
+            dequantize=options.dequantize,
+            upload_repo=options.upload_repo,
+            confirm=confirm_download(options.yes),
+            confirm_upload=_confirm_upload(options.yes),
             on_weight=on_weight,
         )
     _summarise(converted)

@@ -126,7 +126,7 @@ def _parameter(each: "Field[Any]") -> Parameter:
     kind = list[str] if _is_list(each) else shown.pop("type", each.type)
     default = False if each.default is True else None if each.default == () else each.default
     if str in (kind, *get_args(kind)):
-        shown["parser"] = path
+        shown.setdefault("parser", path)
     if shown.get("metavar") == "SOURCE":
         shown["autocompletion"] = complete_model
     if shown.pop("is_argument", False):
@@ -158,15 +158,6 @@ DtypeOption = Annotated[
         "--dtype",
         help="Precision to compute in.",
         show_default="what suits this device",
-    ),
-]
-PathsArgument = Annotated[
-    list[str],
-    typer.Argument(
-        help="Image files, and folders with all the pictures in them; - for a list on stdin.",
-        metavar="PATH",
-        parser=path,
-        show_default=False,
     ),
 ]
 ExcludeOption = Annotated[
@@ -227,27 +218,6 @@ ThreadsOption = Annotated[
         show_default="by the number of cores",
     ),
 ]
-LibraryOption = Annotated[
-    str | None,
-    typer.Option(
-        "--library",
-        help="The file of the library.",
-        metavar="FILE",
-        parser=path,
-        show_default="library.db where the system keeps data",
-    ),
-]
-HtmlOption = Annotated[
-    str | None,
-    typer.Option(
-        "--html",
-        help="Write a sheet of small pictures to look at.",
-        metavar="FILE",
-        parser=path,
-        show_default=False,
-    ),
-]
-OpenOption = Annotated[bool, typer.Option("--open", help="Open the sheet in the browser.")]
 YesOption = Annotated[
     bool, typer.Option("--yes", "-y", help="Download weights without being asked first.")
 ]

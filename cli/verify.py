@@ -5,17 +5,17 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from mlx_aimv2.files.paths import printable
+from mlx_aimv2.inference.image_options import MODEL
+from mlx_aimv2.options import option
 
 from . import output
 from .explain import FAILED
-from .options import JsonOption, YesOption, complete_model, confirm_download, path, path_at_home
+from .options import JSON, YES, confirm_download, path_at_home
 
 if TYPE_CHECKING:
     from mlx_aimv2.verification.check import Check
@@ -30,44 +30,30 @@ aimv2 verify --model lit --against report.json
 _COLOURS = {"ok": "32", "skipped": "33", "FAILED": "31"}
 
 
-def verify(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="The checkpoint to verify: a name from `aimv2 models`, a hub id[@revision], or a "
-            "folder.",
-            parser=path,
-            metavar="SOURCE",
-            autocompletion=complete_model,
-            show_default="demo, and the published ones that are here",
-        ),
-    ] = None,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            "--against",
-            help="What the checkpoint is compared with: another copy, named as for --model, or a "
-            "report.",
-            parser=path,
-            metavar="SOURCE|REPORT",
-            show_default=False,
-        ),
-    ] = None,
-    out: Annotated[
-        str | None,
-        typer.Option(
-            "--out",
-            help="Write a report, to contribute or to compare other copies with.",
-            parser=path_at_home,
-            metavar="FILE",
-            show_default=False,
-        ),
-    ] = None,
-    as_json: JsonOption = False,
-    yes: YesOption = False,
-) -> int:
+@dataclass(frozen=True)
+class Options:
+    """What ``aimv2 verify`` takes."""
+
+    model: str | None = MODEL(
+        help="The checkpoint to verify: a name from `aimv2 models`, a hub id[@revision], or a "
+        "folder.",
+        show_default="demo, and the published ones that are here",
+    )
+    against: str | None = option(
+        help="What the checkpoint is compared with: another copy, named as for --model, or a "
+        "report.",
+        metavar="SOURCE|REPORT",
+    )
+    out: str | None = option(
+        help="Write a report, to contribute or to compare other copies with.",
+        metavar="FILE",
+        parser=path_at_home,
+    )
+    as_json: bool = JSON()
+    yes: bool = YES()
+
+
+def verify(options: Options) -> int:
     """Verify that this port is right on this machine, and that a checkpoint's weights are.
 
     Pixels, texts and every block are compared with other implementations, the GPU with the CPU,
@@ -80,22 +66,22 @@ def verify(
     from mlx_aimv2.verification.report import check_target, write_report  # noqa: PLC0415
     from mlx_aimv2.verification.run import Run  # noqa: PLC0415
 
-    if out is not None:
-        check_target(Path(out))
+    if options.out is not None:
+        check_target(Path(options.out))
     started_s = time.monotonic()
-    run = Run(model, against, confirm=confirm_download(yes))
+    run = Run(options.model, options.against, confirm=confirm_download(options.yes))
     about: str | None = ""
     for check in run:
-        if as_json:
+        if options.as_json:
             output.record(asdict(check))
             continue
         if check.checkpoint != about:
             about = check.checkpoint
             output.line(f"{printable(about or 'this port')}:")
         _print(check)
-    if out is not None:
-        write_report(Path(out), conditions(), run.checks, run.records)
-        output.say(f"report: {out}")
+    if options.out is not None:
+        write_report(Path(options.out), conditions(), run.checks, run.records)
+        output.say(f"report: {options.out}")
     output.say(_summary(run.checks, run.unheld, time.monotonic() - started_s))
     return FAILED if run.has_failed else 0
 
