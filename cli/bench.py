@@ -3,21 +3,21 @@
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
-
-import typer
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 from mlx_aimv2.errors import OutputError, UsageError
+from mlx_aimv2.options import option
 
 from . import output
 from .options import (
+    JSON,
+    YES,
     Dtype,
-    JsonOption,
-    YesOption,
     complete_model,
     confirm_download,
-    path,
+    given_flags,
     path_at_home,
 )
 
@@ -38,184 +38,125 @@ GROUPS = {
 DEFAULT = "lit"
 _MOST = 4096  # images at once, which takes any GPU's memory
 _MOST_REPEATS = 1000
-DTYPES: tuple[Dtype, ...] = ("float32", "float16", "bfloat16")
 Word = TypeVar("Word", bound=str)
 SECTIONS = ("encoder", "text", "peers", "decoding", "folder", "start", "memory", "search")
 
-ModelOption = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        "-m",
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What ``aimv2 bench`` can be told."""
+
+    model: str | None = option(
         help="Measure a checkpoint: an alias or name, a hub id[@revision], or a folder.",
-        parser=path,
+        flags="--model -m",
         metavar="SOURCE",
-        autocompletion=complete_model,
-        show_default=False,
-    ),
-]
-RandomOption = Annotated[
-    str | None,
-    typer.Option(
-        "--random",
+    )
+    random: str | None = option(
         help="Measure random weights in the sizes of a published checkpoint or of L, H, 1B, 3B.",
         metavar="NAME",
         autocompletion=complete_model,
         show_default=DEFAULT,
-    ),
-]
-QuickOption = Annotated[
-    bool, typer.Option("--quick", help="Measure less: two minutes on two cores.")
-]
-OutOption = Annotated[
-    str,
-    typer.Option(
-        "--out",
-        "-o",
+    )
+    quick: bool = option(False, help="Measure less: two minutes on two cores.")
+    out: str = option(
+        ".",
         help="Where JSON and Markdown go: a folder that is there, or a file named .json.",
+        flags="--out -o",
         metavar="PATH",
         parser=path_at_home,
         show_default="this folder",
-    ),
-]
-PlotOption = Annotated[
-    str | None,
-    typer.Option(
-        "--plot",
+    )
+    plot: str | None = option(
         help="Draw the encoder's rates and their ceiling, as .png or .svg.",
         metavar="FILE",
         parser=path_at_home,
-        show_default=False,
-    ),
-]
-BatchSizesOption = Annotated[
-    str | None,
-    typer.Option(
-        "--batch-sizes",
+    )
+    batch_sizes: str | None = option(
         help="Batches to measure, with commas between them.",
         metavar="1,4,8",
         show_default="1 to 16; with --quick on a CPU 1 to 4",
-    ),
-]
-DtypesOption = Annotated[
-    str | None,
-    typer.Option(
-        "--dtype",
+    )
+    dtype: str | None = option(
         help="Precisions to compute in, with commas between them.",
         metavar="float16,float32",
         show_default="what suits this device",
-    ),
-]
-OnlyOption = Annotated[
-    str | None,
-    typer.Option(
-        "--only",
+    )
+    only: str | None = option(
         help=f"Sections to measure, with commas between them: {', '.join(SECTIONS)}.",
         metavar="SECTION,…",
         show_default="all",
-    ),
-]
-RepeatsOption = Annotated[
-    int | None,
-    typer.Option(
-        "--repeats",
-        help="Runs of each figure, of which the median counts.",
-        metavar="NUMBER",
-        show_default="5; with --quick fewer",
-    ),
-]
-CompareOption = Annotated[
-    tuple[str, str] | None,
-    typer.Option(
-        "--compare",
-        help="Compare two reports, row by row, and measure nothing.",
-        metavar="FIRST.json SECOND.json",
-        show_default=False,
-    ),
-]
-MlAimOption = Annotated[
-    str | None,
-    typer.Option(
-        "--ml-aim",
+    )
+    ml_aim: str | None = option(
         help="Compare with Apple's MLX module, in a clone of its repository.",
         metavar="FOLDER",
         parser=path_at_home,
-        show_default=False,
-    ),
-]
+    )
+    repeats: int | None = option(
+        help="Runs of each figure, of which the median counts.",
+        metavar="NUMBER",
+        show_default="5; with --quick fewer",
+    )
+    compare: tuple[str, str] | None = option(
+        help="Compare two reports, row by row, and measure nothing.",
+        metavar="FIRST.json SECOND.json",
+    )
+    as_json: bool = JSON()
+    yes: bool = YES()
 
 
-def bench(
-    model: ModelOption = None,
-    random: RandomOption = None,
-    quick: QuickOption = False,
-    out: OutOption = ".",
-    plot: PlotOption = None,
-    batch_sizes: BatchSizesOption = None,
-    dtype: DtypesOption = None,
-    only: OnlyOption = None,
-    ml_aim: MlAimOption = None,
-    repeats: RepeatsOption = None,
-    compare: CompareOption = None,
-    as_json: JsonOption = False,
-    yes: YesOption = False,
-) -> None:
+def bench(options: BenchOptions) -> None:
     """Measure this machine: rates, start and memory, each beside its ceiling and its peers.
 
     Prints a table and saves it as JSON and Markdown, with the machine and the versions. How to
     read it and how to contribute it: docs/benchmarks.md.
     """
-    if compare is not None:
-        given = (model, random, quick, plot, batch_sizes, dtype, only, ml_aim, repeats)
-        if any(given) or out != ".":
+    if options.compare is not None:
+        if given_flags(options, without="compare as_json yes"):
             raise UsageError(
                 "--compare measures nothing", hint="give it two reports and --json only"
             )
-        show_comparison(*map(Path, compare), as_json=as_json)
+        show_comparison(*map(Path, options.compare), as_json=options.as_json)
         return
+    model, random, repeats, out = options.model, options.random, options.repeats, Path(options.out)
     if model is not None and random is not None:
         raise UsageError("--model and --random are two things to measure", hint="give one of them")
-    sizes = None if batch_sizes is None else parse_sizes(batch_sizes)
-    dtypes = parse_words("--dtype", dtype, DTYPES)
-    sections = parse_words("--only", only, SECTIONS)
+    sizes = parse_sizes(options.batch_sizes)
+    dtypes = parse_words("--dtype", options.dtype, get_args(Dtype))
+    sections = parse_words("--only", options.only, SECTIONS)
     if repeats is not None and not 1 <= repeats <= _MOST_REPEATS:
         raise UsageError(f"--repeats {repeats}: from 1 to {_MOST_REPEATS}", hint="5 is usual")
-    if ml_aim is not None and not Path(ml_aim, "aim-v2").is_dir():
+    ml_aim = None if options.ml_aim is None else Path(options.ml_aim)
+    if ml_aim is not None and not (ml_aim / "aim-v2").is_dir():
         raise UsageError(
             f"{ml_aim} is no clone of Apple's ml-aim: it has no folder aim-v2",
             hint="git clone https://github.com/apple/ml-aim",
         )
-    check_out(Path(out))
+    check_out(out)
+    plot = None if options.plot is None else Path(options.plot)
     if plot is not None:
-        check_new(Path(plot))
-        check_writable(Path(plot).parent, is_made=False)
+        check_new(plot)
+        check_writable(plot.parent)
 
     from mlx_aimv2.bench import suite  # noqa: PLC0415
     from mlx_aimv2.bench.reports import plot as plots  # noqa: PLC0415
 
     if plot is not None:
-        plots.check_plot(Path(plot))
+        plots.check_plot(plot)
         if sections and "encoder" not in sections:
             raise UsageError("--plot draws the encoder", hint="add --only encoder")
+    source, quick = model or random or DEFAULT, options.quick
     settings = suite.Settings(
-        model or random or DEFAULT,
-        model is None,
-        quick,
-        sizes,
-        dtypes,
-        sections,
-        Path(ml_aim) if ml_aim else None,
-        repeats,
+        source, model is None, quick, sizes, dtypes, sections, ml_aim, repeats
     )
-    report = suite.run(settings, tell=output.say, confirm=confirm_download(yes))
-    if as_json:
+    report = suite.run(settings, tell=output.say, confirm=confirm_download(options.yes))
+    if options.as_json:
         output.record(report.to_dict())
     else:
         show(report)
-    written = save(report, Path(out))
+    written = save(report, out)
     if plot is not None:
-        plots.draw(report, Path(plot))
-        written.append(Path(plot))
+        plots.draw(report, plot)
+        written.append(plot)
     output.say(f"saved: {', '.join(map(str, written))}")
 
 
@@ -284,10 +225,13 @@ def check_out(out: Path) -> None:
             f"--out {out} is neither a folder that is there nor a file named .json",
             hint=f"make the folder first, or name the file: {out}.json",
         )
+    folder = out
     if is_file(out):
         check_new(out)
         check_new(out.with_suffix(".md"))
-    check_writable(out.parent if is_file(out) else out)
+        # Folders that are not there yet are made, in the nearest that is.
+        folder = next(each for each in out.parents if os.path.lexists(each))
+    check_writable(folder)
 
 
 def check_new(file: Path) -> None:
@@ -296,25 +240,18 @@ def check_new(file: Path) -> None:
         raise OutputError(f"{file} exists already", hint="name another file")
 
 
-def check_writable(folder: Path, *, is_made: bool = True) -> None:
-    """Write to a folder and take it back; of one that would be made, to the folder above it.
-
-    Errors: OutputError where it is no folder, is not there (unless it is made), or cannot be
-    written to.
-    """
-    place = folder
-    while is_made and not os.path.lexists(place) and place != place.parent:
-        place = place.parent
+def check_writable(folder: Path) -> None:
+    """Write to a folder and take it back. Errors: OutputError where that cannot be."""
     try:
-        with tempfile.TemporaryFile(dir=place):
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except NotADirectoryError as error:
         raise OutputError(
-            f"{place} is not a folder", hint="name a folder, or a file in one"
+            f"{folder} is not a folder", hint="name a folder, or a file in one"
         ) from error
     except OSError as error:
         raise OutputError(
-            f"nothing can be written to {place}: {error.strerror}",
+            f"nothing can be written to {folder}: {error.strerror}",
             hint="name a folder that is there and yours",
         ) from error
 
@@ -333,8 +270,10 @@ def free_name(folder: Path, stem: str) -> Path:
     return file
 
 
-def parse_sizes(text: str) -> tuple[int, ...]:
+def parse_sizes(text: str | None) -> tuple[int, ...] | None:
     """Errors: UsageError for what is not a list of whole numbers, from 1 to what is sensible."""
+    if text is None:
+        return None
     try:
         sizes = sorted({int(part) for part in text.split(",")})
     except ValueError:

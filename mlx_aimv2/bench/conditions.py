@@ -56,13 +56,9 @@ def gpu_cores() -> int | None:
     """The cores of a Mac's GPU."""
     if platform.system() != "Darwin":
         return None
-    return gpu_cores_in(said_by("system_profiler", "-json", "SPDisplaysDataType"))
-
-
-def gpu_cores_in(report: str | None) -> int | None:
-    """What ``system_profiler -json SPDisplaysDataType`` tells."""
+    said = said_by("system_profiler", "-json", "SPDisplaysDataType")
     try:
-        displays = json.loads(report or "")["SPDisplaysDataType"]
+        displays = json.loads(said or "")["SPDisplaysDataType"]
         return next(int(each["sppci_cores"]) for each in displays if "sppci_cores" in each)
     except (ValueError, KeyError, TypeError, StopIteration):
         return None
@@ -70,12 +66,8 @@ def gpu_cores_in(report: str | None) -> int | None:
 
 def power() -> str | None:
     """What a Mac runs on: "AC Power" or "Battery Power"."""
-    return power_in(said_by("pmset", "-g", "batt")) if platform.system() == "Darwin" else None
-
-
-def power_in(report: str | None) -> str | None:
-    """What ``pmset -g batt`` tells."""
-    return first_match(r"drawing from '([^']+)'", report or "")
+    said = said_by("pmset", "-g", "batt") if platform.system() == "Darwin" else None
+    return first_match(r"drawing from '([^']+)'", said or "")
 
 
 def commit() -> str | None:

@@ -186,9 +186,10 @@ def figures(found: Sequence[Measured], depth: int) -> Iterator[Figure]:
         best[each.dtype] = max(best.get(each.dtype, 0.0), each.ceiling.flop_per_s)
     for each in sorted(found, key=lambda each: (each.case.side_px or math.inf, each.case.batch)):
         case = each.case
+        dtype = f", {each.dtype}" if len(best) > 1 else ""
         yield _against_products(
             SECTION,
-            _name(each, depth, with_dtype=len(best) > 1),
+            f"{case.describe()}{dtype}{' *' if case.blocks < depth else ''}",
             case.batch,
             "images/s",
             each.timing,
@@ -275,8 +276,3 @@ def shares(each: Measured) -> dict[str, float]:
 def is_too_small(whole: Timing, ceiling: Ceiling) -> bool:
     """Whether the products alone take longer than the whole: starting each outweighs its work."""
     return ceiling.seconds > whole.median_s
-
-
-def _name(each: Measured, depth: int, *, with_dtype: bool) -> str:
-    dtype = f", {each.dtype}" if with_dtype else ""
-    return f"{each.case.describe()}{dtype}{' *' if each.case.blocks < depth else ''}"

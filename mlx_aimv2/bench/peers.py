@@ -11,7 +11,6 @@ from typing import Any
 
 import mlx.core as mx
 import numpy as np
-from mlx.utils import tree_flatten
 
 from mlx_aimv2.checkpoints.safetensors_file import Spec, write_weights
 from mlx_aimv2.device import backend
@@ -19,6 +18,7 @@ from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.files.checkpoint_files import SINGLE_FILE
 from mlx_aimv2.inference.embedder import Embedder
 from mlx_aimv2.models.aimv2.config import VisionConfig
+from mlx_aimv2.models.aimv2.layouts import TRANSFORMERS as TRANSFORMERS_LAYOUT
 from mlx_aimv2.models.aimv2.vision import VisionEncoder
 
 from .encoder import Case, encode, encode_native, native_batch, random_pixels, variant
@@ -29,21 +29,6 @@ from .process import Worker
 SECTION = "peers"
 PLAIN, TRANSFORMERS, ML_AIM = "the plain model", "transformers", "ml-aim"
 
-# Ours to transformers' names, a block's and the others.
-_IN_BLOCK = {
-    "attn.proj": "attention.out_proj",
-    "mlp.fc1": "ffn.gate_proj",
-    "mlp.fc3": "ffn.up_proj",
-    "mlp.fc2": "ffn.down_proj",
-    "norm_1": "rms_norm1",
-    "norm_2": "rms_norm2",
-}
-_OUTSIDE = {
-    "preprocessor.patchifier.proj": "embeddings.patch_embed",
-    "preprocessor.patchifier.norm": "embeddings.rms_norm",
-    "preprocessor.pos_embed": "embeddings.position_embedding.weight",
-    "trunk.post_trunk_norm": "rms_norm",
-}
 _DEVICES = {"CPU": "cpu", "Metal": "mps", "CUDA": "cuda"}
 
 
@@ -138,7 +123,7 @@ def _settings(
             {
                 **common,
                 "path": str(ml_aim),
-                "weights": str(_write(folder / ML_AIM, _parameters(vision))),
+                "weights": str(_write(folder / ML_AIM, vision.flat_parameters())),
                 "sizes": {
                     "img_size": config.image_size,
                     "patch_size": config.patch_size,
@@ -159,30 +144,17 @@ def to_transformers_config(config: VisionConfig) -> dict[str, Any]:
 
 
 def to_transformers(network: VisionEncoder) -> dict[str, mx.array]:
-    """A dense encoder's weights by transformers' names and in its shapes."""
+    """Dense weights by transformers' names and in its shapes, its layout turned round."""
+    rules = {rule.targets[0]: rule for rule in reversed(TRANSFORMERS_LAYOUT.rules)}
     renamed: dict[str, mx.array] = {}
-    for name, array in _parameters(network).items():
-        stem, _, suffix = name.rpartition(".")
-        if name.startswith("trunk.blocks."):
-            number, _, part = stem.removeprefix("trunk.blocks.").partition(".")
-            start = f"encoder.layers.{number}."
-            if part == "attn.qkv":
-                for letter, rows in zip("qkv", mx.split(array, 3), strict=True):
-                    renamed[f"{start}attention.{letter}_proj.weight"] = mx.contiguous(rows)
-            else:
-                renamed[f"{start}{_IN_BLOCK[part]}.{suffix}"] = array
-        elif name in _OUTSIDE:  # the position table, which has no suffix of its own
-            renamed[_OUTSIDE[name]] = array[0]
-        elif array.ndim == 4:
-            renamed[f"{_OUTSIDE[stem]}.{suffix}"] = mx.contiguous(array.transpose(0, 3, 1, 2))
-        else:
-            renamed[f"{_OUTSIDE[stem]}.{suffix}"] = array
+    for name, array in network.flat_parameters().items():
+        number = next((part for part in name.split(".") if part.isdigit()), "")
+        sources = rules[name.replace(f".{number}.", ".*.")].sources
+        theirs = array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
+        theirs = theirs[0] if name == "preprocessor.pos_embed" else theirs
+        for source, rows in zip(sources, mx.split(theirs, len(sources)), strict=True):
+            renamed[source.replace("*", number)] = mx.contiguous(rows)
     return renamed
-
-
-def _parameters(network: VisionEncoder) -> dict[str, mx.array]:
-    parameters: Any = tree_flatten(network.parameters())
-    return dict(parameters)
 
 
 def _write(folder: Path, arrays: Mapping[str, mx.array]) -> Path:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mlx_aimv2.library.database.segments import Halves, Segments
 from mlx_aimv2.library.search.nearest import nearest
 
-from .figure import Figure, Timing, clock, interleave, seconds
+from .figure import Figure, clock, interleave, seconds
 
 Floats = NDArray[np.float32]
 
@@ -75,7 +75,10 @@ def search_figures(folder: Path, rows: int, runs: int) -> Iterator[Figure]:
     ours = timings.pop("ours")
     about = {"rows": rows, "width": WIDTH}
     yield seconds("search", f"{rows:,} vectors, exact", ours, limit="memory", about=about)
-    yield from (_against(name, theirs, ours) for name, theirs in timings.items())
+    for name, theirs in timings.items():
+        value = theirs.median_s / ours.median_s
+        each = {"theirs": theirs.summary(), "ours": ours.summary()}
+        yield Figure("peers", f"search: against {name}", value, "×", about=each)
 
 
 def make_vectors(folder: Path, rows: int) -> tuple[Segments, Floats]:
@@ -89,9 +92,3 @@ def make_vectors(folder: Path, rows: int) -> tuple[Segments, Floats]:
         segments.append(part.astype(np.float16))
     query = rng.standard_normal(WIDTH, np.float32)
     return segments, query / np.linalg.norm(query)
-
-
-def _against(name: str, theirs: Timing, ours: Timing) -> Figure:
-    value = theirs.median_s / ours.median_s
-    about = {"theirs": theirs.summary(), "ours": ours.summary()}
-    return Figure("peers", f"search: against {name}", value, "×", about=about)

@@ -86,8 +86,10 @@ def test_a_mac_is_asked_its_own_way(monkeypatch):
 
 
 @pytest.mark.parametrize("report", [None, "", "[]", "{}", '{"SPDisplaysDataType": [{}]}'])
-def test_a_report_without_gpu_cores(report):
-    assert conditions.gpu_cores_in(report) is None
+def test_a_report_without_gpu_cores(monkeypatch, report):
+    monkeypatch.setattr(conditions.platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(conditions, "said_by", lambda *_: report)
+    assert conditions.gpu_cores() is None
 
 
 def test_a_program_that_is_not_there_or_fails_says_nothing():
