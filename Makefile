@@ -1,6 +1,6 @@
 # Two commands do everything: `make demo` and `make test`. Each makes .venv first if it is not there.
 #
-#   PYTHON=python3.12   the Python to use (3.11 to 3.13; the newest found otherwise)
+#   PYTHON=python3.12   the Python to use (3.11 or later; the newest found otherwise)
 #   BLAS=no             Linux: do not install OpenBLAS
 #   PYTEST='-n 0'       other options for the tests than all cores, e.g. --random-order
 
@@ -11,8 +11,8 @@ OUT := demo-output
 PYTEST ?= -n auto --dist worksteal
 comma := ,
 LIBRARY := $(OUT)/library.db
-PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
-	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+PYTHON ?= $(shell for python in python3.15 python3.14 python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
 # MLX's Linux wheel has a BLAS many times too slow; on a Mac nothing is needed.
 BLAS ?= $(if $(filter Linux,$(shell uname -s)),yes,no)
@@ -28,8 +28,8 @@ help:
 
 # One stamp per set of extras: installed again when pyproject.toml changes.
 $(VENV)/.python:
-	@test -n "$(PYTHON)" || { echo 'Python 3.11, 3.12 or 3.13 is needed and none was found.'; \
-		echo 'Mac: brew install python@3.13    Debian: apt install python3 python3-venv'; exit 1; }
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or later is needed and none was found.'; \
+		echo 'Mac: brew install python    Debian: apt install python3 python3-venv'; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -qq --upgrade pip
 	@touch $@

@@ -28,7 +28,7 @@ aimv2 doctor --json
 # where nothing works without it.
 _PARTS = (
     ("mlx", "mlx.core", ""),
-    ("mlx-data", "mlx.data", ""),
+    ("mlx-data", "mlx.data", "no checkpoint can be trained (it needs Python 3.13 or older)"),
     ("numpy", "numpy", ""),
     ("pillow", "PIL.Image", ""),
     ("safetensors", "safetensors", ""),

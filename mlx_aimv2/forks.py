@@ -10,7 +10,6 @@ SPAWN = 'start processes with the "spawn" method, and load the model and open li
 
 _FIRST_PROCESS = os.getpid()
 _DEALLOC, _DEALLOC_AT = 52, 48  # CPython's Py_tp_dealloc, and where its types have it
-_WITH_THREADS = {"mlx.core", "mlx.data.core"}  # of their own, in C++
 
 
 def is_forked() -> bool:
@@ -41,10 +40,10 @@ def keep_all(kind: type) -> None:
 def _skip_destructors() -> None:
     """Let this process end without the destructors of C++.
 
-    They wait for the parent's threads, or go round in lists that these were changing at the fork.
+    MLX's wait for the parent's threads, or go round in lists that these were changing at the fork.
     """
     library = ctypes.CDLL(None)
-    if _WITH_THREADS & sys.modules.keys() and hasattr(library, "on_exit"):
+    if "mlx.core" in sys.modules and hasattr(library, "on_exit"):
         library.on_exit(library._exit, None)  # glibc's: called with the exit code, before those
 
 

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 UUID = "0A1B2C3D-0000-4000-8000-000000000001"
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # Programs of other people, which have nothing to do here.
-_STUBS = ("brew", "exiftool", "git", "make", "open", "osxphotos", "pip", "pipx", "python3.13", "uv",
+_STUBS = ("brew", "exiftool", "git", "make", "open", "osxphotos", "pip", "pipx", "python3.14", "uv",
           "xargs", "xcode-select")  # fmt: skip
 _NAMED = re.compile(r"(--model|--hf-path) (lit|native|large-448)\b")
 _UNNAMED = re.compile(r"\baimv2 (index|embed|classify)(?!.*--model)")
