@@ -133,7 +133,7 @@ def tell(report: "Report", elapsed_s: float, *, as_json: bool = False) -> int:
     Errors: Aimv2Error where nothing could be read; UsageError where there is nothing.
     """
     from mlx_aimv2.files.path_text import escape  # noqa: PLC0415
-    from mlx_aimv2.library.indexing.scan import emptied  # noqa: PLC0415  (heavy)
+    from mlx_aimv2.library.indexing.roots import emptied  # noqa: PLC0415  (heavy)
 
     for error in report.errors[: len(report.errors) - report.failed]:
         output.skipped(error)

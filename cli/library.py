@@ -192,7 +192,7 @@ def _errors(library: "Library", as_json: bool) -> None:
 
 def _prune(library: "Library", dry_run: bool, as_json: bool) -> None:
     from mlx_aimv2.files.path_text import escape  # noqa: PLC0415
-    from mlx_aimv2.library.indexing.scan import emptied  # noqa: PLC0415  (heavy)
+    from mlx_aimv2.library.indexing.roots import emptied  # noqa: PLC0415  (heavy)
 
     pruned = library.prune(dry_run=dry_run)
     for folder in pruned.empty:

@@ -17,7 +17,7 @@ from .database.segments import Segments
 from .database.store import Store
 from .database.vectors import VectorSet
 from .duplicates.groups import DuplicateInput
-from .indexing.scan import is_empty
+from .indexing.roots import is_empty
 from .shots import shots_of
 
 _BLOCK_ROWS = 1 << 15

@@ -79,7 +79,7 @@ def test_a_folder_that_was_taken_twice_is_one_again(
     library.index([mount / "Pictures"], model="demo")
     keep(library, "mine")
     with monkeypatch.context() as before:  # as an earlier version did
-        before.setattr("mlx_aimv2.library.indexing.indexer.KnownPaths.of", lambda _, path: path)
+        before.setattr("mlx_aimv2.library.indexing.roots.KnownPaths.of", lambda _, path: path)
         before.setattr("mlx_aimv2.library.indexing.moves.has_other_spellings", lambda _: False)
         library.index([mount / "pictures"])
     assert len(known(library, mount)) == 8

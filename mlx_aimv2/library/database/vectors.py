@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -48,18 +48,14 @@ class Vectors(Database):
 
     def sets(self) -> list[VectorSet]:
         """All sets, the oldest first."""
-        query = (
-            "SELECT id, source, fingerprint, settings, width, has_text, logit_scale, folder, "
-            "row_count, is_serving, is_former FROM sets ORDER BY id"
-        )
-        return [
-            VectorSet(
-                id, source, fingerprint, json.loads(settings), width, bool(has_text), scale,
-                folder, row_count, bool(is_serving), bool(is_former),
-            )
-            for id, source, fingerprint, settings, width, has_text, scale, folder, row_count,
-            is_serving, is_former in self.rows(query)
-        ]  # fmt: skip
+        flags = ("has_text", "is_serving", "is_former")
+        names = [field.name for field in fields(VectorSet)]
+        sets = []
+        for row in self.rows(f"SELECT {', '.join(names)} FROM sets ORDER BY id"):
+            values = dict(zip(names, row, strict=True))
+            values |= {name: bool(values[name]) for name in flags}
+            sets.append(VectorSet(**values | {"settings": json.loads(values["settings"])}))
+        return sets
 
     def serving(self) -> VectorSet | None:
         """The set that searches use."""

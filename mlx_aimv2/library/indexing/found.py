@@ -105,9 +105,9 @@ class FoundPhotos:
         values = {"set_id": set_id, "rereads": rereads, "number": 0}
         return int(self._store.rows(f"SELECT count(*) FROM ({_TO_READ})", values)[0][0])
 
-    def count(self) -> int:
-        """How many were found."""
-        return int(self._store.one("SELECT count(*) FROM found")[0])
+    def count(self, where: str = "TRUE") -> int:
+        """How many were found of which ``where`` is true."""
+        return int(self._store.one(f"SELECT count(*) FROM found WHERE {where}")[0])
 
 
 @contextmanager

@@ -12,11 +12,9 @@ import numpy as np
 
 from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.files.paths import is_gone
-from mlx_aimv2.files.spelling import spelled
-from mlx_aimv2.images.metadata.exif import read_facts
 from mlx_aimv2.inference.image_options import ImageOptions
 
-from ..database.folders import KnownPaths, Root, around, under
+from ..database.folders import Root, under
 from ..database.photos import FileRow
 from ..database.segments import Halves, Segments
 from ..database.store import Store
@@ -25,7 +23,8 @@ from .found import Candidate, FoundPhotos, found_photos
 from .moves import Moves, respelled
 from .photo_reader import Reading, hash_file, read_photo
 from .recolour import UNREAD, forget_misread
-from .scan import Scan, covers
+from .roots import forget_doubles, remember_roots, usable_roots
+from .scan import Scan
 
 if TYPE_CHECKING:
     from mlx_aimv2.inference.model import Model
@@ -133,9 +132,10 @@ class Indexer:
         """
         store, report = self._store, self._report
         with store.transaction():
-            self._forget_doubles()
-            roots = self._usable(roots)
-            self._remember(roots)  # now: a run that is stopped is gone on with without naming them
+            forget_doubles(store)
+            roots, report.errors = usable_roots(store, roots)
+            # Now: a run that is stopped is gone on with without naming them.
+            remember_roots(store, roots, self._exclude)
         store.remove_strays()
         for each in store.sets():
             store.segments(each).cut()
@@ -165,7 +165,7 @@ class Indexer:
         total = found.count_to_read(set_id)
         if vectors is not None:
             report.recognised = sum(store.row_of(vectors.id, each) is not None for each in moved)
-        report.unchanged = found.count() - total - scan.away.photos - report.recognised
+        report.unchanged = found.count("NOT is_away") - total - report.recognised
         if total:
             model = self._load()
             self._set = vectors = vectors or self._new_set(model)
@@ -175,8 +175,9 @@ class Indexer:
             self._progress.started(total)
             self._embed_all(model, found.to_read(set_id))
         report.missing = scan.mark_missing()
-        report.found, report.excluded, report.away = found.count(), scan.excluded, scan.away.photos
-        report.errors = scan.errors + scan.away.errors() + report.errors
+        report.found, report.away = found.count(), found.count("is_away")
+        report.excluded = scan.excluded
+        report.errors = scan.errors + scan.away_errors() + report.errors
         report.empty = [os.fsdecode(path) for path in scan.empty]
         report.skipped = dict(scan.skipped)
         with store.transaction():
@@ -213,49 +214,6 @@ class Indexer:
         seconds = (time.perf_counter() - started_s) / len(paths) * count
         width = model.width(plan)
         return Estimate(count, len(paths), seconds, count * (2 * width + _ROW_BYTES))
-
-    def _usable(self, roots: Sequence[Root]) -> list[Root]:
-        """The roots by the paths that the library has for them, without files that are no
-        pictures: of those nothing is remembered."""
-        usable, paths = [], KnownPaths(self._store)
-        bundles = {spelled(path): path for path, is_photos in self._store.roots() if is_photos}
-        for root in roots:
-            known = Root(paths.of(root.path))
-            if root.is_photos:
-                own = spelled(root.path)
-                known = Root(bundles.get(own, own), is_photos=True)
-            is_new_file = os.path.isfile(known.path) and self._store.file_at(known.path) is None  # noqa: PTH113
-            try:
-                if is_new_file:
-                    read_facts(known.path)
-            except Aimv2Error as error:
-                self._report.errors.append(error)
-            else:
-                usable.append(known)
-        return list(dict.fromkeys(usable))
-
-    def _forget_doubles(self) -> None:
-        """A folder that an earlier version took twice, by two spellings, is known once."""
-        store, paths = self._store, KnownPaths(self._store)
-        for root in [path for path, is_photos in store.roots() if not is_photos]:
-            known = paths.of(root)
-            if known != root:
-                files = list(store.files(*under(root)))
-                twins = [store.file_at(known + each.path[len(root) :]) for each in files]
-                doubles = [each.id for each, twin in zip(files, twins, strict=True) if twin]
-                store.remove_files(doubles)
-                store.remove_root(root)
-
-    def _remember(self, roots: Sequence[Root]) -> None:
-        """Add roots that are there, but none that another one leads to."""
-        known = {path for path, is_photos in self._store.roots() if not is_photos}
-        for root in roots:
-            is_led_to = not root.is_photos and any(
-                covers(each, root.path, self._exclude)
-                for each in known.intersection(around(root.path))
-            )
-            if not (is_gone(root.path) or is_led_to):
-                self._store.add_root(root)
 
     def _new_set(self, model: "Model") -> VectorSet:
         with self._store.transaction():

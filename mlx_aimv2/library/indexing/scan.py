@@ -1,18 +1,15 @@
 """What has changed on disk since the library was last brought up to date."""
 
 import os
-import shlex
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Literal
 
-from mlx_aimv2.errors import Aimv2Error, AwayError, ImageError
+from mlx_aimv2.errors import Aimv2Error, AwayError
 from mlx_aimv2.files.local_disks import local_devices
 from mlx_aimv2.files.paths import is_gone, printable, unreadable
 from mlx_aimv2.files.stamp import Stamp, read_stamp
 from mlx_aimv2.images.exclusions import Exclusions
-from mlx_aimv2.images.formats.header import EXTENSIONS
 from mlx_aimv2.images.walk import Found, find_images
 
 from .. import apple_photos
@@ -20,60 +17,22 @@ from ..database.folders import Root, is_inside, under
 from ..database.photos import FileRow
 from ..database.store import Store
 from .found import FoundPhotos
+from .roots import holds_something, not_there, state_of
 
-_EXTENSIONS = tuple(extension.encode() for extension in EXTENSIONS)
 _NO_STAMP = Stamp(-1, 0)  # reading the file will say what is wrong with it
-
-
-RootState = Literal["there", "empty", "away", "deleted"]
-
-
-class Away:
-    """Known photos, and folders of them, that cannot be looked at just now: they stay as they were.
-
-    There is one error for each reason, however many they are.
-    """
-
-    def __init__(self) -> None:
-        self.photos = 0
-        self._told: set[bytes] = set()
-        self._paths: dict[tuple[str, str], list[bytes]] = {}
-
-    def add(self, path: bytes, error: AwayError, *, is_photo: bool) -> None:
-        """One of them, and what keeps it from being looked at."""
-        if path in self._told:
-            return
-        self._told.add(path)
-        self.photos += is_photo
-        reason = str(error).removeprefix(printable(path)).strip()
-        self._paths.setdefault((reason, error.hint), []).append(path)
-
-    def errors(self) -> list[Aimv2Error]:
-        """What to tell of them."""
-        return [
-            AwayError(f"{printable(paths[0])} {reason}{_and_more(len(paths) - 1)}", hint=hint)
-            for (reason, hint), paths in self._paths.items()
-        ]
-
-
-def _and_more(others: int) -> str:
-    if others:
-        return f", and {others} more like it; they stay in the library as they were"
-    return "; it stays in the library as it was"
 
 
 class Scan:
     """The walk over the roots, and what it says of photos that it did not find.
 
     ``exclude`` are patterns of what is passed over. After it ``empty`` and ``deleted`` are roots,
-    ``errors`` and ``away`` what could not be looked at, and ``skipped`` what is no photo.
+    ``errors`` what could not be looked at, and ``skipped`` what is no photo.
     """
 
     def __init__(
         self, store: Store, found: FoundPhotos, roots: Sequence[Root], exclude: Sequence[str]
     ) -> None:
         self.errors: list[Aimv2Error] = []
-        self.away = Away()
         self.empty: list[bytes] = []
         self.deleted: list[bytes] = []
         self.skipped: Counter[str] = Counter()
@@ -81,6 +40,8 @@ class Scan:
         self._exclude, self._exclusions = exclude, Exclusions(exclude)
         self._store, self._found, self._roots = store, found, roots
         self._unseen_folders: list[bytes] = []
+        # Known photos, and folders of them, by the reason why they are left as they were.
+        self._away: dict[tuple[str, str], dict[bytes, None]] = {}
 
     def walk(self, told: Callable[[], None]) -> None:
         """Put every photo under the roots, with its stamp, into the table of those found."""
@@ -96,7 +57,7 @@ class Scan:
                 case "deleted":
                     self.deleted.append(root.path)
                 case "away":
-                    self.errors.append(_away(root.path))
+                    self.errors.append(not_there(root.path))
                 case "there":
                     for seen in self._photos(root):
                         path = os.fsencode(seen.path)
@@ -150,7 +111,7 @@ class Scan:
         """Whether this was read before and cannot be looked at just now: it stays as it was."""
         if known is None or known.hash is None or not isinstance(error, AwayError):
             return False
-        self.away.add(path, error, is_photo=True)
+        self._note_away(path, error)
         self._store.run("UPDATE found SET is_away = 1 WHERE path = ?", path)
         return True
 
@@ -159,7 +120,7 @@ class Scan:
         folder = path
         while is_gone(folder):
             folder = os.path.dirname(folder)  # noqa: PTH120  (pathlib takes no bytes)
-        is_deleted = folder != path and _holds_something(folder)
+        is_deleted = folder != path and holds_something(folder)
         if not is_deleted or not any(is_inside(folder, root.path) for root in self._roots):
             return False
         self._store.run("DELETE FROM found WHERE path = ?", path)
@@ -169,9 +130,23 @@ class Scan:
         # Where a folder of Photos cannot be listed, its pictures may have been found in another.
         self._unseen_folders.append(root.path if root.is_photos else path)
         if isinstance(error, AwayError) and next(self._store.files(*under(path)), None):
-            self.away.add(path, error, is_photo=False)
+            self._note_away(path, error)
         else:
             self.errors.append(error)
+
+    def _note_away(self, path: bytes, error: AwayError) -> None:
+        reason = str(error).removeprefix(printable(path)).strip()
+        self._away.setdefault((reason, error.hint), {})[path] = None
+
+    def away_errors(self) -> list[Aimv2Error]:
+        """What to tell of known photos that could not be looked at: an error for each reason."""
+        errors: list[Aimv2Error] = []
+        for (reason, hint), (first, *others) in self._away.items():
+            left = "; it stays in the library as it was"
+            if others:
+                left = f", and {len(others)} more like it; they stay in the library as they were"
+            errors.append(AwayError(f"{printable(first)} {reason}{left}", hint=hint))
+        return errors
 
     def _photos(self, root: Root) -> Iterator[Found]:
         if root.is_photos:
@@ -206,67 +181,3 @@ def _look(path: bytes, devices: Collection[int]) -> tuple[Stamp, Aimv2Error | No
         return _NO_STAMP, unreadable(path, error)
     except ValueError:  # no name of a file, as reading it will say
         return _NO_STAMP, None
-
-
-def state_of(store: Store, root: Root, stored: Sequence[Root]) -> RootState:
-    """What has become of something that was indexed.
-
-    A folder that held photos and holds nothing may be the place of a drive that is not connected,
-    and so may one that is not there; but not if a folder around it was indexed and holds
-    something, and a file is deleted if its folder holds something.
-    """
-    if not is_gone(root.path):
-        held = f"{under(root.path)[0]} AND missing_since IS NULL"
-        is_lost = is_empty(root.path) and next(store.files(held, under(root.path)[1]), None)
-        return "empty" if is_lost else "there"
-    around = [
-        each.path
-        for each in stored
-        if not each.is_photos and each.path != root.path and is_inside(root.path, each.path)
-    ]
-    if store.file_at(root.path) is not None:
-        around.append(os.path.dirname(root.path))  # noqa: PTH120  (pathlib takes no bytes)
-    return "deleted" if any(map(_holds_something, around)) else "away"
-
-
-def forget_hint(path: bytes) -> str:
-    """What lets the photos go of a folder that is not there."""
-    name = shlex.quote(printable(path))
-    return f"connect its drive; if its photos are gone for good: aimv2 library forget {name}"
-
-
-def emptied(folder: str) -> str:
-    """What to tell of a folder that held photos and is empty now, or a link that leads nowhere."""
-    state = "is empty" if os.path.exists(folder) else "leads nowhere"  # noqa: PTH110
-    return (
-        f"{printable(folder)} {state} now, and its photos stay in the library: "
-        f"{forget_hint(os.fsencode(folder))}"
-    )
-
-
-def _away(path: bytes) -> Aimv2Error:
-    return ImageError(f"{printable(path)} is not there", hint=forget_hint(path))
-
-
-def is_empty(folder: bytes) -> bool:
-    """Whether a folder is there and holds nothing."""
-    try:
-        with os.scandir(folder) as entries:
-            return next(entries, None) is None
-    except OSError:  # a file, or where one may not look
-        return False
-
-
-def _holds_something(folder: bytes) -> bool:
-    return os.path.isdir(folder) and not is_empty(folder)  # noqa: PTH112  (pathlib takes no bytes)
-
-
-def covers(folder: bytes, path: bytes, exclude: Sequence[str] = ()) -> bool:
-    """Whether a walk of the folder comes to a path in it."""
-    inside = folder.rstrip(b"/") + b"/"
-    rest = path[len(inside) :].lower()
-    if not path.startswith(inside) or any(part.startswith(b".") for part in rest.split(b"/")):
-        return False
-    if Exclusions(exclude).passes_over(folder, path + b"/x" * os.path.isdir(path)):  # noqa: PTH112
-        return False
-    return os.path.isdir(path) or rest.endswith(_EXTENSIONS)  # noqa: PTH112  (pathlib takes no bytes)
