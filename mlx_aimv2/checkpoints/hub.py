@@ -46,24 +46,28 @@ def resolve(source: str | os.PathLike[str], *, confirm: Confirm | None = None) -
     Errors: HubError, with what to do next as its hint; CheckpointError if a repository holds no
     weights that can be read.
     """
-    if not isinstance(source, str):
-        return _local(os.fspath(source))
     if source == DEMO:
         return _demo()
-    named = _HUB_ID.fullmatch(source)
-    if named is None:
-        return _local(source)
-    name, revision = named["name"], named["revision"]
-    checkpoint = find(name)
-    if checkpoint:
+    named = _HUB_ID.fullmatch(source) if isinstance(source, str) else None
+    source = os.fspath(source)
+    name, revision = named.groups() if named else ("", None)
+    if checkpoint := find(name):
         folder = fetch(checkpoint.repo_id, revision or checkpoint.revision, confirm)
         return Resolved(
             source, folder, checkpoint.name, checkpoint.repo_id, folder.name, checkpoint
         )
-    if "/" not in name or _exists(source):
-        return _local(source)
-    folder = fetch(name, revision, confirm)
-    return Resolved(source, folder, name, name, folder.name)
+    if local := _local_folder(source):
+        return Resolved(source, local, local.resolve().name)
+    if "/" in name:
+        folder = fetch(name, revision, confirm)
+        return Resolved(source, folder, name, name, folder.name)
+    likely = nearest(source)
+    raise HubError(
+        f"{source!r} is no checkpoint name, no folder and no hub id",
+        hint=f"did you mean {likely.alias}?"
+        if likely
+        else "aimv2 models lists the names; a hub id is ORG/NAME",
+    )
 
 
 def cached(checkpoint: Checkpoint) -> Path | None:
@@ -71,41 +75,21 @@ def cached(checkpoint: Checkpoint) -> Path | None:
     return Snapshot(checkpoint.repo_id, checkpoint.revision).folder()
 
 
-def _exists(source: str) -> bool:
-    try:
-        return Path(source).exists()
-    except OSError:
-        return True  # opening it says what is wrong
-
-
-def _local(source: str) -> Resolved:
-    if not source:
-        raise _nothing(source)  # a path would take it for the working directory
+def _local_folder(source: str) -> Path | None:
+    """The folder of that name; None where there is nothing. Errors: HubError for anything else."""
     try:
         folder = Path(source).expanduser()
-    except RuntimeError as error:  # ~someone who has no home here
-        raise _nothing(source) from error
-    try:
+        if not source or not folder.exists():  # an empty name is no word for the current folder
+            return None
         if folder.is_dir():
-            return Resolved(source, folder, folder.resolve().name)
-        is_other = folder.exists()
+            return folder
+    except RuntimeError:  # ~someone who has no home here
+        return None
     except OSError as error:
         raise HubError(f"{source!r} cannot be opened: {error.strerror}") from error
-    if is_other:
-        raise HubError(
-            f"{source!r} is a file, and a checkpoint is a folder",
-            hint=f"give the folder that holds it: {str(folder.parent)!r}",
-        )
-    raise _nothing(source)
-
-
-def _nothing(source: str) -> HubError:
-    likely = nearest(source)
-    return HubError(
-        f"{source!r} is no checkpoint name, no folder and no hub id",
-        hint=f"did you mean {likely.alias}?"
-        if likely
-        else "aimv2 models lists the names; a hub id is ORG/NAME",
+    raise HubError(
+        f"{source!r} is a file, and a checkpoint is a folder",
+        hint=f"give the folder that holds it: {str(folder.parent)!r}",
     )
 
 

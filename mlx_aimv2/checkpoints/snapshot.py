@@ -104,14 +104,6 @@ def fetch(repo_id: str, revision: str | None, confirm: Confirm | None = None) ->
     asked, revision = revision, revision or _DEFAULT_REVISION
     if _COMMIT.fullmatch(revision) and (folder := Snapshot(repo_id, revision).whole_folder()):
         return folder
-    if huggingface_hub.is_offline_mode():
-        if folder := _cached_folder(repo_id, asked):
-            return folder
-        raise HubError(
-            f"{repo_id} at {revision} is not in the cache, and HF_HUB_OFFLINE is set",
-            hint="unset HF_HUB_OFFLINE to download it, or give a local folder" + _cached(repo_id),
-            options=_demo(repo_id),
-        )
     api = huggingface_hub.HfApi(library_name="mlx-aimv2")
     try:
         info = api.model_info(
@@ -277,6 +269,10 @@ def _explain(error: Exception, repo_id: str, revision: str) -> HubError:
 
     status, endpoint, options = _status(error), constants.ENDPOINT, dict[str, str]()
     match error:
+        case errors.OfflineModeIsEnabled():
+            message = f"{repo_id} at {revision} is not in the cache, and HF_HUB_OFFLINE is set"
+            hint = f"unset HF_HUB_OFFLINE to download it, or give a local folder{_cached(repo_id)}"
+            options = _demo(repo_id)
         case errors.GatedRepoError():
             message = f"{repo_id} is gated: its owner has to let you in"
             hint = f"ask for access at {endpoint}/{repo_id}, then: hf auth login"

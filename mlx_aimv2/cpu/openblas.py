@@ -5,7 +5,8 @@
 
 The wheel ``scipy-openblas32`` puts ``scipy_`` before every name, so that it meets no other BLAS.
 Here a copy without that prefix is laid beside this Python's libraries, where ``blas`` finds it.
-What sets its threads keeps the prefix: mlx-data looks for that and would change their number.
+What sets its threads keeps the prefix: training's mlx-data looks for that name without it, and
+would change their number.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
 An array that is not evaluated yet belongs to the thread that made it (MLX 0.31.2 and later), so
 calls from several threads meet here, one after the other, and only evaluated arrays leave. On a CPU
-a batch's parts have threads of their own: see ``parts``.
+a batch's parts have threads of their own: see ``parallel``.
 """
 
 import atexit
@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from mlx_aimv2 import forks
 from mlx_aimv2.errors import Aimv2Error
@@ -39,25 +39,29 @@ class Worker:
     def submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have a call made on the thread, after those that came before; on that thread, now."""
         future: Future[T] = Future()
+
+        def call() -> None:
+            try:
+                future.set_result(function(*args, **kwargs))
+            except BaseException as error:
+                future.set_exception(error)
+
         if threading.current_thread() is self._thread:
-            _fulfil(future, function, args, kwargs)
+            call()
             return future
         with self._lock:
-            self._start()
-            self._calls.put(lambda: _fulfil(future, function, args, kwargs))
+            if Worker._process_ends:
+                raise Aimv2Error(
+                    "MLX does not go on while the process ends",
+                    hint="take the results that are needed before the program's last line",
+                )
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+                self._thread.start()
+                atexit.register(self._stop)
+            self.check()
+            self._calls.put(call)
         return future
-
-    def _start(self) -> None:
-        if Worker._process_ends:
-            raise Aimv2Error(
-                "MLX does not go on while the process ends",
-                hint="take the results that are needed before the program's last line",
-            )
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
-            self._thread.start()
-            atexit.register(self._stop)
-        self.check()
 
     def check(self) -> None:
         """Errors: Aimv2Error in a process that was forked after the thread began."""
@@ -94,10 +98,3 @@ class Worker:
 _worker = Worker("mlx-aimv2")
 run, submit, check = _worker.run, _worker.submit, _worker.check
 os.register_at_fork(after_in_child=_worker.after_fork)
-
-
-def _fulfil(future: Future[T], function: Callable[..., T], args: Any, kwargs: Any) -> None:
-    try:
-        future.set_result(function(*args, **kwargs))
-    except BaseException as error:
-        future.set_exception(error)

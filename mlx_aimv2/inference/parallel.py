@@ -4,9 +4,10 @@ There MLX computes all but products of matrices on one core: half the time of a 
 cores. So each core gets a thread, with a BLAS of one thread, and parts of the batch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import wait
 from functools import cache
+from itertools import cycle
 
 import mlx.core as mx
 
@@ -27,7 +28,7 @@ def one_by_one(compute: Compute, count: int, needed: int | None = None) -> mx.ar
     """
     if not is_cpu() or count == 1:
         return compute(slice(0, count))
-    return _side_by_side(compute, [slice(row, row + 1) for row in range(needed or count)])
+    return _side_by_side(compute, needed or count, 1)
 
 
 def in_shares(compute: Compute, count: int) -> mx.array:
@@ -39,11 +40,12 @@ def in_shares(compute: Compute, count: int) -> mx.array:
     number = next((n for n in range(cores, count + 1) if count % n == 0), 1)
     if number == 1:
         return compute(slice(0, count))
-    size = count // number
-    return _side_by_side(compute, [slice(row, row + size) for row in range(0, count, size)])
+    return _side_by_side(compute, count, count // number)
 
 
-def _side_by_side(compute: Compute, slices: Sequence[slice]) -> mx.array:
+def _side_by_side(compute: Compute, count: int, size: int) -> mx.array:
+    """``compute`` of parts of ``size`` rows, each on one of the threads, put together."""
+
     def evaluate(part: slice) -> mx.array:
         result = compute(part)
         mx.eval(result)
@@ -52,8 +54,8 @@ def _side_by_side(compute: Compute, slices: Sequence[slice]) -> mx.array:
     workers = _workers(blas.threads())
     with blas.one_thread():
         futures = [
-            workers[number % len(workers)].submit(evaluate, part)
-            for number, part in enumerate(slices)
+            worker.submit(evaluate, slice(row, row + size))
+            for row, worker in zip(range(0, count, size), cycle(workers), strict=False)
         ]
         try:
             return mx.concatenate([future.result() for future in futures])
