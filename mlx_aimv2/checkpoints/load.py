@@ -1,6 +1,6 @@
 """A folder to a ready network: sizes from its tensors, strict names, one dtype."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,7 +87,7 @@ def _fill(
         quantize.prepare(network, recorded, names)
     found = weights.logical_shapes() if on_cpu else weights.shapes
     _check_coverage(network, {name: found[name] for name in names if name in found})
-    arrays = _dense_arrays(weights, names) if recorded and on_cpu else weights.read(names)
+    arrays = weights.read_dense(names) if on_cpu else weights.read(names)
 
     def cast(name: str, array: mx.array) -> mx.array:
         # Evaluated one by one: the array read from disk goes as soon as its cast is there.
@@ -98,19 +98,6 @@ def _fill(
 
     network.load_weights([(name, cast(name, array)) for name, array in arrays])
     return (_UNPACKED_NOTE.format(**recorded),) if recorded and on_cpu else ()
-
-
-def _dense_arrays(weights: Weights, names: list[str]) -> Iterator[tuple[str, mx.array]]:
-    recorded = weights.quantization or {}
-    groups = {name: quantize.group(name, weights.sources) for name in names}
-    ordered = [part for name in names if not quantize.is_scale(name) for part in groups[name]]
-    arrays = weights.read(ordered)
-    for name, array in arrays:
-        if len(groups[name]) == 1:
-            yield name, array
-        else:
-            (_, scales), (_, biases) = next(arrays), next(arrays)
-            yield name, quantize.dequantize(array, scales, biases, recorded)
 
 
 def _check_coverage(network: Network, found: Mapping[str, tuple[int, ...]]) -> None:

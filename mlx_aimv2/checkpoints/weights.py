@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,19 @@ class Weights:
         for name in names:
             source = self.sources[name]
             yield name, source.rule.tensor(list(map(take, source.headers)), source.piece)
+
+    def read_dense(self, names: Iterable[str]) -> Iterator[tuple[str, mx.array]]:
+        """Tensors of the network as :meth:`read` gives them, unpacked where they are quantised."""
+        groups = [
+            quantize.group(name, self.sources) for name in names if not quantize.is_scale(name)
+        ]
+        arrays = self.read(part for group in groups for part in group)
+        for group in groups:
+            (name, weight), *scales = islice(arrays, len(group))
+            if scales:
+                (_, scale), (_, bias) = scales
+                weight = quantize.dequantize(weight, scale, bias, self.quantization or {})
+            yield name, weight
 
 
 def read_config_file(folder: Path) -> dict[str, Any]:
@@ -276,8 +290,9 @@ def _source(
     """What a target of a rule is made of. Errors: CheckpointError where that is not all there."""
     first, match = next(iter(taken.values()))
     count = max(taken) + 1 if rule.is_stack else len(rule.sources)
-    if missing := [match.name_at(place) for place in range(count) if place not in taken]:
-        raise CheckpointError(f"{target} lacks its {' and '.join(missing)}")
+    missing = next((place for place in range(count) if place not in taken), None)
+    if missing is not None:
+        raise CheckpointError(f"{target} lacks its {match.name_at(missing)}")
     headers = tuple(taken[place][0] for place in range(count))
     for header in headers:
         if header.shape != headers[0].shape:
@@ -286,12 +301,12 @@ def _source(
                 f"{headers[0].name} has {headers[0].shape}"
             )
     try:
-        shape = rule.tensor([mx.zeros(header.shape) for header in headers], piece).shape
+        shape = rule.shape(first.shape, count)
     except (ValueError, IndexError) as error:
         raise CheckpointError(
             f"the tensor {first.name} has the shape {first.shape}, which makes no {target}"
         ) from error
-    return Source(first.dtype, tuple(shape), headers, rule, piece)
+    return Source(first.dtype, shape, headers, rule, piece)
 
 
 def _layout_name(layout: Layout, sources: Mapping[str, Source]) -> str:

@@ -9,7 +9,9 @@ import mlx.core as mx
 
 _NUMBER = re.compile(r"(?<![^.])(0|[1-9]\d*)(?![^.])")  # a whole part of a dotted name
 
+Shape = tuple[int, ...]
 Names = str | tuple[str, ...]
+Axes = tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
@@ -18,14 +20,15 @@ class Rule:
 
     In a name ``*`` is a number, carried over. Several sources are joined along the first axis, in
     this order. One source with a number more than its targets stands for many tensors, stacked
-    along a new first axis by that last number. Then comes ``change``, say a transposition. Several
-    targets are equal pieces along ``axis``, in this order. A tensor without a target is left out.
+    along a new first axis by that last number. Then ``axes`` puts the axes into another order, None
+    being a new one; a function tells them of a shape. Several targets are equal pieces along the
+    axis ``cut``, in this order. A tensor without a target is left out.
     """
 
     source: Names
     target: Names = ()
-    change: Callable[[mx.array], mx.array] | None = None
-    axis: int = 0
+    axes: Axes | Callable[[Shape], Axes | None] | None = None
+    cut: int = 0
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -43,7 +46,7 @@ class Rule:
     @property
     def keeps_rows(self) -> bool:
         """Whether rows stay as they are, so that packed weights can take this rule."""
-        return self.change is None and len(self.targets) <= 1
+        return self.axes is None and len(self.targets) <= 1
 
     def under(self, source: str, target: str) -> "Rule":
         """The same rule where all names of the two sides begin with these."""
@@ -53,20 +56,44 @@ class Rule:
             target=tuple(f"{target}{name}" for name in self.targets),
         )
 
-    def tensor(self, parts: Sequence[mx.array], piece: int = 0) -> mx.array:
-        """The target of that number, lazily, from all sources in their order.
+    def shape(self, part: Shape, count: int) -> Shape:
+        """The shape of each target, from so many tensors of one shape.
 
-        Errors: ValueError for shapes that cannot be joined, changed or cut.
+        Errors: ValueError for a shape that has other axes, or that cannot be cut.
         """
+        joined = part
+        if self.is_stack:
+            joined = (count, *part)
+        elif count > 1:
+            joined = (count * part[0], *part[1:])
+        axes = self._axes_of(joined)
+        if sorted(axis for axis in axes if axis is not None) != list(range(len(joined))):
+            raise ValueError(f"{joined} has not the axes {axes}")
+        shape = [1 if axis is None else joined[axis] for axis in axes]
+        if len(self.targets) > 1:
+            shape[self.cut], rest = divmod(shape[self.cut], len(self.targets))
+            if rest:
+                raise ValueError(f"{joined} is not cut into {len(self.targets)}")
+        return tuple(shape)
+
+    def tensor(self, parts: Sequence[mx.array], piece: int = 0) -> mx.array:
+        """The target of that number, lazily, from all sources in their order."""
         if self.is_stack:
             whole = mx.stack(list(parts))
         else:
             whole = parts[0] if len(parts) == 1 else mx.concatenate(list(parts))
-        whole = self.change(whole) if self.change else whole
+        axes = self._axes_of(whole.shape)
+        if axes != tuple(range(whole.ndim)):
+            whole = whole.transpose([axis for axis in axes if axis is not None])
+            whole = mx.expand_dims(whole, [at for at, axis in enumerate(axes) if axis is None])
         if len(self.targets) == 1:
             return whole
         # Contiguous: the piece alone would keep the whole in memory.
-        return mx.contiguous(mx.split(whole, len(self.targets), self.axis)[piece])
+        return mx.contiguous(mx.split(whole, len(self.targets), self.cut)[piece])
+
+    def _axes_of(self, shape: Shape) -> Axes:
+        axes = self.axes(shape) if callable(self.axes) else self.axes
+        return tuple(range(len(shape))) if axes is None else axes
 
 
 @dataclass(frozen=True)

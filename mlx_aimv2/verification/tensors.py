@@ -11,7 +11,6 @@ import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
-from mlx_aimv2.checkpoints import quantize
 from mlx_aimv2.checkpoints.safetensors_file import DTYPE_NAMES, Spec, to_bits
 from mlx_aimv2.checkpoints.weights import Weights
 
@@ -57,11 +56,7 @@ def examine(weights: Weights) -> Iterator[tuple[str, Tensor]]:
 def dense(weights: Weights, name: str) -> mx.array:
     """One tensor, lazily, unpacked where it is quantised."""
     with mx.stream(mx.cpu):
-        parts = [a for _, a in weights.read(quantize.group(name, weights.sources))]
-        if len(parts) == 1:
-            return parts[0]
-        weight, scales, biases = parts
-        return quantize.dequantize(weight, scales, biases, weights.quantization or {})
+        return next(weights.read_dense([name]))[1]
 
 
 def widened(bits: NDArray[Any], dtype: str) -> Floats:

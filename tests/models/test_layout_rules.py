@@ -15,11 +15,6 @@ from mlx_aimv2.models.layout import Layout, Rule
 from tests.support.makers import Tensors
 from tests.support.toy_family import EXPERTS, TOY, WIDTH, toy_tensors, write_toy
 
-
-def swapped(array: mx.array) -> mx.array:
-    return array.swapaxes(-1, -2)
-
-
 # As Aria's: experts in one tensor each, its halves cut from the last axis; or one by one.
 RULES = Layout(
     "made up",
@@ -30,13 +25,13 @@ RULES = Layout(
         Rule(
             "layers.*.experts.fc1.weight",
             ("blocks.*.gate.weight", "blocks.*.up.weight"),
-            swapped,
-            axis=1,
+            (0, 2, 1),
+            cut=1,
         ),
-        Rule("layers.*.experts.fc2.weight", "blocks.*.down.weight", swapped),
+        Rule("layers.*.experts.fc2.weight", "blocks.*.down.weight", (0, 2, 1)),
         Rule("layers.*.experts.*.fc2.weight", "blocks.*.down.weight"),
         Rule(
-            "layers.*.experts.*.fc1.weight", ("blocks.*.gate.weight", "blocks.*.up.weight"), axis=1
+            "layers.*.experts.*.fc1.weight", ("blocks.*.gate.weight", "blocks.*.up.weight"), cut=1
         ),
         Rule("post_norm.weight"),
         Rule("mlp.0.weight", "mlp.layers.0.weight"),
@@ -151,7 +146,7 @@ def test_packed_weights_are_not_cut(tmp_path: Path) -> None:
 def test_pieces_are_read_one_by_one(tmp_path: Path) -> None:
     """A piece takes no more memory than its values: not what it was cut from."""
     experts = np.arange(7 * 64 * 128, dtype=np.float32).reshape(7, 64, 128)
-    layout = Layout("toy", (Rule("fused", ("gate", "up"), swapped, axis=1),))
+    layout = Layout("toy", (Rule("fused", ("gate", "up"), (0, 2, 1), cut=1),))
     save_file({"fused": experts}, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text('{"model_type": "toy"}')
     with pytest.MonkeyPatch.context() as patch:

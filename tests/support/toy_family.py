@@ -81,10 +81,10 @@ TOY = Family(
         Layout(
             "toy",
             (
-                Rule("conv.weight", "patches.weight", lambda x: x.transpose(0, 2, 3, 1)),
+                Rule("conv.weight", "patches.weight", (0, 2, 3, 1)),
                 Rule("conv.bias", "patches.bias"),
-                Rule("fused.weight", ("gate.weight", "up.weight"), lambda x: x.T),
-                Rule("experts.*.weight", "experts", lambda x: x.swapaxes(-1, -2)),
+                Rule("fused.weight", ("gate.weight", "up.weight"), (1, 0)),
+                Rule("experts.*.weight", "experts", (0, 2, 1)),
                 Rule("rotary.*.frequencies"),
             ),
         ),

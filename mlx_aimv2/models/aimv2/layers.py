@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from mlx_aimv2.cpu import kernels
 
+from .config import TextConfig, VisionConfig
+
 # Boolean or added and broadcast to (B, H, N, N), as keys (B, 1, 1, N) are, or "causal", or none.
 Mask = mx.array | str | None
 
@@ -108,12 +110,12 @@ class SwiGLU(nn.Module):
 class Block(nn.Module):
     """A pre-norm transformer block."""
 
-    def __init__(self, hidden_size: int, intermediate_size: int, heads: int, eps: float) -> None:
+    def __init__(self, config: VisionConfig | TextConfig) -> None:
         super().__init__()
-        self.norm_1 = nn.RMSNorm(hidden_size, eps)
-        self.attn = Attention(hidden_size, heads)
-        self.norm_2 = nn.RMSNorm(hidden_size, eps)
-        self.mlp = SwiGLU(hidden_size, intermediate_size)
+        self.norm_1 = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.attn = Attention(config.hidden_size, config.num_attention_heads)
+        self.norm_2 = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.mlp = SwiGLU(config.hidden_size, config.intermediate_size)
 
     def __call__(self, x: mx.array, mask: Mask = None) -> mx.array:
         x = x + self.attn(self.norm_1(x), mask)
@@ -123,12 +125,10 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """A stack of blocks and the final norm."""
 
-    def __init__(
-        self, num_blocks: int, hidden_size: int, intermediate_size: int, heads: int, eps: float
-    ) -> None:
+    def __init__(self, config: VisionConfig | TextConfig) -> None:
         super().__init__()
-        self.blocks = [Block(hidden_size, intermediate_size, heads, eps) for _ in range(num_blocks)]
-        self.post_trunk_norm = nn.RMSNorm(hidden_size, eps)
+        self.blocks = [Block(config) for _ in range(config.num_hidden_layers)]
+        self.post_trunk_norm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
 
     def __call__(self, x: mx.array, mask: Mask = None) -> mx.array:
         for block in self.blocks:

@@ -3,20 +3,18 @@
 Ours are Apple's MLX names, on the right.
 """
 
-import mlx.core as mx
-
-from ..layout import Layout, Rule, own_names
+from ..layout import Axes, Layout, Rule, Shape, own_names
 
 
-def _channels_last(weight: mx.array) -> mx.array:
+def _channels_last(shape: Shape) -> Axes | None:
     """A convolution (O, I, P, P) of torch as MLX has it, (O, P, P, I), which it may be already."""
     # The names are the same: only the square tells.
-    is_torch = weight.ndim == 4 and weight.shape[1] != weight.shape[2] == weight.shape[3]
-    return weight.transpose(0, 2, 3, 1) if is_torch else weight
+    is_torch = len(shape) == 4 and shape[1] != shape[2] == shape[3]
+    return (0, 2, 3, 1) if is_torch else None
 
 
-def _with_batch_axis(table: mx.array) -> mx.array:
-    return table[None] if table.ndim == 2 else table
+def _with_batch_axis(shape: Shape) -> Axes | None:
+    return (None, 0, 1) if len(shape) == 2 else None
 
 
 # Source of each table: shared by Apple's ml-aim at bd9e068 (torch and MLX), transformers 5.23

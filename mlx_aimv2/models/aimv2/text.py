@@ -32,13 +32,7 @@ class TextEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.preprocessor = TextPreprocessor(config)
-        self.trunk = Transformer(
-            config.num_hidden_layers,
-            config.hidden_size,
-            config.intermediate_size,
-            config.num_attention_heads,
-            config.rms_norm_eps,
-        )
+        self.trunk = Transformer(config)
 
     @property
     def dtype(self) -> mx.Dtype:

@@ -43,13 +43,7 @@ class VisionEncoder(ImageEncoder):
         super().__init__()
         self.config: VisionConfig = config
         self.preprocessor = VisionPreprocessor(config)
-        self.trunk = Transformer(
-            config.num_hidden_layers,
-            config.hidden_size,
-            config.intermediate_size,
-            config.num_attention_heads,
-            config.rms_norm_eps,
-        )
+        self.trunk = Transformer(config)
         self.head = (
             AttentionPoolingHead(config.hidden_size, config.num_attention_heads)
             if config.use_head
