@@ -41,7 +41,7 @@ from .indexing.options import IndexOptions
 from .indexing.recolour import warn_of_unread
 from .search import query
 from .search.filters import Filters, as_known, check_places
-from .search.searcher import Answer, Vectors, newest, search
+from .search.searcher import Answer, newest, search
 from .tagging.calibration import MIN_CONFIDENCE
 
 if TYPE_CHECKING:
@@ -325,7 +325,7 @@ class Library:
                 store,
                 vectors,
                 terms,
-                Vectors(model_of.texts, model_of.images),
+                model_of,
                 count=count,
                 filters=chosen,
                 min_score=min_score,

@@ -21,9 +21,9 @@ from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.search.filters import Filters
 from mlx_aimv2.library.search.nearest import nearest
 from mlx_aimv2.library.search.query import Term, parse
-from mlx_aimv2.library.search.searcher import Answer, Vectors, search
+from mlx_aimv2.library.search.searcher import Answer, search
 from tests.support.albums import make_album, rows_of
-from tests.support.queries import constant, image, text
+from tests.support.queries import Vectors, constant, image, text
 from tests.support.synthetic import add_photo, add_set, facts, fill, make_library, segments_of, unit
 
 Rows = NDArray[np.float32]

@@ -1,5 +1,7 @@
 """Terms of a query, and an encoder that knows one vector."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +9,16 @@ from numpy.typing import NDArray
 
 from mlx_aimv2.inference.zero_shot import BACKGROUND
 from mlx_aimv2.library.search.query import Term
-from mlx_aimv2.library.search.searcher import Vectors
 
 Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """An encoder of texts and of pictures that needs no checkpoint."""
+
+    texts: Callable[[list[str]], Rows]
+    images: Callable[[Sequence[object]], Rows]
 
 
 def constant(vector: object) -> Vectors:

@@ -4,12 +4,15 @@ import glob
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from fnmatch import translate
 from functools import lru_cache
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.files.paths import FilePath, absolute, is_gone, printable, several
@@ -18,6 +21,7 @@ from mlx_aimv2.images.formats.header import FORMATS
 
 from ..database.folders import known_path, under
 from ..database.store import Store
+from ..database.vectors import VectorSet
 from ..sidecars.keywords import clean
 
 Shape = Literal["landscape", "portrait", "square"]
@@ -119,6 +123,21 @@ def as_known(store: Store, filters: Filters) -> Filters:
         for place in filters.named_places
     )
     return replace(filters, places=places)
+
+
+def rows_that_fit(
+    store: Store, vectors: VectorSet, filters: Filters, among: Collection[int] | None = None
+) -> NDArray[np.int64]:
+    """Rows and ids of the files that fit, of all or among these ids. Shapes: (n, 2)."""
+    where, values = filters.sql()
+    if among is not None:
+        where = f"files.id IN ({', '.join('?' * len(among))}) AND {where}"
+        values = [*among, *values]
+    known = store.rows_and_files(vectors.id, where, values)
+    if not (filters.has_patterns and len(known)):
+        return known
+    paths = dict(store.paths())
+    return known[[filters.matches(paths[id]) for id in known[:, 1].tolist()]]
 
 
 def check_places(store: Store, places: Sequence[str]) -> None:

@@ -1,36 +1,26 @@
-"""Finding photos by words and by likeness.
+"""Finding photos: those whose score is best, or the newest that fit the filters.
 
-A text is compared with prompts that fit anything ("something", "a scene"). A photo's product with
-the text, less the library's mean product with those prompts, is how much better it fits than
-nothing in particular; the score is the logistic function of that with the checkpoint's scale, as
-in ``classify --independent``: 0.5 where both fit alike. Less each photo's own product with the
-prompts it was worse: docs/decisions/0007-photo-library.md has the figures.
+Of a shot of several files one is found, the first that fits. What a score is: ``score``.
 """
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlx_aimv2.errors import UsageError
-from mlx_aimv2.images.source import ImageSource
-from mlx_aimv2.inference.zero_shot import BACKGROUND, logistic
 
 from ..database.photos import FileRow
 from ..database.store import Store
 from ..database.vectors import VectorSet
+from ..encoder import SearchModel
 from ..shots import shots_of
-from .filters import Filters
+from .filters import Filters, rows_that_fit
 from .nearest import nearest
 from .query import Term
+from .score import Query, make_query
 
-Floats = NDArray[np.float32]
-
-LEAST_TEXT_SCORE = 0.5
-_SAMPLED = 1024
 _MANY = 1000  # files: of more than these, all shots are sooner found
 
 
@@ -69,22 +59,11 @@ class Answer:
     excluded: int = 0
 
 
-@dataclass(frozen=True)
-class Vectors:
-    """Where a query's vectors come from: texts and pictures to unit vectors.
-
-    Shapes: n -> (n, P).
-    """
-
-    texts: Callable[[list[str]], Floats]
-    images: Callable[[Sequence[ImageSource]], Floats]
-
-
 def search(
     store: Store,
     vectors: VectorSet,
     terms: Sequence[Term],
-    embed: Vectors,
+    encode: SearchModel,
     *,
     count: int = 20,
     filters: Filters | None = None,
@@ -93,27 +72,21 @@ def search(
 ) -> Answer:
     """The photos that fit the terms best, equal ones by path.
 
-    ``min_score`` is 0.5 for texts, the line above which a text fits better than nothing in
-    particular; pictures alone have none. ``exclude`` are paths not to find, nor the other files
-    of their shots.
+    ``min_score`` is 0.5 for texts, unless given, and none for pictures alone. ``exclude`` are
+    paths not to find, nor the other files of their shots.
     """
     if count < 1:
         raise UsageError(f"count is {count}", hint="give a positive number")
-    is_text = any(term.text is not None for term in terms)
-    query = make_query(store, vectors, terms, embed)
-    least = min_score if min_score is not None else (LEAST_TEXT_SCORE if is_text else -1.0)
+    query = make_query(store, vectors, terms, encode)
+    least = query.least_score if min_score is None else min_score
     filters = filters or Filters()
     excluded = _with_their_shots(store, exclude)
-    found = _found(store, vectors, query, count, filters, excluded)
-    left_out = _in_search(store, vectors, excluded, filters)
-    scale = vectors.logit_scale or 1.0
-    scored = [
-        (file, float(logistic(scale * (product - query.line))) if is_text else product)
-        for file, product in found.files
-    ]
+    ranked, searched = _ranked(store, vectors, query, count, filters, excluded)
+    left_out = len(rows_that_fit(store, vectors, filters, excluded)) if excluded else 0
+    scored = [(file, query.score(product)) for file, product in ranked]
     best = scored[0][1] if scored else None
     hits = [Hit(file, score) for file, score in scored[:count] if score >= least]
-    return Answer(_with_same_shot(store, hits), best, found.searched - left_out, left_out)
+    return Answer(_with_same_shot(store, hits), best, searched - left_out, left_out)
 
 
 def newest(store: Store, filters: Filters, count: int = 20) -> Answer:
@@ -131,90 +104,21 @@ def newest(store: Store, filters: Filters, count: int = 20) -> Answer:
     return Answer(_with_same_shot(store, hits), None, len(ids))
 
 
-@dataclass(frozen=True)
-class Query:
-    """What a photo's product with ``wanted`` adds, and what one with ``unwanted`` takes away.
-
-    ``line`` and ``lines`` are the products from which on a photo fits better than nothing in
-    particular. Shapes: wanted (P,), unwanted (m, P), lines (m,).
-    """
-
-    wanted: Floats
-    line: float
-    unwanted: Floats
-    lines: Floats
-
-    def penalties(self, rows: Floats) -> Floats:
-        """What is taken from each row, never below 0: not to fit what is unwanted is no merit.
-
-        Shapes: (n, P) -> (n,).
-        """
-        taken = np.zeros(len(rows), np.float32)
-        for each, line in zip(self.unwanted, self.lines, strict=True):
-            # Not by BLAS: its product would depend on where in a matrix a row stands.
-            taken += np.maximum((rows * each).sum(axis=1) - line, 0)
-        return taken
-
-
-def make_query(store: Store, vectors: VectorSet, terms: Sequence[Term], embed: Vectors) -> Query:
-    """The terms as vectors, so that a photo's product says how well it fits them.
-
-    Beside other terms pictures are centred on the library's mean: texts and pictures lie apart,
-    and a picture's part would drown a text's.
-    """
-    texts = [term.text for term in terms if term.text is not None]
-    images = [
-        os.fspath(each) if isinstance(each, os.PathLike) else each
-        # What is no text was given as a picture: None too, which is refused as all that is none.
-        for each in (cast(ImageSource, term.image) for term in terms if term.text is None)
-    ]
-    embedded, pictures = np.zeros((2, 0, vectors.width), np.float32)
-    line = 0.0
-    if texts:
-        if not vectors.has_text:
-            raise UsageError(
-                "this library's checkpoint reads pictures only: it finds no words",
-                hint="aimv2 search --like FILE; or index again: aimv2 index --model lit",
-            )
-        embedded = embed.texts([*texts, *BACKGROUND])
-        line = float(_mean(store, vectors) @ embedded[len(texts) :].mean(axis=0))
-    if images:
-        pictures = embed.images(images)
-        if texts or any(term.weight < 0 for term in terms):
-            pictures = pictures - _mean(store, vectors)
-    from_texts, from_images = iter(embedded), iter(pictures)
-    parts = np.stack([next(from_images if term.text is None else from_texts) for term in terms])
-    lines = np.array([0.0 if term.text is None else line for term in terms], np.float32)
-    exact = np.array([term.weight for term in terms], np.float64)
-    weights = (exact / exact[exact > 0].sum()).astype(np.float32)
-    parts, lines = parts * weights[:, None], lines * weights
-    wanted = weights > 0
-    return Query(
-        parts[wanted].sum(axis=0), float(lines[wanted].sum()), -parts[~wanted], -lines[~wanted]
-    )
-
-
-@dataclass(frozen=True)
-class _Found:
-    files: list[tuple[FileRow, float]]
-    searched: int
-
-
-def _found(
+def _ranked(
     store: Store,
     vectors: VectorSet,
     query: Query,
     count: int,
     filters: Filters,
     excluded: Collection[int],
-) -> _Found:
+) -> tuple[list[tuple[FileRow, float]], int]:
+    """Files with their products, the best first, at least ``count`` of them where there are so
+    many; and how many files were looked at."""
     segments = store.segments(vectors)
     among = None
     allowed: set[int] = set()
     if not filters.is_empty:
-        known = store.rows_and_files(vectors.id, *filters.sql())
-        if filters.has_patterns:
-            known = matching(store, known, filters)
+        known = rows_that_fit(store, vectors, filters)
         among, allowed = np.unique(known[:, 0]), set(known[:, 1].tolist())
     searched = store.count_vectors(vectors.id) if among is None else len(known)
     wanted = count + len(excluded)
@@ -236,7 +140,7 @@ def _found(
         ((files[id], product_of[row]) for row, id in pairs),
         key=lambda pair: (-pair[1], pair[0].path),
     )
-    return _Found(ranked, searched)
+    return ranked, searched
 
 
 def _shown(
@@ -272,30 +176,3 @@ def _with_their_shots(store: Store, paths: Sequence[bytes]) -> set[int]:
     """The ids of the files at these paths, and of the others of their shots."""
     files = [file.id for file in map(store.file_at, paths) if file is not None]
     return {*files, *(id for shot in shots_of(store, files).values() for id in shot)}
-
-
-def _in_search(store: Store, vectors: VectorSet, ids: Collection[int], filters: Filters) -> int:
-    """How many of these files a search looks at."""
-    if not ids:
-        return 0
-    where, values = filters.sql()
-    marks = ", ".join("?" * len(ids))
-    known = store.rows_and_files(vectors.id, f"files.id IN ({marks}) AND {where}", (*ids, *values))
-    return len(matching(store, known, filters) if filters.has_patterns and len(known) else known)
-
-
-def matching(store: Store, known: NDArray[np.int64], filters: Filters) -> NDArray[np.int64]:
-    """Of rows and file ids those whose paths fit the filters' patterns. Shapes: (n, 2), kept."""
-    paths = dict(store.paths())
-    return known[[filters.matches(paths[id]) for id in known[:, 1].tolist()]]
-
-
-def _mean(store: Store, vectors: VectorSet) -> Floats:
-    """The mean of the set's rows, from a sample of them; kept as long as the store is open."""
-    key = (vectors.folder, vectors.row_count)
-    if key not in store.means:
-        count = min(_SAMPLED, vectors.row_count)
-        rows = np.linspace(0, vectors.row_count - 1, count).astype(np.int64)
-        taken = store.segments(vectors).take(rows).astype(np.float32)
-        store.means[key] = taken.sum(axis=0) / max(1, count)
-    return store.means[key]

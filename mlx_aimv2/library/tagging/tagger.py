@@ -16,8 +16,7 @@ from mlx_aimv2.inference.zero_shot import BACKGROUND
 from ..database.photos import FileRow
 from ..database.store import Store
 from ..database.vectors import VectorSet
-from ..search.filters import Filters
-from ..search.searcher import matching
+from ..search.filters import Filters, rows_that_fit
 from ..shots import shots_of
 from ..sidecars import sidecar, xmp
 from ..sidecars.keywords import Tag as TagPath
@@ -102,7 +101,7 @@ def assign(
     blocks = _Blocks(store, vectors, _spread(np.unique(known[:, 0])))
     learnt = calibration.fit(blocks, words, background)
     if filters is not None and not filters.is_empty:
-        known = _with_rows(_fitting(store, vectors, filters), shown)
+        known = _with_rows(rows_that_fit(store, vectors, filters), shown)
     had = _by_file(store)
     for start in range(0, len(known), _BLOCK_ROWS):
         part = known[start : start + _BLOCK_ROWS]
@@ -257,12 +256,6 @@ def _replace(store: Store, file: FileRow, path: bytes, now: bytes | None, after:
     sidecar.write_sidecar(path, after)
 
 
-def _fitting(store: Store, vectors: VectorSet, filters: Filters) -> NDArray[np.int64]:
-    """Rows and file ids of the photos that fit. Shapes: (n, 2)."""
-    known = store.rows_and_files(vectors.id, *filters.sql())
-    return matching(store, known, filters) if filters.has_patterns else known
-
-
 def _rows_shown(store: Store, known: NDArray[np.int64]) -> dict[int, int]:
     """The row of the file that is shown of a shot, by the id of each of its files."""
     shots = shots_of(store)
@@ -279,7 +272,7 @@ def _with_rows(known: NDArray[np.int64], shown: Mapping[int, int]) -> NDArray[np
 
 def _check_places(store: Store, vectors: VectorSet, places: Sequence[str]) -> None:
     alone = [Filters((place,)) for place in places]
-    empty = [each for each in alone if not len(_fitting(store, vectors, each))]
+    empty = [each for each in alone if not len(rows_that_fit(store, vectors, each))]
     # "*.nef" beside "*.cr3" is for whichever there are.
     some_fit = any(each.has_patterns and each not in empty for each in alone)
     for each in empty:
