@@ -15,7 +15,7 @@ from mlx_aimv2.library.database.photos import FileRow
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.database.text_cache import TextCache
 from mlx_aimv2.library.library import Library
-from mlx_aimv2.library.sidecars.xmp import merge, read_keywords
+from mlx_aimv2.library.sidecars.xmp import merge
 from mlx_aimv2.library.tagging import calibration
 from mlx_aimv2.training.drawings.album import write_album
 from mlx_aimv2.training.drawings.nouns import NOUNS
@@ -23,6 +23,7 @@ from tests.support import sidecar_samples
 from tests.support.albums import make_album
 from tests.support.commands import run
 from tests.support.exiftool_runs import exiftool, read_back
+from tests.support.sidecar_keywords import read_keywords
 
 COUNT = 24
 

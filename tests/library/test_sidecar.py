@@ -19,7 +19,8 @@ from mlx_aimv2.library.sidecars.sidecar import (
     sidecar_path,
     write_sidecar,
 )
-from mlx_aimv2.library.sidecars.xmp import merge, read_keywords
+from mlx_aimv2.library.sidecars.xmp import merge
+from tests.support.sidecar_keywords import read_keywords
 from tests.support.sidecar_samples import DIGIKAM
 from tests.support.users import as_ordinary_user
 

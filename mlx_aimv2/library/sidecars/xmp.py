@@ -1,4 +1,4 @@
-"""Keywords in XMP: read, added to what is there, and taken out again.
+"""Keywords in XMP: added to what is there, and taken out again.
 
 Every keyword is written to all three fields, because programs differ in which they read. What
 this program added to each field is noted in a namespace of its own, so that exactly that can be
@@ -37,27 +37,9 @@ _NEW = f"""<?xml version="1.0" encoding="UTF-8"?>
 
 
 @dataclass(frozen=True)
-class Keywords:
-    """The three fields, with their entries as they are in the file."""
-
-    flat: tuple[str, ...]
-    hierarchical: tuple[str, ...]
-    tags_list: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class _Entry:
     text: str
     item: Element | None  # none where the property has no rdf:Bag or rdf:Seq
-
-
-def read_keywords(data: bytes, *, name: FilePath = "the sidecar") -> Keywords:
-    """The keywords in a sidecar.
-
-    Errors: OutputError, with ``name``, for what is no XMP or is not safe to read.
-    """
-    file = _open(data, name)
-    return Keywords(*(tuple(entry.text for entry in _entries(file, field)) for field in FIELDS))
 
 
 def merge(
