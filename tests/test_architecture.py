@@ -31,7 +31,6 @@ ORDER = [
 ]
 MOST_AT_THE_TOP = 8
 MOST_IN_A_FOLDER = 14
-NOT_YET = {f"{PACKAGE}.verification"}
 
 PURE = {
     "collections", "contextlib", "dataclasses", "difflib", "functools", "math", "mlx", "numpy",
@@ -116,9 +115,7 @@ def test_nothing_imports_in_a_circle() -> None:
 def test_a_folder_has_one_subject_and_few_files(folder: str) -> None:
     assert ast.get_docstring(TREES[folder]), "a folder says its subject in its docstring"
     files = list(PATHS[folder].parent.glob("*.py"))
-    assert folder in NOT_YET or len(files) <= (
-        MOST_AT_THE_TOP if folder == PACKAGE else MOST_IN_A_FOLDER
-    )
+    assert len(files) <= (MOST_AT_THE_TOP if folder == PACKAGE else MOST_IN_A_FOLDER)
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if ".models." in name])

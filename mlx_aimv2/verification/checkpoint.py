@@ -8,31 +8,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from mlx_aimv2.checkpoints import hub
 from mlx_aimv2.device import backend
-from mlx_aimv2.errors import Aimv2Error
-from mlx_aimv2.inference import model
-from mlx_aimv2.models.aimv2.published import Checkpoint
 
-from . import published
-from .check import Check, few, finite, judged, skipped
-from .compare import Comparison, compare, logical, same_shapes
-from .difference import difference
+from .check import BLOCK, NOT_FULL, REPORT_HINT, Check, finite, judged, skipped
+from .compare import FETCH_HINT, compare, logical, same_shapes, told
 from .inputs import examine_inputs
-from .record import Opened, Record
-from .report import references
-from .tensors import SAME, Tensor, order, placed
-from .tolerances import BLOCK, PUBLISHED
+from .published import published_values
+from .report import Opened, Record, references
+from .tensors import SAME, Tensor, difference, order, placed
 
 FLOAT16_LARGEST = 65504
 WEIGHED = ("file", "reference", "against")  # the checks that hold weights against known ones
 _SHA256 = re.compile("[0-9a-f]{64}")
-_NOT_FULL = "float32 products are not full here"
-_COARSE = "quantised weights that are wrong can lie within it, --against a quantised copy tells"
-_FETCH_HINT = "fetch the checkpoint again"
 
 
 @dataclass(frozen=True)
@@ -71,7 +59,7 @@ def examine_checkpoint(
     if not compared:
         checks.append(skipped("reference", "none for these weights: --against takes another copy"))
     if opened.resolved.checkpoint:
-        checks += _published(opened.resolved.checkpoint)
+        checks += published_values(opened.resolved.checkpoint)
     for check in checks:
         yield replace(check, checkpoint=record.name)
 
@@ -92,7 +80,7 @@ def recognised(record: Record) -> Record | None:
 def _references(record: Record) -> Iterator[Check]:
     reference = recognised(record)
     if reference is not None:
-        yield _compared("reference", "this package's reference", compare(record, reference))
+        yield told("reference", "this package's reference", compare(record, reference))
 
 
 def _known_inputs(record: Record, against: Against | None) -> Opened | None:
@@ -147,8 +135,8 @@ def _tensors(record: Record, *, is_known: bool) -> Check:
         "tensors",
         is_right,
         detail,
-        f"{_FETCH_HINT}, or hold it against a copy: --against",
-        findings=few([f"{place}: {defect}" for place, defect, _ in odd]),
+        f"{FETCH_HINT}, or hold it against a copy: --against",
+        findings=[f"{place}: {defect}" for place, defect, _ in odd],
         values={"fingerprint": fingerprint},
     )
 
@@ -173,9 +161,9 @@ def _blocks(record: Record, *, is_full: bool) -> Check:
     endless = [f"{s.name}: the result is not finite" for s in record.steps if not s.is_finite]
     if endless:
         detail = "the features are not finite"
-        return judged("blocks", False, detail, _FETCH_HINT, findings=endless[:1])
+        return judged("blocks", False, detail, FETCH_HINT, findings=endless[:1])
     if not is_full:
-        return skipped("blocks", _NOT_FULL)
+        return skipped("blocks", NOT_FULL)
     far = {s.name: math.inf if s.to_formula is None else s.to_formula for s in record.blocks}
     return _near("blocks", "the formula", far)
 
@@ -185,7 +173,7 @@ def _device(record: Record, *, is_full: bool) -> Check:
     if backend() == "CPU":
         return skipped("device", "the CPU is the device")
     if not is_full:
-        return skipped("device", _NOT_FULL)
+        return skipped("device", NOT_FULL)
     title = f"{backend()} against CPU"
     far = {s.name: math.inf if s.to_cpu is None else s.to_cpu for s in record.steps}
     return _near(title, "the CPU", far)
@@ -199,8 +187,8 @@ def _near(name: str, what: str, differences: dict[str, float]) -> Check:
         name,
         not far,
         f"{len(differences)} steps at most {worst:.0e} from {what} (limit {BLOCK:.0e})",
-        "open an issue with this report: aimv2 verify --out report.json",
-        findings=few(far),
+        REPORT_HINT,
+        findings=far,
         values={step: finite(d) for step, d in differences.items()},
     )
 
@@ -224,47 +212,7 @@ def _float16(record: Record) -> Check:
         step.name: max((v for v in step.largest.values() if v is not None), default=None)
         for step in record.blocks
     }
-    return judged("float16", True, detail, findings=few(over), values=values)
-
-
-def _compared(name: str, other: str, comparison: Comparison) -> Check:
-    found = comparison.findings
-    parts, far = comparison.parts_at or comparison.moves_at, f"{comparison.distance:.0e}"
-    features = f"features within {far} of their length" if comparison.distance else "features too"
-    if parts and (comparison.parts_at or found):
-        features = f"features part at {parts}, by up to {far} of their length"
-    detail = f"{_counted(other, comparison)}; {features}"
-    values = {
-        "differences": len(found),
-        "parts_at": parts,
-        "distance": finite(comparison.distance),
-    }
-    if comparison.is_same and comparison.is_coarse:
-        return skipped(name, f"{detail}: {_COARSE}", values=values)
-    hint = f"{_FETCH_HINT}, or convert it again from its source"
-    if not found and not comparison.untold:
-        hint = "this machine computes otherwise: open an issue with this report"
-    return judged(
-        name,
-        comparison.is_same,
-        detail,
-        hint,
-        findings=few(found),
-        values=values,
-    )
-
-
-def _counted(other: str, comparison: Comparison) -> str:
-    total = len(comparison.equal) + len(comparison.rounded) + len(comparison.untold)
-    total += len(comparison.findings)
-    text = f"{len(comparison.equal)} of {total} tensors equal to {other}"
-    if comparison.rounded:
-        text += f", {len(comparison.rounded)} more in the narrower precision"
-    if comparison.untold:
-        text += (
-            f", {len(comparison.untold)} stored in another precision, of which only features tell"
-        )
-    return text
+    return judged("float16", True, detail, findings=over, values=values)
 
 
 def _against(opened: Opened, record: Record, against: Against | None) -> Iterator[Check]:
@@ -272,7 +220,7 @@ def _against(opened: Opened, record: Record, against: Against | None) -> Iterato
         return
     if isinstance(against, Copy):
         explain = partial(difference, opened.weights, against.opened.weights)
-        yield _compared("against", against.record.name, compare(record, against.record, explain))
+        yield told("against", against.record.name, compare(record, against.record, explain))
         return
     shapes = opened.weights.logical_shapes()
     fitting = [other for other in against.records if same_shapes(shapes, other)]
@@ -281,45 +229,4 @@ def _against(opened: Opened, record: Record, against: Against | None) -> Iterato
         return
     compared = [compare(record, other) for other in fitting]
     best = max(range(len(fitting)), key=lambda i: len(compared[i].equal))
-    yield _compared("against", f"{fitting[best].name} of {against.name}", compared[best])
-
-
-def _published(checkpoint: Checkpoint) -> Iterator[Check]:
-    """The expected values that others published, where the weights and the picture are here."""
-    alias = checkpoint.alias
-    if alias not in published.FEATURES and not checkpoint.has_text:
-        return
-    file = published.picture()
-    if file is None:
-        yield skipped(
-            "published values",
-            f"{published.PICTURE_VARIABLE}=FILE in the environment gives {published.PICTURE}",
-        )
-        return
-    try:
-        with Image.open(file) as opened:
-            size = opened.size
-        if size != published.PICTURE_PX:
-            raise OSError(f"it has {size[0]}×{size[1]} pixels, not 640×480")
-        yield _expected_logits(file) if checkpoint.has_text else _expected_features(alias, file)
-    except (OSError, Aimv2Error) as error:
-        yield judged("published values", False, f"{file}: {error}", f"give {published.PICTURE}")
-
-
-def _expected_features(alias: str, file: Path) -> Check:
-    encoder = model.load(alias, dtype="float32")
-    features = np.array(encoder.vision(encoder.preprocess(file)[None]))
-    expected = np.array(published.FEATURES[alias])
-    rows, columns = expected.shape
-    far = float(np.abs(features[0, :rows, :columns] - expected).max())
-    detail = f"{expected.size} features of transformers' tests within {far:.0e} ({PUBLISHED:.0e})"
-    return judged("published values", far <= PUBLISHED, detail, _FETCH_HINT)
-
-
-def _expected_logits(file: Path) -> Check:
-    lit = model.load("lit", dtype="float32")
-    logits = lit(images=file, texts=[published.CAT, published.DOG]).logits_per_image
-    cat, dog = np.array(logits)[0]
-    is_right = 100 > cat > dog + published.CAT_ABOVE_DOG
-    detail = f"two cats are a cat ({cat:.1f}) rather than a dog ({dog:.1f})"
-    return judged("published values", is_right, detail, _FETCH_HINT)
+    yield told("against", f"{fitting[best].name} of {against.name}", compared[best])

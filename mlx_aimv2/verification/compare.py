@@ -6,10 +6,20 @@ from typing import Any
 
 from mlx_aimv2.checkpoints import quantize
 
-from .record import Record
+from .check import (
+    FEATURES,
+    PACKED_FEATURES,
+    ROUNDED_FEATURES,
+    Check,
+    finite,
+    judged,
+    skipped,
+)
+from .report import Record
 from .tensors import PACKED, order, placed
-from .tolerances import FEATURES, PACKED_FEATURES, ROUNDED_FEATURES
 
+FETCH_HINT = "fetch the checkpoint again"
+_COARSE = "quantised weights that are wrong can lie within it, --against a quantised copy tells"
 _DECISIVE = ("num_attention_heads", "rms_norm_eps", "eos_token_id", "max_logit_scale")
 
 # One step adds little to what order of summation has made of the steps before it.
@@ -53,6 +63,47 @@ def compare(ours: Record, theirs: Record, explain: Explain | None = None) -> Com
     if not any("shape" in finding for finding in result.findings):
         _compare_steps(result, ours, theirs)
     return result
+
+
+def told(name: str, other: str, comparison: Comparison) -> Check:
+    """A comparison as a check; ``other`` is the copy that was held against it."""
+    found = comparison.findings
+    parts, far = comparison.parts_at or comparison.moves_at, f"{comparison.distance:.0e}"
+    features = f"features within {far} of their length" if comparison.distance else "features too"
+    if parts and (comparison.parts_at or found):
+        features = f"features part at {parts}, by up to {far} of their length"
+    detail = f"{_counted(other, comparison)}; {features}"
+    values = {
+        "differences": len(found),
+        "parts_at": parts,
+        "distance": finite(comparison.distance),
+    }
+    if comparison.is_same and comparison.is_coarse:
+        return skipped(name, f"{detail}: {_COARSE}", values=values)
+    hint = f"{FETCH_HINT}, or convert it again from its source"
+    if not found and not comparison.untold:
+        hint = "this machine computes otherwise: open an issue with this report"
+    return judged(
+        name,
+        comparison.is_same,
+        detail,
+        hint,
+        findings=found,
+        values=values,
+    )
+
+
+def _counted(other: str, comparison: Comparison) -> str:
+    total = len(comparison.equal) + len(comparison.rounded) + len(comparison.untold)
+    total += len(comparison.findings)
+    text = f"{len(comparison.equal)} of {total} tensors equal to {other}"
+    if comparison.rounded:
+        text += f", {len(comparison.rounded)} more in the narrower precision"
+    if comparison.untold:
+        text += (
+            f", {len(comparison.untold)} stored in another precision, of which only features tell"
+        )
+    return text
 
 
 def logical(record: Record) -> set[str]:

@@ -1,4 +1,4 @@
-"""Pixels and ids that come from elsewhere: transformers' own classes on the same inputs.
+"""Pixels and ids held against what transformers' own classes made of the same inputs.
 
 ``expected.json`` holds what they made and their versions; ``tests/parity/reference_values.py``
 makes it again, and a parity test holds the two against each other.
@@ -6,22 +6,26 @@ makes it again, and a parity test holds the two against each other.
 
 import hashlib
 import json
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import ExifTags, Image
 
 from mlx_aimv2.images import decode, patches
-from mlx_aimv2.texts.tokenizer import Tokenizer
+from mlx_aimv2.inference import model
 
-from .pictures import CASES, Case, Pixels
+from .check import NORMALIZED, Check, judged
+from .probe import Pixels, noise, picture
 
 FILE = Path(__file__).parent / "expected.json"
 SIDES = (("hub", 112), ("hub", 97), ("ml-aim", 112), ("ml-aim", 97))  # of every case
 NATIVE, PATCH = ("large", "upright"), 14  # cases of 112 to 4096 patches
-NORMALIZED, SIDE, ROW = "wide", 112, 56  # the case, its side, and the row whose numbers are held
+WIDE, SIDE, ROW = "wide", 112, 56  # the case, its side, and the row whose numbers are held
 
 TEXTS = (
     "",
@@ -40,6 +44,23 @@ TEXTS = (
     "two red boats and a dog on the beach " * 10,
     "x" * 200,
 )
+_HINT = "look at the versions with aimv2 doctor, and open an issue with this report"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A picture in a file: how it is written, and its size in pixels."""
+
+    name: str
+    write: Callable[[Path, Pixels], None]
+    width_px: int
+    height_px: int
+
+    def write_to(self, folder: Path) -> Path:
+        """Write it as a file, whose name gives its format away to nobody."""
+        file = folder / self.name
+        self.write(file, picture(self.width_px, self.height_px))
+        return file
 
 
 @cache
@@ -55,28 +76,86 @@ def digest(pixels: Pixels) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def pixels(folder: Path) -> Iterator[tuple[str, bool]]:
-    """Every picture in every way, and whether its pixels are right; ``folder`` takes the files."""
-    for case in CASES:
-        opened = decode.open_rgb(case.write_to(folder))
-        for preset, side_px in SIDES:
-            made = decode.fit(opened, side_px, decode.PRESETS[preset])
-            yield _is_expected(case, f"{preset} {side_px} px", made)
-        if case.name in NATIVE:
-            yield _is_expected(case, "native", patches.fit(opened, PATCH))
+def pixels() -> Check:
+    """Pictures of every kind, made into pixels as transformers makes them."""
+    made: dict[str, Pixels] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for case in CASES:
+            opened = decode.open_rgb(case.write_to(Path(folder)))
+            for preset, side_px in SIDES:
+                fitted = decode.fit(opened, side_px, decode.PRESETS[preset])
+                made[f"{case.name}, {preset} {side_px} px"] = fitted
+            if case.name in NATIVE:
+                made[f"{case.name}, native"] = patches.fit(opened, PATCH)
+        values = np.array(model.load("demo", tower="image").preprocess(Path(folder) / WIDE))
+    results = {name: digest(each) == expected()["pixels"][name] for name, each in made.items()}
+    far = np.abs(values[ROW, ROW : ROW + 4] - np.array(expected()["normalized"])).max()
+    results[f"{WIDE}, normalised"] = bool(far <= NORMALIZED)
+    versions = expected()["made_by"]
+    source = f"transformers {versions['transformers']}, Pillow {versions['pillow']}"
+    return _told("pixels", results, "pictures", f"CLIPImageProcessorPil ({source})")
 
 
-def normalized() -> list[list[float]]:
-    """Twelve normalised numbers of one picture. Shapes: (4, 3)."""
-    return list(expected()["normalized"])
+def tokens() -> Check:
+    """Hard texts, made into ids as transformers makes them."""
+    encode = model.load("demo", tower="text").tokenizer.encode
+    results = {
+        ascii(text): encode([text])[0].tolist() == row
+        for text, row in zip(TEXTS, expected()["tokens"], strict=True)
+    }
+    source = f"CLIPTokenizer (transformers {expected()['made_by']['transformers']})"
+    return _told("tokens", results, "texts", source)
 
 
-def ids(tokenizer: Tokenizer) -> Iterator[tuple[str, bool]]:
-    """Every text, and whether its ids are right for the tokenizer of ``demo``."""
-    for text, row in zip(TEXTS, expected()["tokens"], strict=True):
-        yield text, tokenizer.encode([text])[0].tolist() == row
+def _told(name: str, results: dict[str, bool], noun: str, source: str) -> Check:
+    wrong = [f"{case}: not what is expected" for case, is_right in results.items() if not is_right]
+    detail = f"{len(results) - len(wrong)} of {len(results)} {noun} as {source} makes them"
+    return judged(name, not wrong, detail, _HINT, findings=wrong)
 
 
-def _is_expected(case: Case, way: str, made: Pixels) -> tuple[str, bool]:
-    name = f"{case.name}, {way}"
-    return name, digest(made) == expected()["pixels"][name]
+def _in_mode(mode: str, format: str = "PNG") -> Callable[[Path, Pixels], None]:
+    def write(file: Path, pixels: Pixels) -> None:
+        Image.fromarray(pixels).convert(mode).save(file, format)
+
+    return write
+
+
+def _alpha(file: Path, pixels: Pixels) -> None:
+    clear = picture(pixels.shape[1], pixels.shape[0], turn=1)[..., :1]
+    Image.fromarray(np.concatenate([pixels, clear], axis=-1)).save(file, "PNG")
+
+
+def _palette(file: Path, pixels: Pixels) -> None:
+    image = Image.fromarray(pixels[..., 0] // 2).convert("L")
+    indexed = Image.frombytes("P", image.size, image.tobytes())
+    indexed.putpalette(noise(128 * 3, "palette").tobytes())
+    indexed.save(file, "PNG", transparency=bytes(range(0, 256, 2)))
+
+
+def _sixteen_bits(file: Path, pixels: Pixels) -> None:
+    Image.fromarray(pixels[..., 0].astype(np.uint16) * 257).save(file, "PNG")
+
+
+def _turned(orientation: int) -> Callable[[Path, Pixels], None]:
+    def write(file: Path, pixels: Pixels) -> None:
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = orientation
+        Image.fromarray(pixels).save(file, "PNG", exif=exif)
+
+    return write
+
+
+CASES = (
+    Case("wide", _in_mode("RGB"), 151, 83),
+    Case("tall", _in_mode("RGB"), 61, 203),
+    Case("tiny", _in_mode("RGB"), 7, 5),
+    Case("large", _in_mode("RGB"), 1021, 769),
+    Case("upright", _turned(6), 239, 187),
+    Case("grey", _in_mode("L"), 97, 131),
+    Case("one bit", _in_mode("1"), 131, 97),
+    Case("cmyk", _in_mode("CMYK", "TIFF"), 103, 89),
+    Case("alpha", _alpha, 127, 101),
+    Case("clear palette", _palette, 113, 149),
+    Case("16 bits", _sixteen_bits, 139, 107),
+    *(Case(f"exif {number}", _turned(number), 109, 67) for number in range(2, 9)),
+)

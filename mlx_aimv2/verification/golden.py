@@ -1,10 +1,12 @@
-"""The golden files, made by Apple's own torch modules (see ``golden/README.md``), and what this
-port makes of their inputs."""
+"""This port's results held against the golden files, made by Apple's own torch modules.
+
+See ``golden/README.md``.
+"""
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,11 +18,13 @@ from safetensors.numpy import load_file, save_file
 
 from mlx_aimv2 import install
 from mlx_aimv2.checkpoints.load import load_checkpoint
-from mlx_aimv2.errors import CheckpointError
+from mlx_aimv2.errors import Aimv2Error, CheckpointError
 from mlx_aimv2.files.checkpoint_files import CONFIG_FILE, SINGLE_FILE
 from mlx_aimv2.models.aimv2.lit import LiT
 from mlx_aimv2.models.aimv2.vision import VisionEncoder
 from mlx_aimv2.models.network import Network
+
+from .check import GOLDEN, NOT_FULL, REPORT_HINT, Check, finite, judged, skipped
 
 FOLDER = Path(__file__).parent / "golden"
 # Told by these from a file that was damaged on its way here.
@@ -31,14 +35,6 @@ SHA256 = {
 }
 
 Arrays = dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How far one result is from the golden one, at most."""
-
-    what: str
-    difference: float
 
 
 def load_golden(name: str, folder: Path) -> tuple[Network, Arrays]:
@@ -62,16 +58,43 @@ def load_golden(name: str, folder: Path) -> tuple[Network, Arrays]:
     return load_checkpoint(source, dtype="float32").network, io
 
 
-def agreements(name: str, folder: Path) -> Iterator[Agreement]:
-    """Every output of a golden file against this port's, block by block where it has them."""
+def activations(name: str, *, is_full: bool) -> Check:
+    """A golden network's results on the default device, in float32, block by block."""
+    title = f"golden {name}"
+    if not is_full:
+        return skipped(title, NOT_FULL)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            found = differences(name, Path(folder))
+    except Aimv2Error as error:
+        return judged(title, False, str(error), error.hint)
+    worst = np.max([*found.values()])  # NaN where one of them is
+    far = [f"{what}: off by {each:.1e}" for what, each in found.items() if not each <= GOLDEN]
+    return judged(
+        title,
+        not far,
+        f"{len(found)} results of Apple's own code, at most {worst:.0e} off (limit {GOLDEN:.0e})",
+        REPORT_HINT,
+        findings=far,
+        values={what: finite(each) for what, each in found.items()},
+    )
+
+
+def differences(name: str, folder: Path) -> dict[str, float]:
+    """How far each output of a golden file is from this port's, block by block where it has them.
+
+    Errors: CheckpointError where the file is not the one that was made.
+    """
     network, io = load_golden(name, folder)
     results = (
         _vision(cast(VisionEncoder, network), io)
         if network.config.text_config is None
         else _lit(cast(LiT, network), io)
     )
-    for what, actual, expected in results:
-        yield Agreement(what, float(np.abs(np.array(actual) - io[expected]).max()))
+    return {
+        what: float(np.abs(np.array(actual) - io[expected]).max())
+        for what, actual, expected in results
+    }
 
 
 def nhwc(pixels_nchw: NDArray[Any]) -> mx.array:
@@ -94,7 +117,7 @@ def _config(path: Path) -> dict[str, Any]:
     }
 
 
-Result = tuple[str, mx.array, str]
+Result = tuple[str, mx.array, str]  # what it is called, its values, its name in the file
 
 
 def _vision(network: VisionEncoder, io: Arrays) -> Iterator[Result]:

@@ -1,17 +1,41 @@
 """What a checkpoint is asked: generated pictures and ids, the same on every machine."""
 
+import hashlib
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mlx_aimv2.images.decode import PRESETS
 from mlx_aimv2.models.aimv2.config import TextConfig, VisionConfig
 
-from .pictures import noise, picture
+Pixels = NDArray[np.uint8]
 
 _TOKENS = 1024  # of pictures, about; one large picture holds as many
 _NATIVE_GRID = (12, 20)  # rows and columns, different, and within the published range
 _TEXTS = 4
 SUMS = 8
+
+
+def noise(count: int, name: str) -> Pixels:
+    """So many bytes that look random and are always the same for a name. Shapes: (count,)."""
+    return np.frombuffer(hashlib.shake_256(name.encode()).digest(count), np.uint8)
+
+
+def picture(width_px: int, height_px: int, turn: int = 0) -> Pixels:
+    """Four quarters, turned ``turn`` steps: slopes, noise, stripes, one grey.
+
+    Shapes: (H, W, 3) uint8.
+    """
+    rows, columns = np.indices((height_px, width_px))
+    slopes = np.stack(
+        [columns * 255 // width_px, rows * 255 // height_px, (rows + columns) % 256], axis=-1
+    )
+    grains = noise(height_px * width_px * 3, "grains").reshape(slopes.shape)
+    stripes = np.broadcast_to(((columns // 3 + rows // 5) % 2 * 255)[..., None], slopes.shape)
+    kinds = [slopes, grains, stripes, np.full_like(slopes, 93)]
+    quarter = (rows * 2 // height_px * 2 + columns * 2 // width_px + turn) % len(kinds)
+    drawn = np.select([(quarter == k)[..., None] for k in range(len(kinds))], kinds)
+    return np.ascontiguousarray(drawn, np.uint8)
 
 
 def pixels(config: VisionConfig) -> NDArray[np.float32]:

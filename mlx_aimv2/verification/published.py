@@ -1,7 +1,17 @@
-"""What others computed with Apple's published weights: the expected values of their own tests."""
+"""Published weights held against what others computed with them, in their own tests."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mlx_aimv2.errors import Aimv2Error
+from mlx_aimv2.inference import model
+from mlx_aimv2.models.aimv2.published import Checkpoint
+
+from .check import PUBLISHED, Check, judged, skipped
 
 PICTURE_VARIABLE = "AIMV2_COCO_PICTURE"  # names COCO val2017 000000039769.jpg
 PICTURE = "COCO val2017 000000039769.jpg"
@@ -34,8 +44,51 @@ FEATURES = {
 # and the distance can be expected of a causal one.
 CAT, DOG, CAT_ABOVE_DOG = "a photo of a cat", "a photo of a dog", 3.0
 
+_HINT = "fetch the checkpoint again"
+
 
 def picture() -> Path | None:
     """The picture, where the environment names it."""
     path = os.environ.get(PICTURE_VARIABLE)
     return Path(path) if path else None
+
+
+def published_values(checkpoint: Checkpoint) -> Iterator[Check]:
+    """The expected values that others published, where the weights and the picture are here."""
+    alias = checkpoint.alias
+    if alias not in FEATURES and not checkpoint.has_text:
+        return
+    file = picture()
+    if file is None:
+        yield skipped(
+            "published values",
+            f"{PICTURE_VARIABLE}=FILE in the environment gives {PICTURE}",
+        )
+        return
+    try:
+        with Image.open(file) as opened:
+            size = opened.size
+        if size != PICTURE_PX:
+            raise OSError(f"it has {size[0]}×{size[1]} pixels, not 640×480")
+        yield _expected_logits(file) if checkpoint.has_text else _expected_features(alias, file)
+    except (OSError, Aimv2Error) as error:
+        yield judged("published values", False, f"{file}: {error}", f"give {PICTURE}")
+
+
+def _expected_features(alias: str, file: Path) -> Check:
+    encoder = model.load(alias, dtype="float32")
+    features = np.array(encoder.vision(encoder.preprocess(file)[None]))
+    expected = np.array(FEATURES[alias])
+    rows, columns = expected.shape
+    far = float(np.abs(features[0, :rows, :columns] - expected).max())
+    detail = f"{expected.size} features of transformers' tests within {far:.0e} ({PUBLISHED:.0e})"
+    return judged("published values", far <= PUBLISHED, detail, _HINT)
+
+
+def _expected_logits(file: Path) -> Check:
+    lit = model.load("lit", dtype="float32")
+    logits = lit(images=file, texts=[CAT, DOG]).logits_per_image
+    cat, dog = np.array(logits)[0]
+    is_right = 100 > cat > dog + CAT_ABOVE_DOG
+    detail = f"two cats are a cat ({cat:.1f}) rather than a dog ({dog:.1f})"
+    return judged("published values", is_right, detail, _HINT)

@@ -8,12 +8,11 @@ from mlx_aimv2.checkpoints.hub import Confirm, Resolved
 from mlx_aimv2.errors import Aimv2Error, UsageError
 from mlx_aimv2.models.aimv2.published import CHECKPOINTS
 
+from . import arithmetic, expected, golden
 from .check import Check, judged
 from .checkpoint import WEIGHED, Against, Copy, Reported, examine_checkpoint
 from .compare import same_shapes
-from .port import PRECISION, examine_port
-from .record import Opened, Record
-from .report import read_report
+from .report import Opened, Record, read_report
 
 
 class Run:
@@ -37,7 +36,7 @@ class Run:
         """Make the checks, one by one."""
         is_full = True
         for check in examine_port():
-            is_full = is_full and (check.name != PRECISION or check.status == "ok")
+            is_full = is_full and (check.name != arithmetic.PRECISION or check.status == "ok")
             yield self._kept(check)
         for opened in self._named or _here():
             if isinstance(opened, Check):
@@ -56,12 +55,27 @@ class Run:
     @property
     def unheld(self) -> list[str]:
         """The checkpoints whose weights no check held against what they should be."""
-        held = {check.checkpoint for check in self.checks if check.name in WEIGHED and check.is_ok}
+        held = {
+            check.checkpoint
+            for check in self.checks
+            if check.name in WEIGHED and check.status == "ok"
+        }
         return [record.name for record in self.records if record.name not in held]
 
     def _kept(self, check: Check) -> Check:
         self.checks.append(check)
         return check
+
+
+def examine_port() -> Iterator[Check]:
+    """The port as a whole: every check that needs no other checkpoint than the built-in one."""
+    precision = arithmetic.float32_products()
+    yield precision
+    yield expected.pixels()
+    yield expected.tokens()
+    for name in golden.SHA256:
+        yield golden.activations(name, is_full=precision.status == "ok")
+    yield arithmetic.attention()
 
 
 def _here() -> Iterator[Opened | Check]:

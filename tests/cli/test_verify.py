@@ -14,7 +14,7 @@ from mlx_aimv2.checkpoints import hub
 from mlx_aimv2.models.aimv2.published import find
 from mlx_aimv2.verification import run as verification
 from mlx_aimv2.verification.inputs import examine_inputs
-from mlx_aimv2.verification.record import Opened
+from mlx_aimv2.verification.report import Opened
 from tests.support import makers
 from tests.support.commands import Outcome, run
 

@@ -23,7 +23,7 @@ import transformers
 from PIL import Image, ImageOps
 
 from mlx_aimv2.verification import expected
-from mlx_aimv2.verification.pictures import CASES
+from mlx_aimv2.verification.expected import CASES
 from tests.support.vocabulary import BEGIN, END
 
 TOKENIZER = Path(expected.__file__).parent.parent / "demo" / "tokenizer.json"
@@ -82,7 +82,7 @@ def _ml_aim(picture: Image.Image, side: int) -> np.ndarray:
 
 
 def _normalized(folder: Path) -> list[list[float]]:
-    (case,) = (case for case in CASES if case.name == expected.NORMALIZED)
+    (case,) = (case for case in CASES if case.name == expected.WIDE)
     processor = transformers.CLIPImageProcessorPil(**_sides(expected.SIDE))
     values = processor(_open(case.write_to(folder)))["pixel_values"][0].transpose(1, 2, 0)
     return values[expected.ROW, expected.ROW : expected.ROW + 4].astype(np.float64).tolist()

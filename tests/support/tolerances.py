@@ -1,6 +1,6 @@
 """Every tolerance of the tests, with its reason; those of `aimv2 verify` are its own."""
 
-from mlx_aimv2.verification.tolerances import GOLDEN, PUBLISHED
+from mlx_aimv2.verification.check import GOLDEN, PUBLISHED
 
 __all__ = ["GOLDEN", "PUBLISHED"]
 

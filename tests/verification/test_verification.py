@@ -21,9 +21,8 @@ from mlx_aimv2.models.aimv2.config import TextConfig, VisionConfig
 from mlx_aimv2.verification import probe
 from mlx_aimv2.verification import trace as traces
 from mlx_aimv2.verification.compare import compare
-from mlx_aimv2.verification.difference import difference
-from mlx_aimv2.verification.record import Opened, Record
-from mlx_aimv2.verification.tensors import block_of, examine, placed
+from mlx_aimv2.verification.report import Opened, Record
+from mlx_aimv2.verification.tensors import block_of, difference, examine, placed
 from tests.support import makers
 from tests.support.counted import Alive
 

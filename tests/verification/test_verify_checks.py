@@ -17,11 +17,17 @@ from mlx_aimv2.images import decode
 from mlx_aimv2.models.aimv2 import layers
 from mlx_aimv2.models.aimv2.published import find
 from mlx_aimv2.texts.tokenizer import Tokenizer
-from mlx_aimv2.verification import checkpoint, expected, golden, port, published
+from mlx_aimv2.verification import arithmetic, checkpoint, expected, golden, published
 from mlx_aimv2.verification.check import Check
 from mlx_aimv2.verification.checkpoint import Copy, Reported, examine_checkpoint, recognised
-from mlx_aimv2.verification.record import Opened, Record
-from mlx_aimv2.verification.report import read_report, references, write_report
+from mlx_aimv2.verification.report import (
+    Opened,
+    Record,
+    read_report,
+    references,
+    write_report,
+)
+from mlx_aimv2.verification.run import examine_port
 from tests.support.makers import random_vision, vision_config, write_checkpoint
 
 
@@ -52,7 +58,7 @@ def checks_of(opened: Opened, record: Record | None = None, **options) -> dict[s
 
 
 def test_the_port_is_right_here() -> None:
-    checks = list(port.examine_port())
+    checks = list(examine_port())
     assert {check.name for check in checks if check.status == "ok"} >= {
         "precision", "pixels", "tokens", *(f"golden {name}" for name in golden.SHA256)
     }  # fmt: skip
@@ -67,18 +73,18 @@ def test_products_of_few_bits_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
         def array(values: np.ndarray) -> np.ndarray:
             return (values.view(np.uint32) & 0xFFFFE000).view(np.float32)
 
-    monkeypatch.setattr(port, "mx", Rounding)
-    check = port.float32_products()
+    monkeypatch.setattr(arithmetic, "mx", Rounding)
+    check = arithmetic.float32_products()
     assert check.status == "FAILED"
     assert "TF32" in check.detail
     assert "MLX_ENABLE_TF32=0" in check.hint
-    assert port.activations("lit", is_full=False).status == "skipped"
+    assert golden.activations("lit", is_full=False).status == "skipped"
 
 
 def test_pixels_of_turned_pictures_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     swapped = decode._TRANSPOSES | {6: decode._TRANSPOSES[8], 8: decode._TRANSPOSES[6]}
     monkeypatch.setattr(decode, "_TRANSPOSES", swapped)
-    check = port.pixels()
+    check = expected.pixels()
     assert check.status == "FAILED"
     assert {finding.split(",")[0] for finding in check.findings[:-1]} == {
         "upright", "exif 6", "exif 8"
@@ -94,15 +100,15 @@ def test_pixels_of_another_crop_are_seen(
     monkeypatch.setitem(
         decode.PRESETS, wrong, replace(decode.PRESETS[wrong], **{name: values[name]})
     )
-    check = port.pixels()
+    check = expected.pixels()
     assert check.status == "FAILED"
     assert all(f", {wrong} " in finding for finding in check.findings[:12])
 
 
 def test_another_normalisation_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    numbers = (np.array(expected.normalized()) + 1e-3).tolist()
-    monkeypatch.setattr(expected, "normalized", lambda: numbers)
-    assert port.pixels().findings == ["wide, normalised: not what is expected"]
+    numbers = (np.array(expected.expected()["normalized"]) + 1e-3).tolist()
+    monkeypatch.setitem(expected.expected(), "normalized", numbers)
+    assert expected.pixels().findings == ["wide, normalised: not what is expected"]
 
 
 def test_other_ids_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +118,7 @@ def test_other_ids_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
         return right(self, [text.upper() + "!" if "cat" in text else text for text in texts])
 
     monkeypatch.setattr(Tokenizer, "encode", without_lower_case)
-    check = port.tokens()
+    check = expected.tokens()
     assert (check.status, len(check.findings)) == ("FAILED", 1)
     assert check.findings[0].startswith("'a photo of a cat'")
 
@@ -121,7 +127,7 @@ def test_other_ids_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_wrong_computation_is_no_golden_one(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     right = layers.SwiGLU.__call__
     monkeypatch.setattr(layers.SwiGLU, "__call__", lambda self, x: right(self, x) * 1.001)
-    check = port.activations(name, is_full=True)
+    check = golden.activations(name, is_full=True)
     assert check.status == "FAILED"
     assert check.hint
     if name == "vision-fixed":
@@ -138,7 +144,7 @@ def test_a_damaged_golden_file_is_no_wrong_computation(
     (tmp_path / "lit.safetensors").write_bytes(content)
     monkeypatch.setattr(golden, "FOLDER", tmp_path)
     for name in ("lit", "vision-fixed"):  # one damaged, one missing
-        check = port.activations(name, is_full=True)
+        check = golden.activations(name, is_full=True)
         assert "missing or damaged" in check.detail
         assert "install the package again" in check.hint
 
@@ -146,9 +152,9 @@ def test_a_damaged_golden_file_is_no_wrong_computation(
 def test_not_a_number_fails_and_can_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = [golden.Agreement("block 0", 1e-7), golden.Agreement("block 1", float("nan"))]
-    monkeypatch.setattr(golden, "agreements", lambda *_: iter(found))
-    check = port.activations("lit", is_full=True)
+    found = {"block 0": 1e-7, "block 1": float("nan")}
+    monkeypatch.setattr(golden, "differences", lambda *_: found)
+    check = golden.activations("lit", is_full=True)
     assert (check.status, check.findings) == ("FAILED", ["block 1: off by nan"])
     assert check.values == {"block 0": 1e-7, "block 1": None}
 
@@ -157,8 +163,8 @@ def test_not_a_number_fails_and_can_be_written(
         def array(values: np.ndarray) -> np.ndarray:
             return np.full_like(values, np.nan)
 
-    monkeypatch.setattr(port, "mx", Nothing)
-    precision = port.float32_products()
+    monkeypatch.setattr(arithmetic, "mx", Nothing)
+    precision = arithmetic.float32_products()
     assert (precision.status, precision.values) == ("FAILED", {"relative_error": None})
     write_report(tmp_path / "report.json", {}, [check, precision], [])
     assert read_report(tmp_path / "report.json") == []
@@ -172,7 +178,7 @@ class Kernels:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
         self._right = mx.fast.scaled_dot_product_attention
-        monkeypatch.setattr(port, "backend", lambda: backend)
+        monkeypatch.setattr(arithmetic, "backend", lambda: backend)
         monkeypatch.setattr(mx.fast, "scaled_dot_product_attention", self)
 
     def __call__(self, q, k, v, *, scale, mask, force_fused):
@@ -185,7 +191,7 @@ class Kernels:
 
 def test_right_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     Kernels(monkeypatch, "Metal")
-    check = port.attention()
+    check = arithmetic.attention()
     assert (check.status, check.findings) == ("ok", [])
     assert check.detail.startswith("15 of 15 ")
 
@@ -198,7 +204,7 @@ def test_a_kernel_that_ignores_a_mask(monkeypatch: pytest.MonkeyPatch, ignored: 
             return super().compute(q, k, v, scale, None if is_ignored else mask)
 
     Wrong(monkeypatch, "Metal")
-    check = port.attention()
+    check = arithmetic.attention()
     assert check.status == "FAILED"
     assert all(ignored in finding for finding in check.findings)
     assert len(check.findings) == (3 if ignored == "causal" else 6)
@@ -215,7 +221,7 @@ def test_what_a_backend_refuses_to_fuse(
             return super().compute(q, k, v, scale, mask)
 
     Halves(monkeypatch, backend)
-    check = port.attention()
+    check = arithmetic.attention()
     assert check.status == status
     assert len(check.findings) == 5
     assert all("no fused kernel is available" in finding for finding in check.findings)
@@ -227,7 +233,7 @@ def test_a_backend_that_fuses_nothing_is_not_passed(monkeypatch: pytest.MonkeyPa
             raise RuntimeError("no fused kernel")
 
     Nothing(monkeypatch, "CUDA")
-    assert port.attention().status == "FAILED"
+    assert arithmetic.attention().status == "FAILED"
 
 
 # A checkpoint
@@ -463,7 +469,7 @@ def test_other_weights_of_the_same_sizes_are_not_recognised() -> None:
 
 
 def published_check(alias: str) -> Check:
-    (check,) = checkpoint._published(find(alias))
+    (check,) = published.published_values(find(alias))
     return check
 
 
@@ -479,7 +485,7 @@ def test_published_values_need_a_picture(monkeypatch: pytest.MonkeyPatch, tmp_pa
     check = published_check("lit")
     assert check.status == "FAILED"
     assert "64×48" in check.detail
-    assert list(checkpoint._published(find("3B"))) == []
+    assert list(published.published_values(find("3B"))) == []
 
 
 def test_published_values_are_held_against_the_features(
@@ -502,7 +508,7 @@ def test_published_values_are_held_against_the_features(
             return mx.array(features)
 
     for off, status in ((5e-4, "ok"), (2e-3, "FAILED")):
-        monkeypatch.setattr(checkpoint.model, "load", lambda *_, off=off, **__: Encoder(off))
+        monkeypatch.setattr(published.model, "load", lambda *_, off=off, **__: Encoder(off))
         assert published_check("large").status == status
 
 
