@@ -73,7 +73,8 @@ class Table:
     @cached_property
     def summary(self) -> Summary:
         """Counts, and the metadata with what failed and what was noted, as JSON."""
-        count = width = longest = 0
+        count = longest = 0
+        width = self.made_by.get("width", 0)  # where there is no row to tell
         failed, notes = [], []
         for entry in self.entries():
             name = escape(entry.name)
