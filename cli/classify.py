@@ -3,9 +3,8 @@
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -23,9 +22,10 @@ from .output import STDIN
 
 if TYPE_CHECKING:
     from mlx_aimv2.inference.model import Model
+    from mlx_aimv2.inference.records import Sample
     from mlx_aimv2.outputs.embeddings import Floats
 
-    from .sources import Images, Input, Result
+    from .sources import Images
 
 EXAMPLES = """
 aimv2 classify photos/*.jpg --labels "dog,cat,beach"
@@ -92,19 +92,19 @@ def classify(options: Options) -> int:
     from mlx_aimv2.inference.model import load  # noqa: PLC0415  (heavy, as those below)
     from mlx_aimv2.inference.zero_shot import templates_of  # noqa: PLC0415
 
-    from .sources import Images, in_order  # noqa: PLC0415
+    from .sources import Images, in_order, require_any  # noqa: PLC0415
 
     prompts = templates_of(options.template or options.templates or "photo")
-    source = Images([*options.paths], options.null, options.images, [*options.exclude])
-    inputs = _require_any(source)
+    source = Images(options.paths, options.null, options.images, options.exclude)
+    inputs = require_any(source)
     model = load(options.model, dtype=options.dtype, confirm=confirm_download(options.yes))
     if not model.has_text:
         raise UsageError(f"{model.name} reads no texts, only pictures", hint=_TEXT_HINT)
     score = _scorer(model, words, prompts, independent=options.independent)
     tally = _Tally(words, options.top, as_json=options.as_json)
     with output.Progress("classified") as progress:
-        for result in in_order(source, model, inputs):
-            tally.add(result, score)
+        for sample in in_order(source, model, inputs):
+            tally.add(sample, score)
             progress.advance()
     return tally.report(source)
 
@@ -178,15 +178,6 @@ def _scorer(
     return lambda image: zero_shot.independent_scores(image[None], labels, background, scale)[0]
 
 
-def _require_any(source: "Images") -> "Iterator[Input]":
-    inputs = source.find()
-    first = next(inputs, None)
-    if first is None:
-        output.left_out(source.left_out())
-        raise source.nothing()
-    return chain([first], inputs)
-
-
 class _Tally:
     """Prints what became of each image as soon as it is known, and counts."""
 
@@ -201,26 +192,26 @@ class _Tally:
             self._label_width = min(self._label_width, max(_LEAST_LABEL, columns // 3))
         self._done = self._failed = 0
 
-    def add(self, result: "Result", score: Score) -> None:
+    def add(self, sample: "Sample", score: Score) -> None:
         """Print an image's best labels, or why it has none."""
-        entry = result.entry
-        if entry.read is None:
+        path = str(sample.source)
+        if sample.embedding is None:
             self._failed += 1
             if self._as_json:
-                output.record({"path": escape(entry.name), "error": entry.error})
-            if result.error is not None:
-                output.skipped(result.error)
+                output.record({"path": escape(path), "error": str(sample.error)})
+            if sample.error is not None:
+                output.skipped(sample.error)
             return
         self._done += 1
-        if entry.note is not None:
-            output.note(f"{entry.name}: {entry.note}")
-        scores = score(entry.read())
+        if sample.note is not None:
+            output.note(f"{path}: {sample.note}")
+        scores = score(sample.embedding)
         best = (-scores).argsort(kind="stable")[: self._top]
         pairs = [(self._words[index], round(float(scores[index]), 6)) for index in best]
         if self._as_json:
-            output.record({"path": escape(entry.name), "scores": dict(pairs)})
+            output.record({"path": escape(path), "scores": dict(pairs)})
         else:
-            self._print_rows(entry.name, pairs)
+            self._print_rows(path, pairs)
 
     def report(self, source: "Images") -> int:
         """Say how many there were, and return the exit code."""

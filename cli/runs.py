@@ -4,37 +4,31 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.files.stamp import Stamp
 from mlx_aimv2.outputs import finished, output_file, shard_file
-from mlx_aimv2.outputs import writers as formats
-from mlx_aimv2.outputs.embeddings import entry_line, metadata_line
+from mlx_aimv2.outputs.formats.jsonl import input_line, metadata_line
 from mlx_aimv2.outputs.journal import Journal, open_journal, unfinished
 from mlx_aimv2.outputs.shard import Shard, Share, refuse_older
 
 from . import output
 from .explain import SOME_FAILED, exit_code
-from .sources import Images, Result, Texts, in_order
+from .sources import Input, Source, in_order, require_any
 
 if TYPE_CHECKING:
     from mlx_aimv2.inference.model import Model
 
-Source = Images | Texts
 Load = Callable[[], "Model"]
-
-_HINT = "the reasons are above"
 
 
 class Tally:
     """What was done and what failed, and how long it took."""
 
     def __init__(self, source: Source) -> None:
-        self.done = 0
-        self.failures: list[Aimv2Error] = []
+        self.done = self.failed = 0
         self._untold: list[Aimv2Error] = []
         self._source = source
         self._started_s = time.monotonic()
@@ -43,16 +37,12 @@ class Tally:
         """From here on time is counted."""
         self._started_s = time.monotonic()
 
-    def add(self, result: Result) -> None:
-        """Count a result."""
-        if result.error is None:
+    def add(self, error: Aimv2Error | None) -> None:
+        """Count an input: whoever watches is told of a failure at once, a log file at the end."""
+        if error is None:
             self.done += 1
-        else:
-            self.fail(result.error)
-
-    def fail(self, error: Aimv2Error) -> None:
-        """Count a failure: whoever watches is told of it at once, a log file at the end."""
-        self.failures.append(error)
+            return
+        self.failed += 1
         if output.is_terminal(sys.stderr):
             output.skipped(error)
         else:
@@ -60,7 +50,7 @@ class Tally:
 
     def require_any(self, total: int) -> None:
         """Errors: what the source says where there is nothing; Aimv2Error if all have failed."""
-        if total == len(self.failures):
+        if total == self.failed:
             self._tell_failures()
             if not total:
                 raise self._source.nothing()
@@ -68,9 +58,9 @@ class Tally:
             subject = (
                 f"none of {total} {noun}s could" if total > 1 else f"the only {noun} could not"
             )
-            raise Aimv2Error(f"{subject} be embedded", hint=_HINT)
+            raise Aimv2Error(f"{subject} be embedded", hint="the reasons are above")
 
-    def report(self, width: object, kept: int, target: str) -> int:
+    def report(self, width: object, kept: int, target: Path | str) -> int:
         """Tell how it went, and return the exit code."""
         elapsed_s = time.monotonic() - self._started_s
         self._tell_failures()
@@ -80,7 +70,7 @@ class Tally:
         if kept:
             text += f", {kept} {'was' if kept == 1 else 'were'} done before"
         output.say(f"{text} → {target}")
-        return exit_code(self.done + kept, len(self.failures))
+        return exit_code(self.done + kept, self.failed)
 
     def _tell_failures(self) -> None:
         output.left_out(self._source.left_out())
@@ -92,15 +82,15 @@ def to_file(
     source: Source,
     load: Load,
     target: Path,
+    shard: Shard | None,
     *,
     grids: bool,
     resume: bool,
     force: bool,
-    shard: Shard | None = None,
 ) -> int:
     """Embed into a file, by way of a journal; returns the exit code.
 
-    With ``shard`` it is one of several files, though its share be empty or fail as a whole.
+    With ``shard`` the journal is the file, though the share be empty or fail as a whole.
     """
     format = output_file.format_of(target, grids=grids)
     tally = Tally(source)
@@ -112,8 +102,8 @@ def to_file(
     if resume and not force and file.exists() and not unfinished(file):
         return _tell_finished(source, load, file, share, is_whole=shard is None)
     with open_journal(file, resume=resume, force=force) as journal:
-        total, _ = journal.set_inputs(_found(source, tally, share))
-        formats.check_names(format, share.inputs, share.names_bytes)
+        total = journal.set_inputs(_found(source, tally, share))
+        format.check_names(share.inputs, share.names_bytes)
         if shard is not None:
             output.say(f"{shard}: {total} of {output.counted(share.inputs, source.noun)}")
         if shard is None or not share.inputs:
@@ -124,11 +114,9 @@ def to_file(
             _embed_all(source, model, journal, tally, total, share.usable)
             if shard is None:
                 tally.require_any(total)
-            made_by = source.settings(model)
-            if shard is None:
-                summary = journal.publish(made_by)
+                summary = journal.publish(source.settings(model))
             else:
-                summary = shard_file.publish(journal, made_by, share)
+                summary = shard_file.publish(journal, source.settings(model), share)
         except KeyboardInterrupt:
             journal.commit()
             done = output.counted(journal.done, source.noun)
@@ -138,64 +126,54 @@ def to_file(
                 else "nothing was done yet"
             )
             raise
-    code = tally.report(summary.width, summary.count - tally.done, str(file))
+    code = tally.report(summary.width, summary.count - tally.done, file)
     if shard is None:
         return code
     output.say(
         f"only merge reads this file; once all {shard.count} are there: aimv2 merge {target}"
     )
     # mlx.launch stops all processes once one ends with an error: what failed is merge's to tell.
-    return SOME_FAILED if tally.failures and not shard.is_launched else 0
+    return SOME_FAILED if tally.failed and not shard.is_launched else 0
 
 
 def to_stdout(source: Source, load: Load) -> int:
     """Embed as JSON lines on stdout, each as soon as it is done; returns the exit code."""
     tally = Tally(source)
-    inputs = source.find()
-    first = list(islice(inputs, 1))
-    if not first:
-        tally.require_any(0)
+    inputs = require_any(source)
     model = load()
     settings = source.settings(model)
-    _print(metadata_line(settings))
+    _write(metadata_line(settings))
     tally.start()
-    for result in in_order(source, model, chain(first, inputs)):
-        tally.add(result)
-        _print(entry_line(source.kind, result.entry))
-    tally.require_any(tally.done + len(tally.failures))
+    for each in in_order(source, model, inputs):
+        tally.add(each.error)
+        _write(input_line(source.kind, str(each.source), each.embedding, each.note, each.error))
+    tally.require_any(tally.done + tally.failed)
     return tally.report(settings["width"], 0, "stdout")
 
 
-def _tell_finished(
-    source: Source, load: Load, target: Path, share: Share, *, is_whole: bool
-) -> int:
+def _tell_finished(source: Source, load: Load, file: Path, share: Share, *, is_whole: bool) -> int:
     """Say that a run has ended already, if it is this one; returns the exit code."""
-    names = (one.name for one in share.take(source.find()))
+    names = [name for name, _ in share.take(source.find())]
+    settings = source.settings(load())
     if is_whole:
-        finished.check_finished(target, names, source.settings(load()))
+        finished.check_finished(file, names, settings)
     else:
-        deque(names, maxlen=0)
-        finished.check_finished_shard(target, share, source.settings(load()))
-    output.say(f"{'the run' if is_whole else share.shard} is done already → {target}")
+        finished.check_finished_shard(file, share, settings)
+    output.say(f"{'the run' if is_whole else share.shard} is done already → {file}")
     return 0
 
 
-def _found(source: Source, tally: Tally, share: Share) -> Iterator[tuple[bytes, str | None]]:
+def _found(source: Source, tally: Tally, share: Share) -> Iterator[Input]:
     with output.Progress("found") as progress:
-        for one in share.take(source.find()):
-            if one.error is not None:
-                tally.fail(one.error)
+        for name, error in share.take(source.find()):
+            if error is not None:
+                tally.add(error)
             progress.advance()
-            yield one.name, None if one.error is None else str(one.error)
+            yield name, error
 
 
 def _embed_all(
-    source: Source,
-    model: "Model",
-    journal: Journal,
-    tally: Tally,
-    total: int,
-    together: int,
+    source: Source, model: "Model", journal: Journal, tally: Tally, total: int, together: int
 ) -> None:
     waiting: deque[tuple[bytes, Stamp | None]] = deque()
 
@@ -204,17 +182,16 @@ def _embed_all(
             waiting.append((name, stamp))
             yield name
 
-    left = max(0, total - len(tally.failures) - journal.done)
+    left = max(0, total - tally.failed - journal.done)
     tally.start()
     with output.Progress("embedded", left) as progress:
-        for result in source.embed(model, names(), together):
-            name, stamp = waiting.popleft()
-            journal.add(name, stamp, result.entry)
-            tally.add(result)
+        for sample in source.embed(model, names(), together):
+            journal.add(*waiting.popleft(), sample)
+            tally.add(sample.error)
             progress.advance()
 
 
-def _print(line: str) -> None:
+def _write(line: bytes) -> None:
     # JSON is UTF-8 whatever the terminal is.
-    sys.stdout.buffer.write(f"{line}\n".encode())
+    sys.stdout.buffer.write(line)
     sys.stdout.buffer.flush()

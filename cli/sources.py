@@ -3,10 +3,10 @@
 import os
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from io import BufferedReader
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
@@ -15,10 +15,10 @@ import numpy as np
 from mlx_aimv2.errors import Aimv2Error, ImageError, NumericsError, TextError, UsageError
 from mlx_aimv2.files.paths import printable
 from mlx_aimv2.files.stamp import Stamp, stamp_of
-from mlx_aimv2.images.walk import Walk, find_images
+from mlx_aimv2.images.walk import find_images
 from mlx_aimv2.inference.image_options import ImageOptions
-from mlx_aimv2.inference.options import Plan
-from mlx_aimv2.outputs.embeddings import Entry, Floats, Kind
+from mlx_aimv2.inference.records import Sample
+from mlx_aimv2.outputs.embeddings import Kind
 from mlx_aimv2.texts.truncation import Cut, cut_note
 
 from . import lists, output
@@ -27,23 +27,10 @@ from .output import STDIN
 if TYPE_CHECKING:
     from mlx_aimv2.inference.model import Model
 
+Input = tuple[bytes, Aimv2Error | None]
+"""A path or a text; with an error where it needs no trying."""
+
 _TEXT_CHUNK = 256
-
-
-@dataclass(frozen=True)
-class Input:
-    """A path or a text, as bytes; with ``error``, one that needs no trying."""
-
-    name: bytes
-    error: Aimv2Error | None = None
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of an input."""
-
-    entry: Entry
-    error: Aimv2Error | None = None
 
 
 class Images:
@@ -55,20 +42,20 @@ class Images:
 
     def __init__(
         self,
-        paths: list[str],
+        paths: Sequence[str],
         is_null: bool,
         options: ImageOptions,
-        exclude: list[str] | None = None,
+        exclude: Sequence[str] = (),
     ) -> None:
         self._paths = paths
         self._is_null = is_null
         self._options = options
-        self._walk: Walk = find_images(self._expand(), exclude or ())
+        self._walk = find_images(self._expand(), exclude)
 
     def find(self) -> Iterator[Input]:
         """Every picture, in the order of the walk."""
         for found in self._walk:
-            yield Input(os.fsencode(found.path), found.error)
+            yield os.fsencode(found.path), found.error
 
     def left_out(self) -> Mapping[str, int]:
         """How many of each kind of thing in folders were skipped."""
@@ -88,22 +75,19 @@ class Images:
         return model.metadata(self._options)
 
     def embed(
-        self, model: "Model", names: Iterator[bytes], together: int | None = None
-    ) -> Iterator[Result]:
-        """A result for each name, in order.
+        self, model: "Model", names: Iterable[bytes], together: int | None = None
+    ) -> Iterator[Sample]:
+        """A sample for each name, in order.
 
         Batches have the shape of those of a whole run of ``together`` images, so that each gets
         the same bits in a shard or after a stop; a native checkpoint's follow the images' sizes.
         """
-        options = self._options
-        if together is not None:
-            options = _as_in_one_run(options, model.plan(options), together)
-        for item in model.stream_with(options, map(os.fsdecode, names)):
-            name = os.fsdecode(item.source)  # type: ignore[arg-type]
-            if item.embedding is None:
-                yield _failed(name, item.error)
-            else:
-                yield _embedded(name, np.array(item.embedding), item.note)
+        plan = model.plan(self._options)
+        if together is not None and not plan.vision.is_native:
+            batch = plan.images_per_batch((plan.vision.grid_side * self._options.tiles) ** 2)
+            size = max(1, min(batch, together))
+            plan = model.plan(replace(self._options, batch_size=size, fills_batches=True))
+        return model.samples(plan, map(os.fsdecode, names))
 
     def _expand(self) -> Iterator[str | bytes]:
         for path in self._paths:
@@ -121,7 +105,7 @@ class Texts:
     noun: ClassVar[str] = "text"
 
     def __init__(
-        self, texts: list[str], file: str | None, normalize: bool, batch_size: int | None
+        self, texts: Sequence[str], file: str | None, normalize: bool, batch_size: int | None
     ) -> None:
         self._texts = texts
         self._file = file
@@ -134,7 +118,7 @@ class Texts:
         """Every text, those of options first."""
         for name in self._lines():
             if name.strip():
-                yield Input(name, _text_error(name))
+                yield name, _text_error(name)
             else:
                 self._blank += 1
 
@@ -156,32 +140,33 @@ class Texts:
 
     def embed(
         self, model: "Model", names: Iterator[bytes], together: int | None = None
-    ) -> Iterator[Result]:
-        """A result for each name, in order; batches follow the texts' lengths, in any run.
+    ) -> Iterator[Sample]:
+        """A sample for each name, in order; batches follow the texts' lengths, in any run.
 
         After the last, one note tells of the texts that were cut.
         """
         first, count = None, 0
         while chunk := [name.decode() for name in islice(names, _TEXT_CHUNK)]:
-            for result, cut in self._embed(model, chunk):
+            for sample, cut in self._embed(model, chunk):
                 if cut is not None:
                     first, count = first or cut, count + 1
-                yield result
+                yield sample
         if first is not None:
             output.note(cut_note(first, count))
 
-    def _embed(self, model: "Model", texts: list[str]) -> Iterator[tuple[Result, Cut | None]]:
+    def _embed(self, model: "Model", texts: list[str]) -> Iterator[tuple[Sample, Cut | None]]:
         try:
             vectors, cuts = model.embed_and_cut(texts, **self._options)
         except (TextError, NumericsError) as error:
             if len(texts) == 1:
-                yield _failed(texts[0], error), None
+                yield Sample(0, texts[0], error=error), None
             else:
                 for text in texts:  # one of them: then each by itself
                     yield from self._embed(model, [text])
             return
         for text, vector, cut in zip(texts, np.array(vectors), cuts, strict=True):
-            yield _embedded(text, vector, None if cut is None else str(cut)), cut
+            note = None if cut is None else str(cut)
+            yield Sample(0, text, embedding=vector, note=note), cut
 
     def _lines(self) -> Iterator[bytes]:
         for text in self._texts:
@@ -198,38 +183,43 @@ class Texts:
                 raise UsageError(reason, hint=hint) from error
 
 
-def in_order(source: Images | Texts, model: "Model", inputs: Iterator[Input]) -> Iterator[Result]:
-    """A result for each input, in order, as they are done."""
+Source = Images | Texts
+
+
+def require_any(source: Source) -> Iterator[Input]:
+    """What is found, at least one. Errors: what the source says where there is nothing."""
+    inputs = source.find()
+    first = next(inputs, None)
+    if first is None:
+        output.left_out(source.left_out())
+        raise source.nothing()
+    return chain([first], inputs)
+
+
+def in_order(source: Source, model: "Model", inputs: Iterator[Input]) -> Iterator[Sample]:
+    """A sample for each input, in order, as they are done."""
     waiting: deque[Input] = deque()
 
     def names() -> Iterator[bytes]:
         for one in inputs:
             waiting.append(one)
-            if one.error is None:
-                yield one.name
+            if one[1] is None:
+                yield one[0]
 
-    for result in source.embed(model, names()):
-        yield from _take_failed(waiting)
+    def failed() -> Iterator[Sample]:
+        while waiting and waiting[0][1] is not None:
+            name, error = waiting.popleft()
+            yield Sample(0, name.decode("utf-8", "surrogateescape"), error=error)
+
+    for sample in source.embed(model, names()):
+        yield from failed()
         waiting.popleft()
-        yield result
-    yield from _take_failed(waiting)
-
-
-def _as_in_one_run(options: ImageOptions, plan: Plan, images: int) -> ImageOptions:
-    if plan.vision.is_native:
-        return options
-    batch = plan.images_per_batch((plan.vision.grid_side * options.tiles) ** 2)
-    return replace(options, batch_size=max(1, min(batch, images)), fills_batches=True)
+        yield sample
+    yield from failed()
 
 
 def _stdin() -> BufferedReader:
     return cast(BufferedReader, sys.stdin.buffer)
-
-
-def _take_failed(waiting: deque[Input]) -> Iterator[Result]:
-    while waiting and waiting[0].error is not None:
-        failed = waiting.popleft()
-        yield _failed(failed.name.decode("utf-8", "surrogateescape"), failed.error)
 
 
 def _text_error(name: bytes) -> TextError | None:
@@ -242,11 +232,3 @@ def _text_error(name: bytes) -> TextError | None:
         reason = f"the text {printable(name)} holds a NUL character"
         return TextError(reason, hint="write one text on each line")
     return None
-
-
-def _embedded(name: str, values: Floats, note: str | None = None) -> Result:
-    return Result(Entry(name, values.shape, lambda: values, note))
-
-
-def _failed(name: str, error: Aimv2Error | None) -> Result:
-    return Result(Entry(name, error=str(error)), error)

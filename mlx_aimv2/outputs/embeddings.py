@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlx_aimv2.files.json_lines import SCHEMA, to_json
+from mlx_aimv2.files.json_lines import to_json
 from mlx_aimv2.files.path_text import escape
 
 from .settings import Settings
@@ -91,25 +91,3 @@ class Table:
 def kind_of(settings: Settings) -> Kind:
     """What inputs are called by in an output with these settings."""
     return "text" if settings.get("kind") == "text" else "path"
-
-
-def metadata_line(made_by: Settings) -> str:
-    """The first line of JSON lines, without its end."""
-    return to_json({"schema": SCHEMA, "metadata": made_by})
-
-
-def entry_line(kind: Kind, entry: Entry) -> str:
-    """The line of an entry in JSON lines, without its end."""
-    fields = {"schema": SCHEMA, kind: escape(entry.name)}
-    if entry.note is not None:
-        fields["note"] = entry.note
-    if entry.read is None:
-        return to_json(fields | {"error": entry.error})
-    values = entry.read().tolist()
-    return f'{to_json(fields)[:-1]}, "embedding": {_floats(len(values)) % tuple(values)}}}'
-
-
-@lru_cache(maxsize=4)
-def _floats(count: int) -> str:
-    # Nine digits bring every float32 back.
-    return f"[{', '.join(['%.9g'] * count)}]"

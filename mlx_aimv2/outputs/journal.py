@@ -24,6 +24,7 @@ from mlx_aimv2.files.json_lines import to_json
 from mlx_aimv2.files.lock import take_lock
 from mlx_aimv2.files.paths import unwritable
 from mlx_aimv2.files.stamp import Stamp
+from mlx_aimv2.inference.records import Sample
 
 from . import output_file
 from .embeddings import Entry, Floats, Summary, Table
@@ -117,22 +118,21 @@ class Journal:
                 hint="give the same options, or start again with --force",
             )
 
-    def set_inputs(self, inputs: Iterable[tuple[bytes, str | None]]) -> tuple[int, int]:
+    def set_inputs(self, inputs: Iterable[tuple[bytes, object]]) -> int:
         """What the output is to hold, in order: names, and errors of those that have one already.
 
-        Returns how many there are, and the bytes of their names.
+        Returns how many there are.
         """
         with self._errors():
             self._database.execute("DELETE FROM inputs")
-        pairs = iter(inputs)
+        pairs = ((name, None if error is None else str(error)) for name, error in inputs)
         while page := list(islice(pairs, _PAGE)):  # errors in there are not the disk's
             with self._errors():
                 query = "INSERT INTO inputs (name, error) VALUES (?, ?)"
                 self._database.executemany(query, page)
         self.commit()
         with self._errors():
-            count, size = self._only("SELECT count(*), total(length(name)) FROM inputs")
-            return count, int(size)
+            return int(self._only("SELECT count(*) FROM inputs")[0])
 
     def pending(
         self, stamp: Callable[[bytes], Stamp | None]
@@ -158,18 +158,20 @@ class Journal:
                 if not is_done or now not in (None, Stamp(size, mtime_ns)):
                     yield name, now
 
-    def add(self, name: bytes, stamp: Stamp | None, entry: Entry) -> None:
-        """Write down that an input is done, or failed; both with the stamp it had before."""
-        row = None
+    def add(self, name: bytes, stamp: Stamp | None, sample: Sample) -> None:
+        """Write down what came out of an input, with the stamp that it had before."""
+        row = shape = None
         size, mtime_ns = (stamp.size_bytes, stamp.mtime_ns) if stamp else (None, None)
+        error = None if sample.error is None else str(sample.error)
         with self._errors():
-            if entry.read is not None:
-                data = entry.read().astype("<f4", copy=False).tobytes()
+            if sample.embedding is not None:
+                data = sample.embedding.astype("<f4", copy=False).tobytes()
+                shape = json.dumps(sample.embedding.shape)
                 insert = "INSERT INTO embeddings (float32) VALUES (?)"
                 row = self._database.execute(insert, (data,)).lastrowid
             self._database.execute(
                 "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (name, size, mtime_ns, row, json.dumps(entry.shape), entry.note, entry.error),
+                (name, size, mtime_ns, row, shape, sample.note, error),
             )
         if time.monotonic() - self._committed_s > _COMMIT_S:
             self.commit()

@@ -14,8 +14,8 @@ from mlx_aimv2.files.mistaken import START_BYTES, stand_in
 from mlx_aimv2.files.paths import check_length, no_folder
 
 from .embeddings import Table
+from .formats import FORMATS, Format
 from .shard import target_of
-from .writers import FORMATS, Format
 
 
 def format_of(target: Path, *, grids: bool = False) -> Format:
@@ -32,9 +32,9 @@ def format_of(target: Path, *, grids: bool = False) -> Format:
         raise UsageError(
             f"{format.extension} files hold vectors, not patch grids", hint=f"use {known}"
         )
-    if format.module and find_spec(format.module) is None:
+    if format.package and find_spec(format.package) is None:
         raise OutputError(
-            f"{format.extension} files need {format.module}, which is not installed",
+            f"{format.extension} files need {format.package}, which is not installed",
             hint=install.extra("parquet"),
         )
     return format

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from mlx_aimv2.errors import OutputError, UsageError
 
@@ -24,16 +24,7 @@ _RANK = "MLX_RANK"
 _MPI_RANK, _MPI_SIZE = "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"
 
 
-class Named(Protocol):
-    """An input: a name, and an error where it needs no trying."""
-
-    @property
-    def name(self) -> bytes: ...
-    @property
-    def error(self) -> object: ...
-
-
-Input = TypeVar("Input", bound=Named)
+Error = TypeVar("Error")
 
 
 @dataclass(frozen=True)
@@ -64,15 +55,15 @@ class Share:
         self.inputs = self.usable = self.names_bytes = 0
         self._names = hashlib.sha256()
 
-    def take(self, inputs: Iterable[Input]) -> Iterator[Input]:
-        """The inputs of this shard."""
-        for one in inputs:
+    def take(self, inputs: Iterable[tuple[bytes, Error]]) -> Iterator[tuple[bytes, Error]]:
+        """The inputs of this shard: names, with an error where they need no trying."""
+        for name, error in inputs:
             if self.inputs % self.shard.count == self.shard.number - 1:
-                yield one
+                yield name, error
             self.inputs += 1
-            self.usable += one.error is None
-            self.names_bytes += len(one.name)
-            self._names.update(len(one.name).to_bytes(8, "little") + one.name)
+            self.usable += error is None
+            self.names_bytes += len(name)
+            self._names.update(len(name).to_bytes(8, "little") + name)
 
     @property
     def names(self) -> str:

@@ -17,11 +17,11 @@ from mlx_aimv2.files.json_lines import to_json
 from mlx_aimv2.files.path_text import escape
 
 from .embeddings import Entry, Summary, Table
+from .formats import FORMATS
 from .journal import Journal, read_entries, read_fact
 from .output_file import reading
 from .settings import Settings
 from .shard import Shard, Share, refuse_older, target_of
-from .writers import FORMATS
 
 _START = b"SQLite format 3\0"
 

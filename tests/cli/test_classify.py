@@ -265,11 +265,11 @@ def test_a_folder_without_a_text_tower(tmp_path, album):
 def test_options_reach_the_stream(lit, album, monkeypatch):
     seen = []
 
-    def stream_with(self, options, images):
-        seen.append(options)
+    def samples(self, plan, images):
+        seen.append(plan.options)
         return iter(())
 
-    monkeypatch.setattr(Model, "stream_with", stream_with)
+    monkeypatch.setattr(Model, "samples", samples)
     options = ["--preset", "ml-aim", "--max-pixels", "77", "--batch-size", "3", "--threads", "2"]
     run("classify", str(album), "-m", lit, "-l", "a,b", *options)
     assert seen == [ImageOptions(preset="ml-aim", max_pixels=77, batch_size=3, threads=2)]

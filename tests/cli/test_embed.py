@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -24,6 +24,7 @@ from mlx_aimv2.files.path_text import unescape
 from mlx_aimv2.images import decode
 from mlx_aimv2.inference import image_options as plan
 from mlx_aimv2.inference import model
+from mlx_aimv2.options import options_of
 from tests.support import pictures
 from tests.support.commands import AIMV2, PATIENCE_S, Outcome, run
 from tests.support.makers import (
@@ -211,13 +212,13 @@ def test_options_of_one_run_are_all_passed_on(
     lit: str, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[plan.ImageOptions] = []
-    stream_with = model.Model.stream_with
+    samples = model.Model.samples
 
-    def spy(self: model.Model, options: plan.ImageOptions, images: Any) -> Any:
-        seen.append(options)
-        return stream_with(self, options, images)
+    def spy(self: model.Model, settled: Any, images: Any) -> Any:
+        seen.append(settled.options)
+        return samples(self, settled, images)
 
-    monkeypatch.setattr(model.Model, "stream_with", spy)
+    monkeypatch.setattr(model.Model, "samples", spy)
     arguments = "--batch-size 3 --threads 2 --max-pixels 9999 --no-normalize --pooling mean"
     run("embed", "photos/a.jpg", "-m", lit, "-o", "-", *arguments.split())
     assert seen == [
@@ -461,13 +462,9 @@ def test_one_is_told_as_one(lit: str, photos: Path) -> None:
     assert outcome.err.startswith(f"embedded 1 text ({PROJECTION} numbers each)")
 
 
-def test_the_presets_and_poolings_offered_are_those_there_are() -> None:
-    from typing import get_args, get_type_hints  # noqa: PLC0415
-
-    hints = get_type_hints(embed.embed)
-    (poolings, _) = get_args(hints["pooling"])
-    assert set(get_args(hints["preset"])) == set(decode.PRESETS)
-    assert get_args(poolings) == get_args(plan.Pooling)
+def test_the_presets_offered_are_those_there_are() -> None:
+    (preset,) = (each for each in options_of(embed.Options) if each.name == "preset")
+    assert set(get_args(preset.metadata["type"])) == set(decode.PRESETS)
 
 
 # Stopping and going on

@@ -17,6 +17,7 @@ from mlx_aimv2.images import decode, patches
 from mlx_aimv2.images.metadata.exif import read_facts
 from mlx_aimv2.inference.image_options import ImageOptions
 from mlx_aimv2.inference.model import Model
+from mlx_aimv2.inference.options import Plan
 from mlx_aimv2.inference.records import Sample
 from mlx_aimv2.library.duplicates.signature import similarity, stack
 from mlx_aimv2.library.indexing.photo_reader import read_photo
@@ -239,11 +240,11 @@ class TestUse:
         assert first["metadata"]["preprocessing"]["decode"] == "fast"
         seen: list[ImageOptions] = []
 
-        def stream_with(self: Model, options: ImageOptions, images: object) -> object:
-            seen.append(options)
+        def samples(self: Model, plan: Plan, images: object) -> object:
+            seen.append(plan.options)
             return iter(())
 
-        monkeypatch.setattr(Model, "stream_with", stream_with)
+        monkeypatch.setattr(Model, "samples", samples)
         run("classify", str(photos[0]), "-m", "demo", "-l", "a,b", "--decode", "fast")
         assert seen == [ImageOptions(decode="fast")]
         outcome = run("embed", "--text", "x", "-m", "demo", "--decode", "fast", "-o", "b.jsonl")

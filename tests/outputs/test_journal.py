@@ -8,21 +8,21 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mlx_aimv2.errors import OutputError, UsageError
+from mlx_aimv2.errors import Aimv2Error, OutputError, UsageError
 from mlx_aimv2.files import lock
 from mlx_aimv2.files.stamp import Stamp, stamp_of
+from mlx_aimv2.inference.records import Sample
 from mlx_aimv2.outputs.embeddings import Entry, Table
 from mlx_aimv2.outputs.journal import Journal, open_journal
 from tests.support.journal_run import COUNT, NAMES, SETTINGS, WIDTH, entry_of, run
 from tests.support.names import takes_any_bytes
-from tests.support.outputs import write
+from tests.support.outputs import sample_of, write
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_a_run_that_has_done_nothing_leaves_nothing(tmp_path: Path) -> None:
     with open_journal(tmp_path / "photos.npz") as journal:
         journal.set_inputs([(b"a", None)])
         journal.match(SETTINGS)
-        journal.add(b"a", None, Entry("a", error="is empty"))
+        journal.add(b"a", None, sample_of(Entry("a", error="is empty")))
     assert not list(tmp_path.iterdir())
 
 
@@ -108,10 +108,11 @@ def test_changed_and_failed_inputs_are_done_again(tmp_path: Path) -> None:
         journal.set_inputs((name, None) for name in names)
         done = list(journal.pending(stamp_of))
         for name, now in done:
-            read = partial(np.zeros, 3, np.float32)
-            is_there = Path(os.fsdecode(name)).exists()
-            gone = None if is_there else "does not exist"
-            journal.add(name, now, Entry("", (3,), read if is_there else None, error=gone))
+            if Path(os.fsdecode(name)).exists():
+                sample = Sample(0, "", embedding=np.zeros(3, np.float32))
+            else:
+                sample = Sample(0, "", error=Aimv2Error("does not exist"))
+            journal.add(name, now, sample)
         return [name for name, _ in done]
 
     with open_journal(tmp_path / "photos.npz") as journal:
@@ -131,7 +132,7 @@ def test_the_order_and_number_of_inputs_is_the_last_walks(tmp_path: Path) -> Non
     with open_journal(target, resume=True) as journal:
         journal.set_inputs((name, None) for name in [NAMES[9], NAMES[60], NAMES[2], NAMES[9]])
         for name, now in journal.pending(lambda name: Stamp(len(name), 5)):
-            journal.add(name, now, entry_of(name))
+            journal.add(name, now, sample_of(entry_of(name)))
         journal.publish(SETTINGS)
     expected = [entry_of(NAMES[i]).read() for i in (9, 60, 2, 9)]
     with np.load(target) as arrays:

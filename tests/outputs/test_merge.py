@@ -16,8 +16,9 @@ import pytest
 
 from mlx_aimv2.errors import Aimv2Error, OutputError, UsageError
 from mlx_aimv2.files.lock import take_lock
-from mlx_aimv2.outputs import merge, writers
+from mlx_aimv2.outputs import merge
 from mlx_aimv2.outputs.embeddings import Entry
+from mlx_aimv2.outputs.formats import blocks
 from mlx_aimv2.outputs.shard import Shard
 from tests.support.commands import run
 from tests.support.counted import allocated
@@ -155,7 +156,7 @@ def test_what_one_shard_widened_is_told_of_the_whole(tmp_path: Path) -> None:
 def test_memory_does_not_grow_with_the_rows(
     extension: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writers, "_BLOCK_BYTES", 100_000)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 100_000)
     row = np.full(53 if extension == ".jsonl" else 499, np.pi, np.float32)
 
     def peak_bytes(count: int) -> int:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,9 +18,8 @@ from mlx_aimv2 import install
 from mlx_aimv2.errors import Aimv2Error, OutputError, UsageError
 from mlx_aimv2.files.path_text import escape, unescape
 from mlx_aimv2.outputs import output_file
-from mlx_aimv2.outputs import writers as formats
 from mlx_aimv2.outputs.embeddings import Entry, Table
-from mlx_aimv2.outputs.writers import FORMATS
+from mlx_aimv2.outputs.formats import FORMATS, blocks
 from tests.support.counted import allocated
 from tests.support.names import takes_any_bytes
 from tests.support.outputs import NAMES, WIDTH, every_format, values_of, write
@@ -157,7 +157,7 @@ def test_equal_tables_give_equal_bytes(extension: str, tmp_path: Path) -> None:
 def test_memory_does_not_grow_with_the_rows(
     extension: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(formats, "_BLOCK_BYTES", 100_000)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 100_000)
     row = np.full(31 if extension == ".jsonl" else 499, np.pi, np.float32)
 
     def table_of(count: int) -> Table:
@@ -307,17 +307,15 @@ def test_names_beyond_a_safetensors_header_are_refused_before_any_work(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     safetensors = FORMATS[".safetensors"]
-    formats.check_names(safetensors, 10**6, 90 * 10**6)
+    safetensors.check_names(10**6, 90 * 10**6)
     for extension in FORMATS:
         if extension != ".safetensors":
-            formats.check_names(FORMATS[extension], 10**9, 10**11)
+            FORMATS[extension].check_names(10**9, 10**11)
     with pytest.raises(OutputError, match="room for 100,000,000 bytes") as caught:
-        formats.check_names(safetensors, 10**6, 95 * 10**6)
+        safetensors.check_names(10**6, 95 * 10**6)
     assert ".npz" in caught.value.hint
 
-    small = formats.Format(
-        ".safetensors", safetensors.write, safetensors.read, holds_grids=True, max_names_bytes=300
-    )
+    small = replace(safetensors, max_names_bytes=300)
     monkeypatch.setitem(FORMATS, ".safetensors", small)
     with pytest.raises(OutputError, match="room for 300 bytes"):
         write(TABLE, tmp_path / "photos.safetensors")

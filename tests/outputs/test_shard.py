@@ -8,13 +8,12 @@ import pytest
 
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.outputs.shard import Shard, Share, launched, number_of, parse, target_of
-from tests.support.shards import Listed
 
 
 def taken(inputs: int, shard: Shard) -> list[bytes]:
     """The names of a shard's share of so many."""
-    names = (f"{number}.jpg".encode() for number in range(inputs))
-    return [one.name for one in Share(shard).take(map(Listed, names))]
+    names = ((f"{number}.jpg".encode(), None) for number in range(inputs))
+    return [name for name, _ in Share(shard).take(names)]
 
 
 def test_shards_share_all_inputs_evenly() -> None:
@@ -32,7 +31,7 @@ def test_a_share_takes_its_own_and_knows_of_all() -> None:
     taken = []
     for number in (1, 2, 3):
         share = Share(Shard(number, 3))
-        taken.append([one.name for one in share.take(map(Listed, names))])
+        taken.append([name for name, _ in share.take((name, None) for name in names)])
         assert (share.inputs, share.usable) == (11, 11)
         assert share.names_bytes == sum(map(len, names))
     assert taken == [names[0::3], names[1::3], names[2::3]]
@@ -41,7 +40,7 @@ def test_a_share_takes_its_own_and_knows_of_all() -> None:
 def test_every_shard_of_a_list_says_the_same_of_it_and_of_another_something_else() -> None:
     def listing(names: list[bytes], shard: Shard) -> str:
         share = Share(shard)
-        list(share.take(map(Listed, names)))
+        list(share.take((name, None) for name in names))
         return share.names
 
     lists = [[b"a", b"bc"], [b"ab", b"c"], [b"bc", b"a"], [b"a"], [b"a", b"bc", b""]]

@@ -14,6 +14,7 @@ from mlx_aimv2.files.stamp import Stamp
 from mlx_aimv2.outputs import journal, output_file
 from mlx_aimv2.outputs.embeddings import Entry
 from mlx_aimv2.outputs.journal import Journal
+from tests.support.outputs import sample_of
 
 COUNT, WIDTH = 211, 101
 SETTINGS = {"checkpoint": "lit", "dtype": "float32", "preprocessing": {"preset": "hub"}}
@@ -39,7 +40,7 @@ def run(journal: Journal, stop_after: int = COUNT) -> list[bytes]:
         if len(todo) == stop_after:
             break
         todo.append(name)
-        journal.add(name, now, entry_of(name))
+        journal.add(name, now, sample_of(entry_of(name)))
     return todo
 
 

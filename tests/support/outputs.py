@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mlx_aimv2.errors import Aimv2Error
+from mlx_aimv2.inference.records import Sample
 from mlx_aimv2.outputs import output_file
-from mlx_aimv2.outputs.embeddings import Table
-from mlx_aimv2.outputs.writers import FORMATS
+from mlx_aimv2.outputs.embeddings import Entry, Table
+from mlx_aimv2.outputs.formats import FORMATS
 
 WIDTH = 13
 NAMES = [
@@ -37,6 +39,13 @@ def values_of(row: int) -> np.ndarray:
     values = np.random.default_rng(row).standard_normal(WIDTH).astype(np.float32)
     values[: len(HARD)] = np.array(HARD, np.float32)
     return values
+
+
+def sample_of(entry: Entry) -> Sample:
+    """An entry as it comes out of a model."""
+    error = None if entry.error is None else Aimv2Error(entry.error)
+    values = None if entry.read is None else entry.read()
+    return Sample(0, entry.name, embedding=values, note=entry.note, error=error)
 
 
 def write(table: Table, target: Path, *, overwrite: bool = False) -> None:

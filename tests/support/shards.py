@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,9 @@ from mlx_aimv2.outputs.embeddings import Entry, Table
 from mlx_aimv2.outputs.journal import open_journal
 from mlx_aimv2.outputs.shard import Shard, Share
 from mlx_aimv2.outputs.shard_file import publish
-from tests.support.outputs import write
+from tests.support.outputs import sample_of, write
 
 Entries = Callable[[], Iterator[Entry]]
-
-
-@dataclass(frozen=True)
-class Listed:
-    """An input as a run lists it."""
-
-    name: bytes
-    error: None = None
 
 
 def whole(entries: Entries, made_by: Mapping[str, Any], target: Path) -> bytes:
@@ -42,9 +33,9 @@ def shard(entries: Entries, made_by: Mapping[str, Any], target: Path, shard: Sha
     """What one of several processes writes."""
     share = Share(shard)
     with open_journal(shard.file(target)) as journal:
-        inputs = (Listed(os.fsencode(entry.name)) for entry in entries())
-        journal.set_inputs((one.name, None) for one in share.take(inputs))
+        inputs = ((os.fsencode(entry.name), None) for entry in entries())
+        journal.set_inputs(share.take(inputs))
         for entry in islice(entries(), shard.number - 1, None, shard.count):
-            journal.add(os.fsencode(entry.name), Stamp(7, 7), entry)
+            journal.add(os.fsencode(entry.name), Stamp(7, 7), sample_of(entry))
         publish(journal, made_by, share)
     return shard.file(target)
