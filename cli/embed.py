@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlx_aimv2.errors import UsageError
-from mlx_aimv2.images.exclusions import EXCLUDE
-from mlx_aimv2.inference.image_options import DTYPE, MODEL, Dtype, ImageOptions
+from mlx_aimv2.inference.image_options import DTYPE, EXCLUDE, MODEL, Dtype, ImageOptions
 from mlx_aimv2.models.aimv2.published import DEFAULT
 from mlx_aimv2.options import argument, group, option
 from mlx_aimv2.outputs.formats import KNOWN

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.inference.image_options import MODEL
 from mlx_aimv2.options import argument, group, option
+from mlx_aimv2.outputs.formats import KNOWN
 
 from . import output
 from .options import FORCE, JSON, LIBRARY
@@ -58,8 +59,7 @@ class ExportOptions:
     """What ``aimv2 library export`` takes."""
 
     target: str = argument(
-        help="A file to write (.npz, .npy, .safetensors, .jsonl or .parquet), or a folder in "
-        "the form of clip-retrieval.",
+        help=f"A file to write ({KNOWN}), or a folder in the form of clip-retrieval.",
         metavar="TARGET",
     )
     model: str | None = MODEL(

@@ -460,8 +460,8 @@ class Library:
     def export(self, target: FilePath, *, model: str | None = None, overwrite: bool = False) -> int:
         """Write vectors and what is known of the photos to a file or folder; says how many.
 
-        ``target``: .npz, .npy, .safetensors, .jsonl or .parquet as ``aimv2 embed`` writes them;
-        a name without an extension is a folder for clip-retrieval.
+        ``target``: a file in one of the formats of ``aimv2 embed``, by its extension; a name
+        without one is a folder for clip-retrieval.
         """
         from .export import export_vectors  # noqa: PLC0415
 

@@ -332,7 +332,7 @@ def test_only_the_tower_that_is_needed_is_read(
     monkeypatch.setattr(model, "load", spy)
     run("embed", *arguments, "-m", lit, "-o", "-", "--yes")
     assert [options["tower"] for options in seen] == [tower]
-    assert seen[0]["confirm"](snapshot.Download("a/b", "c" * 40, ("d",), 7, ""))
+    assert seen[0]["confirm"](snapshot.Download("a/b", "c" * 40, 7, ""))
 
 
 def test_texts_need_a_checkpoint_that_has_them(native: str, tmp_path: Path) -> None:
