@@ -1,4 +1,4 @@
-"""The recipes of CONTRIBUTING.md, followed in a copy of this tree: what they name is all it takes."""
+"""CONTRIBUTING.md's recipes, followed in a copy of this tree: they name every file it takes."""
 
 import os
 import re
