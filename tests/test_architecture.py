@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -104,6 +105,15 @@ def test_nothing_imports_upward(module: str) -> None:
 def test_every_folder_has_a_place_in_the_order() -> None:
     inner = {name.split(".")[1] for name in FOLDERS if name != PACKAGE}
     assert inner == set(ORDER)
+
+
+def test_the_readme_shows_the_tree_in_this_order() -> None:
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split("## Where things are")[1]
+    tree = section.split("```")[1]
+    shown = re.findall(r"^  (\w+)/", tree.split("mlx_aimv2/\n")[1], re.MULTILINE)
+    assert ["cli", *shown] == [*ORDER, "demo"]
+    beside = re.findall(r"(\w+)\.py", tree.split("  files/")[1].split("  demo/")[0])
+    assert {*beside, "__init__"} == {path.stem for path in (ROOT / PACKAGE).glob("*.py")}
 
 
 def test_nothing_imports_in_a_circle() -> None:
