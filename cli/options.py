@@ -21,7 +21,6 @@ from . import output
 if TYPE_CHECKING:
     from mlx_aimv2.checkpoints.hub import Download
 
-MAX_PIXELS = 178_956_970  # image.MAX_PIXELS; importing that would make help slow
 Dtype = Literal["float32", "float16", "bfloat16"]
 
 

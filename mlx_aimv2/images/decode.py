@@ -1,20 +1,14 @@
-"""A picture, from wherever it comes, to upright RGB, and from there to a model's pixels."""
+"""A picture, from wherever it comes, decoded, upright, in sRGB."""
 
-import json
-import math
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import IO, Any, cast
+from dataclasses import dataclass
+from typing import IO, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
-from mlx_aimv2.errors import CheckpointError, ImageError, UsageError
-from mlx_aimv2.files.checkpoint_files import PREPROCESSOR_FILE
-from mlx_aimv2.files.mistaken import unfit
+from mlx_aimv2.errors import ImageError
 from mlx_aimv2.files.paths import blaming_the_disk
 
 from .arrays import array_to_image, stretch, to_8_bits
@@ -24,70 +18,12 @@ from .formats.header import closed, read_header, undecodable
 from .formats.png import read_cicp, scale_transparency
 from .formats.raw import is_raw, open_preview
 from .formats.tiff import Levels, read_levels
+from .orientation import ORIENTATIONS, Orientation
+from .presets import MAX_PIXELS
 from .source import ImageSource, describe, is_array, open_source, to_array
-
-MAX_PIXELS = 178_956_970  # above it Pillow itself speaks of a decompression bomb
-MAX_ASPECT = 32  # a 1 x 10000 strip resized whole takes 18 s and 4.7 GB
-
-Triple = tuple[float, float, float]
-CLIP_MEAN: Triple = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD: Triple = (0.26862954, 0.26130258, 0.27577711)
-IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
-IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
-
-
-@dataclass(frozen=True)
-class Preset:
-    """How pixels are made for a fixed side S; embeddings of two presets do not compare.
-
-    The shortest side goes to ceil(S / ``crop_fraction``), then the centre is cropped. Half a pixel
-    of margin is rounded down, or with ``half_to_even`` to the even neighbour.
-    """
-
-    name: str
-    mean: Triple
-    std: Triple
-    crop_fraction: float
-    half_to_even: bool = False
-
-
-# Source: the Hub's preprocessor_config.json as transformers' CLIPImageProcessorPil reads it;
-# ml-aim's val_transforms, in which torchvision's CenterCrop rounds halves to even.
-PRESETS = {
-    preset.name: preset
-    for preset in (
-        Preset("hub", CLIP_MEAN, CLIP_STD, 1.0),
-        Preset("ml-aim", IMAGENET_MEAN, IMAGENET_STD, 0.875, half_to_even=True),
-    )
-}
-
-
-# What preprocessor_config.json may say of the rest: bicubic, to 0..1, normalised.
-_MADE_HERE = {
-    "resample": 3,
-    "rescale_factor": 1 / 255,
-    "do_rescale": True,
-    "do_normalize": True,
-    "do_convert_rgb": True,
-}
-
 
 _DRAFTS = (8, 4, 2)  # by what a JPEG decoder divides both sides, if it is asked to
 _SPARE = 2  # times the size it is resized to, at least, is what a decoder must leave of a picture
-
-
-_TRANSPOSES = {  # by EXIF orientation
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-# EXIF orientations whose stored pixels start at the right, at the bottom, and have sides swapped.
-_FROM_RIGHT, _FROM_BELOW, _TURNED = {2, 3, 6, 7}, {3, 4, 7, 8}, {5, 6, 7, 8}
 
 _CODES = {"AVIF": read_nclx, "PNG": read_cicp}
 
@@ -246,10 +182,10 @@ def _decode(
         raise undecodable(name, image.format or image.mode, error) from error
     if reduction == 1:
         return Picture(rgb, rgb.size, colour=colour, note=note)
-    size = (height, width) if orientation in _TURNED else (width, height)
+    size = (height, width) if orientation.swaps_sides else (width, height)
     over = [held - exact / reduction for held, exact in zip(rgb.size, size, strict=True)]
-    left = over[0] if orientation in _FROM_RIGHT else 0.0
-    top = over[1] if orientation in _FROM_BELOW else 0.0
+    left = over[0] if orientation.from_right else 0.0
+    top = over[1] if orientation.from_below else 0.0
     return Picture(rgb, size, reduction, (left, top), colour, note)
 
 
@@ -265,7 +201,7 @@ def _draft(image: Image.Image, shrink: Shrink) -> int:
     return reduction
 
 
-def _upright(image: Image.Image) -> tuple[Image.Image, int]:
+def _upright(image: Image.Image) -> tuple[Image.Image, Orientation]:
     """Decode and apply the EXIF orientation; the TIFF and HEIF readers do that themselves."""
     with _LOAD_LOCKS[id(image) % len(_LOAD_LOCKS)]:
         if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tile:
@@ -281,12 +217,12 @@ def _upright(image: Image.Image) -> tuple[Image.Image, int]:
                 raise
             Image.Image.load(image)  # raises again where the image was closed
         try:
-            orientation = image.getexif().get(ExifTags.Base.Orientation)
+            number = image.getexif().get(ExifTags.Base.Orientation, 1)
         except Exception:  # damaged EXIF is no reason to refuse the picture
-            orientation = None
-    if orientation not in _TRANSPOSES:
-        return image, 1
-    return image.transpose(_TRANSPOSES[orientation]), orientation
+            number = 1
+    orientation = ORIENTATIONS.get(number, ORIENTATIONS[1])
+    upright = image if orientation.turn is None else image.transpose(orientation.turn)
+    return upright, orientation
 
 
 def _read_codes(image: Image.Image) -> None:
@@ -331,111 +267,3 @@ def _lay_on_white(image: Image.Image) -> Image.Image:
     if rgba.getchannel("A").getextrema() == (255, 255):  # the same pixels, for less memory
         return rgba
     return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-
-
-def crops_strip(width_px: int, height_px: int) -> bool:
-    """Whether ``fit`` sees only the middle of such a picture, because it is too long."""
-    return max(width_px, height_px) > MAX_ASPECT * min(width_px, height_px)
-
-
-def middle_box(width_px: int, height_px: int, max_aspect: int) -> tuple[int, int, int, int]:
-    """The middle (left, top, right, bottom) of a picture that is longer than ``max_aspect``."""
-    width, height = min(width_px, max_aspect * height_px), min(height_px, max_aspect * width_px)
-    left, top = (width_px - width) // 2, (height_px - height) // 2
-    return left, top, left + width, top + height
-
-
-def shrink(width_px: int, height_px: int, side_px: int, preset: Preset) -> float:
-    """How many times smaller ``fit`` makes a picture."""
-    return shrinking(*_resizing(width_px, height_px, side_px, preset))
-
-
-def _resizing(
-    width_px: int, height_px: int, side_px: int, preset: Preset
-) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
-    """The box of a picture that ``fit`` sees, and the size it resizes that to before it crops."""
-    box = middle_box(width_px, height_px, MAX_ASPECT)
-    width, height = box[2] - box[0], box[3] - box[1]
-    short = math.ceil(side_px / preset.crop_fraction)
-    long = int(short * max(width, height) / min(width, height))
-    return box, ((short, long) if width <= height else (long, short))
-
-
-def shrinking(box: tuple[int, int, int, int], size: tuple[int, int]) -> float:
-    """How many times smaller a box becomes that is resized to this size."""
-    return min((box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1])
-
-
-def fit(image: Image.Image | Picture, side_px: int, preset: Preset) -> NDArray[np.uint8]:
-    """Resize the shortest side (bicubic), then crop the centre.
-
-    A picture more than 32 times as long as wide is cropped to that first (see ``crops_strip``).
-
-    Shapes: RGB image -> (S, S, 3) uint8, writeable.
-    Source: transformers' CLIPImageProcessorPil, byte for byte up to an aspect of 32: the long
-    side is truncated to whole pixels.
-    """
-    picture = Picture.of(image)
-    box, size = _resizing(*picture.size, side_px, preset)
-    left, top = (_margin(length - side_px, preset) for length in size)
-    crop = (left, top, left + side_px, top + side_px)
-    if picture.reduction == 1:
-        return np.array(picture.resize(size, box).crop(crop))
-    # What is cropped away is not computed: sooner, and other bits, which here are others anyway.
-    scales = (box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1]
-    seen = [box[k % 2] + edge * scales[k % 2] for k, edge in enumerate(crop)]
-    return np.array(picture.resize((side_px, side_px), cast(Box, tuple(seen))))
-
-
-def _margin(excess_px: int, preset: Preset) -> int:
-    return round(excess_px / 2) if preset.half_to_even else excess_px // 2
-
-
-def read_preset(folder: Path, name: str) -> Preset:
-    """The preset of that name; ``hub`` takes its numbers from the checkpoint's own file.
-
-    Errors: UsageError for another name, CheckpointError for a file that makes no sense or asks
-    for pixels that are not made here.
-    """
-    if name not in PRESETS:
-        raise UsageError(f"there is no preset {name}", hint=f"one of: {', '.join(PRESETS)}")
-    preset = PRESETS[name]
-    file = folder / PREPROCESSOR_FILE
-    if name != "hub" or not file.is_file():
-        return preset
-    try:
-        config = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise unfit(file, "readable JSON", error) from error
-    try:
-        mean = _triple(config.get("image_mean", preset.mean))
-        std = _triple(config.get("image_std", preset.std))
-        if min(std) <= 0:
-            raise ValueError("image_std must be positive")
-        crop_fraction = _crop_fraction(config, preset)
-        for key, made in _MADE_HERE.items():
-            if config.get(key, made) != made:
-                raise ValueError(f"{key} is {config[key]!r}, and only {made!r} is made here")
-    except (ValueError, TypeError, AttributeError, ArithmeticError, LookupError) as error:
-        raise CheckpointError(
-            f"{describe(file)} cannot be used: {error}", hint="fetch it again, or remove it"
-        ) from error
-    return replace(preset, mean=mean, std=std, crop_fraction=crop_fraction)
-
-
-def _crop_fraction(config: dict[str, Any], preset: Preset) -> float:
-    # A file may resize to 256 and crop 224; the sides themselves follow the checkpoint's.
-    size, crop = config.get("size"), config.get("crop_size")
-    if not isinstance(size, dict) or not isinstance(crop, dict) or "shortest_edge" not in size:
-        return preset.crop_fraction
-    fraction = float(crop["height"]) / float(size["shortest_edge"])
-    if crop["height"] != crop["width"] or not 0 < fraction <= 1:
-        raise ValueError(f"crop_size {crop} does not fit size {size}")
-    return fraction
-
-
-def _triple(values: Any) -> Triple:
-    red, green, blue = (float(value) for value in values)
-    if not all(map(math.isfinite, (red, green, blue))):
-        raise ValueError("a value is not finite")
-    return red, green, blue

@@ -9,7 +9,8 @@ from PIL import Image
 
 from mlx_aimv2.errors import UsageError
 
-from .decode import Picture, middle_box, shrinking
+from .decode import Picture
+from .fit import middle_box, shrinking
 
 # The published range of the native checkpoint. Source: its model card.
 MIN_PATCHES = 112

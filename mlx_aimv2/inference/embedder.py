@@ -15,7 +15,7 @@ from mlx_aimv2.checkpoints.load import Loaded, load_checkpoint
 from mlx_aimv2.device import is_cpu
 from mlx_aimv2.errors import Aimv2Warning, NumericsError, UsageError
 from mlx_aimv2.images import patches
-from mlx_aimv2.images.decode import MAX_PIXELS, Preset
+from mlx_aimv2.images.presets import MAX_PIXELS, Preset
 from mlx_aimv2.images.source import ImageSource, describe, is_single
 from mlx_aimv2.models.aimv2.lit import normalize
 from mlx_aimv2.models.aimv2.text import TextEncoder

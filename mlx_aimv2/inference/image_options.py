@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from mlx_aimv2.images.presets import MAX_PIXELS
 from mlx_aimv2.options import option
 
 Pooling = Literal["head", "mean", "none"]
 Decoding = Literal["exact", "fast"]
 Dtype = Literal["float32", "float16", "bfloat16"]
-
-MAX_PIXELS = 178_956_970  # images.decode.MAX_PIXELS, whose import would make help slow
 
 MODEL_HELP = "The checkpoint: a name from `aimv2 models`, a hub id[@revision], or a folder."
 # Options that others have too, with defaults of their own.

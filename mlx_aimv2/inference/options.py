@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlx_aimv2.errors import UsageError
-from mlx_aimv2.images import decode as fixed
-from mlx_aimv2.images import patches
-from mlx_aimv2.images.decode import Picture, Preset, Shrink, open_picture, read_preset
+from mlx_aimv2.images import fit, patches
+from mlx_aimv2.images.decode import Picture, Shrink, open_picture
+from mlx_aimv2.images.presets import Preset, read_preset
 from mlx_aimv2.images.source import ImageSource
 from mlx_aimv2.models.aimv2.config import VisionConfig
 
@@ -69,8 +69,8 @@ class Plan:
             pixels = patches.fit(picture, *sizes)
             is_strip = patches.crops_strip(width_px, height_px, *sizes)
         else:
-            pixels = fixed.fit(picture, self.side_px, self.preset)
-            is_strip = fixed.crops_strip(width_px, height_px)
+            pixels = fit.fit(picture, self.side_px, self.preset)
+            is_strip = fit.crops_strip(width_px, height_px)
         strip = f"of this {width_px}×{height_px} strip only the middle is seen"
         return pixels, "; ".join(filter(None, (picture.note, strip * is_strip))) or None
 
@@ -81,7 +81,7 @@ class Plan:
     def _shrink(self, width_px: int, height_px: int) -> float:
         if self.vision.is_native:
             return patches.shrink(width_px, height_px, self.vision.patch_size, self.max_patches)
-        return fixed.shrink(width_px, height_px, self.side_px, self.preset)
+        return fit.shrink(width_px, height_px, self.side_px, self.preset)
 
 
 def make_plan(options: ImageOptions, vision: VisionConfig, folder: Path) -> Plan:

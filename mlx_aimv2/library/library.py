@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 from mlx_aimv2.errors import Aimv2Error, Aimv2Warning, OutputError, UsageError
 from mlx_aimv2.files.paths import FilePath, absolute, printable, several
-from mlx_aimv2.images.decode import MAX_PIXELS
 from mlx_aimv2.images.exclusions import Exclusions
+from mlx_aimv2.images.presets import MAX_PIXELS
 from mlx_aimv2.images.source import ImageSource, is_single
 from mlx_aimv2.inference.image_options import Decoding, ImageOptions
 from mlx_aimv2.inference.options import BATCH_TOKENS

@@ -16,7 +16,7 @@ import numpy as np
 from mlx import nn
 
 from mlx_aimv2.errors import UsageError
-from mlx_aimv2.images.decode import PRESETS
+from mlx_aimv2.images.presets import PRESETS
 from mlx_aimv2.models.aimv2.layers import AttentionPoolingHead, grid_positions
 from mlx_aimv2.models.aimv2.lit import LiT, normalize
 from mlx_aimv2.texts.tokenizer import Tokenizer

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image
 
-from mlx_aimv2.images import decode, patches
+from mlx_aimv2.images import decode, fit, patches, presets
 from mlx_aimv2.inference import model
 
 from .check import NORMALIZED, Check, judged
@@ -83,7 +83,7 @@ def pixels() -> Check:
         for case in CASES:
             opened = decode.open_rgb(case.write_to(Path(folder)))
             for preset, side_px in SIDES:
-                fitted = decode.fit(opened, side_px, decode.PRESETS[preset])
+                fitted = fit.fit(opened, side_px, presets.PRESETS[preset])
                 made[f"{case.name}, {preset} {side_px} px"] = fitted
             if case.name in NATIVE:
                 made[f"{case.name}, native"] = patches.fit(opened, PATCH)

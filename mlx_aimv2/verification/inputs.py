@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from mlx_aimv2.errors import CheckpointError
-from mlx_aimv2.images.decode import read_preset
+from mlx_aimv2.images.presets import read_preset
 from mlx_aimv2.texts.tokenizer import Tokenizer
 
 from .check import Check, judged, skipped

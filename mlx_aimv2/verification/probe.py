@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from mlx_aimv2.images.decode import PRESETS
+from mlx_aimv2.images.presets import PRESETS
 from mlx_aimv2.models.aimv2.config import TextConfig, VisionConfig
 
 Pixels = NDArray[np.uint8]

@@ -22,7 +22,7 @@ from mlx_aimv2.checkpoints.load import DTYPES, load_checkpoint
 from mlx_aimv2.checkpoints.safetensors_file import Spec, to_bits, write_weights
 from mlx_aimv2.errors import Aimv2Warning, CheckpointError, NumericsError, UsageError
 from mlx_aimv2.files.checkpoint_files import INDEX_FILE
-from mlx_aimv2.images.decode import CLIP_MEAN, PRESETS, read_preset
+from mlx_aimv2.images.presets import CLIP_MEAN, PRESETS, read_preset
 from mlx_aimv2.models.aimv2.published import LICENCE, find
 from tests.support import makers, networks
 

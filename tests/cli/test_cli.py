@@ -171,13 +171,6 @@ def test_version(option):
     assert (outcome.code, outcome.out) == (0, f"aimv2 {version('mlx-aimv2')}\n")
 
 
-def test_one_limit_of_pixels():
-    from mlx_aimv2.cli import options  # noqa: PLC0415
-    from mlx_aimv2.images import decode  # noqa: PLC0415
-
-    assert options.MAX_PIXELS == decode.MAX_PIXELS
-
-
 # Completion
 
 

@@ -21,7 +21,7 @@ import mlx_aimv2 as aimv2
 from mlx_aimv2.checkpoints import snapshot
 from mlx_aimv2.cli import embed, runs
 from mlx_aimv2.files.path_text import unescape
-from mlx_aimv2.images import decode
+from mlx_aimv2.images import presets
 from mlx_aimv2.inference import image_options as plan
 from mlx_aimv2.inference import model
 from mlx_aimv2.options import options_of
@@ -464,7 +464,7 @@ def test_one_is_told_as_one(lit: str, photos: Path) -> None:
 
 def test_the_presets_offered_are_those_there_are() -> None:
     (preset,) = (each for each in options_of(embed.Options) if each.name == "preset")
-    assert set(get_args(preset.metadata["type"])) == set(decode.PRESETS)
+    assert set(get_args(preset.metadata["type"])) == set(presets.PRESETS)
 
 
 # Stopping and going on

@@ -14,8 +14,7 @@ from PIL import Image, ImageCms
 
 import mlx_aimv2 as aimv2
 from mlx_aimv2.errors import Aimv2Warning
-from mlx_aimv2.images import decode as image
-from mlx_aimv2.images import patches
+from mlx_aimv2.images import decode, fit, patches, presets
 from mlx_aimv2.inference.image_options import ImageOptions
 from mlx_aimv2.library.duplicates.signature import make_signature, similarity, stack
 from mlx_aimv2.library.thumbnail import thumbnail
@@ -40,7 +39,7 @@ from tests.support.profiles import (
     wide_picture,
 )
 
-HUB = image.PRESETS["hub"]
+HUB = presets.PRESETS["hub"]
 NEAR = 1.5  # levels of 255: the colour engine rounds, and so does its result
 LEAST_COSINE = {"p3": 0.999, "adobe": 0.999, "prophoto": 0.995}
 FORMATS = {
@@ -96,7 +95,7 @@ class TestPixels:
     def test_as_computed_from_the_standards(self, format: str, name: str, tmp_path: Path) -> None:
         space = WIDE[name]
         path = write(tmp_path / "a", wide_picture(drawing(5), space), format, icc(space))
-        assert difference(image.open_rgb(path), to_srgb(decoded(path), space)).max() <= NEAR
+        assert difference(decode.open_rgb(path), to_srgb(decoded(path), space)).max() <= NEAR
 
     @pytest.mark.parametrize("mode", ["RGBA", "P"])
     def test_alpha_and_palettes(self, mode: str) -> None:
@@ -109,15 +108,15 @@ class TestPixels:
             wide.paste((0, 0, 0, 0), (0, 0, 9, 9))
             original.paste("white", (0, 0, 9, 9))
         wide.info["icc_profile"] = icc(P3)
-        assert difference(image.open_rgb(wide), original).mean() < 2
+        assert difference(decode.open_rgb(wide), original).mean() < 2
 
     def test_after_the_resize_as_before_it(self) -> None:
         wide = wide_picture(pictures.photo(301, 203), P3)
-        resized = image.fit(wide, 64, HUB)
+        resized = fit.fit(wide, 64, HUB)
         native = patches.fit(wide, 14)  # a native picture that is not resized
         wide.info["icc_profile"] = icc(P3)
-        picture = image.open_picture(wide)
-        assert difference(image.fit(picture, 64, HUB), to_srgb(resized, P3)).max() <= NEAR
+        picture = decode.open_picture(wide)
+        assert difference(fit.fit(picture, 64, HUB), to_srgb(resized, P3)).max() <= NEAR
         assert difference(patches.fit(picture, 14), to_srgb(native, P3)).max() <= NEAR
 
     def test_fast_decoding_too(self, tmp_path: Path) -> None:
@@ -126,17 +125,17 @@ class TestPixels:
             write(tmp_path / "a", wide, "JPEG", icc(P3)),
             write(tmp_path / "b", wide, "JPEG", b""),
         )
-        found, unread = (image.open_picture(path, shrink=lambda _w, _h: 12) for path in paths)
+        found, unread = (decode.open_picture(path, shrink=lambda _w, _h: 12) for path in paths)
         assert found.reduction == 4
-        expected = to_srgb(image.fit(unread, 64, HUB), P3)
-        assert difference(image.fit(found, 64, HUB), expected).max() <= NEAR
+        expected = to_srgb(fit.fit(unread, 64, HUB), P3)
+        assert difference(fit.fit(found, 64, HUB), expected).max() <= NEAR
 
     def test_grey_by_its_curve(self, tmp_path: Path) -> None:
         ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None].repeat(7, 0))
         space = Space(SRGB.points, *gamma(1.8))
         path = write(tmp_path / "a", ramp, "PNG", icc(space, kind=b"GRAY"))
         expected = SRGB.to_signal(space.to_light(np.arange(256) / 255)) * 255
-        found = np.asarray(image.open_rgb(path))
+        found = np.asarray(decode.open_rgb(path))
         assert difference(found[3, :, 1], expected).max() <= 2
         assert (found[..., 0] == found[..., 2]).all()
 
@@ -145,7 +144,7 @@ class TestPixels:
             path = write(tmp_path / format, wide_picture(drawing(5), P3), format, icc(P3))
             with Image.open(path) as given:
                 for _ in range(2):
-                    assert image.open_rgb(given).tobytes() == image.open_rgb(path).tobytes()
+                    assert decode.open_rgb(given).tobytes() == decode.open_rgb(path).tobytes()
                 assert given.info["icc_profile"] == icc(P3)
 
     def test_from_many_threads(self, tmp_path: Path) -> None:
@@ -153,18 +152,18 @@ class TestPixels:
             write(tmp_path / name, wide_picture(drawing(5), space), "PNG", icc(space))
             for name, space in WIDE.items()
         ]
-        expected = [image.open_rgb(path).tobytes() for path in paths]
+        expected = [decode.open_rgb(path).tobytes() for path in paths]
         with ThreadPoolExecutor(8) as pool:
-            found = list(pool.map(lambda path: image.open_rgb(path).tobytes(), paths * 20))
+            found = list(pool.map(lambda path: decode.open_rgb(path).tobytes(), paths * 20))
         assert found == expected * 20
 
     def test_a_profile_is_opened_once(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = write(tmp_path / "a", drawing(5), "PNG", icc(ADOBE, major=4))
-        image.open_rgb(path)
+        decode.open_rgb(path)
         monkeypatch.delattr(ImageCms, "ImageCmsProfile")
-        image.open_rgb(path)
+        decode.open_rgb(path)
 
 
 class TestLeftAlone:
@@ -174,15 +173,15 @@ class TestLeftAlone:
         original = pictures.photo(97, 61)
         with_profile = write(tmp_path / "a", original, format, SRGB_PROFILES[name])
         without = write(tmp_path / "b", original, format, None)
-        assert image.open_rgb(with_profile).tobytes() == image.open_rgb(without).tobytes()
-        assert image.open_picture(with_profile).note is None
+        assert decode.open_rgb(with_profile).tobytes() == decode.open_rgb(without).tobytes()
+        assert decode.open_picture(with_profile).note is None
 
     @pytest.mark.parametrize("encoding", sorted(set(pictures.ENCODINGS) - {"tiff-lab"}))
     def test_without_a_profile_pillow_alone_makes_the_pixels(
         self, encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delattr(ImageCms, "ImageCmsTransform")
-        picture = image.open_picture(pictures.write(tmp_path, encoding, 29, 23))
+        picture = decode.open_picture(pictures.write(tmp_path, encoding, 29, 23))
         assert (picture.colour, picture.note) == (None, None)
 
     @pytest.mark.parametrize(
@@ -207,9 +206,9 @@ class TestLeftAlone:
     ) -> None:
         original = drawing(5)
         path = write(tmp_path / "a", original, format, profile)
-        expected = image.open_rgb(write(tmp_path / "b", original, format, None))
-        assert image.open_rgb(path).tobytes() == expected.tobytes()
-        assert "colour profile" in str(image.open_picture(path).note)
+        expected = decode.open_rgb(write(tmp_path / "b", original, format, None))
+        assert decode.open_rgb(path).tobytes() == expected.tobytes()
+        assert "colour profile" in str(decode.open_picture(path).note)
 
     def test_told_by_an_index(self, tmp_path: Path) -> None:
         for name in ("a", "b", "c"):
@@ -245,7 +244,7 @@ class TestByNumbers:
         options = {"color_primaries": primaries, "transfer_characteristics": transfer}
         path = tmp_path / "a.heic"
         pillow_heif.from_pillow(wide_picture(drawing(5), space)).save(path, **options)
-        assert difference(image.open_rgb(path), to_srgb(decoded(path), space)).max() <= NEAR
+        assert difference(decode.open_rgb(path), to_srgb(decoded(path), space)).max() <= NEAR
 
     @pytest.mark.parametrize("name", CODES)
     def test_avif(self, name: str, tmp_path: Path) -> None:
@@ -257,10 +256,10 @@ class TestByNumbers:
         path.write_bytes(data.replace(before, before[:8] + struct.pack(">HH", primaries, transfer)))
         expected = to_srgb(decoded(path), space)
         for source in (path, path.read_bytes(), io.BytesIO(path.read_bytes())):
-            assert difference(image.open_rgb(source), expected).max() <= NEAR
+            assert difference(decode.open_rgb(source), expected).max() <= NEAR
         with Image.open(path) as given:
             for _ in range(2):
-                assert difference(image.open_rgb(given), expected).max() <= NEAR
+                assert difference(decode.open_rgb(given), expected).max() <= NEAR
 
     @pytest.mark.parametrize("name", CODES)
     def test_png(self, name: str) -> None:
@@ -268,7 +267,7 @@ class TestByNumbers:
         wide = wide_picture(drawing(5), space)
         cicp = chunk(b"cICP", bytes([primaries, transfer, 0, 1]))
         for data in (png_with(wide, cicp), png_with(wide, cicp, icc_profile=icc(PROPHOTO))):
-            assert difference(image.open_rgb(data), to_srgb(wide, space)).max() <= NEAR
+            assert difference(decode.open_rgb(data), to_srgb(wide, space)).max() <= NEAR
 
     def test_png_measured(self) -> None:
         red, green, blue, white = ADOBE.points
@@ -276,10 +275,10 @@ class TestByNumbers:
         chrm = chunk(b"cHRM", struct.pack(">8I", *points))
         gama = chunk(b"gAMA", struct.pack(">I", 45470))
         wide = wide_picture(drawing(5), ADOBE)
-        found = image.open_rgb(png_with(wide, gama, chrm))
+        found = decode.open_rgb(png_with(wide, gama, chrm))
         assert difference(found, to_srgb(wide, ADOBE)).max() <= NEAR
         for chunks in ((gama,), (chrm,), (gama, chrm, chunk(b"sRGB", b"\0"))):
-            assert image.open_rgb(png_with(wide, *chunks)).tobytes() == wide.tobytes()
+            assert decode.open_rgb(png_with(wide, *chunks)).tobytes() == wide.tobytes()
 
     def test_numbers_of_srgb_change_no_byte(self) -> None:
         original = drawing(5)
@@ -288,29 +287,29 @@ class TestByNumbers:
         gama = chunk(b"gAMA", struct.pack(">I", 45455))
         cicp, unknown = (chunk(b"cICP", bytes([code, code, 0, 1])) for code in (1, 2))
         for chunks in ((chrm, gama), (cicp,), (unknown,)):
-            assert image.open_rgb(png_with(original, *chunks)).tobytes() == original.tobytes()
+            assert decode.open_rgb(png_with(original, *chunks)).tobytes() == original.tobytes()
 
     def test_light_beyond_white(self) -> None:
         """PQ and HLG: a white page (203 nits, BT.2408) is white, and grey stays grey."""
         for transfer, white in ((16, 148), (18, 191)):
             ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
             cicp = chunk(b"cICP", bytes([9, transfer, 0, 1]))
-            found = np.asarray(image.open_rgb(png_with(Image.fromarray(ramp), cicp)), int)[0]
+            found = np.asarray(decode.open_rgb(png_with(Image.fromarray(ramp), cicp)), int)[0]
             assert (found[white:] >= 253).all() and (found[: white - 8] < 253).all()
             assert (np.diff(found[:, 1]) >= 0).all()
             assert abs(found[:, 0] - found[:, 2]).max() <= 1
 
     def test_damaged_containers_are_pictures_without(self) -> None:
         data = pictures.encoded(drawing(5), "AVIF")
-        expected = image.open_rgb(data).tobytes()
+        expected = decode.open_rgb(data).tobytes()
         at = data.index(b"iprp")
         for place in range(at, at + 60, 3):
             bent = data[:place] + bytes([data[place] ^ 0x55]) + data[place + 1 :]
             try:
-                image.open_rgb(bent)
+                decode.open_rgb(bent)
             except aimv2.Aimv2Error:
                 continue
-        assert image.open_rgb(data).tobytes() == expected
+        assert decode.open_rgb(data).tobytes() == expected
 
 
 class TestInks:
@@ -329,7 +328,7 @@ class TestInks:
         inks.paste((255, 0, 0, 0), (16, 0, 32, 16))
         inks.paste((0, 255, 0, 0), (32, 0, 48, 16))
         path = write(tmp_path / "a", inks, format, self.profile())
-        picture = image.open_picture(path)
+        picture = decode.open_picture(path)
         assert (picture.image.mode, picture.colour, picture.note) == ("RGB", None, None)
         # Paper is white; what is relative to it is a little lighter.
         assert np.asarray(picture.image)[8, 8].min() >= 253
@@ -340,7 +339,7 @@ class TestInks:
     def test_without_a_profile(self, tmp_path: Path) -> None:
         inks = pictures.photo_in("CMYK", 31, 23)
         path = write(tmp_path / "a", inks, "TIFF", None)
-        assert image.open_rgb(path).tobytes() == inks.convert("RGB").tobytes()
+        assert decode.open_rgb(path).tobytes() == inks.convert("RGB").tobytes()
 
 
 class TestVectors:
@@ -353,8 +352,8 @@ class TestVectors:
         originals = [drawing(1000 + number, 256) for number in range(self.COUNT)]
         paths = [wide_copy(tmp_path / f"{number}.png", 1000 + number, name) for number in range(24)]
         expected = np.array(model.embed_images(originals))
-        for decode in ("exact", "fast"):
-            found = np.array(model.embed_images(paths, decode=decode))
+        for how in ("exact", "fast"):
+            found = np.array(model.embed_images(paths, decode=how))
             assert (found * expected).sum(axis=1).min() >= LEAST_COSINE[name]
 
     def test_metadata_say_so(self, model: aimv2.Model) -> None:
@@ -398,7 +397,7 @@ def test_signatures_and_thumbnails_are_in_srgb(tmp_path: Path) -> None:
     original = drawing(1005, 256)
     path = wide_copy(tmp_path / "a.png", 1005, "prophoto")
     unread = make_signature(wide_picture(original, PROPHOTO))
-    signatures = [make_signature(image.open_picture(path)), unread]
+    signatures = [make_signature(decode.open_picture(path)), unread]
     likeness = similarity(stack([make_signature(original)] * 2), stack(signatures))
     assert likeness[0] > 0.5 > likeness[1]
     small = Image.open(io.BytesIO(thumbnail(path, 64)))

@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageFile, PngImagePlugin
 
 from mlx_aimv2.errors import CheckpointError, ImageError, UsageError
-from mlx_aimv2.images import decode
+from mlx_aimv2.images import decode, fit, presets
 from tests.support import pictures
 from tests.support.commands import PATIENCE_S
 from tests.support.users import as_ordinary_user
 
-HUB, ML_AIM = decode.PRESETS["hub"], decode.PRESETS["ml-aim"]
+HUB, ML_AIM = presets.PRESETS["hub"], presets.PRESETS["ml-aim"]
 EXACT = {"PNG": {}, "TIFF": {}, "WEBP": {"lossless": True}, "TIFF-LZW": {"compression": "tiff_lzw"}}
 
 # How upright pixels are turned to be stored with that orientation. Source: EXIF 2.3, tag 0x0112.
@@ -79,9 +79,9 @@ class TestFormats:
         file = pictures.write(tmp_path, encoding, 29, 23)
         opened = [decode.open_rgb(source) for source in (file, str(file), file.read_bytes())]
         assert {(picture.mode, picture.size) for picture in opened} == {("RGB", (29, 23))}
-        pixels = decode.fit(opened[0], 17, HUB)
+        pixels = fit.fit(opened[0], 17, HUB)
         for picture in opened[1:]:
-            np.testing.assert_array_equal(decode.fit(picture, 17, HUB), pixels)
+            np.testing.assert_array_equal(fit.fit(picture, 17, HUB), pixels)
 
     @pytest.mark.parametrize("encoding", pictures.ENCODINGS)
     def test_no_bomb_warning(
@@ -445,8 +445,8 @@ class TestFit:
         st.integers(1, 400), st.integers(1, 400), st.integers(1, 64), st.sampled_from([HUB, ML_AIM])
     )
     @settings(deadline=None, max_examples=60)
-    def test_square(self, width: int, height: int, side_px: int, preset: decode.Preset) -> None:
-        pixels = decode.fit(Image.new("RGB", (width, height), "teal"), side_px, preset)
+    def test_square(self, width: int, height: int, side_px: int, preset: presets.Preset) -> None:
+        pixels = fit.fit(Image.new("RGB", (width, height), "teal"), side_px, preset)
         assert pixels.shape == (side_px, side_px, 3)
         assert pixels.dtype == np.uint8
         assert pixels.flags.writeable and pixels.flags.c_contiguous
@@ -456,9 +456,9 @@ class TestFit:
         tall = pictures.photo(256, 259)
         # torchvision.transforms.CenterCrop(224) starts at round(35 / 2) = 18, not 17
         expected = np.asarray(tall)[18 : 18 + 224, 16 : 16 + 224]
-        np.testing.assert_array_equal(decode.fit(tall, 224, ML_AIM), expected)
+        np.testing.assert_array_equal(fit.fit(tall, 224, ML_AIM), expected)
         expected = np.asarray(tall)[1 : 1 + 256]
-        np.testing.assert_array_equal(decode.fit(tall, 256, HUB), expected)
+        np.testing.assert_array_equal(fit.fit(tall, 256, HUB), expected)
 
     def test_ml_aim_resizes_to_more(self) -> None:
         wide = pictures.photo(300, 200)
@@ -466,43 +466,43 @@ class TestFit:
         resized = wide.resize((int(short * 300 / 200), short), Image.Resampling.BICUBIC)
         left, top = round((resized.width - 97) / 2), round((short - 97) / 2)
         expected = np.asarray(resized)[top : top + 97, left : left + 97]
-        np.testing.assert_array_equal(decode.fit(wide, 97, ML_AIM), expected)
+        np.testing.assert_array_equal(fit.fit(wide, 97, ML_AIM), expected)
 
     @pytest.mark.parametrize("size", [(1, 10_000), (10_000, 1), (3, 97), (2, 65)])
     def test_strips_are_cropped(self, size: tuple[int, int]) -> None:
-        assert decode.crops_strip(*size)
+        assert fit.crops_strip(*size)
         strip = pictures.photo(*size)
-        box = decode.middle_box(*size, decode.MAX_ASPECT)
+        box = fit.middle_box(*size, fit.MAX_ASPECT)
         middle = strip.crop(box)
         assert max(middle.size) == 32 * min(middle.size)
-        pixels = decode.fit(strip, 29, HUB)
-        assert abs(pixels.astype(int) - decode.fit(middle, 29, HUB)).max() <= 1
+        pixels = fit.fit(strip, 29, HUB)
+        assert abs(pixels.astype(int) - fit.fit(middle, 29, HUB)).max() <= 1
 
     def test_what_is_no_strip(self) -> None:
         for size in ((1, 32), (32, 1), (7, 224), (640, 480)):
-            assert not decode.crops_strip(*size)
-            assert decode.middle_box(*size, decode.MAX_ASPECT) == (0, 0, *size)
+            assert not fit.crops_strip(*size)
+            assert fit.middle_box(*size, fit.MAX_ASPECT) == (0, 0, *size)
 
 
 class TestPreset:
     def test_from_the_table(self, tmp_path: Path) -> None:
-        assert decode.read_preset(tmp_path, "hub") == HUB
-        assert decode.read_preset(tmp_path, "ml-aim") == ML_AIM
+        assert presets.read_preset(tmp_path, "hub") == HUB
+        assert presets.read_preset(tmp_path, "ml-aim") == ML_AIM
         with pytest.raises(UsageError) as caught:
-            decode.read_preset(tmp_path, "imagenet")
+            presets.read_preset(tmp_path, "imagenet")
         assert "hub, ml-aim" in caught.value.hint
 
     def test_from_the_checkpoint(self, tmp_path: Path) -> None:
         config = {"image_mean": [0.5, 0.25, 0.125], "crop_size": 224}
         (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
-        preset = decode.read_preset(tmp_path, "hub")
+        preset = presets.read_preset(tmp_path, "hub")
         assert (preset.name, preset.mean, preset.std) == ("hub", (0.5, 0.25, 0.125), HUB.std)
-        assert decode.read_preset(tmp_path, "ml-aim") == ML_AIM
+        assert presets.read_preset(tmp_path, "ml-aim") == ML_AIM
 
     def test_a_crop_of_its_own(self, tmp_path: Path) -> None:
         config = {"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}}
         (tmp_path / "preprocessor_config.json").write_text(json.dumps(config | {"resample": 3}))
-        assert decode.read_preset(tmp_path, "hub").crop_fraction == 0.875
+        assert presets.read_preset(tmp_path, "hub").crop_fraction == 0.875
 
     @pytest.mark.parametrize(
         "text",
@@ -526,4 +526,4 @@ class TestPreset:
     def test_nonsense_is_refused(self, text: str, tmp_path: Path) -> None:
         (tmp_path / "preprocessor_config.json").write_text(text)
         with pytest.raises(CheckpointError, match=r"preprocessor_config\.json"):
-            decode.read_preset(tmp_path, "hub")
+            presets.read_preset(tmp_path, "hub")

@@ -13,7 +13,7 @@ from PIL import ExifTags, Image
 
 import mlx_aimv2 as aimv2
 from mlx_aimv2.errors import ImageError, UsageError
-from mlx_aimv2.images import decode, patches
+from mlx_aimv2.images import decode, fit, patches, presets
 from mlx_aimv2.images.metadata.exif import read_facts
 from mlx_aimv2.inference.image_options import ImageOptions
 from mlx_aimv2.inference.model import Model
@@ -26,18 +26,18 @@ from tests.support import pictures
 from tests.support.commands import run
 from tests.support.tolerances import BATCH_MATES
 
-HUB, ML_AIM = decode.PRESETS["hub"], decode.PRESETS["ml-aim"]
+HUB, ML_AIM = presets.PRESETS["hub"], presets.PRESETS["ml-aim"]
 JPEGS = ["jpeg", "jpeg-progressive", "jpeg-grey", "jpeg-cmyk", "mpo"]
 ORIENTATIONS = range(1, 9)
 MIN_COSINE = 0.995
 PATCH, MAX_PATCHES = 14, 120
 
 
-def fixed(path: Path, side_px: int, preset: decode.Preset = HUB) -> tuple[decode.Picture, ...]:
+def fixed(path: Path, side_px: int, preset: presets.Preset = HUB) -> tuple[decode.Picture, ...]:
     """A picture decoded exactly and fast, for that side."""
 
     def shrink(width_px: int, height_px: int) -> float:
-        return decode.shrink(width_px, height_px, side_px, preset)
+        return fit.shrink(width_px, height_px, side_px, preset)
 
     return decode.open_picture(path), decode.open_picture(path, shrink=shrink)
 
@@ -103,14 +103,14 @@ class TestReduction:
     ) -> None:
         file = save(tmp_path_factory.mktemp("picture") / "a", Image.new("RGB", (width, height)))
         _, fast = fixed(file, side_px)
-        times = decode.shrink(width, height, side_px, HUB)
+        times = fit.shrink(width, height, side_px, HUB)
         assert fast.size == (width, height)
         assert fast.reduction == max([1, *(each for each in (2, 4, 8) if 2 * each <= times)])
         assert fast.image.size == (-(-width // fast.reduction), -(-height // fast.reduction))
 
     def test_by_the_side_that_is_made_smallest(self) -> None:
-        assert decode.shrink(4000, 3000, 224, HUB) == pytest.approx(3000 / 224, rel=0.01)
-        assert decode.shrink(4000, 3000, 224, ML_AIM) == 3000 / 256
+        assert fit.shrink(4000, 3000, 224, HUB) == pytest.approx(3000 / 224, rel=0.01)
+        assert fit.shrink(4000, 3000, 224, ML_AIM) == 3000 / 256
         assert patches.shrink(4000, 3000, 14) == min(4000 / (73 * 14), 3000 / (55 * 14))
         assert patches.shrink(640, 480, 14) == 1
 
@@ -126,7 +126,7 @@ class TestGeometry:
             exact, fast = fixed(file, side_px, preset)
             assert fast.reduction > 1
             assert fast.size == exact.size == exact.image.size
-            pixels = (decode.fit(each, side_px, preset).astype(int) for each in (exact, fast))
+            pixels = (fit.fit(each, side_px, preset).astype(int) for each in (exact, fast))
             assert abs(np.subtract(*pixels)).max() <= 2
 
     @pytest.mark.parametrize("orientation", ORIENTATIONS)
@@ -144,7 +144,7 @@ class TestGeometry:
         file = save(tmp_path / "a", ramp(*size), subsampling=0)
         exact, fast = fixed(file, 3)
         assert fast.size == size
-        pixels = [decode.fit(each, 3, HUB).astype(int) for each in (exact, fast)]
+        pixels = [fit.fit(each, 3, HUB).astype(int) for each in (exact, fast)]
         # A side of 90 has 12 pixels left, and three quarters of the last are not the picture's.
         assert abs(pixels[0] - pixels[1]).max() <= 5
         exact_pixels, fast_pixels, _ = native(file)
@@ -156,7 +156,7 @@ class TestGeometry:
         exact, fast = fixed(file, 19)
         assert fast.reduction == 8
         assert fast.image.mode == "RGB"
-        pixels = [decode.fit(each, 19, HUB).astype(int) for each in (exact, fast)]
+        pixels = [fit.fit(each, 19, HUB).astype(int) for each in (exact, fast)]
         assert abs(pixels[0] - pixels[1]).mean() < 3
         assert pixels[0].std() > 20
 

@@ -9,12 +9,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from mlx_aimv2.images import decode
+from mlx_aimv2.images import decode, fit, presets
 from tests.support import pictures
 
 transformers = pytest.importorskip("transformers")
 
-HUB = decode.PRESETS["hub"]
+HUB = presets.PRESETS["hub"]
 ROUNDS = 10  # of every encoding: 310 pictures
 SIDES = (13, 56, 97, 112, 224)
 
@@ -41,7 +41,7 @@ def some_size(rng: np.random.Generator, turn: int) -> tuple[int, int]:
         1: (rng.integers(1, 20), rng.integers(100, 600)),  # up to the longest there is
         2: (rng.integers(224, 226), rng.integers(224, 260)),  # next to nothing to do
     }.get(turn, (rng.integers(20, 300), rng.integers(20, 500)))
-    long = min(long, decode.MAX_ASPECT * short)
+    long = min(long, fit.MAX_ASPECT * short)
     return (int(long), int(short)) if rng.random() < 0.5 else (int(short), int(long))
 
 
@@ -52,7 +52,7 @@ def test_files(encoding: str, tmp_path: Path) -> None:
         width, height = some_size(rng, turn)
         side_px = SIDES[turn % len(SIDES)]
         file = pictures.write(tmp_path, encoding, width, height, seed=turn)
-        ours = decode.fit(decode.open_rgb(file), side_px, HUB)
+        ours = fit.fit(decode.open_rgb(file), side_px, HUB)
         with open_with_pillow(file) as picture:
             theirs = reference(picture, side_px)
         np.testing.assert_array_equal(ours, theirs, f"{file.name} to {side_px}", strict=True)
@@ -61,14 +61,14 @@ def test_files(encoding: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "PA", "CMYK", "YCbCr", "HSV"])
 def test_pil_images(mode: str) -> None:
     picture = pictures.photo_in(mode, 151, 83)
-    ours = decode.fit(decode.open_rgb(picture), 61, HUB)
+    ours = fit.fit(decode.open_rgb(picture), 61, HUB)
     np.testing.assert_array_equal(ours, reference(picture, 61))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_arrays(mode: str) -> None:
     picture = np.asarray(pictures.photo_in(mode, 83, 151))
-    ours = decode.fit(decode.open_rgb(picture), 61, HUB)
+    ours = fit.fit(decode.open_rgb(picture), 61, HUB)
     np.testing.assert_array_equal(ours, reference(picture, 61))
 
 
@@ -79,5 +79,5 @@ def test_the_long_side_rounds_alike() -> None:
             slope = np.linspace(0, 255, long).astype(np.uint8)
             pixels = np.broadcast_to(slope[:, None, None], (long, short, 3))
             picture = Image.fromarray(np.ascontiguousarray(pixels))
-            ours = decode.fit(decode.open_rgb(picture), 29, HUB)
+            ours = fit.fit(decode.open_rgb(picture), 29, HUB)
             np.testing.assert_array_equal(ours, reference(picture, 29), f"{short} x {long}")

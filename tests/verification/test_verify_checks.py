@@ -13,7 +13,8 @@ from PIL import Image
 from mlx_aimv2.checkpoints import hub
 from mlx_aimv2.checkpoints.hub import Resolved
 from mlx_aimv2.errors import UsageError
-from mlx_aimv2.images import decode
+from mlx_aimv2.images import decode, presets
+from mlx_aimv2.images.orientation import ORIENTATIONS
 from mlx_aimv2.models.aimv2 import layers
 from mlx_aimv2.models.aimv2.published import find
 from mlx_aimv2.texts.tokenizer import Tokenizer
@@ -82,8 +83,8 @@ def test_products_of_few_bits_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_pixels_of_turned_pictures_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    swapped = decode._TRANSPOSES | {6: decode._TRANSPOSES[8], 8: decode._TRANSPOSES[6]}
-    monkeypatch.setattr(decode, "_TRANSPOSES", swapped)
+    swapped = ORIENTATIONS | {6: ORIENTATIONS[8], 8: ORIENTATIONS[6]}
+    monkeypatch.setattr(decode, "ORIENTATIONS", swapped)
     check = expected.pixels()
     assert check.status == "FAILED"
     assert {finding.split(",")[0] for finding in check.findings[:-1]} == {
@@ -98,7 +99,7 @@ def test_pixels_of_another_crop_are_seen(
 ) -> None:
     values = {"crop_fraction": 0.9, "half_to_even": False}
     monkeypatch.setitem(
-        decode.PRESETS, wrong, replace(decode.PRESETS[wrong], **{name: values[name]})
+        presets.PRESETS, wrong, replace(presets.PRESETS[wrong], **{name: values[name]})
     )
     check = expected.pixels()
     assert check.status == "FAILED"

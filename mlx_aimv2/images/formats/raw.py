@@ -14,6 +14,8 @@ from mlx_aimv2 import install
 from mlx_aimv2.errors import ImageError
 from mlx_aimv2.files.paths import FilePath, printable
 
+from ..orientation import BY_FLIPS
+
 if TYPE_CHECKING:
     from rawpy import RawPy
 
@@ -25,9 +27,6 @@ EXTENSIONS = frozenset(
         *(".srf", ".srw", ".x3f"),
     }
 )
-
-_ORIENTATIONS = (1, 2, 4, 3, 5, 8, 6, 7)  # EXIF's, by LibRaw's bits: 1 mirror, 2 flip, 4 swap
-_SWAPS_AXES = 4
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,8 @@ def open_preview(path: FilePath, file: IO[bytes]) -> Image.Image:
     with _opened(path, file) as raw:
         preview = _extract(raw, printable(path))
         with suppress(Exception):  # damaged EXIF is no reason to refuse the picture
-            preview.getexif().setdefault(ExifTags.Base.Orientation, _ORIENTATIONS[raw.sizes.flip])
+            orientation = BY_FLIPS[raw.sizes.flip].number
+            preview.getexif().setdefault(ExifTags.Base.Orientation, orientation)
         return preview
 
 
@@ -76,11 +76,12 @@ def read_raw_header(path: FilePath, file: IO[bytes]) -> RawHeader:
     """
     with _opened(path, file) as raw:
         sizes = raw.sizes
+        orientation = BY_FLIPS[sizes.flip]
         size = (sizes.width, sizes.height)
-        width, height = size[::-1] if sizes.flip & _SWAPS_AXES else size
+        width, height = size[::-1] if orientation.swaps_sides else size
         exif = _tiff_exif(file) or _preview_exif(raw, printable(path))
         format = _extension(path)[1:].upper()
-        return RawHeader(format, width, height, _ORIENTATIONS[sizes.flip], exif)
+        return RawHeader(format, width, height, orientation.number, exif)
 
 
 def _extension(path: FilePath) -> str:

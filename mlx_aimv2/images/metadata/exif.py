@@ -11,6 +11,7 @@ from mlx_aimv2.files.paths import FilePath, blaming_the_disk, open_file, printab
 from ..formats.header import read_header
 from ..formats.png import read_text_after_pixels
 from ..formats.raw import is_raw, read_raw_header
+from ..orientation import ORIENTATIONS
 from .dates import read_date
 
 # When the picture was taken, the most trustworthy tag first. Source: EXIF 2.3, section 4.6.5 F.
@@ -25,7 +26,6 @@ _LATITUDE = (ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLatitudeRef, {"N": 1, "S"
 _LONGITUDE = (ExifTags.GPS.GPSLongitude, ExifTags.GPS.GPSLongitudeRef, {"E": 1, "W": -1}, 180)
 
 _XMP = 700  # a TIFF's tag; Pillow's ExifTags calls it XMLPacket
-_TURNED = range(5, 9)  # orientations that swap width and height
 _TURNED_BY_READER = {"TIFF", "HEIF"}
 
 
@@ -69,7 +69,7 @@ def facts_in(file: IO[bytes], path: FilePath) -> PhotoFacts:
     image = read_header(file, printable(path))
     format, size = image.format or "", image.size
     exif, orientation = _read_exif(image)
-    if orientation in _TURNED and format not in _TURNED_BY_READER:
+    if orientation and ORIENTATIONS[orientation].swaps_sides and format not in _TURNED_BY_READER:
         size = size[::-1]
     return _facts(format, size, orientation, exif, image.info.get("xmp"))
 
@@ -91,7 +91,7 @@ def _read_exif(image: Image.Image) -> tuple[Image.Exif, int | None]:
         stored = image.info.get("original_orientation") or exif.get(ExifTags.Base.Orientation)
     except Exception:  # parsers of damaged EXIF raise whatever there is
         return Image.Exif(), None
-    return exif, next((number for number in range(1, 9) if number == stored), None)
+    return exif, next((number for number in ORIENTATIONS if number == stored), None)
 
 
 def _directory(exif: Image.Exif, tag: int | None) -> dict[int, Any]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mlx_aimv2.images.decode import PRESETS
+from mlx_aimv2.images.presets import PRESETS
 
 from ..family import Family
 from ..network import Network, Tower
