@@ -16,7 +16,7 @@ from .explain import exit_code
 from .options import JSON, LIBRARY, YES, confirm_download
 
 if TYPE_CHECKING:
-    from mlx_aimv2.library.indexing.indexer import Estimate, Progress, Report
+    from mlx_aimv2.library.indexing.report import Estimate, Progress, Report
 
 EXAMPLES = """
 aimv2 index ~/Pictures
@@ -60,7 +60,7 @@ def index(options: Options) -> int:
     listed with the reason, and the rest is done (exit code 3). Photos themselves are never changed.
     """
     from mlx_aimv2.library.apple_photos import default_bundle  # noqa: PLC0415
-    from mlx_aimv2.library.indexing.indexer import Estimate  # noqa: PLC0415
+    from mlx_aimv2.library.indexing.report import Estimate  # noqa: PLC0415
     from mlx_aimv2.library.library import Library  # noqa: PLC0415  (heavy)
 
     folders: list[str | bytes] = [*options.folders]
@@ -106,7 +106,7 @@ class Counter:
 
     def progress(self) -> "Progress":
         """What the indexer calls."""
-        from mlx_aimv2.library.indexing.indexer import Progress  # noqa: PLC0415
+        from mlx_aimv2.library.indexing.report import Progress  # noqa: PLC0415
 
         return Progress(self._line.advance, self._start, self._add)
 

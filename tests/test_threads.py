@@ -18,7 +18,7 @@ from mlx_aimv2 import Library
 from mlx_aimv2.errors import LockedError, OutputError
 from mlx_aimv2.inference import model as models
 from mlx_aimv2.library.database.store import Store
-from mlx_aimv2.library.indexing.indexer import Progress
+from mlx_aimv2.library.indexing.report import Progress
 from tests.support.albums import make_album
 from tests.support.commands import PATIENCE_S
 
@@ -295,7 +295,7 @@ def test_a_forked_process_takes_no_lock_along(library: Library, tmp_path: Path) 
         tmp_path / "guests",
         """
         import json
-        from mlx_aimv2.library.indexing.indexer import Progress
+        from mlx_aimv2.library.indexing.report import Progress
         children = []
         reading, writing = os.pipe()
         def fork(error):

@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from mlx_aimv2.files.atomic_folder import staged
 from mlx_aimv2.files.path_text import escape
 from mlx_aimv2.files.paths import no_folder, printable, unwritable
 from mlx_aimv2.outputs import output_file
-from mlx_aimv2.outputs.embeddings import Entry, Floats, Table
+from mlx_aimv2.outputs.embeddings import Entry, Table
 
 from .database.photos import FileRow
 from .database.store import Store
@@ -50,7 +49,7 @@ def export_vectors(store: Store, vectors: VectorSet, target: Path, *, overwrite:
             taken = segments.take(block[:, 0]).astype(np.float32)
             for values, id in zip(taken, block[:, 1].tolist(), strict=True):
                 path = files[id].path.decode("utf-8", "surrogateescape")
-                yield Entry(path, values.shape, partial(_same, values))
+                yield Entry(path, values.shape, values.view)
 
     try:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
@@ -119,14 +118,3 @@ def _facts(file: FileRow) -> dict[str, object]:
     facts = asdict(file.facts) if file.facts else {}
     path = escape(file.path.decode("utf-8", "surrogateescape"))
     return {"path": path, "size_bytes": file.stamp.size_bytes, "uuid": file.uuid, **facts}
-
-
-def _same(values: Floats) -> Floats:
-    return values
-
-
-def describe_set(vectors: VectorSet) -> str:
-    """A set in words: checkpoint, width, preprocessing."""
-    settings = vectors.settings
-    preset = settings["preprocessing"]["preset"]
-    return f"{settings['checkpoint']}, {vectors.width} wide, preset {preset}"

@@ -36,9 +36,10 @@ from .database.text_cache import TextCache
 from .database.vectors import VectorSet
 from .duplicates.groups import DEFAULT_THRESHOLD, Group, find_groups
 from .encoder import Dtype, SearchModel, absent, identify, source_of, tags_of
-from .indexing.indexer import NATIVE_MAX_PATCHES, Estimate, Indexer, Progress, Report
+from .indexing.indexer import NATIVE_MAX_PATCHES, Indexer
 from .indexing.options import IndexOptions
 from .indexing.recolour import warn_of_unread
+from .indexing.report import Estimate, Progress, Report
 from .search import query
 from .search.filters import Filters, as_known, check_places
 from .search.searcher import Answer, newest, search

@@ -77,7 +77,8 @@ def forget(store: Store, folder: bytes) -> Pruned:
 def _forget(
     store: Store, files: Iterable[int], folders: Iterable[bytes], sets: Iterable[int] = ()
 ) -> int:
-    """Forget them, and the rows of vectors that none needs; returns the bytes given back."""
+    """Forget files, folders and sets, and rows of vectors that no file needs; returns the bytes
+    of disk given back."""
     before = sum(store.segments(each).size_bytes for each in store.sets())
     with store.transaction():
         store.remove_files(files)

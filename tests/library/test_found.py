@@ -8,7 +8,7 @@ import pytest
 from mlx_aimv2.errors import OutputError
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.indexing import found, scan
-from mlx_aimv2.library.indexing.indexer import Progress
+from mlx_aimv2.library.indexing.report import Progress
 from mlx_aimv2.library.library import Library
 from tests.support.albums import make_album, rows_of, save
 

@@ -11,7 +11,7 @@ from mlx_aimv2.errors import LockedError, OutputError, UsageError
 from mlx_aimv2.files import paths
 from mlx_aimv2.inference import model as models
 from mlx_aimv2.library.database.store import Store
-from mlx_aimv2.library.indexing.indexer import Progress
+from mlx_aimv2.library.indexing.report import Progress
 from mlx_aimv2.library.library import Library
 from tests.support.albums import make_album, rows_of, save
 

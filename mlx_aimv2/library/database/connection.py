@@ -8,7 +8,6 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Self
 
 import numpy as np
@@ -66,12 +65,7 @@ class Database:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -157,27 +151,27 @@ class Database:
             self.run(f"PRAGMA query_only = {self._lock is None}")
 
     def rows(self, query: str, values: Values = ()) -> list[Any]:
-        """All rows of an answer. ``query`` is SQL of this package, never of a user."""
+        """All rows that a query gives. ``query`` is SQL of this package, never of a user."""
         with database_errors(self.path):
             return self._database.execute(query, values).fetchall()
 
     def each_row(self, query: str, values: Values = ()) -> Iterator[Any]:
-        """Rows of an answer, one by one."""
+        """The rows that a query gives, one by one."""
         with database_errors(self.path):
             yield from self._database.execute(query, values)
 
     def one(self, query: str, *values: object) -> Any:
-        """The only row of an answer, or its first; None where there is none."""
+        """The first row that a query gives; None where it gives none."""
         with database_errors(self.path):
             return self._database.execute(query, values).fetchone()
 
     def run(self, query: str, *values: object) -> None:
-        """Write something."""
+        """Run a statement that answers nothing."""
         with database_errors(self.path):
             self._database.execute(query, values)
 
     def run_many(self, query: str, rows: Iterable[Sequence[object]]) -> None:
-        """Write the same for each of some rows of values."""
+        """Run a statement once for each row of values."""
         with database_errors(self.path):
             self._database.executemany(query, rows)
 

@@ -188,13 +188,6 @@ class Photos(Database):
             ((since, int(is_excluded), id) for id in ids),
         )
 
-    def set_ctimes(self, ctimes: Iterable[tuple[int, int]]) -> None:
-        """When anything of these files changed last: (file id, ctime)."""
-        self.run_many(
-            "UPDATE files SET ctime_ns = ? WHERE id = ?",
-            ((ctime_ns, id) for id, ctime_ns in ctimes),
-        )
-
     def remove_files(self, ids: Iterable[int]) -> None:
         """Forget files, their tags and their vectors' rows."""
         self.run_many("DELETE FROM files WHERE id = ?", ((id,) for id in ids))
@@ -204,7 +197,7 @@ class Photos(Database):
         return int(self.one(f"SELECT count(*) FROM files WHERE {where}")[0])
 
     def counts(self) -> Counts:
-        """Of all files."""
+        """How many of all files are in which state."""
         row = self.one(
             "SELECT count(*), count(error) FILTER (WHERE missing_since IS NULL), "
             "count(missing_since) FILTER (WHERE NOT is_excluded), "

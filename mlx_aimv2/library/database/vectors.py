@@ -47,7 +47,7 @@ class Vectors(Database):
         super().__init__(path, can_write=can_write)
 
     def sets(self) -> list[VectorSet]:
-        """All sets, the oldest first."""
+        """All sets of vectors, the oldest first."""
         flags = ("has_text", "is_serving", "is_former")
         names = [field.name for field in fields(VectorSet)]
         sets = []
@@ -58,16 +58,16 @@ class Vectors(Database):
         return sets
 
     def serving(self) -> VectorSet | None:
-        """The set that searches use."""
+        """The set whose vectors searches use."""
         return next((each for each in self.sets() if each.is_serving), None)
 
     def set_with_key(self, key: str) -> VectorSet | None:
-        """The set made so."""
+        """The set whose vectors are made in this way, if there is one."""
         row = self.one("SELECT id FROM sets WHERE key = ?", key)
         return None if row is None else self.set_with_id(row[0])
 
     def set_with_id(self, id: int) -> VectorSet:
-        """The set of this number."""
+        """The set with this id."""
         return next(each for each in self.sets() if each.id == id)
 
     def add_set(
@@ -103,7 +103,7 @@ class Vectors(Database):
         self.run("DELETE FROM sets WHERE id = ?", set_id)
 
     def segments(self, vectors: VectorSet) -> Segments:
-        """The vectors of a set."""
+        """The vectors of a set, on disk."""
         folder = self.folder / vectors.folder
         return Segments(folder, vectors.width, vectors.row_count, self._maps)
 

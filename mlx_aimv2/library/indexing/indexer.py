@@ -4,7 +4,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from .found import Candidate, FoundPhotos, found_photos
 from .moves import Moves, respelled
 from .photo_reader import Reading, hash_file, read_photo
 from .recolour import UNREAD, forget_misread
+from .report import Estimate, Progress, Report
 from .roots import forget_doubles, remember_roots, usable_roots
 from .scan import Scan
 
@@ -35,62 +36,6 @@ _COMMIT_FILES, _COMMIT_S = 256, 5.0
 NATIVE_MAX_PATCHES = 1024
 _ESTIMATE_BATCH = 5
 _ROW_BYTES = 1000  # of the database for a photo: measured, paths of 60 bytes
-
-
-@dataclass
-class Report:
-    """What a run found and did; ``left`` files have no vector in the set yet.
-
-    ``empty`` are folders that held photos and hold nothing now: those photos stay in the library.
-    ``away`` photos are known and could not be looked at just now: they stay as they were.
-    ``notes`` tell what of a photo was not read, each with the photos' paths.
-    ``excluded`` photos are known and there, and passed over from now on: they keep their tags.
-    ``had_photos``: some were known there before, or are. ``recoloured`` have to be embedded again,
-    because their colour profiles were ignored when they were read, or a TIFF was read wrong;
-    ``colours_unread`` may have to be, but are not in these folders, or out of reach.
-    """
-
-    found: int = 0
-    unchanged: int = 0
-    embedded: int = 0
-    recognised: int = 0
-    missing: int = 0
-    failed: int = 0
-    away: int = 0
-    excluded: int = 0
-    left: int = 0
-    recoloured: int = 0
-    colours_unread: int = 0
-    is_serving: bool = True
-    had_photos: bool = False
-    empty: list[str] = field(default_factory=list)
-    errors: list[Aimv2Error] = field(default_factory=list)
-    notes: dict[str, list[str]] = field(default_factory=dict)
-    skipped: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a run would take. Units: seconds, bytes of disk.
-
-    ``download`` is a checkpoint that would be fetched first; else it is empty.
-    """
-
-    count: int
-    sampled: int
-    seconds: float
-    size_bytes: int
-    download: str = ""
-    download_bytes: int = 0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Who wants to know: called with each candidate done, and each picture found while counting."""
-
-    counted: Callable[[], None] = lambda: None
-    started: Callable[[int], None] = lambda total: None
-    done: Callable[[Aimv2Error | None], None] = lambda error: None
 
 
 class Indexer:
@@ -155,7 +100,7 @@ class Indexer:
         store, report = self._store, self._report
         vectors = store.set_with_key(self._key)
         set_id = vectors.id if vectors else None
-        scan = self._scan = Scan(store, found, roots, self._exclude)
+        scan = self._scan = Scan(store, found, roots, self._exclude, report)
         scan.walk(self._progress.counted)
         store.move_files(
             [(file.id, path, file.stamp, file.uuid) for file, path in respelled(store)]
@@ -174,16 +119,11 @@ class Indexer:
             self._counted = self._segments.row_count
             self._progress.started(total)
             self._embed_all(model, found.to_read(set_id))
-        report.missing = scan.mark_missing()
-        report.found, report.away = found.count(), found.count("is_away")
-        report.excluded = scan.excluded
-        report.errors = scan.errors + scan.away_errors() + report.errors
-        report.empty = [os.fsdecode(path) for path in scan.empty]
-        report.skipped = dict(scan.skipped)
-        with store.transaction():
-            for path in scan.deleted:
-                store.remove_root(path)
-            if vectors is not None:
+        scan.mark_missing()
+        scan.tell_away()
+        report.found = found.count()
+        if vectors is not None:
+            with store.transaction():
                 report.left = store.unembedded(vectors.id)
                 if report.left:
                     store.build(vectors.id)
@@ -196,7 +136,7 @@ class Indexer:
         store, vectors = self._store, self._store.set_with_key(self._key)
         set_id = vectors.id if vectors else None
         with found_photos(store) as found:
-            Scan(store, found, roots, self._exclude).walk(self._progress.counted)
+            Scan(store, found, roots, self._exclude, Report()).walk(self._progress.counted)
             for file, path in respelled(store):
                 store.run("UPDATE found SET path = ? WHERE path = ?", file.path, path)
             count = found.count_to_read(set_id, rereads=self._rereads)

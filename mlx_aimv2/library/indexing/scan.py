@@ -17,6 +17,7 @@ from ..database.folders import Root, is_inside, under
 from ..database.photos import FileRow
 from ..database.store import Store
 from .found import FoundPhotos
+from .report import Report
 from .roots import holds_something, not_there, state_of
 
 _NO_STAMP = Stamp(-1, 0)  # reading the file will say what is wrong with it
@@ -25,20 +26,20 @@ _NO_STAMP = Stamp(-1, 0)  # reading the file will say what is wrong with it
 class Scan:
     """The walk over the roots, and what it says of photos that it did not find.
 
-    ``exclude`` are patterns of what is passed over. After it ``empty`` and ``deleted`` are roots,
-    ``errors`` what could not be looked at, and ``skipped`` what is no photo.
+    ``exclude`` are patterns of what is passed over.
     """
 
     def __init__(
-        self, store: Store, found: FoundPhotos, roots: Sequence[Root], exclude: Sequence[str]
+        self,
+        store: Store,
+        found: FoundPhotos,
+        roots: Sequence[Root],
+        exclude: Sequence[str],
+        report: Report,
     ) -> None:
-        self.errors: list[Aimv2Error] = []
-        self.empty: list[bytes] = []
-        self.deleted: list[bytes] = []
-        self.skipped: Counter[str] = Counter()
-        self.excluded = 0
+        self._store, self._found, self._roots, self._report = store, found, roots, report
         self._exclude, self._exclusions = exclude, Exclusions(exclude)
-        self._store, self._found, self._roots = store, found, roots
+        self._deleted: list[bytes] = []
         self._unseen_folders: list[bytes] = []
         # Known photos, and folders of them, by the reason why they are left as they were.
         self._away: dict[tuple[str, str], dict[bytes, None]] = {}
@@ -53,36 +54,38 @@ class Scan:
         for root in self._roots:
             match states.get(root.path, "there"):
                 case "empty":
-                    self.empty.append(root.path)
+                    self._report.empty.append(os.fsdecode(root.path))
                 case "deleted":
-                    self.deleted.append(root.path)
+                    self._deleted.append(root.path)
                 case "away":
-                    self.errors.append(not_there(root.path))
+                    self._report.errors.append(not_there(root.path))
                 case "there":
                     for seen in self._photos(root):
-                        path = os.fsencode(seen.path)
                         if seen.error is not None:
-                            self._note_error(root, path, seen.error)
-                            continue
-                        stamp, error = _look(path, devices)
-                        is_away = error is not None and self.keep_away(
-                            path, self._store.file_at(path), error
-                        )
-                        self._found.add(path, seen.uuid, stamp, is_away=is_away)
-                        told()
+                            self._note_error(root, os.fsencode(seen.path), seen.error)
+                        else:
+                            self._add(os.fsencode(seen.path), seen.uuid, devices)
+                            told()
         self._found.write()
 
-    def mark_missing(self) -> int:
-        """Mark what is gone from the roots that could be read, and what is back.
+    def _add(self, path: bytes, uuid: str | None, devices: Collection[int]) -> None:
+        stamp, is_away = _NO_STAMP, False
+        try:
+            stamp = read_stamp(path, devices)
+        except OSError as error:
+            is_away = self.keep_away(path, self._store.file_at(path), unreadable(path, error))
+        except ValueError:  # no name of a file, as reading it will say
+            pass
+        self._found.add(path, uuid, stamp, is_away=is_away)
 
-        Returns how many files are gone.
-        """
+    def mark_missing(self) -> None:
+        """Mark what is gone from the roots that could be read, and what is back."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         gone: set[int] = set()
         excluded: set[int] = set()
         stored = [path for path, is_photos in self._store.roots() if not is_photos]
         for root in self._roots:
-            if is_gone(root.path) and root.path not in self.deleted:
+            if is_gone(root.path) and root.path not in self._deleted:
                 continue  # a drive that is not connected says nothing about its files
             inside, values = under(root.path)
             unseen = f"NOT EXISTS (SELECT 1 FROM found WHERE found.path = files.path) AND {inside}"
@@ -91,8 +94,10 @@ class Scan:
                     gone.add(file.id)
                 elif self._is_passed_over(file, stored):
                     excluded.add(file.id)
-        self.excluded = len(excluded)
+        self._report.missing, self._report.excluded = len(gone), len(excluded)
         with self._store.transaction():
+            for path in self._deleted:
+                self._store.remove_root(path)
             self._store.set_missing(gone, now)
             self._store.set_missing(excluded, now, is_excluded=True)
             self._store.run(
@@ -105,7 +110,17 @@ class Scan:
                 "AND files.size_bytes = found.size_bytes AND files.mtime_ns = found.mtime_ns "
                 "AND found.ctime_ns IS NOT NULL"
             )
-        return len(gone)
+
+    def tell_away(self) -> None:
+        """Report the known photos that could not be looked at, one error for each reason."""
+        self._report.away = self._found.count("is_away")
+        for (reason, hint), (first, *others) in self._away.items():
+            left = "; it stays in the library as it was"
+            if others:
+                left = f", and {len(others)} more like it; they stay in the library as they were"
+            error = AwayError(f"{printable(first)} {reason}{left}", hint=hint)
+            before_failed = len(self._report.errors) - self._report.failed
+            self._report.errors.insert(before_failed, error)
 
     def keep_away(self, path: bytes, known: FileRow | None, error: Aimv2Error | None) -> bool:
         """Whether this was read before and cannot be looked at just now: it stays as it was."""
@@ -132,21 +147,11 @@ class Scan:
         if isinstance(error, AwayError) and next(self._store.files(*under(path)), None):
             self._note_away(path, error)
         else:
-            self.errors.append(error)
+            self._report.errors.append(error)
 
     def _note_away(self, path: bytes, error: AwayError) -> None:
         reason = str(error).removeprefix(printable(path)).strip()
         self._away.setdefault((reason, error.hint), {})[path] = None
-
-    def away_errors(self) -> list[Aimv2Error]:
-        """What to tell of known photos that could not be looked at: an error for each reason."""
-        errors: list[Aimv2Error] = []
-        for (reason, hint), (first, *others) in self._away.items():
-            left = "; it stays in the library as it was"
-            if others:
-                left = f", and {len(others)} more like it; they stay in the library as they were"
-            errors.append(AwayError(f"{printable(first)} {reason}{left}", hint=hint))
-        return errors
 
     def _photos(self, root: Root) -> Iterator[Found]:
         if root.is_photos:
@@ -154,7 +159,7 @@ class Scan:
             return
         walk = find_images([root.path], self._exclude)
         yield from walk
-        self.skipped += walk.skipped
+        self._report.skipped = dict(Counter(self._report.skipped) + walk.skipped)
 
     def _is_gone(self, file: FileRow, root: Root) -> bool:
         if file.missing_since is not None and not file.is_excluded:
@@ -172,12 +177,3 @@ class Scan:
         return bool(around) and all(
             self._exclusions.passes_over(each, file.path) for each in around
         )
-
-
-def _look(path: bytes, devices: Collection[int]) -> tuple[Stamp, Aimv2Error | None]:
-    try:
-        return read_stamp(path, devices), None
-    except OSError as error:
-        return _NO_STAMP, unreadable(path, error)
-    except ValueError:  # no name of a file, as reading it will say
-        return _NO_STAMP, None
