@@ -26,13 +26,16 @@ from PIL import Image
 import mlx_aimv2 as aimv2
 from benchmarks.checks import Check, four_digits, positive, run
 from mlx_aimv2.bench.figure import Figure
+from mlx_aimv2.files.stamp import Stamp
+from mlx_aimv2.images.metadata.exif import PhotoFacts
+from mlx_aimv2.library.database.photos import FileRow
 from mlx_aimv2.library.duplicates.groups import (
     DEFAULT_THRESHOLD,
     DuplicateInput,
     Group,
     find_groups,
 )
-from mlx_aimv2.library.duplicates.signature import make_signature
+from mlx_aimv2.library.signature import make_signature
 from mlx_aimv2.training.drawings.nouns import COLOURS, NOUNS
 from mlx_aimv2.training.drawings.scene import HELD_OUT, Scene, Thing, paint, plan
 
@@ -123,18 +126,13 @@ def as_input(
     pictures: Sequence[Picture], vectors: NDArray[np.float16], signatures: list[bytes]
 ) -> DuplicateInput:
     """The pictures as a library would give them."""
-    return DuplicateInput(
-        ids=range(len(pictures)),
-        paths=[b"%06d" % number for number in range(len(pictures))],
-        hashes=[None] * len(pictures),
-        signatures=signatures,
-        formats=[picture.format for picture in pictures],
-        width_px=np.array([picture.image.width for picture in pictures]),
-        height_px=np.array([picture.image.height for picture in pictures]),
-        size_bytes=np.array([picture.size_bytes for picture in pictures]),
-        rows=np.arange(len(pictures)),
-        take=lambda rows: vectors[rows],
-    )
+    files = []
+    for id, (picture, signature) in enumerate(zip(pictures, signatures, strict=True)):
+        facts = PhotoFacts(picture.format, *picture.image.size, None, None, None, None)
+        stamp = Stamp(picture.size_bytes, 0)
+        about = (None, None, None, False, False, facts)
+        files.append(FileRow(id, b"%06d" % id, stamp, None, None, signature, *about))
+    return DuplicateInput(files, np.arange(len(pictures)), take=lambda rows: vectors[rows])
 
 
 def checks(pictures: Sequence[Picture], groups: Sequence[Group]) -> Iterator[Check]:

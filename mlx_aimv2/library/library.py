@@ -34,7 +34,7 @@ from .database.schema import default_path
 from .database.store import Store
 from .database.text_cache import TextCache
 from .database.vectors import VectorSet
-from .duplicates.groups import DEFAULT_THRESHOLD, Group, find_groups
+from .duplicates.groups import DEFAULT_THRESHOLD, Group, files_to_compare, find_groups
 from .encoder import Dtype, SearchModel, absent, identify, source_of, tags_of
 from .indexing.indexer import NATIVE_MAX_PATCHES, Indexer
 from .indexing.options import IndexOptions
@@ -429,14 +429,13 @@ class Library:
 
         Files of one shot, as a RAW and its JPEG, are copies of each other only with ``shots``.
         """
-        from .maintenance import duplicate_input  # noqa: PLC0415  (output formats)
 
         def look(store: Store) -> list[Group]:
             vectors = store.serving()
             if vectors is None:
                 return []
             warn_of_unread(store)
-            return find_groups(duplicate_input(store, vectors, shots=shots), threshold)
+            return find_groups(files_to_compare(store, vectors, shots=shots), threshold)
 
         return self._of_one_moment(look)
 

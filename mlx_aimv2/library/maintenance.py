@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.files.paths import is_gone, printable
@@ -16,9 +15,7 @@ from .database.photos import FileRow
 from .database.segments import Segments
 from .database.store import Store
 from .database.vectors import VectorSet
-from .duplicates.groups import DuplicateInput
 from .indexing.roots import is_empty
-from .shots import shots_of
 
 _BLOCK_ROWS = 1 << 15
 
@@ -90,33 +87,6 @@ def _forget(
         _compact(store, each)
     store.remove_strays()
     return before - sum(store.segments(each).size_bytes for each in store.sets())
-
-
-def duplicate_input(store: Store, vectors: VectorSet, *, shots: bool = False) -> DuplicateInput:
-    """What is known of all files that are there, for finding duplicates.
-
-    With ``shots`` files of one shot are compared as any others.
-    """
-    files = list(store.files("missing_since IS NULL AND error IS NULL"))
-    row_of = dict(store.rows_and_files(vectors.id)[:, ::-1].tolist())
-    return DuplicateInput(
-        ids=[file.id for file in files],
-        paths=[file.path for file in files],
-        hashes=[file.hash for file in files],
-        signatures=[file.signature for file in files],
-        formats=[file.facts.format if file.facts else None for file in files],
-        width_px=np.array([file.facts.width_px if file.facts else 0 for file in files], np.int64),
-        height_px=np.array([file.facts.height_px if file.facts else 0 for file in files], np.int64),
-        size_bytes=np.array([file.stamp.size_bytes for file in files], np.int64),
-        rows=np.array([row_of.get(file.id, -1) for file in files], np.int64),
-        take=store.segments(vectors).take,
-        shots=None if shots else _shot_numbers(store, files),
-    )
-
-
-def _shot_numbers(store: Store, files: list[FileRow]) -> NDArray[np.int64]:
-    shots = shots_of(store)  # a shot's number is the id of its first file
-    return np.array([shots.get(file.id, (-1,))[0] for file in files], np.int64)
 
 
 def _compact(store: Store, vectors: VectorSet) -> None:

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from .database.connection import listed
 from .database.store import Store
-from .duplicates.signature import coarse_vectors, is_signature, similarity, stack
 from .shot_names import EDIT, kind_of
+from .signature import coarse_vectors, is_signature, similarity, stack
 
 _MOST_APART_S = 5
 

@@ -19,9 +19,9 @@ from mlx_aimv2.inference.image_options import ImageOptions
 from mlx_aimv2.inference.model import Model
 from mlx_aimv2.inference.options import Plan
 from mlx_aimv2.inference.records import Sample
-from mlx_aimv2.library.duplicates.signature import similarity, stack
 from mlx_aimv2.library.indexing.photo_reader import read_photo
 from mlx_aimv2.library.library import Library
+from mlx_aimv2.library.signature import similarity, stack
 from tests.support import pictures
 from tests.support.commands import run
 from tests.support.tolerances import BATCH_MATES

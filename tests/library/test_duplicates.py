@@ -11,9 +11,12 @@ import pytest
 from PIL import Image
 
 from mlx_aimv2.errors import UsageError
+from mlx_aimv2.files.stamp import Stamp
+from mlx_aimv2.images.metadata.exif import PhotoFacts
+from mlx_aimv2.library.database.photos import FileRow
 from mlx_aimv2.library.duplicates import near_copies
 from mlx_aimv2.library.duplicates.groups import DuplicateInput, Group, best_first, find_groups
-from mlx_aimv2.library.duplicates.signature import Bytes, Floats, make_signature, similarity, stack
+from mlx_aimv2.library.signature import Bytes, Floats, make_signature, similarity, stack
 from mlx_aimv2.training.drawings.scene import HELD_OUT, draw
 from tests.support.copies import cropped, recompressed, resized
 
@@ -45,17 +48,17 @@ def vectors_of(files: Sequence[File]) -> np.ndarray:
     return np.array(rows, np.float16)
 
 
+def row_of(id: int, file: File) -> FileRow:
+    facts = PhotoFacts(file.format, *file.size, None, None, None, None)
+    stamp = Stamp(file.size_bytes, 0)
+    about = (None, None, None, False, False, facts)
+    return FileRow(id, file.path, stamp, file.hash, None, file.signature, *about)
+
+
 def given(files: Sequence[File]) -> DuplicateInput:
     matrix = vectors_of(files)
     return DuplicateInput(
-        ids=[100 + number for number in range(len(files))],
-        paths=[file.path for file in files],
-        hashes=[file.hash for file in files],
-        signatures=[file.signature for file in files],
-        formats=[file.format for file in files],
-        width_px=np.array([file.size[0] for file in files]),
-        height_px=np.array([file.size[1] for file in files]),
-        size_bytes=np.array([file.size_bytes for file in files]),
+        [row_of(100 + number, file) for number, file in enumerate(files)],
         rows=np.array([k if file.vector else -1 for k, file in enumerate(files)]),
         take=lambda rows: matrix[rows],
     )

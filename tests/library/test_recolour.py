@@ -9,9 +9,8 @@ import pytest
 
 from mlx_aimv2.errors import Aimv2Warning
 from mlx_aimv2.images.formats.tiff import Levels
-from mlx_aimv2.library.duplicates.groups import find_groups
+from mlx_aimv2.library.duplicates.groups import files_to_compare, find_groups
 from mlx_aimv2.library.library import Library
-from mlx_aimv2.library.maintenance import duplicate_input
 from tests.support import tiffs
 from tests.support.albums import rows_of
 from tests.support.commands import run
@@ -55,7 +54,7 @@ def test_only_what_differs_is_embedded_again(
     path = tmp_path / "library.db"
     make_older(path, monkeypatch, album)
     with Library(path) as library:
-        assert len(find_groups(duplicate_input(library.store, library.store.serving()))) == 0
+        assert len(find_groups(files_to_compare(library.store, library.store.serving()))) == 0
     outcome = run("index", "--library", str(path), "--json")
     assert outcome.code == 0
     assert outcome.records[0]["embedded"] == outcome.records[0]["recoloured"] == WIDE

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from mlx_aimv2.library.duplicates.signature import (
+from mlx_aimv2.library.signature import (
     SIGNATURE_BYTES,
     coarse_vectors,
     is_signature,
@@ -144,6 +144,6 @@ def test_many_pairs_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> No
     signatures = stack([make_signature(picture(seed)) for seed in SEEDS])
     first, second = np.triu_indices(len(SEEDS))
     whole = similarity(signatures[first], signatures[second])
-    monkeypatch.setattr("mlx_aimv2.library.duplicates.signature._PAIRS_AT_ONCE", 4)
+    monkeypatch.setattr("mlx_aimv2.library.signature._PAIRS_AT_ONCE", 4)
     np.testing.assert_allclose(similarity(signatures[first], signatures[second]), whole, atol=1e-4)
     assert len(similarity(signatures[:0], signatures[:0])) == 0

@@ -19,9 +19,13 @@ from numpy.typing import NDArray
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.files.spelling import fold
 
+from ..database.photos import FileRow
+from ..database.store import Store
+from ..database.vectors import VectorSet
 from ..shot_names import kind_of
+from ..shots import shots_of
+from ..signature import is_signature, stack
 from .near_copies import Leaders, Pictures
-from .signature import is_signature, stack
 
 DEFAULT_THRESHOLD = 0.5
 
@@ -34,25 +38,30 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class DuplicateInput:
-    """The files to compare, one entry each. ``rows`` are where ``take`` finds their vectors,
-    -1 for none; a file without vector or signature can only be an exact copy. ``shots`` are the
-    numbers of the shots that files are part of, -1 for none: files of one shot are no copies, nor
-    is a RAW one of a picture, nor an edit one of an original, if they are part of a shot.
+    """The files to compare. ``rows`` are where ``take`` finds their vectors, -1 for none; a file
+    without vector or signature can only be an exact copy. ``shots`` are the numbers of the shots
+    that files are part of, -1 for none: files of one shot are no copies, nor is a RAW one of a
+    picture, nor an edit one of an original, if they are part of a shot.
 
     Shapes: n entries; ``take``: (k,) rows -> (k, P) unit vectors.
     """
 
-    ids: Sequence[int]
-    paths: Sequence[bytes]
-    hashes: Sequence[bytes | None]
-    signatures: Sequence[bytes | None]
-    formats: Sequence[str | None]
-    width_px: NDArray[np.int64]
-    height_px: NDArray[np.int64]
-    size_bytes: NDArray[np.int64]
+    files: Sequence[FileRow]
     rows: Rows
     take: Callable[[Rows], NDArray[np.float16]]
     shots: Rows | None = None
+
+
+def files_to_compare(store: Store, vectors: VectorSet, *, shots: bool = False) -> DuplicateInput:
+    """All files that are there and readable; with ``shots`` those of one shot as any others."""
+    files = list(store.files("missing_since IS NULL AND error IS NULL"))
+    row_of = dict(store.rows_and_files(vectors.id)[:, ::-1].tolist())
+    rows = np.array([row_of.get(file.id, -1) for file in files], np.int64)
+    numbers = None
+    if not shots:
+        known = shots_of(store)  # a shot's number is the id of its first file
+        numbers = np.array([known.get(file.id, (-1,))[0] for file in files], np.int64)
+    return DuplicateInput(files, rows, store.segments(vectors).take, numbers)
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ class Group:
     paths: tuple[str, ...]
 
 
-def find_groups(files: DuplicateInput, threshold: float = DEFAULT_THRESHOLD) -> list[Group]:
+def find_groups(given: DuplicateInput, threshold: float = DEFAULT_THRESHOLD) -> list[Group]:
     """All groups of two files or more, in the order of their best files' paths.
 
     ``threshold`` is the least similarity of a file to its group's best, from 0 to 1 (see
@@ -78,52 +87,55 @@ def find_groups(files: DuplicateInput, threshold: float = DEFAULT_THRESHOLD) -> 
     """
     if not 0 <= threshold <= 1:
         raise UsageError(f"the threshold {threshold} is not from 0 to 1", hint="0.5 is usual")
-    order = best_first(files)
-    comparable = _comparable(files)[order]
+    order = best_first(given)
+    signed = [is_signature(file.signature) for file in given.files]
+    comparable = (np.array(signed, np.bool_) & (given.rows >= 0))[order]
     # Of files of one content, one that can be compared speaks for all.
     speakers = np.concatenate([order[comparable], order[~comparable]])
-    owner, similarity = _exact(files, speakers)
+    owner, similarity = _exact(given, speakers)
     numbers = order[comparable & (owner[order] == order)]
     if threshold < 1 and len(numbers) > 1:
-        _add_near(files, numbers, owner, similarity, threshold)
-    return _groups(files, order, owner, similarity)
+        _add_near(given, numbers, owner, similarity, threshold)
+    return _groups(given, order, owner, similarity)
 
 
-def best_first(files: DuplicateInput) -> Rows:
+def best_first(given: DuplicateInput) -> Rows:
     """Positions of the files, the one to keep first: most pixels, then the least lossy format,
     most bytes, part of a shot of several files, the shortest path, the first path."""
-    pixels = files.width_px * files.height_px
 
     def rank(number: int) -> tuple[int, int, int, bool, int, bytes]:
-        loss = _LOSS.get((files.formats[number] or "").upper(), _LOSSY)
-        is_alone = files.shots is None or bool(files.shots[number] < 0)
-        path = files.paths[number]
-        return -int(pixels[number]), loss, -int(files.size_bytes[number]), is_alone, len(path), path
+        file = given.files[number]
+        format, width_px, height_px = _seen(file)
+        loss = _LOSS.get(format.upper(), _LOSSY)
+        is_alone = given.shots is None or bool(given.shots[number] < 0)
+        pixels, path = width_px * height_px, file.path
+        return -pixels, loss, -file.stamp.size_bytes, is_alone, len(path), path
 
-    return np.array(sorted(range(len(files.ids)), key=rank), np.int64)
-
-
-def _comparable(files: DuplicateInput) -> NDArray[np.bool_]:
-    signed = [is_signature(signature) for signature in files.signatures]
-    return np.array(signed, np.bool_) & (files.rows >= 0)
+    return np.array(sorted(range(len(given.files)), key=rank), np.int64)
 
 
-def _exact(files: DuplicateInput, order: Rows) -> tuple[Rows, NDArray[np.float32]]:
+def _seen(file: FileRow) -> tuple[str, int, int]:
+    """Format, width and height of a picture."""
+    facts = file.facts
+    return (facts.format, facts.width_px, facts.height_px) if facts else ("", 0, 0)
+
+
+def _exact(given: DuplicateInput, order: Rows) -> tuple[Rows, NDArray[np.float32]]:
     """Each file's owner, the first file of its content, which is itself for most."""
-    owner = np.arange(len(files.ids))
+    owner = np.arange(len(given.files))
     first: dict[bytes, int] = {}
     for number in order.tolist():
-        hash = files.hashes[number]
+        hash = given.files[number].hash
         if hash:
             same = first.setdefault(hash, number)
-            shots = (-1, -1) if files.shots is None else files.shots[[same, number]].tolist()
+            shots = (-1, -1) if given.shots is None else given.shots[[same, number]].tolist()
             if shots[0] < 0 or shots[0] != shots[1]:
                 owner[number] = same
     return owner, np.ones(len(owner), np.float32)
 
 
 def _add_near(
-    files: DuplicateInput,
+    given: DuplicateInput,
     numbers: Rows,
     owner: Rows,
     similarity: NDArray[np.float32],
@@ -131,13 +143,15 @@ def _add_near(
 ) -> None:
     """Give these, best first, the owner they are like; exact copies of them go with them."""
     exact = owner.copy()
+    files = [given.files[number] for number in numbers]
+    sizes = np.array([_seen(file)[1:] for file in files])
     pictures = Pictures(
-        rows=files.rows[numbers],
-        take=files.take,
-        signatures=stack([files.signatures[number] or b"" for number in numbers]),
-        aspect=files.width_px[numbers] / np.maximum(files.height_px[numbers], 1),
-        shots=None if files.shots is None else files.shots[numbers],
-        kinds=np.array([kind_of(files.paths[number]) for number in numbers]),
+        rows=given.rows[numbers],
+        take=given.take,
+        signatures=stack([file.signature or b"" for file in files]),
+        aspect=sizes[:, 0] / np.maximum(sizes[:, 1], 1),
+        shots=None if given.shots is None else given.shots[numbers],
+        kinds=np.array([kind_of(file.path) for file in files]),
     )
     leader, alike = Leaders(pictures, threshold).settle()
     owner[numbers], similarity[numbers] = numbers[leader], alike
@@ -149,39 +163,40 @@ def _kind(hashes: list[bytes | None]) -> Literal["exact", "near"]:
 
 
 def _groups(
-    files: DuplicateInput, order: Rows, owner: Rows, similarity: NDArray[np.float32]
+    given: DuplicateInput, order: Rows, owner: Rows, similarity: NDArray[np.float32]
 ) -> list[Group]:
+    files = given.files
     members: dict[int, list[int]] = {}
     for number in order.tolist():
         members.setdefault(int(owner[number]), []).append(number)
     found = sorted(
         (real for group in members.values() if len(real := _without_links(files, group)) > 1),
-        key=lambda group: files.paths[group[0]],
+        key=lambda group: files[group[0]].path,
     )
     return [
         Group(
-            kind=_kind([files.hashes[number] for number in group]),
-            files=tuple(int(files.ids[number]) for number in group),
+            kind=_kind([files[number].hash for number in group]),
+            files=tuple(files[number].id for number in group),
             similarity=tuple(round(float(similarity[number]), 4) for number in group),
-            paths=tuple(os.fsdecode(files.paths[number]) for number in group),
+            paths=tuple(files[number].path_str for number in group),
         )
         for group in found
     ]
 
 
-def _without_links(files: DuplicateInput, group: list[int]) -> list[int]:
+def _without_links(files: Sequence[FileRow], group: list[int]) -> list[int]:
     """The group with each file of the disk once; its best is no link if it can be helped."""
     if len(group) < 2:  # most are: nothing is asked of the disk
         return group
-    links = {number: _link_rank(files.paths[number]) for number in group}
+    links = {number: _link_rank(files[number].path) for number in group}
     real: dict[object, int] = {}
     for number in group:
-        inode = _inode(files.paths[number]) or number
+        inode = _inode(files[number].path) or number
         if links[number] < links[real.setdefault(inode, number)]:
             real[inode] = number
     kept = list(real.values())
-    hash = files.hashes[kept[0]]
-    same = [number for number in kept if hash and files.hashes[number] == hash]
+    hash = files[kept[0]].hash
+    same = [number for number in kept if hash and files[number].hash == hash]
     best = min(same, key=links.__getitem__, default=kept[0])
     return [best, *(number for number in kept if number != best)]
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..shot_names import RAW
-from .signature import Bytes, Floats, coarse_vectors, similarity
+from ..signature import Bytes, Floats, coarse_vectors, similarity
 
 Rows = NDArray[np.int64]
 

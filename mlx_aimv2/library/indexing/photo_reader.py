@@ -12,7 +12,7 @@ from mlx_aimv2.images.metadata.exif import PhotoFacts, facts_in
 from mlx_aimv2.inference.options import Plan
 from mlx_aimv2.inference.records import Sample
 
-from ..duplicates.signature import make_signature
+from ..signature import make_signature
 
 _BLAKE2B = partial(hashlib.blake2b, digest_size=16)
 
