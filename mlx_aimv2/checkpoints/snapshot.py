@@ -88,7 +88,7 @@ class Snapshot:
         return folder if is_whole else None
 
     def _look_up(self, filename: str) -> object:
-        """A path, None, or the mark of a file that the repository is known not to have."""
+        """A file's path, None, or the client's mark that the repository has no such file."""
         return huggingface_hub.try_to_load_from_cache(
             self.repo_id, filename, cache_dir=cache_folder(), revision=self.revision
         )
@@ -147,6 +147,7 @@ def _cached_folder(repo_id: str, asked: str | None) -> Path | None:
 
 
 def _whole_snapshots(repo_id: str) -> list[str]:
+    """Commits of which the cache has a configuration and weights."""
     commits = sorted(path.name for path in _stored(repo_id).glob("snapshots/*"))
     return [commit for commit in commits if Snapshot(repo_id, commit).folder()]
 
@@ -252,14 +253,14 @@ def _is_refusal(error: Exception) -> bool:
 
 
 def _cached(repo_id: str) -> str:
-    """What else there is without a network."""
+    """The end of a hint: a snapshot of the repository that the cache has, if it has one."""
     return "".join(
         f"; the cache has {repo_id}@{commit}" for commit in _whole_snapshots(repo_id)[:1]
     )
 
 
 def _demo(repo_id: str) -> dict[str, str]:
-    """Only a published checkpoint has a stand-in for who wants to try things."""
+    """The hint to try the demo checkpoint, where a published one cannot be fetched."""
     return {"model demo": "try things without a network, on drawings"} if find(repo_id) else {}
 
 

@@ -55,15 +55,6 @@ def batched(
         yield _take(waiting, _around_oldest(waiting, images_per_batch))
 
 
-def padded_share(batches: Iterable[tuple[int, list[int]]]) -> float:
-    """What part of all tokens is padding, from 0 to 1, where the items are numbers of tokens."""
-    real = computed = 0
-    for length, tokens in batches:
-        real += sum(tokens)
-        computed += length * len(tokens)
-    return 1 - real / computed if computed else 0.0
-
-
 def _take(waiting: list[_Waiting[Item]], run: slice) -> tuple[int, list[Item]]:
     taken = waiting[run]
     del waiting[run]

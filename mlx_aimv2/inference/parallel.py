@@ -20,10 +20,11 @@ Compute = Callable[[slice], mx.array]
 
 
 def one_by_one(compute: Compute, count: int, needed: int | None = None) -> mx.array:
-    """``compute`` of ``slice(0, count)``, or on a CPU of each row, as many as are needed.
+    """Compute a batch of ``count`` rows: whole on a GPU; on a CPU each row alone, a core each.
 
     A row of a product has other bits at another place in a batch, with OpenBLAS; alone it has the
-    same in every batch of more than one, and a large network is about as fast so.
+    same in every batch of more than one, and a large network is about as fast so. On a CPU only the
+    first ``needed`` rows are computed: others fill a batch up.
     Shapes: ``compute`` takes a slice of n rows to (n, ...); the result is (count or needed, ...).
     """
     if not is_cpu() or count == 1:
@@ -32,9 +33,9 @@ def one_by_one(compute: Compute, count: int, needed: int | None = None) -> mx.ar
 
 
 def in_shares(compute: Compute, count: int) -> mx.array:
-    """``compute`` of ``slice(0, count)``, or on a CPU of a share for each core.
+    """Compute a batch of ``count`` rows: whole on a GPU; on a CPU an equal share on each core.
 
-    For rows so small that one alone would be no work. Shapes: as for :func:`one_by_one`.
+    For rows so small that each alone would be no work. Shapes: as for :func:`one_by_one`.
     """
     cores = blas.threads() if is_cpu() else 1
     number = next((n for n in range(cores, count + 1) if count % n == 0), 1)
@@ -44,7 +45,7 @@ def in_shares(compute: Compute, count: int) -> mx.array:
 
 
 def _side_by_side(compute: Compute, count: int, size: int) -> mx.array:
-    """``compute`` of parts of ``size`` rows, each on one of the threads, put together."""
+    """Compute parts of ``size`` rows on the cores' threads, and put the results together."""
 
     def evaluate(part: slice) -> mx.array:
         result = compute(part)
