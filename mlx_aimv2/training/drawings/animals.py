@@ -31,15 +31,8 @@ def cat(pen: Pen) -> None:
     pen.patch([(0.45, 0.38), (0.51, 0.38), (0.48, 0.42)], (240, 130, 150))
     for side in (-1, 1):
         for lift in (-0.03, 0.03):
-            pen.patch(
-                [
-                    (0.48 + side * 0.1, 0.4),
-                    (0.48 + side * 0.4, 0.39 + 2 * lift),
-                    (0.48 + side * 0.4, 0.405 + 2 * lift),
-                    (0.48 + side * 0.1, 0.42),
-                ],
-                pen.dark,
-            )
+            near, far, y = 0.48 + side * 0.1, 0.48 + side * 0.4, 0.39 + 2 * lift
+            pen.patch([(near, 0.4), (far, y), (far, y + 0.015), (near, 0.42)], pen.dark)
     for x in (0.4, 0.56):
         pen.ellipse(x, 0.92, 0.07, 0.05)
 
@@ -126,14 +119,8 @@ def penguin(pen: Pen) -> None:
 def pig(pen: Pen) -> None:
     """A pig's face: large snout with two nostrils, folded ears."""
     for side in (-1, 1):
-        pen.polygon(
-            [
-                (0.5 + side * 0.18, 0.24),
-                (0.5 + side * 0.42, pen.vary(0.04, 0.12)),
-                (0.5 + side * 0.36, 0.38),
-            ],
-            pen.dark,
-        )
+        near, tip, far = (0.5 + side * distance for distance in (0.18, 0.42, 0.36))
+        pen.polygon([(near, 0.24), (tip, pen.vary(0.04, 0.12)), (far, 0.38)], pen.dark)
     pen.ellipse(0.5, 0.54, 0.4, 0.38)
     pen.ellipse(0.5, 0.64, 0.18, 0.13, pen.light)
     for side in (-1, 1):

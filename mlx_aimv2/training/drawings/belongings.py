@@ -1,6 +1,6 @@
 """How people and what they carry, play and work with are drawn, each in the unit square."""
 
-from .pen import INK, PAPER, WOOD, Pen, arc, curve
+from .pen import INK, PAPER, WOOD, Pen, arc, curve, symmetric
 
 STEEL = (165, 170, 180)
 
@@ -13,9 +13,8 @@ def umbrella(pen: Pen) -> None:
         points += arc(x, 0.48, 0.12, 0.07, 0, -180)
     pen.polygon(points)
     for x in (0.26, 0.74):
-        pen.stroke(
-            curve((0.5, 0.07), ((x + 0.5) / 2 + (x - 0.5) * 0.35, 0.2), (x, 0.46)), 0.018, pen.dark
-        )
+        rib = curve((0.5, 0.07), ((x + 0.5) / 2 + (x - 0.5) * 0.35, 0.2), (x, 0.46))
+        pen.stroke(rib, 0.018, pen.dark)
     pen.stroke([(0.5, 0.08), (0.5, 0.0)], 0.025, INK)
 
 
@@ -48,15 +47,8 @@ def kite(pen: Pen) -> None:
     tail = curve((0.46, 0.62), (0.34, 0.74), (0.5, 0.84), (0.38, 0.98))
     pen.stroke(tail, 0.015, INK)
     for x, y in tail[5::6]:
-        pen.patch(
-            [
-                (x - 0.07, y - 0.035),
-                (x + 0.07, y + 0.035),
-                (x + 0.07, y - 0.035),
-                (x - 0.07, y + 0.035),
-            ],
-            (230, 70, 90),
-        )
+        left, right, top, bottom = x - 0.07, x + 0.07, y - 0.035, y + 0.035
+        pen.patch([(left, top), (right, bottom), (right, top), (left, bottom)], (230, 70, 90))
     side = pen.vary(0.22, 0.28)
     pen.polygon([(0.56, 0.01), (0.86, side), (0.46, 0.64), (0.2, side - 0.02)])
     pen.patch([(0.56, 0.01), (0.86, side), (0.53, side)], pen.light)
@@ -77,19 +69,7 @@ def flag(pen: Pen) -> None:
 def crown(pen: Pen) -> None:
     """A crown: five points with balls, a band with jewels."""
     dip = pen.vary(0.44, 0.54)
-    pen.polygon(
-        [
-            (0.1, 0.9),
-            (0.02, 0.28),
-            (0.26, dip),
-            (0.34, 0.18),
-            (0.5, dip - 0.04),
-            (0.66, 0.18),
-            (0.74, dip),
-            (0.98, 0.28),
-            (0.9, 0.9),
-        ]
-    )
+    pen.polygon(symmetric((0, dip - 0.04), (0.16, 0.18), (0.24, dip), (0.48, 0.28), (0.4, 0.9)))
     for x, y in ((0.03, 0.26), (0.34, 0.17), (0.66, 0.17), (0.97, 0.26)):
         pen.dot(x, y, 0.045, pen.dark)
     pen.patch([(0.11, 0.76), (0.89, 0.76), (0.9, 0.88), (0.1, 0.88)], pen.dark)
@@ -105,15 +85,8 @@ def person(pen: Pen) -> None:
         pen.stroke([(0.5 + side * 0.13, 0.32), (0.5 + side * 0.28, hand)], 0.065)
         pen.dot(0.5 + side * 0.29, hand + 0.01, 0.04, skin)
     for side in (-1, 1):
-        pen.polygon(
-            [
-                (0.5, 0.58),
-                (0.5 + side * 0.14, 0.58),
-                (0.5 + side * 0.15, 0.96),
-                (0.5 + side * 0.04, 0.96),
-            ],
-            (60, 70, 110),
-        )
+        hip, foot, heel = (0.5 + side * distance for distance in (0.14, 0.15, 0.04))
+        pen.polygon([(0.5, 0.58), (hip, 0.58), (foot, 0.96), (heel, 0.96)], (60, 70, 110))
         pen.ellipse(0.5 + side * 0.12, 0.965, 0.09, 0.03, INK)
     pen.polygon([(0.35, 0.28), (0.65, 0.28), (0.65, 0.62), (0.35, 0.62)])
     pen.ellipse(0.5, 0.16, 0.12, 0.13, skin)

@@ -2,7 +2,7 @@
 
 import math
 
-from .pen import INK, PAPER, Pen, arc, curve
+from .pen import INK, PAPER, Pen, arc, curve, rounded, symmetric
 
 STALK = (105, 75, 45)
 LEAF = (70, 150, 60)
@@ -13,21 +13,8 @@ def apple(pen: Pen) -> None:
     """An apple: two lobes, stalk, one leaf."""
     pen.stroke([(0.5, 0.3), (pen.vary(0.5, 0.58), 0.08)], 0.045, STALK)
     pen.ellipse(0.66, 0.14, 0.12, 0.055, LEAF, turn_degrees=-25)
-    pen.polygon(
-        curve(
-            (0.5, 0.27),
-            (0.72, 0.2),
-            (0.92, 0.42),
-            (0.84, 0.76),
-            (0.62, 0.95),
-            (0.5, 0.91),
-            (0.38, 0.95),
-            (0.16, 0.76),
-            (0.08, 0.42),
-            (0.28, 0.2),
-            (0.5, 0.27),
-        )
-    )
+    half = ((0, 0.27), (0.22, 0.2), (0.42, 0.42), (0.34, 0.76), (0.12, 0.95), (0, 0.91))
+    pen.polygon(rounded(symmetric(*half)))
     pen.patch(arc(0.27, 0.42, 0.06, 0.12, 0, 360, 20), pen.light)
 
 
@@ -45,11 +32,8 @@ def cherry(pen: Pen) -> None:
     """Two cherries hanging from joined stalks with a leaf."""
     spread = pen.vary(0.2, 0.25)
     for side in (-1, 1):
-        pen.stroke(
-            curve((0.52, 0.06), (0.5 + side * 0.1, 0.3), (0.5 + side * spread, 0.6)),
-            0.025,
-            (80, 120, 50),
-        )
+        stalk = curve((0.52, 0.06), (0.5 + side * 0.1, 0.3), (0.5 + side * spread, 0.6))
+        pen.stroke(stalk, 0.025, (80, 120, 50))
     pen.ellipse(0.7, 0.1, 0.2, 0.075, LEAF, turn_degrees=12)
     for side in (-1, 1):
         pen.ellipse(0.5 + side * spread, 0.75, 0.2)
@@ -58,37 +42,14 @@ def cherry(pen: Pen) -> None:
 
 def strawberry(pen: Pen) -> None:
     """A strawberry: a rounded cone full of seeds under a leafy crown."""
-    pen.polygon(
-        curve(
-            (0.5, 0.24),
-            (0.82, 0.24),
-            (0.84, 0.5),
-            (0.5, 0.97),
-            (0.16, 0.5),
-            (0.18, 0.24),
-            (0.5, 0.24),
-        )
-    )
+    pen.polygon(rounded(symmetric((0, 0.24), (0.32, 0.24), (0.34, 0.5), (0, 0.97))))
     for row, y in enumerate((0.4, 0.52, 0.64, 0.76)):
         for x in (-0.2, 0.0, 0.2) if row % 2 == 0 else (-0.11, 0.11):
             if abs(x) < 0.4 - 0.4 * (y - 0.3):
                 pen.dot(0.5 + x, y, 0.022, PAPER if sum(pen.body) < 500 else INK)
     crown = pen.vary(0.02, 0.08)
-    pen.polygon(
-        [
-            (0.2, 0.3),
-            (0.3, 0.2),
-            (0.2, 0.12),
-            (0.42, 0.16),
-            (0.5, crown),
-            (0.58, 0.16),
-            (0.8, 0.12),
-            (0.7, 0.2),
-            (0.8, 0.3),
-            (0.5, 0.26),
-        ],
-        LEAF,
-    )
+    half = ((0, crown), (0.08, 0.16), (0.3, 0.12), (0.2, 0.2), (0.3, 0.3), (0, 0.26))
+    pen.polygon(symmetric(*half), LEAF)
 
 
 def flower(pen: Pen) -> None:
@@ -99,20 +60,10 @@ def flower(pen: Pen) -> None:
     petals = round(pen.vary(5, 8))
     for petal in range(petals):
         angle = 360 * petal / petals
-        pen.ellipse(
-            0.5 + 0.2 * math.cos(math.radians(angle)),
-            0.32 + 0.2 * math.sin(math.radians(angle)),
-            0.13,
-            0.085,
-            turn_degrees=angle,
-        )
-    pen.ellipse(
-        0.5,
-        0.32,
-        0.1,
-        None,
-        (250, 205, 60) if pen.body[2] < 140 or pen.body[0] < 200 else (150, 90, 40),
-    )
+        x, y = 0.2 * math.cos(math.radians(angle)), 0.2 * math.sin(math.radians(angle))
+        pen.ellipse(0.5 + x, 0.32 + y, 0.13, 0.085, turn_degrees=angle)
+    is_pale = pen.body[2] >= 140 and pen.body[0] >= 200
+    pen.ellipse(0.5, 0.32, 0.1, None, (150, 90, 40) if is_pale else (250, 205, 60))
 
 
 def pumpkin(pen: Pen) -> None:
@@ -121,19 +72,10 @@ def pumpkin(pen: Pen) -> None:
     tall = pen.vary(0.3, 0.36)
     for offset in (0.3, 0.16):
         for side in (-1, 1):
-            pen.ellipse(0.5 + side * offset, 0.58, 0.19, tall)
-            pen.stroke(
-                arc(
-                    0.5 + side * offset,
-                    0.58,
-                    0.17,
-                    tall - 0.03,
-                    90 + side * 90 - 60,
-                    90 + side * 90 + 60,
-                ),
-                0.015,
-                pen.dark,
-            )
+            x, outwards = 0.5 + side * offset, 90 + side * 90
+            pen.ellipse(x, 0.58, 0.19, tall)
+            rib = arc(x, 0.58, 0.17, tall - 0.03, outwards - 60, outwards + 60)
+            pen.stroke(rib, 0.015, pen.dark)
     pen.ellipse(0.5, 0.58, 0.15, tall + 0.02)
 
 
@@ -155,18 +97,10 @@ def cake(pen: Pen) -> None:
     pen.rectangle(0.06, 0.58, 0.94, 0.94)
     drops = pen.vary(0.08, 0.14)
     for left, right, top in ((0.2, 0.8, 0.33), (0.06, 0.94, 0.58)):
-        points = [(left, top)]
-        steps = 6
-        for step in range(steps):
-            start = left + (right - left) * step / steps
-            points += arc(
-                start + (right - left) / steps / 2,
-                top + 0.04,
-                (right - left) / steps / 2,
-                drops,
-                180,
-                0,
-            )
+        points, half = [(left, top)], (right - left) / 6 / 2
+        for step in range(6):
+            middle = left + (right - left) * step / 6 + half
+            points += arc(middle, top + 0.04, half, drops, 180, 0)
         points.append((right, top))
         pen.patch(points, PAPER if sum(pen.body) < 600 else (120, 70, 45))
 

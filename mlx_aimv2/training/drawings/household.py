@@ -2,9 +2,7 @@
 
 import math
 
-from .pen import INK, PAPER, WOOD, Pen
-
-BRASS = (225, 180, 70)
+from .pen import INK, PAPER, WOOD, Pen, symmetric
 
 
 def bed(pen: Pen) -> None:
@@ -20,23 +18,12 @@ def bed(pen: Pen) -> None:
 def book(pen: Pen) -> None:
     """An open book: two pages of lines over a cover."""
     lift = pen.vary(0.06, 0.12)
-    pen.polygon(
-        [(0.0, 0.26), (0.5, 0.26 + lift), (1.0, 0.26), (1.0, 0.84), (0.5, 0.88 + lift), (0.0, 0.84)]
-    )
+    pen.polygon(symmetric((0, 0.26 + lift), (0.5, 0.26), (0.5, 0.84), (0, 0.88 + lift)))
     for side in (-1, 1):
-        pen.polygon(
-            [
-                (0.5, 0.24 + lift),
-                (0.5 + side * 0.44, 0.2),
-                (0.5 + side * 0.44, 0.76),
-                (0.5, 0.82 + lift),
-            ],
-            PAPER,
-        )
+        edge, start, end = (0.5 + side * distance for distance in (0.44, 0.08, 0.38))
+        pen.polygon([(0.5, 0.24 + lift), (edge, 0.2), (edge, 0.76), (0.5, 0.82 + lift)], PAPER)
         for y in (0.36, 0.46, 0.56, 0.66):
-            pen.stroke(
-                [(0.5 + side * 0.08, y + 0.04), (0.5 + side * 0.38, y)], 0.012, (120, 120, 125)
-            )
+            pen.stroke([(start, y + 0.04), (end, y)], 0.012, (120, 120, 125))
 
 
 def clock(pen: Pen) -> None:
@@ -48,11 +35,6 @@ def clock(pen: Pen) -> None:
         pen.dot(0.5 + 0.32 * math.cos(angle), 0.5 + 0.32 * math.sin(angle), 0.022)
     for length, width in ((0.19, 0.045), (0.28, 0.03)):
         angle = pen.vary(0, 2 * math.pi)
-        pen.patch(
-            [
-                (0.5 - width * math.sin(angle), 0.5 + width * math.cos(angle)),
-                (0.5 + width * math.sin(angle), 0.5 - width * math.cos(angle)),
-                (0.5 + length * math.cos(angle), 0.5 + length * math.sin(angle)),
-            ],
-            INK,
-        )
+        x, y = math.cos(angle), math.sin(angle)
+        sides = [(0.5 - width * y, 0.5 + width * x), (0.5 + width * y, 0.5 - width * x)]
+        pen.patch([*sides, (0.5 + length * x, 0.5 + length * y)], INK)

@@ -149,6 +149,16 @@ def arc(
     return points
 
 
+def symmetric(*right: Point) -> list[Point]:
+    """An outline from its right half, where x is the distance from the middle."""
+    return [(0.5 + x, y) for x, y in right] + [(0.5 - x, y) for x, y in reversed(right) if x]
+
+
+def rounded(outline: Sequence[Point]) -> list[Point]:
+    """An outline without corners."""
+    return curve(*outline, outline[0])
+
+
 def curve(*anchors: Point) -> list[Point]:
     """A smooth line through the anchors (Catmull-Rom, six steps a segment)."""
     padded = [anchors[0], *anchors, anchors[-1]]
@@ -156,12 +166,8 @@ def curve(*anchors: Point) -> list[Point]:
     for a, b, c, d in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
         for step in range(6):
             t = step / 6
-            points.append(
-                (
-                    _spline(a[0], b[0], c[0], d[0], t),
-                    _spline(a[1], b[1], c[1], d[1], t),
-                )
-            )
+            x, y = (_spline(*four, t) for four in zip(a, b, c, d, strict=True))
+            points.append((x, y))
     points.append(anchors[-1])
     return points
 

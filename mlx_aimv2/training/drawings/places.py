@@ -39,9 +39,7 @@ class Ground:
         """A filled circle; its radius is a fraction of the shorter side."""
         span = radius * min(self._width, self._height)
         centre_x, centre_y = x * self._width, y * self._height
-        self._draw.ellipse(
-            (centre_x - span, centre_y - span, centre_x + span, centre_y + span), fill
-        )
+        self._draw.circle((centre_x, centre_y), span, fill)
 
     def near(self, colour: Rgb, spread: int = 12) -> Rgb:
         """The colour, shifted a little at random."""
@@ -76,9 +74,8 @@ def snow(ground: Ground) -> None:
     horizon = ground.rng.uniform(0.4, 0.55)
     ground.band(0, horizon, ground.near((162, 184, 208)), (206, 218, 230))
     ground.band(horizon, 1, (246, 249, 253), (222, 232, 244))
-    ground.polygon(
-        [(0, horizon + 0.02), (0.3, horizon - 0.07), (0.7, horizon + 0.03)], (240, 245, 250)
-    )
+    drift = [(0, horizon + 0.02), (0.3, horizon - 0.07), (0.7, horizon + 0.03)]
+    ground.polygon(drift, (240, 245, 250))
     for _ in range(26):
         ground.disc(ground.rng.random(), ground.rng.random(), 0.013, (255, 255, 255))
 
@@ -138,9 +135,8 @@ def night(ground: Ground) -> None:
     x, y = ground.rng.uniform(0.1, 0.9), ground.rng.uniform(0.1, 0.2)
     ground.disc(x, y, 0.075, (252, 246, 208))
     ground.disc(x + 0.035, y - 0.015, 0.065, sky)
-    ground.polygon(
-        [(-0.1, 1), (-0.1, 0.86), (0.3, 0.76), (0.62, 0.84), (1.1, 0.78), (1.1, 1)], (22, 34, 40)
-    )
+    hills = [(-0.1, 1), (-0.1, 0.86), (0.3, 0.76), (0.62, 0.84), (1.1, 0.78), (1.1, 1)]
+    ground.polygon(hills, (22, 34, 40))
 
 
 def sea(ground: Ground) -> None:
@@ -153,10 +149,8 @@ def sea(ground: Ground) -> None:
         shift = ground.rng.uniform(0, 0.2)
         for step in range(-1, 5):
             x = shift + step * 0.25
-            ground.polygon(
-                [(x, y), (x + 0.05, y - 0.03), (x + 0.11, y), (x + 0.05, y - 0.012)],
-                (166, 216, 236),
-            )
+            wave = [(x, y), (x + 0.05, y - 0.03), (x + 0.11, y), (x + 0.05, y - 0.012)]
+            ground.polygon(wave, (166, 216, 236))
 
 
 def meadow(ground: Ground) -> None:
@@ -177,16 +171,9 @@ def mountains(ground: Ground) -> None:
         x, top = ground.rng.uniform(0, 1), ground.rng.uniform(0.1, 0.34)
         half, grey = ground.rng.uniform(0.3, 0.45), ground.near((122, 126, 142), 14)
         ground.polygon([(x - half, 0.84), (x, top), (x + half, 0.84)], grey)
-        ground.polygon(
-            [
-                (x - half * 0.28, top + (0.84 - top) * 0.28),
-                (x, top),
-                (x + half * 0.28, top + (0.84 - top) * 0.28),
-                (x + half * 0.08, top + (0.84 - top) * 0.2),
-                (x - half * 0.06, top + (0.84 - top) * 0.3),
-            ],
-            (248, 250, 252),
-        )
+        cap = ((-0.28, 0.28), (0, 0), (0.28, 0.28), (0.08, 0.2), (-0.06, 0.3))
+        edge = [(x + half * across, top + (0.84 - top) * down) for across, down in cap]
+        ground.polygon(edge, (248, 250, 252))
     ground.band(0.8, 1, ground.near((86, 124, 84)), (66, 100, 66))
 
 
@@ -236,77 +223,34 @@ class Place:
     paint: Callable[[Ground], None]
     where: tuple[str, ...]
     alone: tuple[str, ...]
-    hides: frozenset[str]
+    hides: tuple[str, ...]
     dark: bool = False
 
 
+# As a table: what is painted, said with a thing in it, said alone, and hidden.
 PLACES: dict[str, Place] = {
-    "beach": Place(
-        beach,
-        ("on a beach", "on the beach", "at the beach"),
-        ("a beach", "a sunny beach"),
-        frozenset({"white", "yellow", "brown", "orange"}),
-    ),
-    "snow": Place(
-        snow,
-        ("in the snow", "in snow"),
-        ("snow", "a snowy day", "a snowy field"),
-        frozenset({"white", "grey"}),
-    ),
-    "forest": Place(
-        forest,
-        ("in a forest", "in the forest", "in the woods"),
-        ("a forest", "a green forest"),
-        frozenset({"green", "black", "brown"}),
-        True,
-    ),
-    "desert": Place(
-        desert,
-        ("in a desert", "in the desert"),
-        ("a desert", "a hot desert"),
-        frozenset({"orange", "brown", "yellow"}),
-    ),
-    "city": Place(
-        city,
-        ("in a city", "in the city", "in a city street"),
-        ("a city", "a city street"),
-        frozenset({"grey", "black", "white"}),
-    ),
-    "night": Place(
-        night,
-        ("at night", "in the night"),
-        ("night", "a night sky", "a dark night"),
-        frozenset({"black", "blue", "purple", "brown"}),
-        True,
-    ),
-    "sea": Place(
-        sea,
-        ("on the sea", "at sea", "in the sea"),
-        ("the sea", "a blue sea"),
-        frozenset({"blue", "grey"}),
-    ),
-    "meadow": Place(
-        meadow,
-        ("in a meadow", "on the grass"),
-        ("a meadow", "a green meadow"),
-        frozenset({"green", "blue"}),
-    ),
-    "mountains": Place(
-        mountains,
-        ("in the mountains", "in front of mountains"),
-        ("mountains", "the mountains", "snowy mountains"),
-        frozenset({"grey", "white", "green"}),
-    ),
-    "room": Place(
-        room,
-        ("in a room", "in the room"),
-        ("a room", "a room with a window"),
-        frozenset({"white", "brown", "grey"}),
-    ),
-    "kitchen": Place(
-        kitchen,
-        ("in a kitchen", "in the kitchen"),
-        ("a kitchen", "a tiled kitchen"),
-        frozenset({"white", "brown", "grey"}),
-    ),
-}
+    "beach": Place(beach, ("on a beach", "on the beach", "at the beach"),
+                   ("a beach", "a sunny beach"), ("white", "yellow", "brown", "orange")),
+    "snow": Place(snow, ("in the snow", "in snow"),
+                  ("snow", "a snowy day", "a snowy field"), ("white", "grey")),
+    "forest": Place(forest, ("in a forest", "in the forest", "in the woods"),
+                    ("a forest", "a green forest"), ("green", "black", "brown"), dark=True),
+    "desert": Place(desert, ("in a desert", "in the desert"),
+                    ("a desert", "a hot desert"), ("orange", "brown", "yellow")),
+    "city": Place(city, ("in a city", "in the city", "in a city street"),
+                  ("a city", "a city street"), ("grey", "black", "white")),
+    "night": Place(night, ("at night", "in the night"),
+                   ("night", "a night sky", "a dark night"),
+                   ("black", "blue", "purple", "brown"), dark=True),
+    "sea": Place(sea, ("on the sea", "at sea", "in the sea"),
+                 ("the sea", "a blue sea"), ("blue", "grey")),
+    "meadow": Place(meadow, ("in a meadow", "on the grass"),
+                    ("a meadow", "a green meadow"), ("green", "blue")),
+    "mountains": Place(mountains, ("in the mountains", "in front of mountains"),
+                       ("mountains", "the mountains", "snowy mountains"),
+                       ("grey", "white", "green")),
+    "room": Place(room, ("in a room", "in the room"),
+                  ("a room", "a room with a window"), ("white", "brown", "grey")),
+    "kitchen": Place(kitchen, ("in a kitchen", "in the kitchen"),
+                     ("a kitchen", "a tiled kitchen"), ("white", "brown", "grey")),
+}  # fmt: skip

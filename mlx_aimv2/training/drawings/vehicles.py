@@ -2,7 +2,7 @@
 
 import math
 
-from .pen import INK, PAPER, Pen, arc, curve
+from .pen import INK, PAPER, Pen, arc, rounded, symmetric
 
 GLASS = (190, 225, 240)
 STEEL = (150, 155, 165)
@@ -52,9 +52,8 @@ def train(pen: Pen) -> None:
     """A steam engine: boiler, funnel with smoke, cab, several wheels."""
     for x, y, radius in ((0.7, 0.1, 0.07), (0.56, 0.06, 0.055), (0.44, 0.05, 0.045)):
         pen.dot(x, y, radius, (225, 225, 228))
-    pen.polygon(
-        [(0.72, 0.44), (0.74, 0.24), (0.69, 0.16), (0.87, 0.16), (0.82, 0.24), (0.84, 0.44)], TYRE
-    )
+    funnel = [(0.72, 0.44), (0.74, 0.24), (0.69, 0.16), (0.87, 0.16), (0.82, 0.24), (0.84, 0.44)]
+    pen.polygon(funnel, TYRE)
     pen.rectangle(0.06, pen.vary(0.22, 0.28), 0.4, 0.72)
     pen.patch([(0.13, 0.34), (0.32, 0.34), (0.32, 0.5), (0.13, 0.5)], GLASS)
     pen.polygon([(0.38, 0.42), (0.9, 0.42), (0.94, 0.48), (0.94, 0.72), (0.38, 0.72)])
@@ -105,22 +104,9 @@ def rocket(pen: Pen) -> None:
     pen.polygon([(0.38, 0.78), (0.5, pen.vary(0.94, 1.0)), (0.62, 0.78)], (250, 160, 40))
     pen.patch([(0.44, 0.78), (0.5, 0.9), (0.56, 0.78)], (255, 230, 90))
     for side in (-1, 1):
-        pen.polygon(
-            [(0.5 + side * 0.17, 0.52), (0.5 + side * 0.34, 0.84), (0.5 + side * 0.13, 0.76)],
-            pen.dark,
-        )
-    pen.polygon(
-        curve(
-            (0.5, 0.0),
-            (0.66, 0.24),
-            (0.68, 0.55),
-            (0.6, 0.8),
-            (0.4, 0.8),
-            (0.32, 0.55),
-            (0.34, 0.24),
-            (0.5, 0.0),
-        )
-    )
+        upper, tip, lower = (0.5 + side * distance for distance in (0.17, 0.34, 0.13))
+        pen.polygon([(upper, 0.52), (tip, 0.84), (lower, 0.76)], pen.dark)
+    pen.polygon(rounded(symmetric((0, 0.0), (0.16, 0.24), (0.18, 0.55), (0.1, 0.8))))
     pen.ellipse(0.5, 0.36, 0.09, None, GLASS)
 
 
@@ -144,13 +130,8 @@ def balloon(pen: Pen) -> None:
         pen.stroke([(x, 0.6), (0.5 + (x - 0.5) * 0.6, 0.84)], 0.015, (110, 80, 50))
     pen.polygon([*arc(0.5, 0.36, pen.vary(0.32, 0.36), 0.35, 150, 390), (0.58, 0.72), (0.42, 0.72)])
     for offset in (-0.13, 0.13):
-        pen.patch(
-            [
-                *arc(0.5 + offset, 0.36, 0.055, 0.31, 180, 360),
-                *arc(0.5 + offset * 0.6, 0.4, 0.03, 0.28, 0, 180),
-            ],
-            pen.light,
-        )
+        outer = arc(0.5 + offset, 0.36, 0.055, 0.31, 180, 360)
+        pen.patch([*outer, *arc(0.5 + offset * 0.6, 0.4, 0.03, 0.28, 0, 180)], pen.light)
     pen.rectangle(0.41, 0.83, 0.59, 0.98, (160, 110, 60))
 
 
@@ -201,36 +182,24 @@ def windmill(pen: Pen) -> None:
     for quarter in range(4):
         angle = math.radians(start + 90 * quarter)
         along, across = (math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))
-        corners = [(0.06, 0.0), (0.42, 0.0), (0.42, 0.1), (0.12, 0.1)]
-        pen.polygon(
-            [
-                (0.5 + a * along[0] + b * across[0], 0.34 + a * along[1] + b * across[1])
-                for a, b in corners
-            ],
-            PAPER,
-        )
+        sail = [
+            (0.5 + a * along[0] + b * across[0], 0.34 + a * along[1] + b * across[1])
+            for a, b in ((0.06, 0.0), (0.42, 0.0), (0.42, 0.1), (0.12, 0.1))
+        ]
+        pen.polygon(sail, PAPER)
     pen.dot(0.5, 0.34, 0.04)
 
 
 def lighthouse(pen: Pen) -> None:
     """A lighthouse: banded tower, lantern, light to both sides."""
     for side in (-1, 1):
-        pen.patch(
-            [(0.5, 0.14), (0.5 + side * 0.48, 0.04), (0.5 + side * 0.48, 0.24)], (255, 240, 150)
-        )
+        end = 0.5 + side * 0.48
+        pen.patch([(0.5, 0.14), (end, 0.04), (end, 0.24)], (255, 240, 150))
     half = pen.vary(0.18, 0.22)
     pen.polygon([(0.4, 0.24), (0.6, 0.24), (0.5 + half, 0.97), (0.5 - half, 0.97)], PAPER)
     for low, high in ((0.3, 0.44), (0.58, 0.72), (0.86, 0.97)):
         low_half, high_half = (0.1 + (half - 0.1) * (y - 0.24) / 0.73 for y in (low, high))
-        pen.patch(
-            [
-                (0.5 - low_half, low),
-                (0.5 + low_half, low),
-                (0.5 + high_half, high),
-                (0.5 - high_half, high),
-            ],
-            pen.body,
-        )
+        pen.patch(symmetric((low_half, low), (high_half, high)), pen.body)
     pen.rectangle(0.42, 0.1, 0.58, 0.22, (255, 235, 120))
     pen.rectangle(0.34, 0.21, 0.66, 0.26, INK)
     pen.polygon([(0.39, 0.11), (0.5, 0.0), (0.61, 0.11)], pen.body)
