@@ -16,7 +16,8 @@ from .options import LIBRARY, YES, confirm_download, given_flags
 
 if TYPE_CHECKING:
     from mlx_aimv2.library.library import Library
-    from mlx_aimv2.library.tagging.tagger import Tagged, Written
+    from mlx_aimv2.library.tagging.tag_sidecars import Written
+    from mlx_aimv2.library.tagging.tagger import Tagged
 
 EXAMPLES = """
 aimv2 tag --dry-run

@@ -3,41 +3,34 @@
 import math
 import os
 import tempfile
-import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from mlx_aimv2.errors import Aimv2Error, Aimv2Warning, OutputError, UsageError
-from mlx_aimv2.files.paths import FilePath, absolute, printable, several
-from mlx_aimv2.images.exclusions import Exclusions
+from mlx_aimv2.files.paths import FilePath, absolute, several
 from mlx_aimv2.images.presets import MAX_PIXELS
 from mlx_aimv2.images.source import ImageSource, is_single
 from mlx_aimv2.inference.image_options import Decoding, ImageOptions
-from mlx_aimv2.inference.options import BATCH_TOKENS
 from mlx_aimv2.inference.progress import Counter
 from mlx_aimv2.inference.progress import Progress as Counted
-from mlx_aimv2.models.aimv2.cost import published_bytes, published_config
-from mlx_aimv2.models.aimv2.published import Checkpoint
+from mlx_aimv2.models.aimv2.cost import published_bytes
 from mlx_aimv2.texts.truncation import warn_of_cuts
 
 from . import apple_photos
-from .database.connection import CLOSED, CLOSED_HINT
+from .database.access import Access
 from .database.folders import Root, known_path
 from .database.photos import Counts, FileRow
-from .database.schema import default_path
 from .database.store import Store
 from .database.text_cache import TextCache
 from .database.vectors import VectorSet
 from .duplicates.groups import DEFAULT_THRESHOLD, Group, files_to_compare, find_groups
-from .encoder import Dtype, SearchModel, absent, identify, source_of, tags_of
-from .indexing.indexer import NATIVE_MAX_PATCHES, Indexer
+from .encoder import Dtype, SearchModel, absent, source_of, tags_of
 from .indexing.options import IndexOptions
+from .indexing.preparation import excluded_patterns, make_indexer, source_to_index
 from .indexing.recolour import warn_of_unread
 from .indexing.report import Estimate, Progress, Report
 from .search import query
@@ -47,20 +40,17 @@ from .tagging.calibration import MIN_CONFIDENCE
 
 if TYPE_CHECKING:
     from mlx_aimv2.checkpoints.hub import Confirm
-    from mlx_aimv2.inference.model import Model
-    from mlx_aimv2.models.network import Config
 
     from .maintenance import Pruned
     from .sidecars.sidecar import Style, Undone
-    from .tagging.tagger import Tagged, Written
+    from .tagging.tag_sidecars import Written
+    from .tagging.tagger import Tagged
 
-DEFAULT_MODEL = "lit"
 _SAMPLE = 20
 T = TypeVar("T")
-_TAGGED_TOGETHER = 256  # photos in a transaction
 
 
-class Library:
+class Library(Access):
     """Photos that can be searched and tagged; in one file, with a folder of vectors beside it.
 
     Every method may be called from any thread, and by several at once. What writes the library
@@ -68,90 +58,11 @@ class Library:
     """
 
     def __init__(self, path: FilePath | None = None, *, cache: TextCache | None = None) -> None:
-        self.path = default_path() if path is None else Path(os.fsdecode(path))
+        super().__init__(path)
         self._cache = cache
-        self._store: Store | None = None
-        self._resting: list[Store] = []
-        self._is_closed = False
 
     def __repr__(self) -> str:
         return f"Library({str(self.path)!r})"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file, for good; what other threads have begun goes on to its end."""
-        self._is_closed = True
-        while (store := self._rested()) is not None:
-            store.close()
-        if self._store is not None:
-            self._store.close()
-            self._store = None
-
-    @property
-    def store(self) -> Store:
-        """The library, open for one thread to read. Errors: OutputError where there is none."""
-        self._check_open()
-        if self._store is None or self._store.is_closed:
-            self._store = Store(self.path)
-        return self._store
-
-    @contextmanager
-    def _reading(self) -> Iterator[Store]:
-        """A connection that no other thread uses meanwhile; kept for the next one who reads."""
-        self._check_open()
-        store = self._rested() or Store(self.path)
-        store.is_resting = False
-        try:
-            yield store
-        finally:
-            store.is_resting = True
-            self._resting.append(store)
-            if self._is_closed:  # meanwhile
-                self.close()
-
-    @contextmanager
-    def _writing(self) -> Iterator[Store]:
-        self._check_open()
-        with _turn_to_write(self.path), Store(self.path, can_write=True) as store:
-            yield store
-
-    def _of_one_moment(self, look: Callable[[Store], T]) -> T:
-        """What is read of the library as it was at one moment.
-
-        Vectors lie beside the database: where they were pruned away meanwhile, look again.
-        """
-        while True:
-            with self._reading() as store, store.snapshot():
-                before = [each.folder for each in store.sets()]
-                try:
-                    return look(store)
-                except OutputError as error:
-                    failed = error
-            with self._reading() as store:
-                if before == [each.folder for each in store.sets()]:
-                    raise failed
-
-    def _rested(self) -> Store | None:
-        with suppress(IndexError):  # another thread was faster
-            while True:
-                store = self._resting.pop()
-                if not store.is_closed:  # as all are after a fork
-                    return store
-        return None
-
-    def _check_open(self) -> None:
-        if self._is_closed:
-            raise OutputError(CLOSED, hint=CLOSED_HINT)
 
     def index(
         self,
@@ -184,16 +95,9 @@ class Library:
         Errors: what cannot be read is in the report; OutputError where the library cannot be
         written, or another process writes it.
         """
+        images = ImageOptions(max_pixels=max_pixels, batch_size=batch_size, threads=threads)
         options = IndexOptions(
-            exclude,
-            include,
-            reread,
-            model,
-            preset,
-            max_patches,
-            ImageOptions(max_pixels=max_pixels, batch_size=batch_size, threads=threads),
-            decode,
-            dtype,
+            exclude, include, reread, model, preset, max_patches, images, decode, dtype
         )
         return self.index_with(options, folders, confirm=confirm, progress=progress)
 
@@ -209,10 +113,10 @@ class Library:
         named = _named(folders)
         if not named and not self.path.exists():
             raise _nothing_to_index()
-        with self._writing() as store, _told(progress) as told:
+        with self._writing(creates=True) as store, _told(progress) as told:
             roots = named or _roots(store)
-            patterns = _excluded(store, options)
-            indexer = _indexer(store, options, confirm, told, patterns)
+            patterns = excluded_patterns(store, options)
+            indexer = make_indexer(store, options, confirm, told, patterns)
             if options.exclude or options.include:
                 store.set_excluded(patterns)
             return indexer.run(roots)
@@ -239,16 +143,9 @@ class Library:
         A published checkpoint that is not here is not fetched: random weights of its shape take
         its time.
         """
+        images = ImageOptions(max_pixels=max_pixels, threads=threads)
         options = IndexOptions(
-            exclude,
-            include,
-            reread,
-            model,
-            preset,
-            max_patches,
-            ImageOptions(max_pixels=max_pixels, threads=threads),
-            decode,
-            dtype,
+            exclude, include, reread, model, preset, max_patches, images, decode, dtype
         )
         return self.estimate_with(options, folders, confirm=confirm, progress=progress)
 
@@ -268,9 +165,9 @@ class Library:
                 new = Store(Path(scratch) / "library.db", can_write=True)
                 store = stack.enter_context(new)
             roots = _named(folders) or _roots(store)
-            missing = absent(_source(store, options.model))
-            patterns = _excluded(store, options)
-            indexer = _indexer(store, options, confirm, progress, patterns, missing)
+            missing = absent(source_to_index(store, options.model))
+            patterns = excluded_patterns(store, options)
+            indexer = make_indexer(store, options, confirm, progress, patterns, missing)
             guess = indexer.estimate(roots, _SAMPLE)
             if missing is None or not guess.count:
                 return guess
@@ -376,51 +273,38 @@ class Library:
         without photos, OutputError without a library; what went wrong with a single sidecar is
         told.
         """
-        from .tagging import tagger  # noqa: PLC0415  (XML: a search starts sooner without it)
+        from .tagging import tag_sidecars, tagger  # noqa: PLC0415  (XML: searches start sooner)
         from .tagging.vocabulary import read_vocabulary  # noqa: PLC0415
 
         own = None if vocabulary is None else read_vocabulary(Path(os.fsdecode(vocabulary)))
-        self.counts()  # where there is no library, none is made
-        with self._tagging(dry_run) as store:
+        with self._writing_unless(dry_run) as store:
             vectors = store.serving()
             if vectors is None:
                 raise UsageError("there are no photos to tag", hint="aimv2 index FOLDER")
-            tags = own or read_vocabulary(tags_of(vectors.source))
-            embed = SearchModel(store, vectors, cache=self._cache, confirm=confirm)
+            encode = SearchModel(store, vectors, cache=self._cache, confirm=confirm)
             found = tagger.assign(
                 store,
                 vectors,
-                tags,
-                tagger.in_chunks(embed.texts, texts_told),
+                own or read_vocabulary(tags_of(vectors.source)),
+                tagger.in_chunks(encode.texts, texts_told),
                 min_confidence=min_confidence,
                 limit=limit,
                 filters=filters and as_known(store, filters),
             )
-            if sidecars and not dry_run:
-                tagger.follow_sidecars(store)
-            # A photo's tags are in the library before its sidecar is touched.
-            together = 1 if sidecars else _TAGGED_TOGETHER
-            while some := list(islice(found, together)):
-                if not dry_run:
-                    tagger.remember(store, some)
-                for each in some:
-                    written = None
-                    if sidecars:
-                        written = tagger.write_sidecar(store, each, sidecars, dry_run=dry_run)
-                    if told is not None:
-                        told(each, written)
-            warn_of_cuts(embed.cuts)
+            for tagged, written in tag_sidecars.keep(store, found, sidecars, dry_run=dry_run):
+                if told is not None:
+                    told(tagged, written)
+            warn_of_cuts(encode.cuts)
 
     def undo_tags(self) -> "list[tuple[str, Undone | Aimv2Error]]":
         """Take back all tags this program gave, in the library and in sidecars; says of those.
 
         Errors: OutputError without a library.
         """
-        from .tagging import tagger  # noqa: PLC0415
+        from .tagging import tag_sidecars  # noqa: PLC0415
 
-        self.counts()  # where there is no library, none is made
         with self._writing() as store:
-            return [(os.fsdecode(path), done) for path, done in tagger.undo(store)]
+            return [(os.fsdecode(path), done) for path, done in tag_sidecars.undo(store)]
 
     def duplicates(
         self, *, threshold: float = DEFAULT_THRESHOLD, shots: bool = False
@@ -445,7 +329,6 @@ class Library:
 
         if dry_run:
             return self._of_one_moment(lambda store: prune(store, dry_run=True))
-        self.counts()  # where there is no library, none is made
         with self._writing() as store:
             return prune(store)
 
@@ -453,7 +336,6 @@ class Library:
         """Take a folder out of the library, with all photos known there; they are not touched."""
         from .maintenance import forget  # noqa: PLC0415
 
-        self.counts()  # where there is no library, none is made
         with self._writing() as store:
             return forget(store, known_path(store, folder))
 
@@ -477,16 +359,6 @@ class Library:
         """The files that could not be read, with the reason."""
         with self._reading() as store:
             return list(store.files("error IS NOT NULL AND missing_since IS NULL"))
-
-    @contextmanager
-    def _tagging(self, dry_run: bool) -> Iterator[Store]:
-        """Writing; or with ``dry_run`` reading, while no other thread writes."""
-        if not dry_run:
-            with self._writing() as store:
-                yield store
-        else:
-            with _turn_to_write(self.path), self._reading() as store, store.snapshot():
-                yield store
 
 
 @contextmanager
@@ -517,87 +389,6 @@ def _set_of(store: Store, model: str | None) -> VectorSet | None:
     raise UsageError(
         f"this library was not indexed with {model}", hint=f"aimv2 index --model {model}"
     )
-
-
-def _turn_to_write(path: Path) -> threading.RLock:
-    """A lock for the threads of this process, one for each library.
-
-    A thread that has it gets it again: that it writes in the midst of writing is told by the
-    lock on the disk.
-    """
-    return _turns.setdefault(os.path.realpath(path), threading.RLock())
-
-
-_turns: dict[str, threading.RLock] = {}
-os.register_at_fork(after_in_child=_turns.clear)
-
-
-def _indexer(
-    store: Store,
-    options: IndexOptions,
-    confirm: "Confirm | None",
-    progress: Progress | None,
-    exclude: Sequence[str],
-    missing: Checkpoint | None = None,
-) -> Indexer:
-    """``missing`` is a checkpoint to be estimated without."""
-    serving = store.serving()
-    source = _source(store, options.model)
-    before = serving.settings["preprocessing"] if serving and serving.source == source else {}
-    images = replace(
-        options.images,
-        preset=options.preset or before.get("preset", "hub"),
-        decode=options.decode or before.get("decode", "exact"),
-        fills_batches=True,
-    )
-    max_patches = options.max_patches or before.get("max_patches", NATIVE_MAX_PATCHES)
-    config: Config
-    if missing is None:
-        key, config = identify(source, images.preset, max_patches, images.decode, confirm)
-    else:  # all is known of it but what tells its weights apart
-        key, config = "", published_config(missing)
-    vision = config.vision_config
-    if vision.is_native:
-        images = replace(images, max_patches=max_patches)
-    elif images.batch_size is None:
-        # Half a batch of what embedding many takes: one new photo costs a whole one.
-        images = replace(images, batch_size=max(1, BATCH_TOKENS // 2 // vision.grid_side**2))
-
-    def load() -> "Model":
-        from mlx_aimv2.inference.model import load  # noqa: PLC0415  (MLX)
-        from mlx_aimv2.inference.random_model import stand_in  # noqa: PLC0415
-
-        if missing is not None:
-            return stand_in(missing, options.dtype)
-        return load(source, tower="image" if config.text_config else None, dtype=options.dtype)
-
-    return Indexer(
-        store, key, source, images, load, progress, exclude=exclude, reread=options.reread
-    )
-
-
-def _excluded(store: Store, options: IndexOptions) -> list[str]:
-    """All patterns that are excluded now. Errors: UsageError for one that is none."""
-    known, taken_back = store.excluded(), _patterns(options.include)
-    for pattern in taken_back:
-        if pattern not in known:
-            raise UsageError(
-                f"{printable(pattern)!r} is not excluded",
-                hint="aimv2 library status lists what is",
-            )
-    patterns = [each for each in known if each not in taken_back]
-    patterns += [each for each in _patterns(options.exclude) if each not in patterns]
-    Exclusions(patterns)
-    return patterns
-
-
-def _patterns(given: str | Iterable[str]) -> list[str]:
-    return [given] if isinstance(given, str) else list(given)
-
-
-def _source(store: Store, model: str | None) -> str:
-    serving = store.serving()
-    return source_of(model) if model else serving.source if serving else DEFAULT_MODEL
 
 
 def _named(folders: FilePath | Iterable[FilePath]) -> list[Root]:
