@@ -9,12 +9,11 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +43,6 @@ CREATE TABLE items (
 CREATE TABLE embeddings (row INTEGER PRIMARY KEY, float32 BLOB NOT NULL);
 COMMIT;
 """
-_TABLES = ("facts", "inputs", "items", "embeddings")
 _DATABASE, _STAGING = "journal.sqlite", "output"
 _PAGE = 256
 _COMMIT_S = 2.0
@@ -58,51 +56,49 @@ class Journal:
     disk is full or fails.
     """
 
-    def __init__(self, target: Path, folder: Path, lock: IO[str]) -> None:
+    def __init__(self, target: Path) -> None:
         self.target = target
-        self._folder = folder
-        self._lock = lock
+        self._folder = _folder_of(target)
         self._committed_s = time.monotonic()
-        self._database = sqlite3.connect(folder / _DATABASE)
-        self._is_removed = False
+        with storage_errors(target):
+            self._database = sqlite3.connect(self._folder / _DATABASE)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+    def begin(self, *, resume: bool, force: bool) -> None:
+        """Make the tables, or go on with those that are there. Errors: as :func:`open_journal`."""
+        (version,) = self._execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            with storage_errors(self.target):
+                self._database.executescript(_SCHEMA)
+        elif version != _VERSION:
+            raise OutputError(
+                f"the stopped run for {self.target} is of another version",
+                hint="start again with --force",
+            )
+        if not self.done:
+            self._execute("DELETE FROM facts")
+        elif not resume and not force:
+            raise OutputError(
+                f"a run for {self.target} was stopped before its end, with {self.done} done",
+                hint="go on with it: --resume; or start again: --force",
+            )
+        if force:
+            self.set_fact("may_replace", True)  # for a later run too
+        output_file.check_target(self.target, overwrite=self._may_replace())
 
     def close(self) -> None:
-        """Keep what is done, or leave nothing behind if nothing is, and give the lock back."""
+        """Keep what is done, or leave nothing behind if nothing is."""
         with suppress(OutputError):
-            if not self._is_removed:
-                self.commit()
-        with suppress(OutputError):
-            if not self._is_removed and not self.done:
+            self.commit()
+        with suppress(OutputError):  # it is closed, once it was published
+            if not self.done:
                 self.remove()
         self._database.close()
-        self._lock.close()
 
     @property
     def done(self) -> int:
         """How many embeddings have been committed."""
-        with self._errors():
-            (count,) = self._only("SELECT count(*) FROM items WHERE row IS NOT NULL")
-            return int(count)
-
-    @property
-    def may_replace(self) -> bool:
-        """Whether the run may replace a target that exists."""
-        return self._fact("may_replace") is not None
-
-    def allow_replacing(self) -> None:
-        """Remember, for a later run too, that a target that exists may be replaced."""
-        self.set_fact("may_replace", True)
+        query = "SELECT count(*) FROM items WHERE row IS NOT NULL"
+        return int(self._execute(query).fetchone()[0])
 
     def match(self, settings: Settings) -> None:
         """Settings must be those with which the journal was begun.
@@ -123,16 +119,16 @@ class Journal:
 
         Returns how many there are.
         """
-        with self._errors():
-            self._database.execute("DELETE FROM inputs")
+        self._execute("DELETE FROM inputs")
         pairs = ((name, None if error is None else str(error)) for name, error in inputs)
+        count = 0
         while page := list(islice(pairs, _PAGE)):  # errors in there are not the disk's
-            with self._errors():
+            count += len(page)
+            with storage_errors(self.target):
                 query = "INSERT INTO inputs (name, error) VALUES (?, ?)"
                 self._database.executemany(query, page)
         self.commit()
-        with self._errors():
-            return int(self._only("SELECT count(*) FROM inputs")[0])
+        return count
 
     def pending(
         self, stamp: Callable[[bytes], Stamp | None]
@@ -147,11 +143,7 @@ class Journal:
             " FROM inputs LEFT JOIN items USING (name)"
             " WHERE position > ? AND inputs.error IS NULL ORDER BY position LIMIT ?"
         )
-        while True:
-            with self._errors():
-                page = self._database.execute(query, (position, _PAGE)).fetchall()
-            if not page:
-                return
+        while page := self._execute(query, position, _PAGE).fetchall():
             position = page[-1][0]
             for _, name, size, mtime_ns, is_done in page:
                 now = stamp(name)
@@ -163,22 +155,20 @@ class Journal:
         row = shape = None
         size, mtime_ns = (stamp.size_bytes, stamp.mtime_ns) if stamp else (None, None)
         error = None if sample.error is None else str(sample.error)
-        with self._errors():
-            if sample.embedding is not None:
-                data = sample.embedding.astype("<f4", copy=False).tobytes()
-                shape = json.dumps(sample.embedding.shape)
-                insert = "INSERT INTO embeddings (float32) VALUES (?)"
-                row = self._database.execute(insert, (data,)).lastrowid
-            self._database.execute(
-                "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (name, size, mtime_ns, row, shape, sample.note, error),
-            )
+        if sample.embedding is not None:
+            data = sample.embedding.astype("<f4", copy=False).tobytes()
+            shape = json.dumps(sample.embedding.shape)
+            row = self._execute("INSERT INTO embeddings (float32) VALUES (?)", data).lastrowid
+        self._execute(
+            "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?)",
+            *(name, size, mtime_ns, row, shape, sample.note, error),
+        )
         if time.monotonic() - self._committed_s > _COMMIT_S:
             self.commit()
 
     def commit(self) -> None:
         """Make what was added outlive this process."""
-        with self._errors():
+        with storage_errors(self.target):
             self._database.commit()
         self._committed_s = time.monotonic()
 
@@ -195,10 +185,10 @@ class Journal:
         table = Table(made_by, self.entries)
         staging = self._folder / _STAGING
         try:
-            with self._errors():
+            with storage_errors(self.target):
                 output_file.stage(table, self.target, staging)
                 self._check_target()
-                self.allow_replacing()  # what this run itself puts there, should it end here
+                self.set_fact("may_replace", True)  # what this run itself puts there, if it dies
                 output_file.place(self.target, staging)
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)  # a full disk needs the room
@@ -209,65 +199,45 @@ class Journal:
     def become_target(self) -> None:
         """Move the journal itself to the target's place. Errors: as :meth:`publish`."""
         self.commit()
-        with self._errors():
-            self._check_target()
+        self._check_target()
+        with storage_errors(self.target):
             self._database.close()
             (self._folder / _DATABASE).replace(self.target)
             sync(self.target.parent)
         self.remove()
 
-    def forget(self) -> None:
-        """Begin again: nothing is done, and no setting is known."""
-        with self._errors():
-            for table in _TABLES:
-                self._database.execute(f"DELETE FROM {table}")
-        self.commit()
-
     def remove(self) -> None:
         """Take the journal away."""
-        self._is_removed = True
         self._database.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def prepare(self) -> None:
-        """Make the tables, unless they are there. Errors: OutputError for another version's."""
-        with self._errors():
-            (version,) = self._only("PRAGMA user_version")
-            if version == 0:
-                self._database.executescript(_SCHEMA)
-            elif version != _VERSION:
-                raise OutputError(
-                    f"the stopped run for {self.target} is of another version",
-                    hint="start again with --force",
-                )
-
     def set_fact(self, name: str, value: Any) -> None:
         """Remember a value, as JSON, until the journal ends."""
-        with self._errors():
-            pair = name, to_json(value)
-            self._database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", pair)
+        self._execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", name, to_json(value))
         self.commit()
 
     def _check_target(self) -> None:
         try:
-            output_file.check_target(self.target, overwrite=self.may_replace)
+            output_file.check_target(self.target, overwrite=self._may_replace())
         except OutputError as error:
             hint = "all is done and kept: the same command with --resume --force replaces it"
             raise OutputError(str(error), hint=hint) from error
 
-    def _only(self, query: str) -> Any:
-        return self._database.execute(query).fetchone()
+    def _may_replace(self) -> bool:
+        return self._fact("may_replace") is not None
 
     def _fact(self, name: str) -> Any:
-        with self._errors():
+        with storage_errors(self.target):
             return read_fact(self._database, name)
 
-    def _errors(self) -> AbstractContextManager[None]:
-        return storage_errors(self.target)
+    def _execute(self, query: str, *values: object) -> sqlite3.Cursor:
+        with storage_errors(self.target):
+            return self._database.execute(query, values)
 
 
-def open_journal(target: Path, *, resume: bool = False, force: bool = False) -> Journal:
-    """The journal of a target, with the lock on it.
+@contextmanager
+def open_journal(target: Path, *, resume: bool = False, force: bool = False) -> Iterator[Journal]:
+    """The journal of a target, locked until the block ends.
 
     ``resume`` goes on with what an earlier run left, ``force`` starts again and may replace the
     target; with both, what is left is used and the target may be replaced.
@@ -275,29 +245,18 @@ def open_journal(target: Path, *, resume: bool = False, force: bool = False) -> 
     and neither option is given, or the target exists; as ``output_file.check_target``.
     """
     folder = _folder_of(target)
+    if not folder.exists():
+        output_file.check_target(target, overwrite=force)
     with storage_errors(target):
-        if not folder.exists():
-            output_file.check_target(target, overwrite=force)
         lock = take_lock(folder, str(target))
         if force and not resume:
-            _clear(folder)
-        journal = Journal(target, folder, lock)
-    try:
-        journal.prepare()
-        if not journal.done:
-            journal.forget()
-        elif not resume and not force:
-            raise OutputError(
-                f"a run for {target} was stopped before its end, with {journal.done} done",
-                hint="go on with it: --resume; or start again: --force",
-            )
-        if force:
-            journal.allow_replacing()
-        output_file.check_target(target, overwrite=journal.may_replace)
-    except BaseException:
-        journal.close()
-        raise
-    return journal
+            shutil.rmtree(folder / _STAGING, ignore_errors=True)
+            # SQLite's own journal too: left alone, it would be applied to the next database.
+            for name in (f"{_DATABASE}-journal", _DATABASE):
+                (folder / name).unlink(missing_ok=True)
+    with lock, closing(Journal(target)) as journal:
+        journal.begin(resume=resume, force=force)
+        yield journal
 
 
 def unfinished(target: Path) -> bool:
@@ -335,13 +294,6 @@ def _read(database: sqlite3.Connection, row: int, shape: tuple[int, ...]) -> Flo
 
 def _folder_of(target: Path) -> Path:
     return target.with_name(f".{target.name}.partial")
-
-
-def _clear(folder: Path) -> None:
-    shutil.rmtree(folder / _STAGING, ignore_errors=True)
-    # SQLite's own journal too: left alone, it would be applied to the next database.
-    for name in (f"{_DATABASE}-journal", _DATABASE):
-        (folder / name).unlink(missing_ok=True)
 
 
 @contextmanager

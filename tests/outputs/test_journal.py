@@ -37,6 +37,12 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+def begin(target: Path, **options: bool) -> None:
+    """A run that is begun and does nothing."""
+    with open_journal(target, **options):
+        pass
+
+
 def assert_like(undisturbed: Path, folder: Path) -> None:
     """The same files with the same bytes, and nothing else."""
     expected = {file.name: file.read_bytes() for file in undisturbed.parent.iterdir()}
@@ -79,8 +85,11 @@ def test_what_was_left_is_used_or_thrown_away_only_when_asked(tmp_path: Path) ->
     target = tmp_path / "photos.npz"
     with open_journal(target) as journal:
         run(journal, 20)
-    with pytest.raises(OutputError, match=r"stopped before its end, with 19 done") as caught:
-        open_journal(target)
+    with (
+        pytest.raises(OutputError, match=r"stopped before its end, with 19 done") as caught,
+        open_journal(target),
+    ):
+        pass
     assert "--resume" in caught.value.hint
     assert "--force" in caught.value.hint
     with open_journal(target, resume=True, force=True) as journal:
@@ -176,10 +185,14 @@ def test_a_second_writer_is_told_who_is_writing(tmp_path: Path) -> None:
     with open_journal(target) as journal:
         run(journal, 5)
         for options in ({}, {"resume": True}, {"force": True}):
-            with pytest.raises(OutputError, match=f"process {os.getpid()} is writing"):
-                open_journal(target, **options)
-        open_journal(tmp_path / "others.npz").close()
-    open_journal(target, resume=True).close()
+            with (
+                pytest.raises(OutputError, match=f"process {os.getpid()} is writing"),
+                open_journal(target, **options),
+            ):
+                pass
+        begin(tmp_path / "others.npz")
+    with open_journal(target, resume=True):
+        pass
 
 
 def test_a_target_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
@@ -192,7 +205,7 @@ def test_a_target_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None
     assert caught.value.hint.endswith("--resume --force replaces it")
     assert target.read_text() == "mine"
     with pytest.raises(OutputError, match="exists already"):
-        open_journal(target, resume=True)
+        begin(target, resume=True)
     with open_journal(target, resume=True, force=True) as journal:
         assert not [name for name in run(journal) if entry_of(name).read]
         journal.publish(SETTINGS)
@@ -229,7 +242,7 @@ def test_a_journal_that_cannot_be_read_is_said_to_be_so(
         connection.execute("PRAGMA user_version = 99")
         connection.close()
     with pytest.raises(OutputError) as caught:
-        open_journal(target, resume=True)
+        begin(target, resume=True)
     assert "start again with --force" in caught.value.hint
     with open_journal(target, force=True) as journal:
         assert len(run(journal)) == COUNT - 1
@@ -237,8 +250,11 @@ def test_a_journal_that_cannot_be_read_is_said_to_be_so(
 
 def test_a_journal_that_cannot_be_made_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / ".photos.npz.partial").write_text("mine")
-    with pytest.raises(OutputError, match="cannot be written: a file is in the way"):
-        open_journal(tmp_path / "photos.npz")
+    with (
+        pytest.raises(OutputError, match="cannot be written: a file is in the way"),
+        open_journal(tmp_path / "photos.npz"),
+    ):
+        pass
 
 
 # Processes that end
