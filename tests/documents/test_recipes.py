@@ -196,24 +196,35 @@ def test_add_a_model_family(copy: Copy, photo: Path, tmp_path: Path) -> None:
     copy.test("tests/models/test_toy.py", "tests/test_architecture.py")
 
 
-FORMAT = """
-def _write_toy(table: Table, file: Path) -> None:
+FORMAT = '''"""``.toy``: the metadata on a line, then each row's name and values."""
+
+import json
+from pathlib import Path
+
+from mlx_aimv2.files.json_lines import to_json
+
+from ..embeddings import Table
+from . import Contents
+from .blocks import row_bytes, write_blocks
+
+
+def write(table: Table, file: Path) -> None:
+    """Write a table row by row."""
     with file.open("wb") as out:
         out.write(f"{table.summary.metadata}\\n".encode())
-        rows = ((to_json(entry.name), _row_bytes(entry).hex()) for entry in table.rows())
-        _write_blocks(out, (f"{name}\\t{row}\\n".encode() for name, row in rows))
+        rows = ((to_json(entry.name), row_bytes(entry).hex()) for entry in table.rows())
+        write_blocks(out, (f"{name}\\t{row}\\n".encode() for name, row in rows))
 
 
-def _read_toy(file: Path) -> Contents:
+def read(file: Path) -> Contents:
+    """The metadata and the names of a finished file."""
     with file.open(encoding="utf-8") as lines:
         metadata = json.loads(next(lines))
         return metadata, [json.loads(line.split("\\t")[0]) for line in lines]
-
-
-FORMATS = {"""
+'''
 FORMAT_TEST = '''"""The toy format."""
 
-from mlx_aimv2.outputs.writers import FORMATS
+from mlx_aimv2.outputs.formats import FORMATS
 
 
 def test_it_is_in_the_list() -> None:
@@ -225,10 +236,10 @@ def test_add_an_output_format(copy: Copy, photo: Path, tmp_path: Path) -> None:
     copy.follow(
         "Add an output format",
         {
-            "mlx_aimv2/outputs/writers.py": (
-                "\nFORMATS = {\n    format.extension: format\n    for format in (\n",
-                f"{FORMAT}\n    format.extension: format\n    for format in (\n"
-                '        Format(".toy", _write_toy, _read_toy),\n',
+            "mlx_aimv2/outputs/formats/toy.py": FORMAT,
+            "mlx_aimv2/outputs/formats/__init__.py": (
+                '        Format(".npz"),\n',
+                '        Format(".npz"),\n        Format(".toy"),\n',
             ),
             "tests/outputs/test_toy.py": FORMAT_TEST,
         },

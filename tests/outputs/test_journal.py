@@ -85,11 +85,8 @@ def test_what_was_left_is_used_or_thrown_away_only_when_asked(tmp_path: Path) ->
     target = tmp_path / "photos.npz"
     with open_journal(target) as journal:
         run(journal, 20)
-    with (
-        pytest.raises(OutputError, match=r"stopped before its end, with 19 done") as caught,
-        open_journal(target),
-    ):
-        pass
+    with pytest.raises(OutputError, match=r"stopped before its end, with 19 done") as caught:
+        begin(target)
     assert "--resume" in caught.value.hint
     assert "--force" in caught.value.hint
     with open_journal(target, resume=True, force=True) as journal:
@@ -185,14 +182,10 @@ def test_a_second_writer_is_told_who_is_writing(tmp_path: Path) -> None:
     with open_journal(target) as journal:
         run(journal, 5)
         for options in ({}, {"resume": True}, {"force": True}):
-            with (
-                pytest.raises(OutputError, match=f"process {os.getpid()} is writing"),
-                open_journal(target, **options),
-            ):
-                pass
+            with pytest.raises(OutputError, match=f"process {os.getpid()} is writing"):
+                begin(target, **options)
         begin(tmp_path / "others.npz")
-    with open_journal(target, resume=True):
-        pass
+    begin(target, resume=True)
 
 
 def test_a_target_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
@@ -250,11 +243,8 @@ def test_a_journal_that_cannot_be_read_is_said_to_be_so(
 
 def test_a_journal_that_cannot_be_made_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / ".photos.npz.partial").write_text("mine")
-    with (
-        pytest.raises(OutputError, match="cannot be written: a file is in the way"),
-        open_journal(tmp_path / "photos.npz"),
-    ):
-        pass
+    with pytest.raises(OutputError, match="cannot be written: a file is in the way"):
+        begin(tmp_path / "photos.npz")
 
 
 # Processes that end
