@@ -15,6 +15,9 @@ os.environ.setdefault("MLX_ENABLE_TF32", "0")
 if _workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) - 1:
     _threads = str(max(1, (os.cpu_count() or 1) // (_workers + 1)))
     os.environ.setdefault("OPENBLAS_NUM_THREADS", _threads)
+# No test may reach a hub but the loopback one, which sets its own endpoint. The Hub's client reads
+# this when it is imported.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 import mlx_aimv2  # noqa: F401  isort: skip
 import pytest
@@ -26,9 +29,6 @@ from tests.support.fixtures import at_home, loads  # noqa: F401
 # A verdict is the same every time: other examples are drawn with --hypothesis-profile=default.
 settings.register_profile("same", deadline=None, derandomize=True)
 settings.load_profile("same")
-
-# No test may reach a hub but the loopback one, which sets its own endpoint.
-os.environ["HF_HUB_OFFLINE"] = "1"
 
 # Each process has folders of its own, so that no run comes upon what another one left: kernels that
 # MLX compiles (by TMPDIR), the user's library, cached texts. Checkpoints are those of the user.
