@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, get_args
 
 from mlx_aimv2.errors import OutputError, UsageError
+from mlx_aimv2.inference.image_options import Dtype
 from mlx_aimv2.options import option
 
 from . import output
 from .options import (
     JSON,
     YES,
-    Dtype,
     complete_model,
     confirm_download,
     given_flags,

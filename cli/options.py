@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import partial
 from inspect import Parameter, Signature, signature
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -20,8 +20,6 @@ from . import output
 
 if TYPE_CHECKING:
     from mlx_aimv2.checkpoints.hub import Download
-
-Dtype = Literal["float32", "float16", "bfloat16"]
 
 
 def complete_model(incomplete: str) -> Iterator[tuple[str, str]]:
@@ -81,13 +79,12 @@ def with_parameters(command: Callable[..., Any]) -> Callable[..., Any]:
 def given_flags(options: Any, *, without: str = "") -> list[str]:
     """The long names of the flags that were given another value than their default."""
     given: list[str] = []
+    left_out = without.split()
     for each in fields(options):
         value = getattr(options, each.name)
         if "without" in each.metadata:
             given += given_flags(value, without=without)
-        elif (
-            "flags" in each.metadata and value != each.default and each.name not in without.split()
-        ):
+        elif "flags" in each.metadata and value != each.default and each.name not in left_out:
             given.append(max(_flags(each), key=len))
     return given
 
@@ -104,15 +101,14 @@ def _made(kind: Any, given: dict[str, Any]) -> Any:
             inner = {name: given[name] for name in given if name not in each.metadata["without"]}
             values[each.name] = _made(each.type, inner)
         elif each.name in given:
-            value = given[each.name]
-            values[each.name] = (
-                tuple(value or ())
-                if _is_list(each)
-                else not value
-                if each.default is True
-                else value
-            )
+            values[each.name] = _value(each, given[each.name])
     return kind(**values)
+
+
+def _value(each: "Field[Any]", given: Any) -> Any:
+    if _is_list(each):
+        return tuple(given or ())
+    return not given if each.default is True else given
 
 
 def _is_list(each: "Field[Any]") -> bool:
@@ -138,89 +134,6 @@ def _parameter(each: "Field[Any]") -> Parameter:
         default=Parameter.empty if each.default is MISSING else default,
         annotation=Annotated[kind, told],
     )
-
-
-ModelOption = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        "-m",
-        help="The checkpoint: a name from `aimv2 models`, a hub id[@revision], or a folder.",
-        parser=path,
-        metavar="SOURCE",
-        autocompletion=complete_model,
-    ),
-]
-DtypeOption = Annotated[
-    Dtype | None,
-    typer.Option(
-        "--dtype",
-        help="Precision to compute in.",
-        show_default="what suits this device",
-    ),
-]
-ExcludeOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--exclude",
-        help="Skip this in folders: a name (Exports, '*.png') anywhere, or with a / a path in the "
-        "folder; capitals do not count. May be given again.",
-        metavar="PATTERN",
-        parser=path,
-        show_default=False,
-    ),
-]
-NullOption = Annotated[
-    bool,
-    typer.Option(
-        "--null", "-0", help="The list on stdin has a NUL after each name, not a line end."
-    ),
-]
-PresetOption = Annotated[
-    Literal["hub", "ml-aim"],
-    typer.Option(
-        "--preset", help="Prepare pixels as on the Hub, or as in Apple's evaluation code."
-    ),
-]
-Decoding = Literal["exact", "fast"]
-DECODE_HELP = (
-    "Decode large JPEGs exactly, or three to five times as fast without their finest detail."
-)
-DecodeOption = Annotated[Decoding, typer.Option("--decode", help=DECODE_HELP)]
-MaxPixelsOption = Annotated[
-    int,
-    typer.Option(
-        "--max-pixels",
-        help="Refuse images with more pixels.",
-        min=1,
-        metavar="COUNT",
-        show_default="179 million",
-    ),
-]
-BatchSizeOption = Annotated[
-    int | None,
-    typer.Option(
-        "--batch-size",
-        help="Number of images computed at once.",
-        min=1,
-        metavar="COUNT",
-        show_default="by the checkpoint's tokens",
-    ),
-]
-ThreadsOption = Annotated[
-    int | None,
-    typer.Option(
-        "--threads",
-        help="Number of threads that decode images.",
-        min=1,
-        metavar="COUNT",
-        show_default="by the number of cores",
-    ),
-]
-YesOption = Annotated[
-    bool, typer.Option("--yes", "-y", help="Download weights without being asked first.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object on each line.")]
 
 
 def check_null(null: bool, paths: Sequence[str]) -> None:
