@@ -16,7 +16,7 @@ from mlx_aimv2.files.checkpoint_files import TAGS_FILE
 from mlx_aimv2.files.paths import absolute
 from mlx_aimv2.files.stamp import stamp_of
 from mlx_aimv2.images.source import ImageSource
-from mlx_aimv2.inference.image_options import Decoding
+from mlx_aimv2.inference.image_options import Decoding, Dtype
 from mlx_aimv2.models.aimv2.published import Checkpoint, find
 from mlx_aimv2.texts.truncation import Cut
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from mlx_aimv2.models.network import Config
 
 Floats = NDArray[np.float32]
-Dtype = Literal["float32", "float16", "bfloat16"]
 
 
 def source_of(source: str) -> str:
@@ -164,27 +163,16 @@ class SearchModel:
         return np.asarray(taken[0], np.float32)
 
     def _tower(self, tower: Literal["image", "text"]) -> "Model":
+        """A tower of the checkpoint. Errors: CheckpointError if that is another by now."""
+        from mlx_aimv2.inference.model import load  # noqa: PLC0415  (MLX)
+
         if tower not in self._towers:
-            self._towers[tower] = load_same(
-                self._vectors, tower, dtype=self._dtype, confirm=self._confirm
-            )
+            vectors = self._vectors
+            model = load(vectors.source, tower=tower, dtype=self._dtype, confirm=self._confirm)
+            if model.fingerprint != vectors.fingerprint:
+                raise CheckpointError(
+                    f"{vectors.source} is not the checkpoint that this library was indexed with",
+                    hint=f"index again: aimv2 index --model {vectors.source}",
+                )
+            self._towers[tower] = model
         return self._towers[tower]
-
-
-def load_same(
-    vectors: VectorSet,
-    tower: Literal["image", "text"],
-    *,
-    dtype: Dtype | None = None,
-    confirm: "Confirm | None" = None,
-) -> "Model":
-    """The checkpoint that made the vectors. Errors: CheckpointError if it is another by now."""
-    from mlx_aimv2.inference.model import load  # noqa: PLC0415  (MLX)
-
-    model = load(vectors.source, tower=tower, dtype=dtype, confirm=confirm)
-    if model.fingerprint != vectors.fingerprint:
-        raise CheckpointError(
-            f"{vectors.source} is not the checkpoint that this library was indexed with",
-            hint=f"index again: aimv2 index --model {vectors.source}",
-        )
-    return model

@@ -14,7 +14,7 @@ from mlx_aimv2.errors import Aimv2Error, Aimv2Warning, OutputError, UsageError
 from mlx_aimv2.files.paths import FilePath, absolute, several
 from mlx_aimv2.images.presets import MAX_PIXELS
 from mlx_aimv2.images.source import ImageSource, is_single
-from mlx_aimv2.inference.image_options import Decoding, ImageOptions
+from mlx_aimv2.inference.image_options import Decoding, Dtype, ImageOptions
 from mlx_aimv2.inference.progress import Counter
 from mlx_aimv2.inference.progress import Progress as Counted
 from mlx_aimv2.models.aimv2.cost import published_bytes
@@ -28,7 +28,7 @@ from .database.store import Store
 from .database.text_cache import TextCache
 from .database.vectors import VectorSet
 from .duplicates.groups import DEFAULT_THRESHOLD, Group, files_to_compare, find_groups
-from .encoder import Dtype, SearchModel, absent, source_of, tags_of
+from .encoder import SearchModel, absent, source_of, tags_of
 from .indexing.options import IndexOptions
 from .indexing.preparation import excluded_patterns, make_indexer, source_to_index
 from .indexing.recolour import warn_of_unread
