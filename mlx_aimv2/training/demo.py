@@ -14,12 +14,12 @@ from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
-from mlx.utils import tree_flatten
 
 from mlx_aimv2.checkpoints.convert import convert
 from mlx_aimv2.checkpoints.hub import DEMO, resolve
+from mlx_aimv2.checkpoints.save import write_config
 from mlx_aimv2.errors import Aimv2Error
-from mlx_aimv2.files.checkpoint_files import TAGS_FILE
+from mlx_aimv2.files.checkpoint_files import SINGLE_FILE, TAGS_FILE
 from mlx_aimv2.inference.model import load
 from mlx_aimv2.models.aimv2.config import LiTConfig, TextConfig, VisionConfig
 from mlx_aimv2.models.aimv2.lit import LiT
@@ -110,7 +110,9 @@ def train(folder: Path, seed: int, steps: int, say: Callable[[str], None]) -> Li
         if step % 50 == 0 or step == steps:
             minutes = (time.perf_counter() - started) / 60
             say(f"step {step}/{steps}  loss {np.mean(losses[-50:]):.3f}  {minutes:.1f} min")
-    write_model(model, folder)
+    weights = str(folder / SINGLE_FILE)
+    mx.save_safetensors(weights, model.flat_parameters(), {"format": "mlx"})
+    write_config(folder, model.config, None)
     return model
 
 
@@ -123,14 +125,6 @@ def demo_recipe(seed: int, steps: int) -> Recipe:
         side_px=SIDE_PX,
         patch_size=PATCH_SIZE,
     )
-
-
-def write_model(model: LiT, folder: Path) -> None:
-    """``model.safetensors`` and ``config.json``, in float32."""
-    weights = dict(tree_flatten(model.parameters()))
-    mx.save_safetensors(str(folder / "model.safetensors"), weights, {"format": "mlx"})
-    text = json.dumps(model.config.to_dict(), indent=2)
-    (folder / "config.json").write_text(text + "\n", encoding="utf-8")
 
 
 def _measured(folder: Path, weights: str, against: Path | None, number: int) -> Measured:
