@@ -28,7 +28,7 @@ from mlx_aimv2.checkpoints.load import load_checkpoint
 from mlx_aimv2.models.aimv2.lit import LiT
 from mlx_aimv2.models.aimv2.vision import VisionEncoder
 from mlx_aimv2.training import evaluate
-from tests.support.golden_files import load_golden, nhwc
+from mlx_aimv2.verification.golden import load_golden, nhwc
 
 Row = tuple[str, str, str, str]
 

@@ -38,12 +38,19 @@ def learn_vocabulary(seed: int, *, vocab_size: int = VOCAB_SIZE) -> tokenizers.T
         end_of_word_suffix=WORD_END,
     )
     learner.train_from_iterator(caption_texts(seed), trainer)
-    merges = _merges(learner)
+    learnt = json.loads(learner.to_str())["model"]["merges"]
+    merges: list[tuple[str, str]] = [(left, right) for left, right in learnt]
     pieces = [*alphabet, *(sign + WORD_END for sign in alphabet)]
     pieces += [left + right for left, right in merges]
     vocab = {piece: index for index, piece in enumerate(dict.fromkeys([*pieces, BEGIN, END]))}
     model = models.BPE(vocab, merges, unk_token=END, end_of_word_suffix=WORD_END)
-    return _with_ends(_clip_form(model), vocab)
+    tokenizer = _clip_form(model)
+    tokenizer.add_special_tokens([BEGIN, END])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{BEGIN} $A {END}",
+        special_tokens=[(BEGIN, vocab[BEGIN]), (END, vocab[END])],
+    )
+    return tokenizer
 
 
 def caption_texts(seed: int) -> Iterator[str]:
@@ -79,17 +86,3 @@ def _clip_form(model: models.BPE) -> tokenizers.Tokenizer:
     )
     tokenizer.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Replace(WORD_END, " ")])
     return tokenizer
-
-
-def _with_ends(tokenizer: tokenizers.Tokenizer, vocab: dict[str, int]) -> tokenizers.Tokenizer:
-    tokenizer.add_special_tokens([BEGIN, END])
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{BEGIN} $A {END}",
-        special_tokens=[(BEGIN, vocab[BEGIN]), (END, vocab[END])],
-    )
-    return tokenizer
-
-
-def _merges(learner: tokenizers.Tokenizer) -> list[tuple[str, str]]:
-    merges = json.loads(learner.to_str())["model"]["merges"]
-    return [(left, right) for left, right in merges]

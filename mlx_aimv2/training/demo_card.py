@@ -43,7 +43,9 @@ def demo_card(
     }
     heads = " | ".join(row.weights for row in measured)
     lines = [f"| | {heads} |", "|---|" + "---|" * len(measured)]
-    lines += [_line(text.format(**facts), key, measured) for key, text in _ROWS]
+    for key, text in _ROWS:
+        shares = " | ".join(f"{getattr(row.figures, key):.1%}" for row in measured)
+        lines.append(f"| {text.format(**facts)} | {shares} |")
     cosines = " | ".join(
         "" if row.least_cosine is None else f"{row.least_cosine:.4f}" for row in measured
     )
@@ -87,8 +89,3 @@ towers, with the objects' known boxes as further examples; {minutes:.0f} minutes
 
 MIT, as the program.
 """
-
-
-def _line(text: str, key: str, measured: list[Measured]) -> str:
-    values = " | ".join(f"{getattr(row.figures, key):.1%}" for row in measured)
-    return f"| {text} | {values} |"

@@ -6,7 +6,7 @@ python -m mlx_aimv2.training.evaluate SOURCE [--number N] [--against OTHER] [--j
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -119,39 +119,38 @@ def _several(scores: Vectors, scenes: list[Scene]) -> tuple[float, float]:
 
 def _colours(vectors: Vectors, scenes: list[Scene], embed_texts: EmbedTexts) -> float:
     colours = list(COLOURS)
-    labels = label_vectors(
-        [with_article(f"{colour} {noun}") for noun in NOUNS for colour in colours], embed_texts
-    ).reshape(len(NOUNS), len(colours), -1)
-    hits = [
-        colours[int(np.argmax(labels[NOUNS.index(noun)] @ vector))] == colour
+    texts = [with_article(f"{colour} {noun}") for noun in NOUNS for colour in colours]
+    labels = label_vectors(texts, embed_texts).reshape(len(NOUNS), len(colours), -1)
+    return _share_right(
+        (labels[NOUNS.index(noun)] @ vector, colours.index(colour))
         for vector, scene in zip(vectors, scenes, strict=True)
         for noun, colour in scene.kinds
-    ]
-    return float(np.mean(hits))
+    )
 
 
 def _places(vectors: Vectors, scenes: list[Scene], embed_texts: EmbedTexts) -> float:
     places = list(PLACES)
     labels = label_vectors([place.alone[0] for place in PLACES.values()], embed_texts)
-    hits = [
-        places[int(np.argmax(labels @ vector))] == scene.place
+    return _share_right(
+        (labels @ vector, places.index(scene.place))
         for vector, scene in zip(vectors, scenes, strict=True)
         if scene.place is not None
-    ]
-    return float(np.mean(hits))
+    )
 
 
 def _counts(vectors: Vectors, scenes: list[Scene], embed_texts: EmbedTexts) -> float:
     counts = range(2, 6)
-    labels = label_vectors(
-        [f"{NUMBERS[count]} {GLYPHS[noun].plural}" for noun in NOUNS for count in counts],
-        embed_texts,
-    ).reshape(len(NOUNS), len(counts), -1)
-    hits = [
-        counts[int(np.argmax(labels[NOUNS.index(scene.kinds[0][0])] @ vector))] == len(scene.kinds)
+    texts = [f"{NUMBERS[count]} {GLYPHS[noun].plural}" for noun in NOUNS for count in counts]
+    labels = label_vectors(texts, embed_texts).reshape(len(NOUNS), len(counts), -1)
+    return _share_right(
+        (labels[NOUNS.index(scene.kinds[0][0])] @ vector, counts.index(len(scene.kinds)))
         for vector, scene in zip(vectors, scenes, strict=True)
-    ]
-    return float(np.mean(hits))
+    )
+
+
+def _share_right(answers: Iterable[tuple[Vectors, int]]) -> float:
+    """How often the highest of the scores is the one at that place."""
+    return float(np.mean([int(np.argmax(scores)) == place for scores, place in answers]))
 
 
 def _search(scores: Vectors, scenes: list[Scene]) -> float:

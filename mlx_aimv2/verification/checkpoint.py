@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 from mlx_aimv2.checkpoints import hub
 from mlx_aimv2.device import backend
 
-from .check import BLOCK, NOT_FULL, REPORT_HINT, Check, finite, judged, skipped
+from .check import BLOCK, NOT_FULL, REPORT_HINT, Check, judged, skipped
 from .compare import FETCH_HINT, compare, logical, same_shapes, told
 from .inputs import examine_inputs
 from .published import published_values
@@ -99,19 +98,18 @@ def _file(opened: Opened) -> Check:
     named = {file: file.resolve().name for file in files}
     if not all(map(_SHA256.fullmatch, named.values())):
         return skipped("file", "only files in the hub's cache carry their SHA-256")
-    wrong = [file.name for file, name in named.items() if _sha256(file) != name]
+    wrong = []
+    for file, name in named.items():
+        with file.open("rb") as content:
+            if hashlib.file_digest(content, "sha256").hexdigest() != name:
+                wrong.append(f"{file.name}: another SHA-256 than the hub's")
     return judged(
         "file",
         not wrong,
         f"{len(files) - len(wrong)} of {len(files)} have the SHA-256 that the hub gave them",
         "remove it from the cache and fetch it again",
-        findings=[f"{name}: another SHA-256 than the hub's" for name in wrong],
+        findings=wrong,
     )
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _tensors(record: Record, *, is_known: bool) -> Check:
@@ -164,8 +162,7 @@ def _blocks(record: Record, *, is_full: bool) -> Check:
         return judged("blocks", False, detail, FETCH_HINT, findings=endless[:1])
     if not is_full:
         return skipped("blocks", NOT_FULL)
-    far = {s.name: math.inf if s.to_formula is None else s.to_formula for s in record.blocks}
-    return _near("blocks", "the formula", far)
+    return _near("blocks", "the formula", {step.name: step.to_formula for step in record.blocks})
 
 
 def _device(record: Record, *, is_full: bool) -> Check:
@@ -174,22 +171,23 @@ def _device(record: Record, *, is_full: bool) -> Check:
         return skipped("device", "the CPU is the device")
     if not is_full:
         return skipped("device", NOT_FULL)
-    title = f"{backend()} against CPU"
-    far = {s.name: math.inf if s.to_cpu is None else s.to_cpu for s in record.steps}
-    return _near(title, "the CPU", far)
+    differences = {step.name: step.to_cpu for step in record.steps}
+    return _near(f"{backend()} against CPU", "the CPU", differences)
 
 
-def _near(name: str, what: str, differences: dict[str, float]) -> Check:
-    far = [f"{step}: off by {d:.1e} of its largest value" for step, d in differences.items()
-           if not d <= BLOCK]  # fmt: skip
-    worst = max(differences.values())
+def _near(name: str, what: str, differences: dict[str, float | None]) -> Check:
+    """``differences`` by step, None where the result of one of the two is not finite."""
+    sizes = {step: math.inf if d is None else d for step, d in differences.items()}
+    far = [f"{step}: off by {size:.1e} of its largest value"
+           for step, size in sizes.items() if not size <= BLOCK]  # fmt: skip
+    detail = f"{len(sizes)} steps at most {max(sizes.values()):.0e} from {what}"
     return judged(
         name,
         not far,
-        f"{len(differences)} steps at most {worst:.0e} from {what} (limit {BLOCK:.0e})",
+        f"{detail} (limit {BLOCK:.0e})",
         REPORT_HINT,
         findings=far,
-        values={step: finite(d) for step, d in differences.items()},
+        values=differences,
     )
 
 

@@ -169,9 +169,10 @@ def _compare_steps(result: Comparison, ours: Record, theirs: Record) -> None:
     is_rounded = bool(result.rounded or result.untold)
     is_packed = ours.quantization != theirs.quantization
     result.is_coarse = is_packed and bool(result.untold)
-    tolerance = _packed_tolerance(ours, theirs) if is_packed else FEATURES
-    if is_rounded and not is_packed:
-        tolerance = ROUNDED_FEATURES
+    tolerance = ROUNDED_FEATURES if is_rounded else FEATURES
+    if is_packed:
+        packed = [record.quantization for record in (ours, theirs) if record.quantization]
+        tolerance = PACKED_FEATURES[min(each["bits"] for each in packed)]
     for name, distance in _distances(ours, theirs):
         if distance > _GROWTH * max(result.distance, _NOISE) and not (
             is_rounded or result.moves_at
@@ -180,11 +181,6 @@ def _compare_steps(result: Comparison, ours: Record, theirs: Record) -> None:
         result.distance = max(result.distance, distance)
         if distance > tolerance and result.parts_at is None:
             result.parts_at = name
-
-
-def _packed_tolerance(*records: Record) -> float:
-    bits = [record.quantization["bits"] for record in records if record.quantization]
-    return PACKED_FEATURES[min(bits)]
 
 
 def _distances(ours: Record, theirs: Record) -> Iterator[tuple[str, float]]:

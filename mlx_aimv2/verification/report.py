@@ -76,13 +76,9 @@ class Record:
             list(trace(weights)),
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for a report."""
-        return asdict(self)
-
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """What :meth:`to_json` gave.
+        """A record from its fields in a report.
 
         Errors: LookupError, TypeError, ValueError or AttributeError for anything else.
         """
@@ -124,7 +120,7 @@ def write_report(
         "passed": not any(check.status == "FAILED" for check in checks),
         "conditions": dict(conditions),
         "checks": [asdict(check) for check in checks],
-        "checkpoints": [record.to_json() for record in records],
+        "checkpoints": [asdict(record) for record in records],
     }
     partial = target.with_name(f".{target.name}.partial")
     try:

@@ -84,10 +84,9 @@ def _here() -> Iterator[Opened | Check]:
     for published in CHECKPOINTS:
         if folder := hub.cached(published):
             origin = published.repo_id, published.revision
+            found = Resolved(published.alias, folder, published.name, *origin, published)
             try:
-                yield Opened.of(
-                    Resolved(published.alias, folder, published.name, *origin, published)
-                )
+                yield Opened.of(found)
             except Aimv2Error as error:
                 yield judged("opening", False, str(error), error.hint, checkpoint=published.name)
 
@@ -97,7 +96,8 @@ def _open_against(text: str, named: Sequence[Opened], confirm: Confirm | None) -
     if file.is_file():
         reported = Reported(file.name, read_report(file))
         opened = named or [made for made in _here() if isinstance(made, Opened)]
-        if not any(_fits(one, record) for one in opened for record in reported.records):
+        shapes = [one.weights.logical_shapes() for one in opened]
+        if not any(same_shapes(ours, record) for ours in shapes for record in reported.records):
             held = ", ".join(record.name for record in reported.records) or "none"
             raise UsageError(
                 f"{file.name} has no checkpoint of these sizes (it has: {held})",
@@ -116,7 +116,3 @@ def _open_against(text: str, named: Sequence[Opened], confirm: Confirm | None) -
             hint="give two copies of one checkpoint; aimv2 info tells what each is",
         )
     return Copy(other, Record.of(other))
-
-
-def _fits(opened: Opened, record: Record) -> bool:
-    return same_shapes(opened.weights.logical_shapes(), record)

@@ -14,7 +14,6 @@ from typing import cast
 import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten
-from numpy.typing import NDArray
 
 from mlx_aimv2.checkpoints.weights import Weights
 from mlx_aimv2.cpu import compile_cache
@@ -158,11 +157,12 @@ def _step(
             to_cpu = _difference(result, compute())
     to_formula = None if expected is None else _difference(result, expected)
     state = np.array(result)
+    tokens = state.size // state.shape[-1]
     return Step(
         name,
         hashlib.sha256(state.astype("<f4", copy=False).data).hexdigest(),
         [finite(total) for total in probe.sums(state)],
-        finite(float(np.linalg.norm(state.astype(np.float64)) / math.sqrt(len(_tokens(state))))),
+        finite(float(np.linalg.norm(state.astype(np.float64)) / math.sqrt(tokens))),
         to_formula=to_formula,
         to_cpu=to_cpu,
     ), result
@@ -172,10 +172,6 @@ def _step(
 def _difference(actual: mx.array, expected: mx.array) -> float | None:
     one, other = np.array(actual), np.array(expected)
     return finite(float(np.abs(one - other).max() / max(np.abs(other).max(), _TINY)))
-
-
-def _tokens(state: NDArray[np.float32]) -> NDArray[np.float32]:
-    return state.reshape(-1, state.shape[-1])
 
 
 # A block as the paper says it, with nothing fused.

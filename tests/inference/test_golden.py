@@ -4,7 +4,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from tests.support.golden_files import load_golden, nhwc
+from mlx_aimv2.verification.golden import load_golden, nhwc
 from tests.support.tolerances import GOLDEN
 
 

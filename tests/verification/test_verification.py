@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -492,7 +492,7 @@ def test_one_tensor_at_a_time_is_in_memory(tmp_path: Path) -> None:
 
 def test_a_record_survives_json(lit: Record, vision: Record) -> None:
     for record in (lit, vision):
-        assert Record.from_json(json.loads(json.dumps(record.to_json()))) == record
+        assert Record.from_json(json.loads(json.dumps(asdict(record)))) == record
 
 
 def test_the_probe_is_the_same_everywhere() -> None:

@@ -36,14 +36,11 @@ def write_album(
         shown = dict.fromkeys(noun.replace(" ", "_") for noun, _, _ in drawing.objects)
         suffix = "png" if number % _PNG_EVERY == 0 else "jpg"
         file = folder / f"{'-'.join([f'{number:04}', *shown])}.{suffix}"
-        if file.suffix == ".png":
-            drawing.image.save(file)
-        else:
-            drawing.image.save(file, quality=_JPEG_QUALITY)
+        drawing.image.save(file, quality=_JPEG_QUALITY)  # PNG knows no quality
         files.append(file)
         entries.append(_entry(file.name, drawing))
-    _write(folder / CAPTIONS_FILE, json.dumps(entries, indent=1))
-    _write(folder / LABELS_FILE, "\n".join(NOUNS))
+    (folder / CAPTIONS_FILE).write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
+    (folder / LABELS_FILE).write_text("\n".join(NOUNS) + "\n", encoding="utf-8")
     return files
 
 
@@ -85,10 +82,6 @@ def _entry(name: str, drawing: Drawing) -> dict[str, Any]:
         ],
         "captions": [caption.text for caption in drawing.captions],
     }
-
-
-def _write(file: Path, text: str) -> None:
-    file.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
