@@ -30,15 +30,15 @@ class Rule:
     axes: Axes | Callable[[Shape], Axes | None] | None = None
     cut: int = 0
 
-    @property
+    @cached_property
     def sources(self) -> tuple[str, ...]:
         return (self.source,) if isinstance(self.source, str) else self.source
 
-    @property
+    @cached_property
     def targets(self) -> tuple[str, ...]:
         return (self.target,) if isinstance(self.target, str) else self.target
 
-    @property
+    @cached_property
     def is_stack(self) -> bool:
         """Whether the tensors of one source are stacked."""
         return bool(self.targets) and self.sources[0].count("*") > self.targets[0].count("*")
