@@ -7,8 +7,6 @@ from typing import Literal, TypedDict, Unpack, cast, overload
 
 import mlx.core as mx
 import numpy as np
-from mlx import nn
-from mlx.utils import tree_flatten
 from numpy.typing import NDArray
 
 from mlx_aimv2.checkpoints.load import Loaded, load_checkpoint
@@ -20,7 +18,7 @@ from mlx_aimv2.images.source import ImageSource, describe, is_single
 from mlx_aimv2.models.aimv2.lit import normalize
 from mlx_aimv2.models.aimv2.text import TextEncoder
 from mlx_aimv2.models.aimv2.vision import VisionEncoder
-from mlx_aimv2.models.network import Config
+from mlx_aimv2.models.network import Config, Network
 from mlx_aimv2.texts.tokenizer import Tokenizer
 from mlx_aimv2.texts.truncation import Cut, warn_of_cuts
 
@@ -478,10 +476,9 @@ class Embedder:
         self.network = loaded.network
 
 
-def _parts_of(network: nn.Module) -> list[int]:
+def _parts_of(network: Network) -> list[int]:
     """Which arrays it is made of: training puts others in their places."""
-    parameters = cast("list[tuple[str, mx.array]]", tree_flatten(network.parameters()))
-    return [id(array) for _, array in parameters]
+    return [id(array) for array in network.flat_parameters().values()]
 
 
 def _item(sample: Sample) -> Item:
