@@ -11,6 +11,7 @@ from mlx_aimv2.models.aimv2.published import DEFAULT
 from mlx_aimv2.options import argument, group, option
 from mlx_aimv2.outputs.formats import KNOWN
 
+from .help import RARE
 from .options import (
     NULL,
     PATHS_HELP,
@@ -41,6 +42,7 @@ GROUPS = {
     "Output": "--out --resume --force",
     "Model": "--model --pooling --yes",
     "Speed": "--decode --shard",
+    RARE: "--null --exclude --dtype --preset --tiles --max-patches --max-pixels --side",
 }
 
 

@@ -229,7 +229,7 @@ def test_nothing_is_fetched_without_a_yes(monkeypatch):
     asked = []
 
     def resolve(source, *, confirm):
-        download = hub.Download(source, "0" * 40, ("model.safetensors",), 10**9, "")
+        download = hub.Download(source, "0" * 40, 10**9, "")
         asked.append(confirm(download))
         raise hub.HubError(f"{source} was not downloaded")
 

@@ -262,7 +262,7 @@ def test_quiet_downloads_draw_no_bars(streams, is_quiet):
         output.set_quiet()
     utils.enable_progress_bars()
     try:
-        confirm_download(True)(Download("a/b", "0" * 40, ("c",), 7, ""))
+        confirm_download(True)(Download("a/b", "0" * 40, 7, ""))
         assert utils.are_progress_bars_disabled() is is_quiet
     finally:
         utils.enable_progress_bars()
@@ -283,7 +283,7 @@ def test_downloads_are_asked_for_where_somebody_can_answer(streams, monkeypatch,
     from mlx_aimv2.checkpoints.hub import Download  # noqa: PLC0415
     from mlx_aimv2.cli.options import confirm_download  # noqa: PLC0415
 
-    download = Download("apple/x", "0" * 40, ("model.safetensors",), 1_750_000_000, "apple-amlr")
+    download = Download("apple/x", "0" * 40, 1_750_000_000, "apple-amlr")
     _, err = streams()
     assert confirm_download(yes)(download) is yes
     assert "apple/x: 1.75 GB, licence apple-amlr" in err.getvalue()
