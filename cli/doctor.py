@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 import sys
-import time
+import timeit
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
@@ -38,6 +38,7 @@ _PARTS = (
 )
 
 _KNOWN_AS = {"HEIF": "HEIC"}
+_MARKS = {"ok": "ok", "note": "note", "broken": "BROKEN"}
 
 _SIDE = 1024  # of the matrices multiplied
 _REPEATS = 3
@@ -68,11 +69,11 @@ def doctor(options: Options) -> int:
     The exit code is 1 if something that is needed does not work.
     """
     checks = list(examine())
-    for check in checks:
-        if options.as_json:
+    if options.as_json:
+        for check in checks:
             output.record(asdict(check))
-    if not options.as_json:
-        output.table([(_mark(check), check.name, check.detail) for check in checks])
+    else:
+        output.table([(_MARKS[check.status], check.name, check.detail) for check in checks])
         for check in checks:
             if check.hint:
                 output.line(f"{check.name}: {check.hint}")
@@ -110,12 +111,13 @@ def _versions() -> Iterator[Check]:
         yield _part(distribution, module, lost)
 
 
+def _noted(name: str, detail: str, hint: str, values: dict[str, Any]) -> Check:
+    """A finding that is fine, but for what its hint would better."""
+    return Check(name, detail, "note" if hint else "ok", hint, values)
+
+
 def _again() -> str:
     return f"install the package again: {install.again()}"
-
-
-def _backend() -> str:
-    return f"on Linux MLX needs a backend: {install.packages('mlx[cpu]')} (or cuda12, cuda13)"
 
 
 def _part(distribution: str, module: str, lost: str) -> Check:
@@ -128,8 +130,10 @@ def _part(distribution: str, module: str, lost: str) -> Check:
         return Check(distribution, detail, severity, install.packages(distribution))
     except Exception as error:  # a broken library can raise anything as it is imported
         detail = f"{found}, but {module} does not load: {error}"
-        is_backend = module == "mlx.core" and sys.platform.startswith("linux")
-        return Check(distribution, detail, severity, _backend() if is_backend else _again())
+        hint = _again()
+        if module == "mlx.core" and sys.platform.startswith("linux"):
+            hint = f"MLX needs a backend: {install.packages('mlx[cpu]')} (or cuda12, cuda13)"
+        return Check(distribution, detail, severity, hint)
     return Check(distribution, found, values={"version": found})
 
 
@@ -138,11 +142,9 @@ def _device() -> Check:
     name = device.facts().get("device_name", "unknown device")
     values = {"backend": backend, "device_name": name, "default_dtype": dtype}
     detail = f"{name}, {backend}, computing in {dtype}"
-    if backend == "CPU" and sys.platform == "darwin":
-        return Check(
-            "device", detail, "note", "MLX sees no GPU: is this a virtual machine?", values
-        )
-    return Check("device", detail, values=values)
+    is_virtual = backend == "CPU" and sys.platform == "darwin"
+    hint = "MLX sees no GPU: is this a virtual machine?" if is_virtual else ""
+    return _noted("device", detail, hint, values)
 
 
 def _blas() -> Check:
@@ -226,20 +228,15 @@ def _cache() -> Check:
     }
     sizes = f"{output.size(used)}, {output.size(free)} free"
     detail = f"{folder} ({sizes}); AIMv2 checkpoints: {', '.join(here) or 'none'}"
-    problem = ""
+    hint = problem = ""
     if not existing.is_dir():
-        problem = f"{existing} is not a folder"
+        problem = f"; {existing} is not a folder"
     elif not os.access(existing, os.W_OK):
-        problem = "may not be written"
+        problem = "; may not be written"
     if problem:
-        hint = f"nothing can be downloaded there: set {_cache_variable()} to a folder of yours"
-        return Check("cache", f"{detail}; {problem}", "note", hint, values)
-    return Check("cache", detail, values=values)
-
-
-def _cache_variable() -> str:
-    """The variable that decides where the cache is: the narrower one, where it is set."""
-    return "HF_HUB_CACHE" if "HF_HUB_CACHE" in os.environ else "HF_HOME"
+        variable = "HF_HUB_CACHE" if "HF_HUB_CACHE" in os.environ else "HF_HOME"
+        hint = f"nothing can be downloaded there: set {variable} to a folder of yours"
+    return _noted("cache", detail + problem, hint, values)
 
 
 def _folder_bytes(folder: Path) -> int:
@@ -255,12 +252,12 @@ def _network() -> Check:
     """What is known without a request: nothing is tried here."""
     from huggingface_hub import constants, is_offline_mode  # noqa: PLC0415
 
-    values = {"is_offline": is_offline_mode(), "endpoint": constants.ENDPOINT}
-    if is_offline_mode():
-        detail = "not tried: offline, because HF_HUB_OFFLINE is set"
-        return Check("network", detail, "note", values=values)
-    detail = f"not tried: checkpoints come from {constants.ENDPOINT}, HF_HUB_OFFLINE is not set"
-    return Check("network", detail, "note", values=values)
+    is_offline, endpoint = is_offline_mode(), constants.ENDPOINT
+    detail = f"checkpoints come from {endpoint}, HF_HUB_OFFLINE is not set"
+    if is_offline:
+        detail = "offline, because HF_HUB_OFFLINE is set"
+    values = {"is_offline": is_offline, "endpoint": endpoint}
+    return Check("network", f"not tried: {detail}", "note", values=values)
 
 
 def _product() -> Check:
@@ -273,27 +270,12 @@ def _product() -> Check:
     expected = left @ right
     a, b = mx.array(left), mx.array(right)
     found = np.array(a @ b)
-    elapsed_s = min(_timed(lambda: mx.eval(a @ b)) for _ in range(_REPEATS))
+    elapsed_s = min(timeit.repeat(lambda: mx.eval(a @ b), number=1, repeat=_REPEATS))
     error = float(np.abs(found - expected).max() / np.abs(expected).max())
     gigaflops = 2 * _SIDE**3 / elapsed_s / 1e9
     values = {"relative_error": error, "gflop_per_s": round(gigaflops, 1)}
     if not error < _TOLERANCE:
         detail = f"MLX multiplies wrongly: off by {error:.2g} of the largest value"
-        return Check(
-            "product",
-            detail,
-            "broken",
-            f"update MLX: {install.packages('--upgrade', 'mlx')}",
-            values,
-        )
+        hint = f"update MLX: {install.packages('--upgrade', 'mlx')}"
+        return Check("product", detail, "broken", hint, values)
     return Check("product", f"right, {gigaflops:.0f} GFLOP/s", values=values)
-
-
-def _timed(run: Callable[[], None]) -> float:
-    start_s = time.perf_counter()
-    run()
-    return time.perf_counter() - start_s
-
-
-def _mark(check: Check) -> str:
-    return {"ok": "ok", "note": "note", "broken": "BROKEN"}[check.status]

@@ -63,12 +63,13 @@ def describe(source: str, *, yes: bool = False) -> Facts:
         return _describe_folder(hub.resolve(source, confirm=confirm_download(yes)))
     folder = hub.cached(published)
     if folder is None:
-        return _describe_published(source, published)
+        return describe_published(source, published)
     origin = published.repo_id, published.revision
     return _describe_folder(hub.Resolved(source, folder, published.name, *origin, published))
 
 
-def _describe_published(source: str, published: Checkpoint) -> Facts:
+def describe_published(source: str, published: Checkpoint) -> Facts:
+    """What is known of a published checkpoint that is not here, from a table."""
     from mlx_aimv2.models.aimv2.cost import published_bytes, published_config  # noqa: PLC0415
 
     facts: Facts = {

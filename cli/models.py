@@ -1,17 +1,11 @@
 """``aimv2 models``: the published checkpoints, and which are here."""
 
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from mlx_aimv2.errors import HubError
 from mlx_aimv2.files.path_text import escape
-from mlx_aimv2.models.aimv2.published import (
-    CHECKPOINTS,
-    DEFAULT,
-    LICENCE,
-    LICENCE_TERMS,
-    Checkpoint,
-)
+from mlx_aimv2.models.aimv2.published import CHECKPOINTS, DEFAULT, LICENCE, LICENCE_TERMS
 
 from . import info, output
 from .options import JSON
@@ -23,6 +17,8 @@ aimv2 models --json | jq -r 'select(.cached) | .name'
 
 _COLUMNS = ("alias", "name", "pixels", "text", "parameters", "size", "here")
 
+_FACTS = ("name", "repo_id", "revision", "architecture", "side_px", "size_bytes", "licence")
+
 
 @dataclass(frozen=True)
 class Options:
@@ -33,7 +29,15 @@ class Options:
 
 def models(options: Options) -> None:
     """List the published checkpoints, and the small one in this package, `demo`."""
-    rows = [_published(checkpoint) for checkpoint in CHECKPOINTS] + _demo()
+    from mlx_aimv2.checkpoints import hub  # noqa: PLC0415
+
+    rows = []
+    for each in CHECKPOINTS:
+        folder = hub.cached(each)
+        facts = info.describe_published(each.alias, each)
+        rows.append(_row(each.alias, facts | {"folder": escape(str(folder)) if folder else None}))
+    with suppress(HubError):  # an installation without it
+        rows.append(_row("demo", info.describe("demo")))
     if options.as_json:
         for row in rows:
             output.record(row)
@@ -42,46 +46,19 @@ def models(options: Options) -> None:
     output.say(f"licence of Apple's weights: {LICENCE} ({LICENCE_TERMS})")
 
 
-def _published(checkpoint: Checkpoint) -> dict[str, Any]:
-    from mlx_aimv2.checkpoints import hub  # noqa: PLC0415
-    from mlx_aimv2.models.aimv2 import cost  # noqa: PLC0415
-
-    folder = hub.cached(checkpoint)
+def _row(alias: str, facts: info.Facts) -> info.Facts:
+    """What is listed of a checkpoint."""
     return {
-        "alias": checkpoint.alias,
-        "name": checkpoint.name,
-        "repo_id": checkpoint.repo_id,
-        "revision": checkpoint.revision,
-        "architecture": checkpoint.architecture,
-        "side_px": checkpoint.side_px,
-        "has_text": checkpoint.has_text,
-        "parameters": cost.parameters(cost.published_config(checkpoint)).total,
-        "size_bytes": cost.published_bytes(checkpoint),
-        "licence": checkpoint.licence,
-        "cached": folder is not None,
-        "folder": escape(str(folder)) if folder else None,
+        "alias": alias,
+        **{key: facts[key] for key in _FACTS},
+        "has_text": facts["kind"] == "lit",
+        "parameters": facts["parameters"]["total"],
+        "cached": facts["folder"] is not None,
+        "folder": facts["folder"],
     }
 
 
-def _demo() -> list[dict[str, Any]]:
-    try:
-        facts = info.describe("demo")
-    except HubError:
-        return []  # an installation without it
-    same = ("name", "repo_id", "revision", "architecture", "side_px", "size_bytes", "licence")
-    return [
-        {
-            "alias": "demo",
-            **{key: facts[key] for key in same},
-            "has_text": facts["kind"] == "lit",
-            "parameters": facts["parameters"]["total"],
-            "cached": True,
-            "folder": facts["folder"],
-        }
-    ]
-
-
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+def _cells(row: info.Facts) -> tuple[str, ...]:
     return (
         f"{row['alias']} (default)" if row["alias"] == DEFAULT else row["alias"],
         row["name"],
