@@ -1,13 +1,14 @@
 """Batches through mlx.data: numbers shuffled and batched, their arrays made ahead on its threads.
 
-Its own shuffle is the same in every process, its threads draw the same random numbers, an
-exception in one of them can end the process, and so can a stream that is alive when Python ends.
-Hence orders with a seed of one's own, arrays that follow from the numbers, and the ending below.
+mlx-data's own shuffle is the same in every process, and its threads draw the same random numbers:
+here the caller gives the order, and arrays follow from the numbers alone. An exception on one of
+its threads can end the process, and so can a stream that is alive when Python ends: here an error
+is kept for the caller, and every stream is ended.
 """
 
 import atexit
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,13 @@ from mlx_aimv2.errors import Aimv2Error
 Arrays = dict[str, NDArray[Any]]
 
 _THREADS, _AHEAD = 2, 8
-# Threads that are just going to sleep miss the call to end (0.1.0), and are waited for for ever.
+# A stream that ends waits for ever for a thread that is just going to sleep (mlx-data 0.1.0).
 _REST_S = 0.05
 
 
 def load_batches(
     order: Sequence[int], batch_size: int, make: Callable[[list[int]], Arrays]
-) -> Iterator[Arrays]:
+) -> Generator[Arrays]:
     """What ``make`` makes of each batch of numbers, in this order, up to 8 batches ahead.
 
     ``order`` has each number from 0 on once. ``make`` runs on several threads at once and returns
@@ -39,6 +40,11 @@ def load_batches(
             "training and its evaluation need mlx-data, which is not installed",
             hint=f"{install.packages('mlx-data')}; it has wheels for Python 3.11 to 3.13 only",
         ) from error
+    numbers = dx.buffer_from_vector([{"number": number} for number in range(len(order))])
+    return _made(numbers.perm(list(order)).batch(batch_size), make)
+
+
+def _made(batches: Any, make: Callable[[list[int]], Arrays]) -> Generator[Arrays]:
     failures: list[Exception] = []
     is_over = False
 
@@ -51,9 +57,7 @@ def load_batches(
                 failures.append(error)
         return {"missing": np.zeros(1)}
 
-    numbers = dx.buffer_from_vector([{"number": number} for number in range(len(order))])
-    batches = numbers.perm(list(order)).batch(batch_size).sample_transform(transform)
-    stream = batches.ordered_prefetch(_AHEAD, _THREADS)
+    stream = batches.sample_transform(transform).ordered_prefetch(_AHEAD, _THREADS)
 
     def end() -> None:
         nonlocal is_over, stream
@@ -65,7 +69,7 @@ def load_batches(
 
     atexit.register(end)
     try:
-        for batch in stream:
+        while batch := next(stream, None):  # not `for`, which would keep the stream alive
             if "missing" in batch:
                 raise failures[0]
             yield batch

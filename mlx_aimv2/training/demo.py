@@ -94,6 +94,7 @@ def train(folder: Path, seed: int, steps: int, say: Callable[[str], None]) -> Li
     and with them the result, vary with the BLAS and its threads.
     """
     started = time.perf_counter()
+    drawn = batches(demo_recipe(seed, steps))
     pieces = learn_vocabulary(seed)
     pieces.save(str(folder / "tokenizer.json"))
     (folder / TAGS_FILE).write_bytes((resolve(DEMO).folder / TAGS_FILE).read_bytes())
@@ -105,7 +106,7 @@ def train(folder: Path, seed: int, steps: int, say: Callable[[str], None]) -> Li
     initialise(model, seed)
     trainer = Trainer(model, steps)
     losses = []
-    for step, batch in enumerate(batches(demo_recipe(seed, steps)), 1):
+    for step, batch in enumerate(drawn, 1):
         losses.append(trainer.step(to_arrays(batch, tokenizer)))
         if step % 50 == 0 or step == steps:
             minutes = (time.perf_counter() - started) / 60
