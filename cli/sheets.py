@@ -38,27 +38,19 @@ def target_of(html: str | None, is_open: bool, name: str) -> str | None:
 
     Errors: UsageError for a name that does not end in .html; OutputError.
     """
+    if html:
+        from mlx_aimv2.library.contact_sheet import check_sheet  # noqa: PLC0415
+
+        if not html.lower().endswith((".html", ".htm")):  # a photo would be written over
+            raise UsageError(f"{html} is no name of a sheet", hint=f"add .html: {html}.html")
+        check_sheet(Path(html))
     if html or not is_open:
-        if html:
-            _check(html)
         return html
     from platformdirs import user_cache_path  # noqa: PLC0415
 
     folder = user_cache_path("mlx-aimv2") / "sheets"
     folder.mkdir(parents=True, exist_ok=True)
     return str(folder / f"{name}.html")
-
-
-def _check(target: str) -> None:
-    """Refuse a target that is no sheet: a photo would be written over.
-
-    Errors: UsageError for a name that does not end in .html; OutputError.
-    """
-    from mlx_aimv2.library.contact_sheet import check_sheet  # noqa: PLC0415
-
-    if not target.lower().endswith((".html", ".htm")):
-        raise UsageError(f"{target} is no name of a sheet", hint=f"add .html: {target}.html")
-    check_sheet(Path(target), overwrite=True)
 
 
 def write(
@@ -72,9 +64,8 @@ def write(
     """Write a sheet, over one that is there, say so, and open it in the browser if asked to."""
     from mlx_aimv2.library.contact_sheet import write_sheet  # noqa: PLC0415
 
-    _check(target)
     path = Path(target)
-    count = write_sheet(path, title, rows, groups=groups, overwrite=True)
+    count = write_sheet(path, title, rows, groups=groups)
     output.say(f"{output.counted(count, 'photo')} → {target}")
     if is_open:
         import webbrowser  # noqa: PLC0415

@@ -51,8 +51,8 @@ class SheetGroup:
     rows: Iterable[SheetRow]
 
 
-def check_sheet(target: Path, *, overwrite: bool = False) -> None:
-    """Refuse a target that exists, or that cannot come to be, before any work for it.
+def check_sheet(target: Path) -> None:
+    """Refuse a target that is no file or in no folder, before any work for it.
 
     Errors: OutputError.
     """
@@ -61,8 +61,6 @@ def check_sheet(target: Path, *, overwrite: bool = False) -> None:
         raise OutputError(f"{name} is a folder", hint="give the name of a file, like photos.html")
     if target.exists() and not target.is_file():
         raise OutputError(f"{name} is not a file", hint="give another name, like photos.html")
-    if os.path.lexists(target) and not overwrite:
-        raise OutputError(f"{name} exists already", hint="choose another name")
     if not target.parent.is_dir():
         raise no_folder(target.parent)
 
@@ -73,23 +71,22 @@ def write_sheet(
     rows: Iterable[SheetRow] = (),
     *,
     groups: Iterable[SheetGroup] = (),
-    summary: str = "",
-    overwrite: bool = False,
 ) -> int:
     """Write photos, and after them groups of photos, as one HTML file; says how many photos.
 
-    The file appears whole or not at all. Photos are read one at a time, as they are needed.
+    The file appears whole or not at all, in place of one that is there. Photos are read one at a
+    time, as they are needed.
     Errors: as ``check_sheet``; OutputError where the disk is full or fails, or another process
     writes the same sheet. A photo that cannot be read is shown with the reason.
     """
-    check_sheet(target, overwrite=overwrite)
+    check_sheet(target)
     folder = target.with_name(f".{target.name}.partial")
     sections = chain([SheetGroup("", rows)], groups)
     try:
         with take_lock(folder, printable(target)):
             try:
                 page = folder / "page.html"
-                count = _write_page(page, title, summary, sections)
+                count = _write_page(page, title, sections)
                 sync(page)
                 page.replace(target)
             finally:
@@ -101,10 +98,10 @@ def write_sheet(
     return count
 
 
-def _write_page(page: Path, title: str, summary: str, sections: Iterable[SheetGroup]) -> int:
+def _write_page(page: Path, title: str, sections: Iterable[SheetGroup]) -> int:
     count = 0
     with page.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(_head(title, summary))
+        file.write(_head(title))
         for section in sections:
             is_open = False
             for row in section.rows:
@@ -119,7 +116,7 @@ def _write_page(page: Path, title: str, summary: str, sections: Iterable[SheetGr
     return count
 
 
-def _head(title: str, summary: str) -> str:
+def _head(title: str) -> str:
     shown = _shown(title)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -127,8 +124,7 @@ def _head(title: str, summary: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n'
         f"<title>{shown}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"<header>\n<h1><bdi>{shown}</bdi></h1>\n"
-        f"{_paragraph('summary', summary)}</header>\n<main>\n"
+        f"<header>\n<h1><bdi>{shown}</bdi></h1>\n</header>\n<main>\n"
     )
 
 

@@ -58,7 +58,7 @@ def write_hostile(folder: Path) -> Path:
     (folder / f"{IMAGE}.png").write_text(SCRIPT)  # shown with the reason
     groups = [SheetGroup(QUOTED + SCRIPT, [SheetRow(folder / f"{IMAGE}.png")])]
     target = folder / "sheet.html"
-    write_sheet(target, f"Safe </title>{SCRIPT}", rows, groups=groups, summary=SCRIPT + IMAGE)
+    write_sheet(target, f"Safe </title>{SCRIPT}", rows, groups=groups)
     return target
 
 

@@ -25,7 +25,7 @@ from ..database.vectors import VectorSet
 from ..shot_names import kind_of
 from ..shots import shots_of
 from ..signature import is_signature, stack
-from .near_copies import Leaders, Pictures
+from .near_copies import NearCopies, Pictures
 
 DEFAULT_THRESHOLD = 0.5
 
@@ -153,8 +153,8 @@ def _add_near(
         shots=None if given.shots is None else given.shots[numbers],
         kinds=np.array([kind_of(file.path) for file in files]),
     )
-    leader, alike = Leaders(pictures, threshold).settle()
-    owner[numbers], similarity[numbers] = numbers[leader], alike
+    keeper, alike = NearCopies(pictures, threshold).settle()
+    owner[numbers], similarity[numbers] = numbers[keeper], alike
     owner[:], similarity[:] = owner[exact], similarity[exact]
 
 
