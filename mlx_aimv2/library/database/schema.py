@@ -13,7 +13,6 @@ from mlx_aimv2.files.paths import absolute, printable
 from mlx_aimv2.files.spelling import fold
 
 from ..shot_names import shot_key
-from .segments import FULL_HINT
 
 APPLICATION_ID = 0x41494D32  # "AIM2", in the file's header
 _BUSY_MS = 10_000
@@ -180,7 +179,10 @@ def database_errors(path: Path) -> Iterator[None]:
         text = str(error)
         hint = "look who may read and write there: ls -l"
         if "full" in text or "disk I/O" in text:
-            hint = FULL_HINT
+            hint = (
+                "make room on the disk, and on that of temporary files, and run the command again: "
+                "what was done before is kept"
+            )
         elif "locked" in text:
             hint = "another program holds it: wait until it has ended"
         raise OutputError(f"library {printable(path)}: {text}", hint=hint) from error

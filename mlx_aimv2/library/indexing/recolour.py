@@ -3,13 +3,13 @@ embedded again."""
 
 import os
 import warnings
+from contextlib import suppress
 
 from mlx_aimv2.errors import Aimv2Error, Aimv2Warning
 from mlx_aimv2.images import colour
 from mlx_aimv2.images.decode import pillow_differs
 
 from ..database.folders import under
-from ..database.photos import FileRow
 from ..database.store import Store
 
 _TOGETHER = 1000  # photos whose headers are read between two commits
@@ -23,29 +23,28 @@ def forget_misread(store: Store, root: bytes) -> int:
 
     Each photo's header is read once. One that is out of reach is looked at by the next run.
     """
-    found = 0
+    found = last = 0
     where, values = under(root)
-    unread = list(store.files(f"{UNREAD} AND {where}", values))
-    for start in range(0, len(unread), _TOGETHER):
-        looked_at: dict[bool, list[FileRow]] = {False: [], True: []}
-        for file in unread[start : start + _TOGETHER]:
-            try:
-                looked_at[pillow_differs(os.fsdecode(file.path))].append(file)
-            except Aimv2Error:
-                continue
+    unread = f"SELECT id, path FROM files WHERE {UNREAD} AND id > ? AND {where} ORDER BY id LIMIT ?"
+    while page := store.rows(unread, (last, *values, _TOGETHER)):
+        last = page[-1][0]
+        is_misread: dict[int, bool] = {}
+        for id, path in page:
+            with suppress(Aimv2Error):
+                is_misread[id] = pillow_differs(os.fsdecode(path))
         with store.transaction():
-            for file in looked_at[True]:
-                store.remove_vectors(file.id)
+            for id in filter(is_misread.get, is_misread):
+                store.remove_vectors(id)
             store.run_many(
                 "UPDATE files SET colours = ? WHERE id = ?",
-                ((colour.RULE, file.id) for files in looked_at.values() for file in files),
+                ((colour.RULE, id) for id in is_misread),
             )
             store.run(  # once it is so of all, the sets say it
                 "UPDATE sets SET settings = json_set(settings, '$.preprocessing.colours', ?) "
                 f"WHERE NOT EXISTS (SELECT 1 FROM files WHERE {UNREAD})",
                 colour.RULE,
             )
-        found += len(looked_at[True])
+        found += sum(is_misread.values())
     return found
 
 

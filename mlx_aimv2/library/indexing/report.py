@@ -55,7 +55,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Progress:
-    """Who wants to know: called with each candidate done, and each picture found while counting."""
+    """Who wants to know: called with each picture found, how many are to be read, and each read."""
 
     counted: Callable[[], None] = lambda: None
     started: Callable[[int], None] = lambda total: None
