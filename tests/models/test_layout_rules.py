@@ -1,6 +1,7 @@
 """Rules of a layout: names, joins, stacks, cuts and transpositions, as Aria's tensors need them."""
 
 import gc
+from collections.abc import Iterator
 from pathlib import Path
 
 import mlx.core as mx
@@ -143,6 +144,16 @@ def test_packed_weights_are_not_cut(tmp_path: Path) -> None:
         read_weights(tmp_path)
 
 
+@pytest.fixture
+def exact_buffers() -> Iterator[None]:
+    """Arrays get buffers of their own size, not larger ones that were used before."""
+    limit = mx.set_cache_limit(0)
+    mx.clear_cache()
+    yield
+    mx.set_cache_limit(limit)
+
+
+@pytest.mark.usefixtures("exact_buffers")
 def test_pieces_are_read_one_by_one(tmp_path: Path) -> None:
     """A piece takes no more memory than its values: not what it was cut from."""
     experts = np.arange(7 * 64 * 128, dtype=np.float32).reshape(7, 64, 128)
