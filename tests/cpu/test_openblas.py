@@ -3,7 +3,7 @@
 import ctypes
 import subprocess
 import sys
-from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -97,7 +97,7 @@ def test_without_the_wheel_or_patchelf_one_is_told(library, monkeypatch):
     with pytest.raises(Aimv2Error, match="scipy-openblas32 is not installed") as caught:
         openblas.install()
     assert install.extra("openblas") in caught.value.hint
-    monkeypatch.setattr(openblas, "_wheel_library", lambda: Path("libscipy_openblas.so"))
+    monkeypatch.setattr(openblas, "find_spec", lambda name: SimpleNamespace(origin="x/y.py"))
     monkeypatch.setattr(openblas.shutil, "which", lambda *args, **options: None)
     with pytest.raises(Aimv2Error, match="patchelf is not installed"):
         openblas.install()
@@ -105,9 +105,11 @@ def test_without_the_wheel_or_patchelf_one_is_told(library, monkeypatch):
 
 
 def test_a_library_that_is_none_leaves_the_former_one(installed, library, tmp_path, monkeypatch):
-    broken = tmp_path / "libscipy_openblas.so"
+    broken = tmp_path / "lib" / "libscipy_openblas.so"
+    broken.parent.mkdir()
     broken.write_bytes(b"no library at all")
-    monkeypatch.setattr(openblas, "_wheel_library", lambda: broken)
+    wheel = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(openblas, "find_spec", lambda name: wheel)
     before = library.read_bytes()
     with pytest.raises(Aimv2Error, match="patchelf"):
         openblas.install()
