@@ -41,6 +41,11 @@ class Check:
         return ", ".join(words) + ("" if self.is_met else " (missed)")
 
 
+def share(name: str, value: float, at_least: float | None = None) -> Check:
+    """A share of 1, and the least it may be."""
+    return Check(Figure("quality", name, value, ""), at_least)
+
+
 def four_digits(value: float, unit: str) -> str:
     """A number whose thousandths say something."""
     return f"{value:.4f} {unit}".rstrip()

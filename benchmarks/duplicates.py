@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import mlx_aimv2 as aimv2
-from benchmarks.checks import Check, four_digits, positive, run
-from mlx_aimv2.bench.figure import Figure
+from benchmarks.checks import Check, four_digits, positive, run, share
 from mlx_aimv2.files.stamp import Stamp
 from mlx_aimv2.images.metadata.exif import PhotoFacts
 from mlx_aimv2.library.database.photos import FileRow
@@ -143,22 +142,18 @@ def checks(pictures: Sequence[Picture], groups: Sequence[Group]) -> Iterator[Che
         shows[picture.shows].append(number)
     true = {pair for same in shows.values() for pair in combinations(same, 2)}
     right = len(found & true)
-    yield Check(_share("precision of pairs", right / max(1, len(found))), at_least=LEAST)
-    yield Check(_share("recall of pairs", right / len(true)), at_least=LEAST)
+    yield share("duplicates, precision of pairs", right / max(1, len(found)), LEAST)
+    yield share("duplicates, recall of pairs", right / len(true), LEAST)
     with_original: dict[str, list[bool]] = defaultdict(list)
     for a, b in sorted(true):
         if pictures[a].kind == "original":
             with_original[pictures[b].kind].append((a, b) in found)
     for kind, hits in with_original.items():
-        yield Check(_share(f"recall, {kind}", mean(hits)))
+        yield share(f"duplicates, recall of {kind}", mean(hits))
     wrong = {number for pair in found - true for number in pair}
     for kind in sorted({picture.kind for picture in pictures if picture.shows[1]}):
         numbers = [k for k, picture in enumerate(pictures) if picture.kind == kind]
-        yield Check(_share(f"taken for a copy, {kind}", mean(k in wrong for k in numbers)))
-
-
-def _share(name: str, value: float) -> Figure:
-    return Figure("duplicates", f"duplicates, {name}", value, "")
+        yield share(f"duplicates, taken for a copy, {kind}", mean(k in wrong for k in numbers))
 
 
 def measure(
@@ -174,7 +169,7 @@ def measure(
     files = as_input(pictures, np.asarray(embedded).astype(np.float16), signatures)
     for threshold in thresholds:
         if len(thresholds) > 1:
-            yield Check(_share("threshold", threshold))
+            yield share("duplicates, threshold", threshold)
         yield from checks(pictures, find_groups(files, threshold))
 
 

@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import duplicates, tagging
-from benchmarks.checks import Check, four_digits, positive, run
-from mlx_aimv2.bench.figure import Figure
+from benchmarks.checks import Check, four_digits, positive, run, share
 from mlx_aimv2.library.database.text_cache import TextCache
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.training.drawings.nouns import NOUNS
@@ -114,11 +113,6 @@ def tag_figures(model: aimv2.Model, number: int) -> Iterator[Check]:
     yield share("tags, macro F1 of the best one threshold in hindsight", hindsight)
     yield share("tags, macro precision", float(ours.precision.mean()))
     yield share("tags, macro recall", float(ours.recall.mean()))
-
-
-def share(name: str, value: float, at_least: float | None = None) -> Check:
-    """A share of 1, and the least it may be."""
-    return Check(Figure("quality", name, value, ""), at_least)
 
 
 def measure(options: argparse.Namespace) -> Iterator[Check]:

@@ -1,1 +1,1 @@
-"""What a machine does with a checkpoint: rates, latencies, memory, and the ceilings beside them."""
+"""Measures a machine with a checkpoint: rates, start and memory, with ceilings and peers."""

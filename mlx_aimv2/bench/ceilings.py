@@ -63,7 +63,7 @@ class Ceiling:
         return (self.blocks * each + sum(product.flops for product in self.once)) / self.seconds
 
     def summary(self) -> dict[str, object]:
-        """What is written down of it."""
+        """The ceiling as a report holds it, product by product."""
         return {
             "tflop_per_s": self.flop_per_s / 1e12,
             "seconds": self.seconds,

@@ -1,4 +1,4 @@
-"""What a figure was measured on: a figure without it is no result. What is unknown is None."""
+"""The machine and the software that figures are measured on. What is unknown is None."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def conditions() -> dict[str, Any]:
 
 
 def chip() -> str | None:
-    """The name of what computes: the GPU's where there is one, else the processor's."""
+    """The name of the GPU that computes, or of the processor."""
     if backend() == "CUDA":
         return str(facts()["device_name"])
     if platform.system() == "Darwin":
@@ -65,7 +65,7 @@ def gpu_cores() -> int | None:
 
 
 def power() -> str | None:
-    """What a Mac runs on: "AC Power" or "Battery Power"."""
+    """A Mac's source of power: "AC Power" or "Battery Power"."""
     said = said_by("pmset", "-g", "batt") if platform.system() == "Darwin" else None
     return first_match(r"drawing from '([^']+)'", said or "")
 
@@ -81,7 +81,7 @@ def commit() -> str | None:
 
 
 def said_by(*command: str) -> str | None:
-    """What a program says; None where it is not there, fails or says nothing."""
+    """Output of a program; None where it is not installed, fails or prints nothing."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -90,7 +90,7 @@ def said_by(*command: str) -> str | None:
 
 
 def first_match(pattern: str, text: str) -> str | None:
-    """The group of the first match in a text."""
+    """The group of a pattern's first match in a text."""
     found = re.search(pattern, text, re.MULTILINE)
     return found[1].strip() if found else None
 

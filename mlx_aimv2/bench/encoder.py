@@ -41,14 +41,14 @@ class Case:
     blocks: int
 
     def describe(self) -> str:
-        """Its name in tables, without the precision."""
+        """The case in tables: side and batch, without the precision."""
         side = "native mix" if self.side_px is None else f"{self.side_px} px"
         return f"{side}, batch {self.batch}"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a case took; times are those of the whole network."""
+    """The seconds of a case and of its parts, scaled up to the whole network's."""
 
     case: Case
     dtype: str
@@ -60,7 +60,7 @@ class Measured:
 
 
 def encode(model: Embedder, pixels: mx.array) -> mx.array:
-    """What is measured wherever "ours" is said: features, as an embedder computes them, evaluated.
+    """Features of images, computed as an embedder does, and evaluated: "ours" in every ratio.
 
     Shapes: (B, S, S, 3) -> (B, N, D).
     """
@@ -68,7 +68,7 @@ def encode(model: Embedder, pixels: mx.array) -> mx.array:
 
 
 def encode_native(model: Embedder, patches: mx.array, grids: Sequence[tuple[int, int]]) -> mx.array:
-    """The same of native images, padded to one length. Shapes: (B, N, P*P*3) -> (B, N, D)."""
+    """Features of native images padded to one length. Shapes: (B, N, P*P*3) -> (B, N, D)."""
     return evaluated(
         one_by_one,
         lambda part: model.vision.encode_patches(patches[part], grids[part])[0],
@@ -77,7 +77,7 @@ def encode_native(model: Embedder, patches: mx.array, grids: Sequence[tuple[int,
 
 
 def sides(vision: VisionConfig) -> tuple[int, ...]:
-    """The sides to measure a checkpoint at: those published, or of other patches its own."""
+    """Sides in pixels to measure: the published ones, or the own one where patches differ."""
     if vision.patch_size == _PUBLISHED_PATCH_PX and vision.image_size in {
         *PUBLISHED_SIDES_PX,
         None,
@@ -130,7 +130,7 @@ def native_batch(config: VisionConfig, batch: int) -> tuple[mx.array, list[tuple
 
 
 def work_of(model: Embedder, case: Case) -> tuple[Callable[[], mx.array], int, float]:
-    """A case as something to call, an image's tokens, and the share of them that is padding."""
+    """The case's work, tokens of an image, and the share of tokens that is padding."""
     if case.side_px is None:
         patches, grids = native_batch(model.vision.config, case.batch)
         tokens = patches.shape[1]
@@ -161,7 +161,7 @@ def measure_case(model: Embedder, case: Case, pace: Pace, *, with_rest: bool = F
 
 
 def cases(vision: VisionConfig, pace: Pace, batch_sizes: Sequence[int]) -> Iterator[Case]:
-    """What to measure: batches at the first side, the other sides, and a native mix.
+    """Cases to measure: batches at the first side, the other sides, and a native mix.
 
     The headline comes first, at full depth.
     """
@@ -259,7 +259,7 @@ def _against_products(
 
 
 def shares(each: Measured) -> dict[str, float]:
-    """What eats a case's time, as shares of it.
+    """Shares of a case's time: matrix products, attention, and so on.
 
     Empty where only the products were measured, and where the parts take so much longer than the
     whole that they say nothing of it.

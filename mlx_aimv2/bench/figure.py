@@ -33,7 +33,7 @@ class Timing:
 
     @property
     def quartiles_s(self) -> tuple[float, float]:
-        """The first and the third; of a single run, that run."""
+        """The first quartile and the third; both are the run where there is one."""
         if len(self.seconds) == 1:
             return self.seconds[0], self.seconds[0]
         low, _, high = statistics.quantiles(self.seconds, n=4, method="inclusive")
@@ -54,11 +54,11 @@ class Timing:
         return self.drift is not None and self.drift > DRIFT
 
     def scaled(self, factor: float) -> "Timing":
-        """The same of so many times the work."""
+        """Each run's seconds times a factor: those of so many times the work."""
         return Timing(tuple(factor * second for second in self.seconds))
 
     def summary(self) -> dict[str, Any]:
-        """What is written down of it."""
+        """The runs as a report holds them: their number, median, spread and drift."""
         return {
             "runs": len(self.seconds),
             "median_s": self.median_s,
@@ -91,7 +91,7 @@ class Figure:
 
     @property
     def fraction(self) -> float | None:
-        """The share of the ceiling that was reached."""
+        """Share of the ceiling that was reached; None without a ceiling."""
         return None if self.ceiling is None else self.value / self.ceiling
 
 
@@ -182,7 +182,7 @@ def interleave(
 
 
 def ratio(slower: Timing, faster: Timing) -> Timing:
-    """What each round says of two works that were timed in turns, as though it were a time."""
+    """The first work's seconds over the second's, round by round, of two that took turns."""
     pairs = zip(slower.seconds, faster.seconds, strict=True)
     return Timing(tuple(one / other for one, other in pairs))
 

@@ -1,4 +1,4 @@
-"""Others that compute the same, timed in turns with ours on the same weights and pixels."""
+"""Other implementations of AIMv2, timed in turns with ours on the same weights and pixels."""
 
 import math
 import tempfile
@@ -17,7 +17,6 @@ from mlx_aimv2.device import backend
 from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.files.checkpoint_files import SINGLE_FILE
 from mlx_aimv2.inference.embedder import Embedder
-from mlx_aimv2.models.aimv2.config import VisionConfig
 from mlx_aimv2.models.aimv2.layouts import TRANSFORMERS as TRANSFORMERS_LAYOUT
 from mlx_aimv2.models.aimv2.vision import VisionEncoder
 
@@ -29,11 +28,14 @@ from .process import Worker
 SECTION = "peers"
 PLAIN, TRANSFORMERS, ML_AIM = "the plain model", "transformers", "ml-aim"
 
+# What transformers' configuration has to be told, by our names, which are the same.
+_CONFIG = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+           "image_size", "patch_size", "num_channels", "rms_norm_eps", "use_head")  # fmt: skip
 _DEVICES = {"CPU": "cpu", "Metal": "mps", "CUDA": "cuda"}
 
 
 def installed() -> bool:
-    """Whether transformers and torch are here."""
+    """Whether transformers and torch are installed."""
     return all(find_spec(name) is not None for name in ("torch", "transformers"))
 
 
@@ -111,7 +113,7 @@ def _settings(
             TRANSFORMERS,
             {
                 **common,
-                "config": to_transformers_config(vision.config),
+                "config": {name: getattr(vision.config, name) for name in _CONFIG},
                 "weights": str(_write(folder / TRANSFORMERS, to_transformers(vision))),
                 "device": _DEVICES[backend()],
             },
@@ -134,13 +136,6 @@ def _settings(
                 },
             },
         )
-
-
-def to_transformers_config(config: VisionConfig) -> dict[str, Any]:
-    """What transformers' vision configuration has to be told."""
-    names = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
-             "image_size", "patch_size", "num_channels", "rms_norm_eps", "use_head")  # fmt: skip
-    return {name: getattr(config, name) for name in names}
 
 
 def to_transformers(network: VisionEncoder) -> dict[str, mx.array]:

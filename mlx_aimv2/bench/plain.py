@@ -13,7 +13,7 @@ from mlx_aimv2.models.aimv2.vision import VisionEncoder
 
 
 class PlainEncoder:
-    """Takes the weights of a dense encoder and runs them as one would write it first."""
+    """An encoder of the same dense weights, as one would write it first."""
 
     def __init__(self, network: VisionEncoder) -> None:
         self._network = network
@@ -41,7 +41,7 @@ class PlainEncoder:
 
 
 class PlainBlock:
-    """A block, its products apart."""
+    """A block with separate products for queries, keys and values."""
 
     def __init__(self, block: Block) -> None:
         self._block = block

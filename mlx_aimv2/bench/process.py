@@ -1,4 +1,4 @@
-"""Figures of new processes: the first embedding, loading, one tower alone, memory of many files."""
+"""Figures of new processes: the first embedding, loading, one text, the memory of many files."""
 
 import json
 import math
@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from mlx_aimv2.checkpoints.hub import DEMO
@@ -69,12 +68,7 @@ class Worker:
             timer.cancel()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._process.terminate()
         self._process.communicate()
 
@@ -138,7 +132,7 @@ def load_figures(
 
 
 def text_tower(subject: Subject) -> Iterator[Figure]:
-    """What a text's embedding reads and takes, over the text tower's own tensors."""
+    """Bytes read for a text's embedding and its memory; those of the tower are in ``about``."""
     answer = run_job("first text", {"source": subject.source, "text": TEXT})
     weights = read_weights(subject.folder)
     tower_bytes = sum(

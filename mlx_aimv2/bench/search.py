@@ -26,7 +26,7 @@ _TOGETHER = 1 << 14
 
 
 def write_blobs(file: Path, blocks: Iterable[tuple[int, Halves]]) -> None:
-    """A database of one row a vector: its path and float32 values."""
+    """Write a database of one row a vector: a path and float32 values."""
     with closing(sqlite3.connect(file)) as database:
         database.execute("CREATE TABLE images (path TEXT PRIMARY KEY, vector BLOB)")
         for first, block in blocks:
@@ -39,7 +39,7 @@ def write_blobs(file: Path, blocks: Iterable[tuple[int, Halves]]) -> None:
 
 
 def search_blobs(file: Path, query: Floats, count: int) -> list[tuple[float, str]]:
-    """Products and paths, largest first, from such a database."""
+    """Products and paths from a database of blobs, largest first."""
     with closing(sqlite3.connect(file)) as database:
         paths, features = [], []
         for path, vector in database.execute("SELECT path, vector FROM images"):

@@ -1,4 +1,4 @@
-"""What is measured: a checkpoint, or one of random weights in the published sizes."""
+"""The subject of a report: a checkpoint, or random weights in a published one's sizes."""
 
 import json
 import math
@@ -31,7 +31,7 @@ _NAMES_HINT = "aimv2 models lists the names; L, H, 1B and 3B are architectures"
 
 @dataclass(frozen=True)
 class Subject:
-    """A model with the folder that its weights are in, and where they come from."""
+    """A model, its name, the folder of its weights, and whether these are random."""
 
     name: str
     folder: Path
@@ -44,7 +44,7 @@ class Subject:
         return str(self.folder.resolve())
 
     def about(self) -> dict[str, object]:
-        """What a report says of it."""
+        """The subject as a report holds it."""
         config, cost = self.model.config, family_of(self.model.config).cost
         return {
             "name": self.name,
@@ -99,7 +99,7 @@ def find_published(name: str) -> published.Checkpoint:
 
 
 def with_demo_words(config: Config) -> Config:
-    """The same sizes with the demo's end token: its tokenizer goes with random weights."""
+    """A configuration with the demo's end token: the demo's tokenizer goes with random weights."""
     if config.text_config is None:
         return config
     demo = json.loads((hub.resolve(hub.DEMO).folder / CONFIG_FILE).read_bytes())

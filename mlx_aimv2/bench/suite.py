@@ -62,7 +62,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Run:
-    """A subject with a folder for files, and what was told so far."""
+    """One run of the suite: its settings, subject, folder for files, and notes so far."""
 
     settings: Settings
     pace: Pace
@@ -73,7 +73,7 @@ class Run:
     started_s: float = field(default_factory=time.monotonic)
 
     def has_time(self, share: float = 1.0) -> bool:
-        """Whether less than this share of the time has gone by."""
+        """Whether less than this share of the time limit has gone by."""
         return time.monotonic() - self.started_s < share * self.pace.limit_s
 
     def photos(self) -> list[Path]:
@@ -139,7 +139,7 @@ def _measure(section: str, run: Run, figures: list[Figure]) -> str | None:
 
 
 def _blocks_notes(figures: Sequence[Figure]) -> list[str]:
-    """What a star means, where there is one."""
+    """The note that explains a star, where a figure has one."""
     for about in (each.about for each in figures):
         if "blocks" in about and about["blocks_measured"] < about["blocks"]:
             return [BLOCKS_NOTE.format(about["blocks_measured"], about["blocks"])]
@@ -157,7 +157,7 @@ def _recorded(settings: Settings, pace: Pace) -> dict[str, object]:
 
 
 def _encoder(run: Run) -> Iterator[Figure]:
-    """Every case in the first precision; in the others the headline."""
+    """Every case in the first precision, the headline in the others."""
     model, pace = run.subject.model, run.pace
     config = model.vision.config
     sizes = run.settings.batch_sizes or pace.batch_sizes
@@ -237,7 +237,7 @@ def _search(run: Run) -> Iterator[Figure]:
 
 
 def _peers(run: Run) -> Iterator[Figure]:
-    """Those that are here; one that fails is told of, and the others go on."""
+    """Peers that are installed; one that fails becomes a note, and the others go on."""
     model, pace = run.subject.model, run.pace
     if model.weights.quantization and backend() != "CPU":
         run.notes.append("Peers compute with dense weights: quantised ones have none here.")

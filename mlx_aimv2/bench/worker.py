@@ -80,7 +80,7 @@ def ml_aim(settings: Facts) -> tuple[Run, Facts]:
 
 
 def _without_broken_torchvision() -> None:
-    """One that was built for another torch cannot be imported, and transformers would fail."""
+    """A torchvision built for another torch cannot be imported, and transformers would fail."""
     try:
         import_module("torchvision")
     except (ImportError, RuntimeError):

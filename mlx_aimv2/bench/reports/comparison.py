@@ -1,10 +1,10 @@
-"""Two reports side by side: ratios, row by row, and what they were not measured alike on."""
+"""Two reports side by side: the ratio of each figure, and the conditions that differ."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..figure import Figure, amount
+from ..figure import amount
 from .report import CHOICES, HEADINGS, Report
 
 COLUMNS = ("what", "first", "second", "second / first")
@@ -14,7 +14,7 @@ _NO_CONDITION = ("date", "load", "commit")  # they always differ, and matter whe
 
 @dataclass(frozen=True)
 class Pair:
-    """A figure of both reports; one that a report lacks is None."""
+    """One figure in two reports; its value is None in a report that lacks it."""
 
     section: str
     name: str
@@ -24,27 +24,33 @@ class Pair:
 
     @property
     def ratio(self) -> float | None:
-        """How many times the first the second is; none where there are not two, or of 0."""
+        """The second value over the first; None where one is missing or the first is 0."""
         if self.second is None or not self.first:
             return None
         return self.second / self.first
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The pair with its ratio, for JSON."""
         return asdict(self) | {"ratio": self.ratio}
 
 
 def pairs(first: Report, second: Report) -> list[Pair]:
-    """Every figure of either, by section and name, in the first report's order."""
+    """Every figure of either report, by section and name, in the first one's order.
+
+    A star tells of few blocks, which is among the conditions.
+    """
     ours, theirs = (
-        {(each.section, _name(each), each.unit): each.value for each in report.figures}
+        {
+            (each.section, each.name.removesuffix(" *"), each.unit): each.value
+            for each in report.figures
+        }
         for report in (first, second)
     )
     return [Pair(*key, ours.get(key), theirs.get(key)) for key in dict.fromkeys([*ours, *theirs])]
 
 
 def differences(first: Report, second: Report) -> list[tuple[str, str, str]]:
-    """What was not alike: the name of a condition, and what it was in each report."""
+    """Conditions that were not alike: their name, and what each report has for it."""
     one, other = _conditions(first), _conditions(second)
     return [
         (name, _said(one.get(name)), _said(other.get(name)))
@@ -65,10 +71,6 @@ def rows(compared: list[Pair]) -> Iterator[tuple[str, ...]]:
 
 def _amount(value: float | None, unit: str) -> str:
     return "–" if value is None else amount(value, unit)
-
-
-def _name(figure: Figure) -> str:
-    return figure.name.removesuffix(" *")  # few blocks, which is among the conditions
 
 
 def _conditions(report: Report) -> Mapping[str, Any]:

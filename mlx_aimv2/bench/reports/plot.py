@@ -17,7 +17,7 @@ _CEILING = {"linestyle": "--", "marker": "_", "alpha": 0.6}
 
 
 def check_plot(file: Path) -> None:
-    """Before minutes of work.
+    """Refuse a picture that cannot be drawn, before minutes of work.
 
     Errors: UsageError for another kind of picture, or where matplotlib is not installed.
     """

@@ -41,7 +41,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
 
 @dataclass(frozen=True)
 class Report:
-    """What was measured, on what, of what, and what a reader has to know beside it."""
+    """Figures with the machine (conditions), the checkpoint (subject), the settings and remarks."""
 
     conditions: Mapping[str, Any]
     subject: Mapping[str, Any]
@@ -50,7 +50,7 @@ class Report:
     notes: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """As it is written down; each figure with the share of its ceiling."""
+        """The report for JSON; each figure with the share of its ceiling."""
         figures = [asdict(each) | {"fraction": each.fraction} for each in self.figures]
         return {
             "schema": SCHEMA,
@@ -65,12 +65,12 @@ class Report:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all there is was measured: no section, size or precision left out or failed."""
+        """Whether every section, size and precision was measured: none left out, none failed."""
         is_cut = any(self.settings.get(choice) for choice in CHOICES)
         return not is_cut and not any(note.startswith(NOT_MEASURED) for note in self.notes)
 
     def fastest(self) -> list[Figure]:
-        """Of each precision the best batch at 224 px that was measured at full depth."""
+        """The best batch of each precision at 224 px, of those measured at full depth."""
         best: dict[str, Figure] = {}
         for figure in self.figures:
             about = figure.about
@@ -82,7 +82,7 @@ class Report:
         return list(best.values())
 
     def best(self) -> dict[str, Any] | None:
-        """The one figure for a machine: images a second at 224 px, by its best batch."""
+        """The machine's one figure: images a second at 224 px, by the best batch."""
         figure = max(self.fastest(), key=lambda each: each.value, default=None)
         if figure is None:
             return None
@@ -96,7 +96,7 @@ class Report:
 
 
 def read_report(file: Path) -> Report:
-    """A report that was written before. Errors: UsageError for another kind of file."""
+    """A report from its file. Errors: UsageError for another kind of file."""
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
         return from_dict(stored)
@@ -108,7 +108,7 @@ def read_report(file: Path) -> Report:
 
 
 def from_dict(stored: Any) -> Report:
-    """The inverse of ``to_dict``. Errors: ValueError for what is none, or of another schema."""
+    """A report from JSON. Errors: ValueError for other JSON, or another schema."""
     if not isinstance(stored, dict) or stored.get("kind") != KIND:
         raise ValueError(f'its "kind" is not {KIND!r}')
     _check(stored, _FIELDS)
@@ -128,20 +128,20 @@ def from_dict(stored: Any) -> Report:
 
 
 def _check(stored: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:
-    """Errors: ValueError for a field of another type."""
+    """Look at the types of fields. Errors: ValueError for another one, or a missing field."""
     for name, kind in kinds.items():
         if not isinstance(stored.get(name), kind):
             raise ValueError(f'its "{name}" is missing or of another type')
 
 
 def write_json(report: Report, file: Path) -> None:
-    """One object, on lines that a person can read and a diff can show."""
+    """Write a report as one JSON object, on lines that a diff can show."""
     text = json.dumps(json.loads(to_json(report.to_dict())), indent=1, ensure_ascii=False)
     file.write_text(f"{text}\n", encoding="utf-8")
 
 
 def stem_of(report: Report) -> str:
-    """What its files are called: the date and the chip."""
+    """The name of a report's files: the date and the chip."""
     chip = str(report.conditions["chip"] or report.conditions["machine"])
     words = re.findall(r"[a-z0-9]+", chip.casefold())
     return "-".join([str(report.conditions["date"])[:10], *words])
@@ -151,7 +151,7 @@ def stem_of(report: Report) -> str:
 
 
 def headline(report: Report) -> list[str]:
-    """What was measured on what, and how fast it is, in a line each."""
+    """The checkpoint, the machine, the software and the one figure, in a line each."""
     subject, known = report.subject, report.conditions
     weights = "random weights" if subject["is_random"] else "its own weights"
     gpu = f"{known['gpu_cores']} GPU cores" if known["gpu_cores"] else None
@@ -167,22 +167,18 @@ def headline(report: Report) -> list[str]:
     if known["blas"]:
         software.append(f"{known['blas']}, {known['blas_threads'] or '?'} threads")
     software += [f"commit {known['commit']}"] if known["commit"] else []
+    best = ""
+    if figure := report.best():
+        rate = f"{amount(figure['images_per_s'])} images/s at {figure['side_px']} px"
+        best = f"{rate} (batch {figure['batch']}, {figure['dtype']})"
+        if figure["fraction"] is not None:
+            best += f", {figure['fraction']:.0%} of the ceiling"
     return [
         f"{subject['name']}, {weights}, {subject['dtype']}",
         ", ".join(part for part in place if part),
         ", ".join(software),
-        *_best(report),
+        *([best] if best else []),
     ]
-
-
-def _best(report: Report) -> Iterator[str]:
-    """The one figure, in words."""
-    if best := report.best():
-        share = ""
-        if best["fraction"] is not None:
-            share = f", {best['fraction']:.0%} of the ceiling"
-        rate = f"{amount(best['images_per_s'])} images/s at {best['side_px']} px"
-        yield f"{rate} (batch {best['batch']}, {best['dtype']}){share}"
 
 
 def rows(report: Report) -> Iterator[tuple[str, ...]]:
@@ -227,7 +223,7 @@ def remarks(report: Report) -> list[str]:
 
 
 def to_markdown(report: Report) -> str:
-    """The same as the terminal's table, for a page."""
+    """The report as a page of Markdown: headline, table, remarks."""
     lines = [f"# {KIND}: {escaped(report.subject['name'])}", ""]
     lines += [f"{escaped(line)}  " for line in headline(report)]
     lines += ["", f"Measured {escaped(str(report.conditions['date']))}.", ""]
@@ -241,5 +237,5 @@ def to_markdown(report: Report) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
+    """Text on one line, its special characters escaped for Markdown."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
