@@ -1,6 +1,7 @@
 """What the encoder's figures are figures of: the same network, and peers that compute the same."""
 
 import json
+import math
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,12 +34,13 @@ from tests.support.networks import assert_close, filled, pixels
 from tests.support.tolerances import ATTENTION_BY_HAND, BATCH_MATES
 
 SIDE, DEPTH = 35, 3
+WITHOUT_A_CLOCK = dict.fromkeys(("limit_s", "case_s", "peer_start_s"), math.inf)
 TINY = LiTConfig(
     VisionConfig(76, 101, DEPTH, 2, image_size=SIDE, patch_size=7, use_head=True),
     TextConfig(941, 44, 59, 2, 2, 13, eos_token_id=940),
     projection_dim=37,
 )
-SMALL = replace(QUICK, repeats=2, photos=1, files=3, starts=1, search_rows=97,
+SMALL = replace(QUICK, **WITHOUT_A_CLOCK, repeats=2, photos=1, files=3, starts=1, search_rows=97,
                 folder_photos=4, folder_batch=2, folder_runs=1, text_batches=(1, 3))  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import re
 from dataclasses import replace
@@ -30,7 +31,8 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch, tmp_path):
-    small = replace(QUICK, repeats=2, headline=2, batch_sizes=(1, 2), search_rows=97)
+    small = replace(QUICK, repeats=2, headline=2, batch_sizes=(1, 2), search_rows=97,
+                    limit_s=math.inf, case_s=math.inf)  # fmt: skip
     monkeypatch.setattr(suite, "pace_of", lambda *_: small)
     monkeypatch.chdir(tmp_path)
 
