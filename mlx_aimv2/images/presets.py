@@ -1,14 +1,11 @@
 """How pixels are made for a checkpoint: presets, and what its own file says."""
 
-import json
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mlx_aimv2.errors import CheckpointError, UsageError
-from mlx_aimv2.files.checkpoint_files import PREPROCESSOR_FILE
-from mlx_aimv2.files.mistaken import unfit
 from mlx_aimv2.files.paths import printable
 
 MAX_PIXELS = 178_956_970  # of a picture: above it Pillow speaks of a decompression bomb
@@ -61,6 +58,11 @@ def read_preset(folder: Path, name: str) -> Preset:
     Errors: UsageError for another name, CheckpointError for a file that makes no sense or asks
     for pixels that are not made here.
     """
+    import json  # noqa: PLC0415  (help knows limits and presets, and no files)
+
+    from mlx_aimv2.files.checkpoint_files import PREPROCESSOR_FILE  # noqa: PLC0415
+    from mlx_aimv2.files.mistaken import unfit  # noqa: PLC0415
+
     if name not in PRESETS:
         raise UsageError(f"there is no preset {name}", hint=f"one of: {', '.join(PRESETS)}")
     preset = PRESETS[name]
