@@ -70,7 +70,7 @@ def read_header(file: Path) -> list[Header]:
 
 
 def is_written_for_mlx(file: Path) -> bool:
-    """Whether a file's metadata says so."""
+    """Whether a file's metadata says that its tensors have MLX's order of axes."""
     with safe_open(str(file), framework="np") as tensors:
         return (tensors.metadata() or {}).get("format") == _METADATA["format"]
 
@@ -119,7 +119,7 @@ def to_bits(array: mx.array) -> NDArray[Any]:
 
 
 def _split(specs: Mapping[str, Spec]) -> dict[str, list[str]]:
-    """Tensor names by file name."""
+    """Names of the tensors of each file, by the file's name."""
     shards: list[list[str]] = [[]]
     filled = 0
     for name, spec in specs.items():

@@ -20,7 +20,7 @@ class Parameters:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """Number of all parameters."""
         return self.image + self.text + self.joint
 
 
@@ -50,14 +50,16 @@ OWN_LAYOUT = "mlx-aimv2"
 
 @dataclass(frozen=True)
 class Family:
-    """A family of networks.
+    """A family of networks: all that is not the same for every one.
 
-    ``model_types`` are those of its ``config.json``. ``complete_config`` makes its configuration
-    of the shapes of tensors, by the network's names, and of a ``config.json`` of any generation;
-    ``network`` an empty network of a configuration, or one tower of it. ``processor`` gives the
-    ``preprocessor_config.json`` of a checkpoint that came without. ``towers`` are what the names of
-    one tower's tensors begin with; ``float32`` are the tensors that no other dtype may round.
-    ``foreign`` are other models with some of its names, by a part of a name that tells them.
+    ``model_types``: the values of ``model_type`` in its ``config.json``.
+    ``complete_config``: a configuration, from the shapes of tensors by the network's names, and a
+    ``config.json`` of any generation or none.
+    ``network``: an empty network of a configuration, or one tower of it.
+    ``processor``: the ``preprocessor_config.json`` of a checkpoint that came without one.
+    ``towers``: what the names of each tower's tensors begin with.
+    ``float32``: names of tensors that stay float32 whatever dtype is asked for.
+    ``foreign``: other models that share its tensor names, by the part of a name that shows them.
     """
 
     name: str

@@ -124,7 +124,7 @@ class Layout:
     name_in_mlx: str = ""
 
     def match(self, tensor_name: str) -> Match | None:
-        """The rule for a tensor; None where there is none."""
+        """The rule for the tensor of this name; None where no rule fits."""
         for source, rule, place in self._by_form.get(_NUMBER.sub("*", tensor_name), ()):
             pairs = list(zip(tensor_name.split("."), source.split("."), strict=True))
             if all(word != "*" and pattern in ("*", word) for word, pattern in pairs):
@@ -135,7 +135,7 @@ class Layout:
 
     @cached_property
     def _by_form(self) -> dict[str, list[tuple[str, Rule, int]]]:
-        """All sources with their rule and place, by what is left of a name without its numbers."""
+        """Each source with its rule and place, by its name with ``*`` for every number."""
         forms: dict[str, list[tuple[str, Rule, int]]] = {}
         for rule in self.rules:
             for place, source in enumerate(rule.sources):

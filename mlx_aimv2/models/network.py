@@ -69,7 +69,7 @@ class Network(nn.Module):
         raise ImageError(f"this checkpoint has no position table to resample to {side_px} px")
 
     def quantizes(self, path: str, module: nn.Module) -> bool:
-        """Whether a module of it may be quantised: what MLX can, linear layers and token tables."""
+        """Whether a module of this network may be quantised: linear layers and token tables."""
         return hasattr(module, "to_quantized")
 
     def flat_parameters(self) -> dict[str, mx.array]:
@@ -152,7 +152,7 @@ class ImageEncoder(Network):
         return cells.reshape(batch, tiles * grid, tiles * grid, -1)
 
     def check(self, pixels_nhwc: mx.array) -> None:
-        """Errors: ImageError for what are no normalised images of at least a patch."""
+        """Errors: ImageError for anything but normalised images of at least one patch."""
         check_array(pixels_nhwc)
         shape, config = pixels_nhwc.shape, self.config
         if len(shape) != 4 or shape[-1] != config.num_channels:
@@ -165,7 +165,7 @@ class ImageEncoder(Network):
 
 
 def check_array(pixels: object) -> None:
-    """Errors: ImageError for what is no array of MLX's."""
+    """Errors: ImageError for anything but an array of MLX."""
     if not isinstance(pixels, mx.array):
         raise ImageError(
             f"pixels must be an mx.array, not of type {type(pixels).__name__}",

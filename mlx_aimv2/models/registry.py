@@ -60,5 +60,5 @@ def build(config: Config, tower: Tower | None = None) -> Network:
 
 
 def family_of(config: Config) -> Family:
-    """The family whose configuration this is."""
+    """The family that a configuration belongs to."""
     return next(family for family in FAMILIES if config.model_type in family.model_types)

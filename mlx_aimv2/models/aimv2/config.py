@@ -99,7 +99,7 @@ class TextConfig:
 
 @dataclass(frozen=True)
 class LiTConfig:
-    """Two towers and the width their embeddings share."""
+    """Sizes of an image and a text tower; ``projection_dim`` is the width of both embeddings."""
 
     model_type: ClassVar[str] = "aimv2"
 

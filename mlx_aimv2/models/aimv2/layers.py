@@ -34,7 +34,7 @@ class EncoderOutput:
 
 
 class ByBlock(dict[int, mx.array]):
-    """Arrays by the number of their block, of ``count`` blocks; -1 reads the last one's."""
+    """Arrays by the number of their block, of ``count`` blocks; -1 is the last block."""
 
     def __init__(self, count: int) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class ByBlock(dict[int, mx.array]):
 
 
 class PatchEmbed(nn.Module):
-    """Flattened patches to tokens: the published convolution, as the product it is."""
+    """Flattened patches to tokens: the published convolution, computed as a matrix product."""
 
     def __init__(self, patch_size: int, num_channels: int, hidden_size: int, eps: float) -> None:
         super().__init__()
