@@ -1,8 +1,7 @@
 """``aimv2 convert``: a checkpoint of any layout, as a folder in this project's."""
 
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -81,7 +80,7 @@ def convert(options: Options) -> None:
 
     if options.upload_repo and not output.shows_progress():
         hide_bars()  # those of downloads know a terminal; these are drawn into log files too
-    with _counting() as on_weight:
+    with output.Progress("converting") as progress:
         converted = conversion.convert(
             options.source,
             options.folder,
@@ -92,23 +91,9 @@ def convert(options: Options) -> None:
             upload_repo=options.upload_repo,
             confirm=confirm_download(options.yes),
             confirm_upload=_confirm_upload(options.yes),
-            on_weight=on_weight,
+            on_weight=progress.reach,
         )
     _summarise(converted)
-
-
-@contextmanager
-def _counting() -> "Iterator[Callable[[int, int], None]]":
-    """Progress, from the moment the number of weights is known."""
-    with ExitStack() as stack:
-        shown: list[output.Progress] = []
-
-        def on_weight(_done: int, total: int) -> None:
-            if not shown:
-                shown.append(stack.enter_context(output.Progress("converting", total)))
-            shown[0].advance()
-
-        yield on_weight
 
 
 def _confirm_upload(yes: bool) -> "Callable[[Upload], bool]":

@@ -80,12 +80,7 @@ def index(options: Options) -> int:
         )
     except KeyboardInterrupt:
         counter.close()
-        done = output.counted(counter.done, "photo")
-        output.stopped(
-            f"{done} done and kept: the same command goes on"
-            if counter.done
-            else "nothing was done yet"
-        )
+        output.stopped_after(counter.done, "photo", "the same command goes on")
         raise
     finally:
         counter.close()
@@ -115,8 +110,7 @@ class Counter:
         self._line.__exit__(None, None, None)
 
     def _start(self, total: int) -> None:
-        self.close()
-        self._line = output.Progress("indexed", total)
+        self._line.begin("indexed", total)
         self._started_s = time.monotonic()
 
     def _add(self, error: Aimv2Error | None) -> None:

@@ -167,6 +167,11 @@ def stopped(kept: str = "") -> None:
         say(f"stopped; {kept}" if kept else "stopped")
 
 
+def stopped_after(done: int, noun: str, again: str) -> None:
+    """Stopped by Ctrl-C: what is done is kept, and by which command it goes on."""
+    stopped(f"{counted(done, noun)} done and kept: {again}" if done else "nothing was done yet")
+
+
 def left_out(counts: Mapping[str, int]) -> None:
     """How many of each kind of thing in folders were skipped, and how RAW files would be read."""
     if counts:
@@ -224,13 +229,18 @@ class Progress:
     """A line on the terminal that counts; on anything else it prints nothing."""
 
     def __init__(self, verb: str, total: int | None = None) -> None:
+        self._is_shown = shows_progress()
+        self.begin(verb, total)
+
+    def begin(self, verb: str, total: int | None = None) -> None:
+        """From here on count something else."""
+        _wipe()
         self._verb = verb
         self._total = total
         self._done = 0
         self._drawn_s = self._last_s = time.monotonic()
         self._first_s: float | None = None  # when the first were done
         self._rate: float | None = None
-        self._is_shown = shows_progress()
 
     def __enter__(self) -> Self:
         return self
@@ -255,6 +265,11 @@ class Progress:
             sys.stderr.write(text[: shutil.get_terminal_size().columns - 1])
             sys.stderr.flush()
             _state.has_open_line = True
+
+    def reach(self, done: int, total: int) -> None:
+        """Count up to so many, of so many."""
+        self._total = total
+        self.advance(done - self._done)
 
     def _measure(self, now_s: float) -> None:
         """The rate, without what comes before the first are done: loading and compiling.

@@ -119,12 +119,8 @@ def to_file(
                 summary = shard_file.publish(journal, source.settings(model), share)
         except KeyboardInterrupt:
             journal.commit()
-            done = output.counted(journal.done, source.noun)
-            output.stopped(
-                f"{done} done and kept: the same command with --resume goes on"
-                if journal.done
-                else "nothing was done yet"
-            )
+            again = "the same command with --resume goes on"
+            output.stopped_after(journal.done, source.noun, again)
             raise
     code = tally.report(summary.width, summary.count - tally.done, file)
     if shard is None:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -97,12 +96,18 @@ def tag(options: Options) -> int:
     teller = Teller(options.write, is_dry=options.dry_run)
     sidecars = (options.sidecar_names or "full") if options.write == "sidecar" else None
     sure = MIN_CONFIDENCE if options.min_confidence is None else options.min_confidence
-    with Library(options.library) as opened, ExitStack() as lines:
-        counter = Counter(lines)
+    with Library(options.library) as opened, output.Progress("tagged") as line:
 
         def told(tagged: "Tagged", written: "Written | None") -> None:
             teller.add(tagged, written)
-            counter.photo()
+            line.advance()
+
+        def texts_told(done: int, total: int) -> None:
+            if not done:
+                line.begin("texts embedded")
+            line.reach(done, total)
+            if done == total:
+                line.begin("tagged")
 
         try:
             opened.tag(
@@ -114,7 +119,7 @@ def tag(options: Options) -> int:
                 sidecars=sidecars,
                 confirm=confirm_download(options.yes),
                 told=told,
-                texts_told=counter.texts,
+                texts_told=texts_told,
             )
         except KeyboardInterrupt:
             output.stopped("what is done is kept: the same command goes on")
@@ -135,30 +140,6 @@ def _check(options: Options) -> None:
             "--sidecar-names is for sidecars only",
             hint="aimv2 tag --write sidecar --sidecar-names …",
         )
-
-
-class Counter:
-    """Lines on the terminal, one after the other: of texts embedded, then of photos tagged."""
-
-    def __init__(self, lines: ExitStack) -> None:
-        self._lines = lines
-        self._texts: output.Progress | None = None
-        self._photos: output.Progress | None = None
-        self._texts_done = 0
-
-    def texts(self, done: int, total: int) -> None:
-        """So many of the texts are embedded; 0 begins a line."""
-        if self._texts is None or not done:
-            self._texts = self._lines.enter_context(output.Progress("texts embedded", total))
-            self._texts_done = 0
-        self._texts.advance(done - self._texts_done)
-        self._texts_done = done
-
-    def photo(self) -> None:
-        """One more is tagged."""
-        if self._photos is None:
-            self._photos = self._lines.enter_context(output.Progress("tagged"))
-        self._photos.advance()
 
 
 class Teller:
