@@ -81,8 +81,7 @@ def _forget(
         store.remove_files(files)
         for path in folders:
             store.remove_root(path)
-        for id in sets:
-            store.remove_set(id)
+        store.run_many("DELETE FROM sets WHERE id = ?", [(id,) for id in sets])
     for each in store.sets():
         _compact(store, each)
     store.remove_strays()

@@ -76,19 +76,6 @@ class Photos(Database):
         query = f"SELECT {_COLUMNS} FROM files WHERE {where} ORDER BY path"
         yield from map(_file_row, self.each_row(query, values))
 
-    def readable_by_date(
-        self, where: str = "TRUE", values: Sequence[object] = ()
-    ) -> list[tuple[int, bytes]]:
-        """Ids and paths of the files, there and readable, for which ``where`` is true.
-
-        The newest first, those without a date last, then by path.
-        """
-        return self.rows(
-            f"SELECT id, path FROM files WHERE error IS NULL AND missing_since IS NULL "
-            f"AND ({where}) ORDER BY taken_at DESC, path",
-            values,
-        )
-
     def files_of(self, ids: Iterable[int]) -> dict[int, FileRow]:
         """Files by their ids."""
         found = self.files("id IN (SELECT value FROM json_each(?))", (listed(ids),))

@@ -68,7 +68,3 @@ class Tags(Database):
         aside = {b"\0" + was: now for was, now in moves.items()}
         for pairs in (zip(aside, moves, strict=True), ((aside[was], was) for was in aside)):
             self.run_many("UPDATE sidecars SET path = ? WHERE path = ?", pairs)
-
-    def forget_sidecar(self, path: bytes) -> None:
-        """The sidecar is as it was before, or no longer ours."""
-        self.run("DELETE FROM sidecars WHERE path = ?", path)

@@ -98,10 +98,6 @@ class Vectors(Database):
         """The set is on its way to serve: it is not former, or no longer."""
         self.run("UPDATE sets SET is_former = 0 WHERE id = ?", set_id)
 
-    def remove_set(self, set_id: int) -> None:
-        """Forget a set; its files are left to ``remove_strays``."""
-        self.run("DELETE FROM sets WHERE id = ?", set_id)
-
     def segments(self, vectors: VectorSet) -> Segments:
         """The vectors of a set, on disk."""
         folder = self.folder / vectors.folder

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import groupby
-from typing import NamedTuple
+from operator import itemgetter
 
 from mlx_aimv2.errors import OutputError
 from mlx_aimv2.images.metadata.xmp_values import read_taken_at
@@ -13,18 +14,6 @@ from ..database.store import Store
 from ..sidecars.sidecar import own_sidecars, read_sidecar
 
 _MOST = (1 << 63) - 1  # of SQLite's integers
-
-
-class _Undated(NamedTuple):
-    """A photo without a date of its own: ``taken_at`` is a sidecar's, if any.
-
-    ``sidecar_stamp`` is another one when its sidecars have changed, None where it has none.
-    """
-
-    folder: bytes
-    id: int
-    path: bytes
-    sidecar_stamp: int | None
 
 
 def date_undated(store: Store, root: bytes) -> None:
@@ -42,14 +31,17 @@ def date_undated(store: Store, root: bytes) -> None:
     )
     change = "UPDATE files SET taken_at = ?, sidecar_stamp = ? WHERE id = ?"
     with store.transaction():
-        for folder, some in groupby(map(_Undated._make, photos), key=lambda each: each.folder):
+        for folder, some in groupby(photos, key=itemgetter(0)):
             store.run_many(change, _changes(folder, some))
 
 
 def _changes(
-    folder: bytes, photos: Iterable[_Undated]
+    folder: bytes, photos: Iterable[tuple[bytes, int, bytes, int | None]]
 ) -> Iterator[tuple[str | None, int | None, int]]:
-    """Date, stamp of the sidecars and id of each photo whose sidecars are new or changed."""
+    """Date, stamp of the sidecars and id of each photo whose sidecars are new or changed.
+
+    ``photos``: folder, id, path and stamp as it was, None where there were no sidecars.
+    """
     try:
         with os.scandir(folder) as entries:
             stamps = {
@@ -59,18 +51,16 @@ def _changes(
             }
     except OSError:
         return
-    for photo in photos:
-        if not stamps and photo.sidecar_stamp is None:
+    for _, id, path, before in photos:
+        if not stamps and before is None:
             continue
-        name = os.path.basename(photo.path).lower()  # noqa: PTH119  (pathlib takes no bytes)
+        name = os.path.basename(path).lower()  # noqa: PTH119  (pathlib takes no bytes)
         names = {name + b".xmp", os.path.splitext(name)[0] + b".xmp"}  # noqa: PTH122  (as above)
         found = names & stamps.keys()
         stamp = sum(stamps[each] for each in found) & _MOST if found else None
-        if stamp != photo.sidecar_stamp:
-            try:
-                yield _date(photo.path), stamp, photo.id
-            except OutputError:
-                continue
+        if stamp != before:
+            with suppress(OutputError):
+                yield _date(path), stamp, id
 
 
 def _date(photo: bytes) -> str | None:

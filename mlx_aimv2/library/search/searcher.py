@@ -96,7 +96,12 @@ def newest(store: Store, filters: Filters, count: int = 20) -> Answer:
     """
     if count < 1:
         raise UsageError(f"count is {count}", hint="give a positive number")
-    known = store.readable_by_date(*filters.sql())
+    where, values = filters.sql()
+    known = store.rows(
+        "SELECT id, path FROM files WHERE error IS NULL AND missing_since IS NULL "
+        f"AND ({where}) ORDER BY taken_at DESC, path",
+        values,
+    )
     fitting = [id for id, path in known if filters.matches(path)]
     ids = _shown(store, fitting, set(fitting))
     files = store.files_of(ids[:count])

@@ -121,7 +121,7 @@ def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
             yield path, error
             continue
         with store.transaction():
-            store.forget_sidecar(path)
+            store.run("DELETE FROM sidecars WHERE path = ?", path)
         yield path, done
     known_paths = {path for path, _ in store.sidecars()}
     for file in list(store.files("missing_since IS NULL AND uuid IS NULL")):
