@@ -31,7 +31,7 @@ from mlx_aimv2.bench.figure import Figure
 from mlx_aimv2.bench.photos import MODES, Mode, folder_figures
 from mlx_aimv2.bench.subject import find_published, make_checkpoint
 from mlx_aimv2.inference.image_options import ImageOptions
-from mlx_aimv2.inference.options import make_plan
+from mlx_aimv2.inference.preprocessing import make_plan
 from mlx_aimv2.models.aimv2 import cost
 from mlx_aimv2.models.aimv2.config import VisionConfig
 

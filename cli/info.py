@@ -145,7 +145,7 @@ def _tokens(vision: "VisionConfig") -> int:
 
 
 def _memory(config: "Config", tokens: int, parameters: int, facts: Facts) -> Facts:
-    from mlx_aimv2.inference.options import BATCH_TOKENS  # noqa: PLC0415
+    from mlx_aimv2.inference.preprocessing import BATCH_TOKENS  # noqa: PLC0415
     from mlx_aimv2.models.registry import family_of  # noqa: PLC0415
 
     dtype, on_cpu = device.default_dtype(), device.is_cpu()

@@ -19,8 +19,8 @@ from mlx_aimv2.device import available_cores, backend
 from mlx_aimv2.images.source import ImageSource
 from mlx_aimv2.inference.embedder import Embedder
 from mlx_aimv2.inference.image_options import ImageOptions
-from mlx_aimv2.inference.options import Plan
 from mlx_aimv2.inference.prefetch import prefetch
+from mlx_aimv2.inference.preprocessing import Plan
 
 from .figure import Figure, clock, interleave, measure, rate
 

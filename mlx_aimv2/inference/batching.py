@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from mlx_aimv2.errors import NumericsError
 from mlx_aimv2.images.source import ImageSource, describe
 
-from .options import Plan
 from .padding import batched
 from .prefetch import Read, prefetch
+from .preprocessing import Plan
 from .records import Sample
 
 Floats = NDArray[np.float32]

@@ -1,34 +1,25 @@
 """A loaded checkpoint that turns many images or texts into embeddings."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from functools import cached_property, partial
 from typing import Literal, TypedDict, Unpack, cast, overload
 
 import mlx.core as mx
 import numpy as np
-from numpy.typing import NDArray
 
-from mlx_aimv2.checkpoints.load import Loaded, load_checkpoint
-from mlx_aimv2.device import is_cpu
-from mlx_aimv2.errors import Aimv2Warning, NumericsError, UsageError
-from mlx_aimv2.images import patches
-from mlx_aimv2.images.presets import MAX_PIXELS, Preset
+from mlx_aimv2.errors import Aimv2Warning, UsageError
+from mlx_aimv2.images.presets import MAX_PIXELS
 from mlx_aimv2.images.source import ImageSource, describe, is_single
-from mlx_aimv2.models.aimv2.lit import normalize
-from mlx_aimv2.models.aimv2.text import TextEncoder
-from mlx_aimv2.models.aimv2.vision import VisionEncoder
-from mlx_aimv2.models.network import Config, Network
 from mlx_aimv2.texts.tokenizer import Tokenizer
 from mlx_aimv2.texts.truncation import Cut, warn_of_cuts
 
-from . import batching
-from . import mlx_thread as worker
-from .batching import Floats, Pixels, Rows
+from . import mlx_thread
+from .batching import Floats, stream_fixed, stream_native
+from .encoder import Encoder, normalized
 from .image_options import Decoding, ImageOptions, Pooling
-from .options import Plan, check_count, make_plan
-from .parallel import in_shares, one_by_one
 from .prefetch import Read
+from .preprocessing import Plan, check_count, make_plan
 from .progress import Progress, follow
 from .records import Embedded, Failed, Item, Sample
 
@@ -50,68 +41,22 @@ class ImageChoices(TypedDict, total=False):
     progress: Progress
 
 
-class Embedder:
+class Embedder(Encoder):
     """Images and texts to embeddings, by one checkpoint.
 
     Every method may be called from any thread; results are evaluated float32 arrays.
     """
 
-    def __init__(self, loaded: Loaded, folder: Path) -> None:
-        self.folder = folder
-        self.network = loaded.network
-        self.weights = loaded.weights
-        self.fingerprint = loaded.weights.fingerprint()
-        self.dtype = loaded.dtype
-        self.widened_from: str | None = None
-        self._loaded = loaded
-        self._made_of = _parts_of(self.network)
-        self._tokenizer: Tokenizer | None = None
-
-    @property
-    def config(self) -> Config:
-        """The sizes of the network, with transformers' names."""
-        return self.network.config
-
-    @property
-    def has_text(self) -> bool:
-        """Whether texts can be embedded."""
-        return self.network.text is not None
-
-    @property
-    def vision(self) -> VisionEncoder:
-        """The vision encoder. Errors: UsageError where only the text tower was loaded."""
-        if self.network.vision is None:
-            raise UsageError("only the text tower is loaded", hint='load it without tower="text"')
-        return cast(VisionEncoder, self.network.vision)  # of another family: an ImageEncoder
-
-    @property
-    def text(self) -> TextEncoder:
-        """The text encoder. Errors: UsageError where there is none, or it was not loaded."""
-        if self.network.text is None:
-            raise self._no_text()
-        return self.network.text
-
-    @property
-    def logit_scale(self) -> float:
-        """The factor on cosine similarities. Errors: UsageError for a checkpoint without texts."""
-        network = self.network
-        if self.config.text_config is None:
-            raise self._no_text()
-        self._evaluate()
-        return worker.run(lambda: cast(float, cast(mx.array, network.logit_scale).item()))
-
-    @property
+    @cached_property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer, read from the checkpoint's folder when it is first needed."""
-        if self._tokenizer is None:
-            config = self.text.config
-            self._tokenizer = Tokenizer.from_folder(
-                self.folder,
-                max_length=config.max_position_embeddings,
-                eos_token_id=config.eos_token_id,
-                vocab_size=config.vocab_size,
-            )
-        return self._tokenizer
+        config = self.text.config
+        return Tokenizer.from_folder(
+            self.folder,
+            max_length=config.max_position_embeddings,
+            eos_token_id=config.eos_token_id,
+            vocab_size=config.vocab_size,
+        )
 
     def plan(self, options: ImageOptions) -> Plan:
         """What these options mean for this checkpoint.
@@ -146,7 +91,7 @@ class Embedder:
         Units: normalised RGB, float32.
         Errors: ImageError for an image that cannot be read.
         """
-        worker.check()
+        mlx_thread.check()
         plan = self.plan(ImageOptions(preset=preset, max_patches=max_patches))
         fitted = []
         for image in _as_list(images):
@@ -159,11 +104,11 @@ class Embedder:
             fitted = [np.array(fitted, np.uint8).reshape(-1, side, side, 3)]
 
         def compute() -> list[mx.array]:
-            normalized = [_normalized(mx.array(pixels), plan.preset) for pixels in fitted]
-            mx.eval(normalized)
-            return normalized
+            arrays = [normalized(mx.array(pixels), plan.preset) for pixels in fitted]
+            mx.eval(arrays)
+            return arrays
 
-        made = worker.run(compute)
+        made = mlx_thread.run(compute)
         return made[0] if side or is_one else made
 
     def tokenize(self, texts: Sequence[str] | str) -> mx.array:
@@ -192,14 +137,6 @@ class Embedder:
         pooling: Literal["none"],
         **choices: Unpack[ImageChoices],
     ) -> list[mx.array]: ...
-    @overload
-    def embed_images(
-        self,
-        images: Iterable[ImageSource] | ImageSource,
-        *,
-        pooling: Pooling | None = None,
-        **choices: Unpack[ImageChoices],
-    ) -> mx.array | list[mx.array]: ...
     def embed_images(
         self,
         images: Iterable[ImageSource] | ImageSource,
@@ -286,11 +223,7 @@ class Embedder:
             threads=threads,
             decode=decode,
         )
-        return follow(
-            self.stream_with(options, images),
-            progress,
-            _count(images),
-        )
+        return follow(self.stream_with(options, images), progress, _count(images))
 
     def stream_with(self, options: ImageOptions, images: Iterable[ImageSource]) -> Iterator[Item]:
         """:meth:`stream`, its options given as one."""
@@ -308,19 +241,8 @@ class Embedder:
         ``read`` reads a sample on a thread instead of ``plan.read``.
         """
         self._evaluate()
-        encode = self._encode_native if plan.vision.is_native else self._encode_fixed
-
-        def start(pixels: Pixels, shape: int) -> Rows:
-            begun = worker.submit(encode, pixels, shape, plan)
-
-            def rows() -> list[Floats | None]:
-                worker.check()
-                return begun.result()()
-
-            return rows
-
-        stream = batching.stream_native if plan.vision.is_native else batching.stream_fixed
-        return stream(_as_list(images), plan, read or plan.read, start)
+        stream = stream_native if plan.vision.is_native else stream_fixed
+        return stream(_as_list(images), plan, read or plan.read, partial(self._start, plan=plan))
 
     def embed_texts(
         self, texts: Sequence[str] | str, *, normalize: bool = True, batch_size: int = _TEXT_BATCH
@@ -348,137 +270,9 @@ class Embedder:
         cuts: list[Cut | None] = []
         for start in range(0, len(texts), batch_size):
             ids, of_batch = self.tokenizer.encode_and_cut(texts[start : start + batch_size])
-            rows += worker.run(self._encode_texts, ids, normalize)
+            rows += mlx_thread.run(self._encode_texts, ids, normalize)
             cuts += of_batch
         return _table(rows, self.config.embedding_width), cuts
-
-    def _evaluate(self) -> None:
-        """Have weights that were changed, by training, ready for the MLX thread.
-
-        Errors: UsageError where another thread has changed them and not evaluated them.
-        """
-        worker.check()
-        try:
-            mx.eval(self.network.parameters())
-        except RuntimeError as error:
-            raise UsageError(
-                "the weights were changed on another thread and are not evaluated yet",
-                hint="after the last step, on that thread: mx.eval(model.network.parameters())",
-            ) from error
-
-    def _no_text(self) -> UsageError:
-        if self.config.text_config is not None:
-            return UsageError(
-                "only the image tower is loaded", hint='load it without tower="image"'
-            )
-        return UsageError(
-            "this checkpoint reads no texts, only pictures",
-            hint="texts need the LiT checkpoint: load lit",
-        )
-
-    # What follows runs on the MLX thread.
-
-    def _encode_fixed(self, pixels: Pixels, shape: int, plan: Plan) -> Rows:
-        batch = np.zeros((shape, *pixels[0].shape), np.uint8)
-        batch[: len(pixels)] = pixels
-
-        def compute(part: slice) -> mx.array:
-            inputs = _normalized(mx.array(batch[part]), plan.preset)
-            if plan.options.tiles > 1:
-                grid = self.vision.encode_tiles(inputs, plan.options.tiles)
-            else:
-                side = self.vision.config.grid_side
-                grid = self.vision.features(inputs).reshape(len(inputs), side, side, -1)
-            if plan.pooling == "none":
-                return grid.astype(mx.float32)
-            return self._pooled(grid.flatten(1, 2), plan)
-
-        count = len(pixels)
-        return self._finite_rows(lambda: one_by_one(compute, shape, count), count)
-
-    def _encode_native(self, pixels: Pixels, tokens: int, plan: Plan) -> Rows:
-        config = self.vision.config
-        side = config.patch_size
-        batch = patches.pad_batch(pixels, side, tokens)
-        grids = [(image.shape[0] // side, image.shape[1] // side) for image in pixels]
-
-        def compute(part: slice) -> mx.array:
-            cells = mx.array(batch[part]).reshape(len(grids[part]), tokens, -1, config.num_channels)
-            inputs = _normalized(cells, plan.preset).flatten(2)
-            features, mask = self.vision.encode_patches(inputs, grids[part])
-            if plan.pooling == "none":
-                return features.astype(mx.float32)
-            return self._pooled(features, plan, mask)
-
-        values = self._finite_rows(lambda: one_by_one(compute, len(grids)), len(grids))
-        if plan.pooling != "none":
-            return values
-        return lambda: [
-            None if value is None else value[: rows * columns].reshape(rows, columns, -1)
-            for value, (rows, columns) in zip(values(), grids, strict=False)
-        ]
-
-    def _pooled(self, features: mx.array, plan: Plan, mask: mx.array | None = None) -> mx.array:
-        vectors = self.vision.pool(features, mask, mean=plan.pooling == "mean")
-        if plan.pooling == "head":
-            vectors = self.network.project_image(vectors)
-        vectors = vectors.astype(mx.float32)
-        return normalize(vectors) if plan.normalize else vectors
-
-    def _encode_texts(self, ids: NDArray[np.int32], normalized: bool) -> list[Floats]:
-        def compute(part: slice) -> mx.array:
-            vectors = self.network.project_text(self.text.pooled(mx.array(ids[part])))
-            vectors = vectors.astype(mx.float32)
-            return normalize(vectors) if normalized else vectors
-
-        finite = self._finite_rows(lambda: in_shares(compute, len(ids)), len(ids))
-        rows = [row for row in finite() if row is not None]
-        if len(rows) < len(ids):
-            raise NumericsError("a text's embedding is not finite, in float32 too")
-        return rows
-
-    def _finite_rows(self, compute: Callable[[], mx.array], count: int) -> Rows:
-        """Begin to compute; its first rows when they are asked for, from any thread.
-
-        A row that is not finite in float32 either is None.
-        """
-        result, dtype = compute(), self.dtype
-        mx.async_eval(result)
-
-        def finish() -> list[Floats | None]:
-            rows = np.array(result)[:count]
-            if not np.isfinite(rows).all() and dtype != "float32":
-                if self.dtype == dtype:  # else the batch before has done it
-                    self._widen()
-                rows = np.array(compute())[:count]
-            return [row if np.isfinite(row).all() else None for row in rows]
-
-        if is_cpu():  # it takes ten operations ahead: done before the next batch can begin
-            done = finish()
-            return lambda: done
-        return lambda: worker.run(finish)
-
-    def _widen(self) -> None:
-        warnings.warn(
-            f"an embedding is not finite in {self.dtype}: going on in float32",
-            Aimv2Warning,
-            stacklevel=2,
-        )
-        self.widened_from, self.dtype = self.dtype, "float32"
-        if self._made_of != _parts_of(self.network):  # trained, or set: no file has these
-            self.network.set_dtype(mx.float32)
-            mx.eval(self.network.parameters())
-            return
-        # Read again: what overflowed in the narrow dtype is lost in the weights in memory.
-        loaded = load_checkpoint(
-            self.folder, tower=self._loaded.tower, dtype="float32", side_px=self._loaded.side_px
-        )
-        self.network = loaded.network
-
-
-def _parts_of(network: Network) -> list[int]:
-    """Which arrays it is made of: training puts others in their places."""
-    return [id(array) for array in network.flat_parameters().values()]
 
 
 def _item(sample: Sample) -> Item:
@@ -506,12 +300,6 @@ def _evaluated(image: ImageSource) -> ImageSource:
         image = image.astype(mx.float32) if image.dtype == mx.bfloat16 else image
         mx.eval(image)
     return image
-
-
-def _normalized(pixels: mx.array, preset: Preset) -> mx.array:
-    """Shapes: (..., 3) uint8 -> (..., 3) float32."""
-    mean, std = mx.array(preset.mean), mx.array(preset.std)
-    return (pixels.astype(mx.float32) / 255 - mean) / std
 
 
 def _table(rows: list[Floats], width: int) -> mx.array:

@@ -22,8 +22,7 @@ from mlx_aimv2.images.source import ImageSource
 from mlx_aimv2.models.aimv2.published import DEFAULT, LICENCE, LICENCE_TERMS
 from mlx_aimv2.models.network import Tower
 
-from . import mlx_thread
-from . import zero_shot as zeroshot
+from . import mlx_thread, zero_shot
 from .embedder import Embedder
 from .image_options import Decoding, ImageOptions
 from .progress import Progress
@@ -56,7 +55,7 @@ class Model(Embedder):
         self.revision = resolved.revision
         self.checkpoint = resolved.checkpoint
         self._resolved = resolved
-        self._background: zeroshot.Floats | None = None
+        self._background: zero_shot.Floats | None = None
 
     def __repr__(self) -> str:
         towers = {"images": self.network.vision, "texts": self.network.text}
@@ -124,13 +123,13 @@ class Model(Embedder):
         Shapes: m labels -> (m, P).
         Errors: as :meth:`classify`; UsageError for templates so long that every label is cut off.
         """
-        starts = [prompt.partition("{}")[0] for prompt in zeroshot.templates_of(templates)]
+        starts = [prompt.partition("{}")[0] for prompt in zero_shot.templates_of(templates)]
         if all(self.tokenizer.count(start) >= self.tokenizer.max_length for start in starts):
             raise UsageError(
                 f"the template is too long: every label would be cut off ({starts[0][:40]!r}…)",
                 hint="put {} nearer to its beginning",
             )
-        return mx.array(zeroshot.label_embeddings(labels, templates, self._unit_texts))
+        return mx.array(zero_shot.label_embeddings(labels, templates, self._unit_texts))
 
     def scores(
         self, image_embeds: mx.array, label_embeds: mx.array, *, independent: bool = False
@@ -138,11 +137,11 @@ class Model(Embedder):
         """What :meth:`classify` gives, from unit vectors. Shapes: (n, P), (m, P) -> (n, m)."""
         images, labels = np.array(image_embeds), np.array(label_embeds)
         if not independent:
-            return mx.array(zeroshot.probabilities(images, labels, self.logit_scale))
+            return mx.array(zero_shot.probabilities(images, labels, self.logit_scale))
         if self._background is None:
-            self._background = self._unit_texts(list(zeroshot.BACKGROUND))
+            self._background = self._unit_texts(list(zero_shot.BACKGROUND))
         background = self._background
-        return mx.array(zeroshot.independent_scores(images, labels, background, self.logit_scale))
+        return mx.array(zero_shot.independent_scores(images, labels, background, self.logit_scale))
 
     def __call__(
         self,
@@ -199,7 +198,7 @@ class Model(Embedder):
             "preprocessing": preprocessing,
         }
 
-    def _unit_texts(self, texts: list[str]) -> zeroshot.Floats:
+    def _unit_texts(self, texts: list[str]) -> zero_shot.Floats:
         return np.array(self.embed_texts(texts))
 
 

@@ -12,7 +12,7 @@ import pytest
 from mlx_aimv2.errors import ImageError
 from mlx_aimv2.inference.batching import Floats, Pixels, Rows, Start, stream_fixed, stream_native
 from mlx_aimv2.inference.image_options import ImageOptions
-from mlx_aimv2.inference.options import Plan, make_plan
+from mlx_aimv2.inference.preprocessing import Plan, make_plan
 from mlx_aimv2.inference.records import Sample
 from mlx_aimv2.models.aimv2.config import VisionConfig
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 import mlx_aimv2 as aimv2
 from mlx_aimv2.errors import Aimv2Warning, CheckpointError, ImageError, NumericsError, UsageError
-from mlx_aimv2.inference import embedder, padding
+from mlx_aimv2.inference import encoder, padding
 from tests.support.commands import PATIENCE_S
 from tests.support.makers import (
     PROJECTION,
@@ -149,7 +149,7 @@ def test_a_long_stream_is_one_batch_shape(models, monkeypatch):
     )
     # A CPU takes images one by one: test_parts.py.
     monkeypatch.setattr(
-        embedder, "one_by_one", lambda compute, count, needed=None: compute(slice(0, count))
+        encoder, "one_by_one", lambda compute, count, needed=None: compute(slice(0, count))
     )
     list(model.stream(pictures(11), batch_size=4))
     assert set(shapes) == {(4, VISION["side"], VISION["side"], 3)}
@@ -257,14 +257,14 @@ def test_a_device_that_is_handed_the_next_batch_early_gives_the_same(
     images = pictures(9)
     options = {"batch_size": 2, "pooling": pooling}
     expected = [np.array(item.embedding) for item in models[kind].stream(images, **options)]
-    monkeypatch.setattr(embedder, "is_cpu", lambda: False)
+    monkeypatch.setattr(encoder, "is_cpu", lambda: False)
     actual = [np.array(item.embedding) for item in models[kind].stream(images, **options)]
     for one, other in zip(actual, expected, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_what_was_begun_before_another_batch_overflowed_is_done_again_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(embedder, "is_cpu", lambda: False)
+    monkeypatch.setattr(encoder, "is_cpu", lambda: False)
     model = aimv2.load(outliers(tmp_path, 300.0), dtype="float16")
     with pytest.warns(Aimv2Warning, match="going on in float32") as warned:
         actual = model.embed_images(pictures(5), batch_size=1)
@@ -294,7 +294,7 @@ def test_what_overflows_in_float32_too_is_an_error_and_never_a_nan(tmp_path):
     assert all(isinstance(item.error, NumericsError) for item in items)
     ids = np.array([[1, 2, 96]], np.int32)
     spelled = {"encode_and_cut": lambda self, texts: (ids, (None,))}
-    model._tokenizer = type("Ids", (), spelled)()
+    model.tokenizer = type("Ids", (), spelled)()
     with pytest.raises(NumericsError, match="not finite"):
         model.embed_texts(["x"])
 
@@ -405,8 +405,8 @@ def test_leaving_a_stream_unfinished_ends_cleanly(folders, runs_ahead):
         import sys
         import numpy as np
         import mlx_aimv2 as aimv2
-        from mlx_aimv2.inference import embedder
-        embedder.is_cpu = lambda: not {runs_ahead}
+        from mlx_aimv2.inference import encoder
+        encoder.is_cpu = lambda: not {runs_ahead}
         model = aimv2.load({str(folders["lit"])!r})
         stream = model.stream([np.zeros((40, 40, 3), np.uint8)] * 300, batch_size=4)
         print(next(stream).embedding.shape)

@@ -17,7 +17,7 @@ from mlx_aimv2.images import decode, fit, patches, presets
 from mlx_aimv2.images.metadata.exif import read_facts
 from mlx_aimv2.inference.image_options import ImageOptions
 from mlx_aimv2.inference.model import Model
-from mlx_aimv2.inference.options import Plan
+from mlx_aimv2.inference.preprocessing import Plan
 from mlx_aimv2.inference.records import Sample
 from mlx_aimv2.library.indexing.photo_reader import read_photo
 from mlx_aimv2.library.library import Library

@@ -9,7 +9,7 @@ from typing import IO
 from mlx_aimv2.files.paths import FilePath, blaming_the_disk, open_file, printable
 from mlx_aimv2.images.decode import decode_file
 from mlx_aimv2.images.metadata.exif import PhotoFacts, facts_in
-from mlx_aimv2.inference.options import Plan
+from mlx_aimv2.inference.preprocessing import Plan
 from mlx_aimv2.inference.records import Sample
 
 from ..signature import make_signature

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.files.paths import printable
 from mlx_aimv2.images.exclusions import Exclusions
-from mlx_aimv2.inference.options import BATCH_TOKENS
+from mlx_aimv2.inference.preprocessing import BATCH_TOKENS
 from mlx_aimv2.models.aimv2.cost import published_config
 from mlx_aimv2.models.aimv2.published import Checkpoint
 
@@ -61,7 +61,8 @@ def make_indexer(
 
     def load() -> "Model":
         from mlx_aimv2.inference.model import load  # noqa: PLC0415  (MLX)
-        from mlx_aimv2.inference.random_model import stand_in  # noqa: PLC0415
+
+        from .random_model import stand_in  # noqa: PLC0415
 
         if missing is not None:
             return stand_in(missing, options.dtype)

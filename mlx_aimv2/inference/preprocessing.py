@@ -1,4 +1,4 @@
-"""How images are embedded: options, checked once against a checkpoint, with nothing left open."""
+"""Image options settled for one checkpoint: how its pixels are made, how many make a batch."""
 
 from dataclasses import dataclass
 from pathlib import Path

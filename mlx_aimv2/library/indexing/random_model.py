@@ -10,13 +10,12 @@ from mlx_aimv2.checkpoints.hub import Resolved
 from mlx_aimv2.checkpoints.load import DTYPES, Loaded
 from mlx_aimv2.checkpoints.weights import Weights
 from mlx_aimv2.cpu import blas, compile_cache
+from mlx_aimv2.inference import mlx_thread
+from mlx_aimv2.inference.model import Model
 from mlx_aimv2.models.aimv2.cost import published_config
 from mlx_aimv2.models.aimv2.family import AIMV2
 from mlx_aimv2.models.aimv2.published import Checkpoint
 from mlx_aimv2.models.network import Tower
-
-from . import mlx_thread
-from .model import Model
 
 
 def stand_in(checkpoint: Checkpoint, dtype: str | None = None) -> Model:
