@@ -198,10 +198,6 @@ class Trainer:
 
 def _schedule(rate: float, steps: int) -> Callable[[mx.array], mx.array]:
     warm_up = min(100, max(1, steps // 10))
-    return optim.join_schedules(
-        [
-            optim.linear_schedule(rate / warm_up, rate, warm_up),
-            optim.cosine_decay(rate, max(1, steps - warm_up)),
-        ],
-        [warm_up],
-    )
+    rise = optim.linear_schedule(rate / warm_up, rate, warm_up)
+    fall = optim.cosine_decay(rate, max(1, steps - warm_up))
+    return optim.join_schedules([rise, fall], [warm_up])

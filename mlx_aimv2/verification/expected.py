@@ -9,7 +9,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -49,17 +49,22 @@ _HINT = "look at the versions with aimv2 doctor, and open an issue with this rep
 
 @dataclass(frozen=True)
 class Case:
-    """A picture in a file: how it is written, and its size in pixels."""
+    """A picture in a file: its size in pixels, and how it is written."""
 
     name: str
-    write: Callable[[Path, Pixels], None]
     width_px: int
     height_px: int
+    make: Callable[[Pixels], Image.Image] = Image.fromarray
+    format: str = "PNG"
+    orientation: int = 1
 
     def write_to(self, folder: Path) -> Path:
         """Write it as a file, whose name gives its format away to nobody."""
-        file = folder / self.name
-        self.write(file, picture(self.width_px, self.height_px))
+        file, exif = folder / self.name, Image.Exif()
+        if self.orientation > 1:
+            exif[ExifTags.Base.Orientation] = self.orientation
+        image = self.make(picture(self.width_px, self.height_px))
+        image.save(file, self.format, exif=exif)
         return file
 
 
@@ -113,49 +118,38 @@ def _told(name: str, results: dict[str, bool], noun: str, source: str) -> Check:
     return judged(name, not wrong, detail, _HINT, findings=wrong)
 
 
-def _in_mode(mode: str, format: str = "PNG") -> Callable[[Path, Pixels], None]:
-    def write(file: Path, pixels: Pixels) -> None:
-        Image.fromarray(pixels).convert(mode).save(file, format)
-
-    return write
+def _in_mode(mode: str, pixels: Pixels) -> Image.Image:
+    return Image.fromarray(pixels).convert(mode)
 
 
-def _alpha(file: Path, pixels: Pixels) -> None:
+def _alpha(pixels: Pixels) -> Image.Image:
     clear = picture(pixels.shape[1], pixels.shape[0], turn=1)[..., :1]
-    Image.fromarray(np.concatenate([pixels, clear], axis=-1)).save(file, "PNG")
+    return Image.fromarray(np.concatenate([pixels, clear], axis=-1))
 
 
-def _palette(file: Path, pixels: Pixels) -> None:
-    image = Image.fromarray(pixels[..., 0] // 2).convert("L")
+def _palette(pixels: Pixels) -> Image.Image:
+    image = Image.fromarray(pixels[..., 0] // 2)
     indexed = Image.frombytes("P", image.size, image.tobytes())
     indexed.putpalette(noise(128 * 3, "palette").tobytes())
-    indexed.save(file, "PNG", transparency=bytes(range(0, 256, 2)))
+    indexed.info["transparency"] = bytes(range(0, 256, 2))
+    return indexed
 
 
-def _sixteen_bits(file: Path, pixels: Pixels) -> None:
-    Image.fromarray(pixels[..., 0].astype(np.uint16) * 257).save(file, "PNG")
-
-
-def _turned(orientation: int) -> Callable[[Path, Pixels], None]:
-    def write(file: Path, pixels: Pixels) -> None:
-        exif = Image.Exif()
-        exif[ExifTags.Base.Orientation] = orientation
-        Image.fromarray(pixels).save(file, "PNG", exif=exif)
-
-    return write
+def _sixteen_bits(pixels: Pixels) -> Image.Image:
+    return Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
 
 
 CASES = (
-    Case("wide", _in_mode("RGB"), 151, 83),
-    Case("tall", _in_mode("RGB"), 61, 203),
-    Case("tiny", _in_mode("RGB"), 7, 5),
-    Case("large", _in_mode("RGB"), 1021, 769),
-    Case("upright", _turned(6), 239, 187),
-    Case("grey", _in_mode("L"), 97, 131),
-    Case("one bit", _in_mode("1"), 131, 97),
-    Case("cmyk", _in_mode("CMYK", "TIFF"), 103, 89),
-    Case("alpha", _alpha, 127, 101),
-    Case("clear palette", _palette, 113, 149),
-    Case("16 bits", _sixteen_bits, 139, 107),
-    *(Case(f"exif {number}", _turned(number), 109, 67) for number in range(2, 9)),
+    Case("wide", 151, 83),
+    Case("tall", 61, 203),
+    Case("tiny", 7, 5),
+    Case("large", 1021, 769),
+    Case("upright", 239, 187, orientation=6),
+    Case("grey", 97, 131, partial(_in_mode, "L")),
+    Case("one bit", 131, 97, partial(_in_mode, "1")),
+    Case("cmyk", 103, 89, partial(_in_mode, "CMYK"), "TIFF"),
+    Case("alpha", 127, 101, _alpha),
+    Case("clear palette", 113, 149, _palette),
+    Case("16 bits", 139, 107, _sixteen_bits),
+    *(Case(f"exif {number}", 109, 67, orientation=number) for number in range(2, 9)),
 )

@@ -34,18 +34,22 @@ class Run:
 
     def __iter__(self) -> Iterator[Check]:
         """Make the checks, one by one."""
+        for check in self._checks():
+            self.checks.append(check)
+            yield check
+
+    def _checks(self) -> Iterator[Check]:
         is_full = True
         for check in examine_port():
             is_full = is_full and (check.name != arithmetic.PRECISION or check.status == "ok")
-            yield self._kept(check)
+            yield check
         for opened in self._named or _here():
             if isinstance(opened, Check):
-                yield self._kept(opened)
+                yield opened
                 continue
             record = Record.of(opened)
             self.records.append(record)
-            for check in examine_checkpoint(opened, record, self._against, is_full=is_full):
-                yield self._kept(check)
+            yield from examine_checkpoint(opened, record, self._against, is_full=is_full)
 
     @property
     def has_failed(self) -> bool:
@@ -61,10 +65,6 @@ class Run:
             if check.name in WEIGHED and check.status == "ok"
         }
         return [record.name for record in self.records if record.name not in held]
-
-    def _kept(self, check: Check) -> Check:
-        self.checks.append(check)
-        return check
 
 
 def examine_port() -> Iterator[Check]:

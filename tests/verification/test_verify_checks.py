@@ -18,7 +18,7 @@ from mlx_aimv2.images.orientation import ORIENTATIONS
 from mlx_aimv2.models.aimv2 import layers
 from mlx_aimv2.models.aimv2.published import find
 from mlx_aimv2.texts.tokenizer import Tokenizer
-from mlx_aimv2.verification import arithmetic, checkpoint, expected, golden, published
+from mlx_aimv2.verification import arithmetic, checkpoint, expected, golden, published_values
 from mlx_aimv2.verification.check import Check
 from mlx_aimv2.verification.checkpoint import Copy, Reported, examine_checkpoint, recognised
 from mlx_aimv2.verification.report import (
@@ -470,30 +470,30 @@ def test_other_weights_of_the_same_sizes_are_not_recognised() -> None:
 
 
 def published_check(alias: str) -> Check:
-    (check,) = published.published_values(find(alias))
+    (check,) = published_values.published_values(find(alias))
     return check
 
 
 def test_published_values_need_a_picture(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(published.PICTURE_VARIABLE, raising=False)
+    monkeypatch.delenv(published_values.PICTURE_VARIABLE, raising=False)
     check = published_check("large")
     assert check.status == "skipped"
     assert "AIMV2_COCO_PICTURE=FILE" in check.detail
-    monkeypatch.setenv(published.PICTURE_VARIABLE, str(tmp_path / "missing.jpg"))
+    monkeypatch.setenv(published_values.PICTURE_VARIABLE, str(tmp_path / "missing.jpg"))
     assert published_check("native").status == "FAILED"
     Image.new("RGB", (64, 48)).save(tmp_path / "other.png")
-    monkeypatch.setenv(published.PICTURE_VARIABLE, str(tmp_path / "other.png"))
+    monkeypatch.setenv(published_values.PICTURE_VARIABLE, str(tmp_path / "other.png"))
     check = published_check("lit")
     assert check.status == "FAILED"
     assert "64×48" in check.detail
-    assert list(published.published_values(find("3B"))) == []
+    assert list(published_values.published_values(find("3B"))) == []
 
 
 def test_published_values_are_held_against_the_features(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    Image.new("RGB", published.PICTURE_PX).save(tmp_path / "picture.png")
-    monkeypatch.setenv(published.PICTURE_VARIABLE, str(tmp_path / "picture.png"))
+    Image.new("RGB", published_values.PICTURE_PX).save(tmp_path / "picture.png")
+    monkeypatch.setenv(published_values.PICTURE_VARIABLE, str(tmp_path / "picture.png"))
 
     class Encoder:
         def __init__(self, off: float) -> None:
@@ -505,11 +505,11 @@ def test_published_values_are_held_against_the_features(
 
         def vision(self, pixels: mx.array) -> mx.array:
             features = np.zeros((1, 9, 8), np.float32)
-            features[0, :7, :4] = np.array(published.FEATURES["large"]) + self.off
+            features[0, :7, :4] = np.array(published_values.FEATURES["large"]) + self.off
             return mx.array(features)
 
     for off, status in ((5e-4, "ok"), (2e-3, "FAILED")):
-        monkeypatch.setattr(published.model, "load", lambda *_, off=off, **__: Encoder(off))
+        monkeypatch.setattr(published_values.model, "load", lambda *_, off=off, **__: Encoder(off))
         assert published_check("large").status == status
 
 

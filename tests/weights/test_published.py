@@ -15,7 +15,7 @@ import mlx_aimv2 as aimv2
 from mlx_aimv2.checkpoints import hub
 from mlx_aimv2.models.aimv2 import cost
 from mlx_aimv2.models.aimv2.published import CHECKPOINTS, Checkpoint, find
-from mlx_aimv2.verification import published
+from mlx_aimv2.verification import published_values
 from tests.support.networks import to_numpy
 from tests.support.tolerances import PUBLISHED
 
@@ -24,9 +24,9 @@ pytestmark = pytest.mark.weights
 
 @pytest.fixture
 def picture() -> Path:
-    path = published.picture()
+    path = published_values.picture()
     if path is None:
-        pytest.skip(f"needs the picture that {published.PICTURE_VARIABLE} names")
+        pytest.skip(f"needs the picture that {published_values.PICTURE_VARIABLE} names")
     return path
 
 
@@ -45,15 +45,17 @@ def test_features_of_the_published_example(picture, alias: str, shape) -> None:
     features = to_numpy(model.vision(model.preprocess(picture)[None]))
     assert features.shape == (1, *shape)
     np.testing.assert_allclose(
-        features[0, :7, :4], published.FEATURES[alias], rtol=0, atol=PUBLISHED
+        features[0, :7, :4], published_values.FEATURES[alias], rtol=0, atol=PUBLISHED
     )
 
 
 def test_zero_shot_of_the_published_example(picture) -> None:
     model = aimv2.load(need(find("lit")), dtype="float32")
-    logits = model(images=picture, texts=[published.CAT, published.DOG]).logits_per_image
+    logits = model(
+        images=picture, texts=[published_values.CAT, published_values.DOG]
+    ).logits_per_image
     cat, dog = to_numpy(logits)[0]
-    assert 100 > cat > dog + published.CAT_ABOVE_DOG
+    assert 100 > cat > dog + published_values.CAT_ABOVE_DOG
     assert model.logit_scale <= 100
     labels = ["cat", "dog", "bicycle", "snow", "plate of food"]
     assert to_numpy(model.classify(picture, labels)).argmax() == 0

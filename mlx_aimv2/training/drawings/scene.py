@@ -92,14 +92,9 @@ def draw(
     scene = plan(seed, kind=kind, aspect=side_px / (height_px or side_px))
     image, boxes = paint(scene, side_px, height_px or side_px)
     rng = random.Random(f"captions {seed}")
-    return Drawing(
-        image=image,
-        objects=tuple(
-            (thing.noun, thing.colour, box) for thing, box in zip(scene.things, boxes, strict=True)
-        ),
-        place=scene.place,
-        captions=tuple(caption_of(scene, rng) for _ in range(_CAPTIONS)),
-    )
+    objects = [(*kind, box) for kind, box in zip(scene.kinds, boxes, strict=True)]
+    captions = tuple(caption_of(scene, rng) for _ in range(_CAPTIONS))
+    return Drawing(image, tuple(objects), scene.place, captions)
 
 
 def plan(
@@ -146,14 +141,9 @@ def paint(
         canvas = ImageDraw.Draw(image)
         for thing in scene.things:
             left, top, right, bottom = _paint_thing(canvas, thing, image.size)
-            boxes.append(
-                (
-                    max(0, math.floor(left / scale)),
-                    max(0, math.floor(top / scale)),
-                    min(width_px, math.ceil(right / scale)),
-                    min(height_px, math.ceil(bottom / scale)),
-                )
-            )
+            begin = max(0, math.floor(left / scale)), max(0, math.floor(top / scale))
+            end = math.ceil(right / scale), math.ceil(bottom / scale)
+            boxes.append((*begin, min(width_px, end[0]), min(height_px, end[1])))
     return image.reduce(scale), boxes
 
 
