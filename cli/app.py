@@ -266,11 +266,11 @@ def _show_version() -> None:
 
 
 def _not_loaded() -> None:
-    """Stands for a command in a list of them."""
+    """A placeholder: `aimv2 --help` lists a command without importing its module."""
 
 
 def _commands_below() -> dict[str, str]:
-    """Where a command is that somebody takes for one of aimv2's own."""
+    """Actions of a command, such as prune of library, by the words that reach them."""
     from .library import ACTIONS  # noqa: PLC0415
 
     return {each.__name__: f"library {each.__name__}" for each in ACTIONS} | {"undo": "tag undo"}

@@ -179,7 +179,7 @@ def _scorer(
 
 
 class _Tally:
-    """Prints what became of each image as soon as it is known, and counts."""
+    """Prints the labels or the error of each image as it comes, and counts both."""
 
     def __init__(self, words: list[str], top: int, *, as_json: bool) -> None:
         self._words = words

@@ -112,7 +112,7 @@ def _versions() -> Iterator[Check]:
 
 
 def _noted(name: str, detail: str, hint: str, values: dict[str, Any]) -> Check:
-    """A finding that is fine, but for what its hint would better."""
+    """A finding that is fine, with a hint that would make it better."""
     return Check(name, detail, "note" if hint else "ok", hint, values)
 
 

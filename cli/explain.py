@@ -89,7 +89,7 @@ def _explain_usage(error: typer.TyperException) -> Explanation:
 
 
 def _hint(error: Aimv2Error) -> str:
-    """Its own, or that of the system's error behind it, or what helps with its kind."""
+    """The hint of an error: its own, or that of the system's error behind it, or of its class."""
     cause = error.__cause__
     of_cause = _SYSTEM_HINTS.get(cause.errno or 0, "") if isinstance(cause, OSError) else ""
     of_kind = _CHECKPOINT_HINT if isinstance(error, CheckpointError) else ""

@@ -46,7 +46,7 @@ class Command(TyperCommand):
 
 
 def write_sections(formatter: Any, sections: Mapping[str, Rows]) -> None:
-    """Headings, and below each its names and explanations, these in one column throughout."""
+    """Write headings, and below each its names, with all explanations in one column."""
     names = [name for rows in sections.values() for name, _ in rows]
     columns = max(len(name) for name in names if len(name) <= _NAMES_WIDTH)
     for heading, rows in sections.items():
@@ -57,7 +57,7 @@ def write_sections(formatter: Any, sections: Mapping[str, Rows]) -> None:
 
 
 def row(param: Any, ctx: Any) -> tuple[str, str]:
-    """An argument or option with its value, and what it is for with what holds without it."""
+    """An argument or option with its metavar, and its help with its default."""
     if param.param_type_name == "argument":
         return param.display_name_raw, f"{param.help}{_default(param)}"
     name = ", ".join(sorted(param.opts, key=len))

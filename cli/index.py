@@ -90,7 +90,7 @@ def index(options: Options) -> int:
 
 
 class Counter:
-    """What a terminal shows while photos are found, then embedded."""
+    """The progress line of a terminal: photos found, then photos embedded."""
 
     def __init__(self, told: Collection[str] = ()) -> None:
         self.done = 0
@@ -100,13 +100,13 @@ class Counter:
         self.elapsed_s = 0.0
 
     def progress(self) -> "Progress":
-        """What the indexer calls."""
+        """The functions that the indexer calls as it finds and embeds photos."""
         from mlx_aimv2.library.indexing.report import Progress  # noqa: PLC0415
 
         return Progress(self._line.advance, self._start, self._add)
 
     def close(self) -> None:
-        """Wipe the line."""
+        """Wipe the progress line."""
         self._line.__exit__(None, None, None)
 
     def _start(self, total: int) -> None:

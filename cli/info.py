@@ -111,7 +111,7 @@ def _describe_folder(resolved: "Resolved") -> Facts:
 
 
 def _costs(config: "Config", facts: Facts) -> Facts:
-    """What follows from the sizes."""
+    """Parameters, FLOPs and memory, computed from the sizes in a config."""
     from mlx_aimv2.models.registry import family_of  # noqa: PLC0415
 
     vision, text, cost = config.vision_config, config.text_config, family_of(config).cost

@@ -133,14 +133,14 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Something worth knowing, said once however often it happens."""
+    """A remark on stderr, printed once however often it is made."""
     if text not in _state.noted:
         _state.noted.add(text)
         _labelled("note", _YELLOW, text, is_talk=True)
 
 
 def error(message: str, hint: str = "") -> None:
-    """What went wrong and the next thing to do."""
+    """The error that ends the command, and the next thing to do."""
     _labelled("error", _RED, message)
     if hint:
         _labelled("hint", _CYAN, hint)
@@ -156,7 +156,7 @@ def skipped(error: Aimv2Error) -> None:
 
 
 def hint_of(error: Aimv2Error) -> str:
-    """An error's hint, with those of its options that the command at hand has."""
+    """An error's hint, naming only options that the running command has."""
     return error.hint_for(_state.options)
 
 
@@ -233,7 +233,7 @@ class Progress:
         self.begin(verb, total)
 
     def begin(self, verb: str, total: int | None = None) -> None:
-        """From here on count something else."""
+        """Start the line again, for another thing that is counted."""
         _wipe()
         self._verb = verb
         self._total = total
@@ -254,7 +254,7 @@ class Progress:
         _wipe()
 
     def advance(self, count: int = 1) -> None:
-        """Count so many more as done."""
+        """Add ``count`` to what is done."""
         now_s = time.monotonic()
         self._measure(now_s)
         self._done += count
@@ -267,7 +267,7 @@ class Progress:
             _state.has_open_line = True
 
     def reach(self, done: int, total: int) -> None:
-        """Count up to so many, of so many."""
+        """Set what is done, and the total."""
         self._total = total
         self.advance(done - self._done)
 
@@ -305,7 +305,7 @@ def size(size_bytes: float) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """So many of something: ``1 image``, ``2 images``, ``3 libraries``."""
+    """A number and its noun: ``1 image``, ``2 images``, ``3 libraries``."""
     many = f"{noun[:-1]}ies" if noun.endswith("ry") else f"{noun}s"
     return f"{count} {noun if count == 1 else many}"
 
@@ -338,7 +338,7 @@ def width(text: str) -> int:
 
 
 def shortened(text: str, columns: int) -> str:
-    """As much of a text as fits into so many columns, with … where it goes on."""
+    """As much of a text as fits into a number of columns, with … where it goes on."""
     if width(text) <= columns:
         return text
     kept = next(end for end in range(len(text), -1, -1) if width(text[:end]) < columns)
@@ -346,13 +346,13 @@ def shortened(text: str, columns: int) -> str:
 
 
 def pad(text: str, columns: int, *, is_right: bool = False) -> str:
-    """Text with spaces up to so many columns."""
+    """Text filled up with spaces to a number of columns."""
     space = " " * (columns - width(text))
     return space + text if is_right else text + space
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether a line on it can be drawn again."""
+    """Whether a stream is a terminal on which a line can be drawn again."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 

@@ -137,7 +137,7 @@ def search(options: Options) -> int:
 
 
 def _checked(options: Options) -> "Filters":
-    """Which photos to look at; what is wrong is said before anything is indexed."""
+    """The filters of a search. Errors: UsageError for wrong options, before anything is indexed."""
     from mlx_aimv2.library.search import query  # noqa: PLC0415  (heavy)
     from mlx_aimv2.library.search.filters import Filters  # noqa: PLC0415
 
@@ -172,7 +172,7 @@ def _checked(options: Options) -> "Filters":
 
 
 def _index_new(library: "Library", options: Options) -> None:
-    """Index what is new in the folders that were named, where nobody else writes."""
+    """Index new photos in the folders of --in, unless another process writes the library."""
     from mlx_aimv2.errors import LockedError, OutputError  # noqa: PLC0415
     from mlx_aimv2.library.indexing.options import IndexOptions  # noqa: PLC0415
 
@@ -258,7 +258,7 @@ def _tell(library: "Library", answer: "Answer", filters: "Filters") -> None:
 
 
 def _why_none(library: "Library", answer: "Answer", filters: "Filters") -> str:
-    """Why no photo was searched."""
+    """The reason why no photo was searched, and what to type next."""
     counts = library.counts()
     if answer.excluded:
         return f"no other photo {'is in the library' if filters.is_empty else 'fits the filters'}"
@@ -279,12 +279,12 @@ def _day(hit: "Hit") -> str:
 
 
 def _others(hit: "Hit") -> str:
-    """The names of the other files of the shot, to stand behind a path."""
+    """The names of the other files of a hit's shot, as they stand behind its path."""
     return "".join(f"  + {os.path.basename(path)}" for path in hit.same_shot)  # noqa: PTH119  (any name)
 
 
 def _same_shot(hit: "Hit") -> list[bytes]:
-    """The other files of the shot, and the videos that are part of it."""
+    """The paths of the other files of a hit's shot, and of the videos that are part of it."""
     from mlx_aimv2.library.shot_names import videos_beside  # noqa: PLC0415
 
     others = [os.fsencode(path) for path in hit.same_shot]

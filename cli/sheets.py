@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def sheet_row(
     file: "FileRow", score: float | None = None, *, is_best: bool = False, note: str = ""
 ) -> "SheetRow":
-    """A photo as a sheet shows it."""
+    """A file of the library as a row of a sheet."""
     from mlx_aimv2.library.contact_sheet import SheetRow  # noqa: PLC0415
 
     facts = file.facts

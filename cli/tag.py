@@ -143,7 +143,7 @@ def _check(options: Options) -> None:
 
 
 class Teller:
-    """Prints what becomes of each photo, and counts."""
+    """Prints each photo's change of tags or its sidecar, and counts both for the last line."""
 
     def __init__(self, write: Write | None, *, is_dry: bool) -> None:
         self._write = write
@@ -154,7 +154,7 @@ class Teller:
         self._failures: list[Aimv2Error] = []
 
     def add(self, tagged: "Tagged", written: "Written | None") -> None:
-        """One photo."""
+        """Print and count one photo."""
         self._photos += 1
         self._tagged += bool(tagged.tags)
         self._tags += len(tagged.tags)

@@ -188,7 +188,7 @@ class Library(Access):
         """The photos that fit a query, best first; see ``query.parse`` for its syntax.
 
         ``words`` is one text, or the words of a query with ``+`` and ``-`` between them. A text
-        that no photo fits better than nothing in particular finds nothing, and says the best
+        whose score line no photo reaches (``search.score``) finds nothing; the answer has the best
         score. ``like`` are pictures as ``embed_images`` takes them; those in the library need no
         model, given by path. With ``filters`` alone the photos that fit come without scores, the
         newest first. A warning tells of a text that was cut, and of words that look like more
@@ -297,7 +297,7 @@ class Library(Access):
             warn_of_cuts(encode.cuts)
 
     def undo_tags(self) -> "list[tuple[str, Undone | Aimv2Error]]":
-        """Take back all tags this program gave, in the library and in sidecars; says of those.
+        """Take back all tags that this program gave; returns what was done to each sidecar.
 
         Errors: OutputError without a library.
         """
@@ -392,13 +392,13 @@ def _set_of(store: Store, model: str | None) -> VectorSet | None:
 
 
 def _named(folders: FilePath | Iterable[FilePath]) -> list[Root]:
-    """What was named, by absolute paths."""
+    """The folders, files and Photos libraries that were named, by absolute paths."""
     named = [os.fsencode(absolute(folder)) for folder in several(folders)]
     return [Root(path, apple_photos.is_bundle(path)) for path in named]
 
 
 def _roots(store: Store) -> list[Root]:
-    """What was indexed before."""
+    """The folders that were indexed before. Errors: UsageError where there are none."""
     roots = store.roots()
     if not roots:
         raise _nothing_to_index()

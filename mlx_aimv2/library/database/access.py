@@ -80,7 +80,7 @@ class Access:
             yield store
 
     def _of_one_moment(self, look: Callable[[Store], T]) -> T:
-        """What is read of the library as it was at one moment.
+        """The result of ``look`` at the library as it was at one moment.
 
         Vectors lie beside the database: where they were pruned away meanwhile, look again.
         """
@@ -109,7 +109,7 @@ class Access:
 
     @contextmanager
     def _writing_unless(self, dry_run: bool) -> Iterator[Store]:
-        """Writing; or with ``dry_run`` reading, while no other thread writes."""
+        """The connection that writes; for a dry run one that reads while no other thread writes."""
         if not dry_run:
             with self._writing() as store:
                 yield store

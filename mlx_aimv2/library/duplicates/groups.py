@@ -121,7 +121,7 @@ def _seen(file: FileRow) -> tuple[str, int, int]:
 
 
 def _exact(given: DuplicateInput, order: Rows) -> tuple[Rows, NDArray[np.float32]]:
-    """Each file's owner, the first file of its content, which is itself for most."""
+    """The position of each file's owner: the first file of the same content, mostly itself."""
     owner = np.arange(len(given.files))
     first: dict[bytes, int] = {}
     for number in order.tolist():
@@ -141,7 +141,7 @@ def _add_near(
     similarity: NDArray[np.float32],
     threshold: float,
 ) -> None:
-    """Give these, best first, the owner they are like; exact copies of them go with them."""
+    """Give each of ``numbers``, best first, the owner it is like, and to its exact copies too."""
     exact = owner.copy()
     files = [given.files[number] for number in numbers]
     sizes = np.array([_seen(file)[1:] for file in files])
@@ -202,7 +202,7 @@ def _without_links(files: Sequence[FileRow], group: list[int]) -> list[int]:
 
 
 def _inode(path: bytes) -> tuple[object, ...] | None:
-    """What a path leads to on the disk; None where there is nothing.
+    """Device and inode of the file that a path leads to; None where there is no file.
 
     Of a file without hard links the path is a part of it: some disks give all files one inode.
     """

@@ -30,7 +30,7 @@ _MOST_PER_PICTURE = 64  # candidates in a tile; the nearest are kept where there
 
 @dataclass(frozen=True)
 class Pictures:
-    """What is compared, best first; ``shots`` and ``kinds`` as in ``DuplicateInput`` and ``shots``.
+    """The pictures to compare, best first; ``shots`` as in ``DuplicateInput``.
 
     Shapes: n entries; ``take``: (k,) rows -> (k, P).
     """
@@ -56,7 +56,7 @@ class Pictures:
 
 @dataclass(frozen=True)
 class _Block:
-    """Some of the pictures, ready to be multiplied. Shapes: (k,), (k, C)."""
+    """Numbers of some pictures and their coarse vectors. Shapes: (k,), (k, C)."""
 
     numbers: Rows
     coarse: Floats
@@ -104,7 +104,7 @@ class NearCopies:
             self._settle_in_order(part, *self._alike(*pairs))
 
     def _settle_in_order(self, part: _Block, number: Rows, keeper: Rows, alike: Floats) -> None:
-        """Each of the part joins the first before it that it is like and that is a keeper."""
+        """Let each picture of a part join the first keeper before it that it is like."""
         likes: dict[int, list[tuple[int, float]]] = {}
         for later, earlier, alike_one in zip(number, keeper, alike, strict=True):
             likes.setdefault(int(later), []).append((int(earlier), float(alike_one)))
@@ -159,7 +159,7 @@ class NearCopies:
         return block.numbers[places[kept]], keepers.numbers[columns[kept]]
 
     def _cosines(self, first: Rows, second: Rows) -> Floats:
-        """Of pairs. Shapes: (m,), (m,) -> (m,)."""
+        """The cosines of pairs of pictures. Shapes: (m,), (m,) -> (m,)."""
         cosines = np.empty(len(first), np.float32)
         for start in range(0, len(first), _BLOCK):
             part = slice(start, start + _BLOCK)

@@ -42,7 +42,7 @@ _DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?")
 
 @dataclass(frozen=True)
 class Filters:
-    """What must be true of a photo to be found; all of it.
+    """Conditions that a photo has to meet, all of them, to be found.
 
     ``places`` are files, folders, or patterns with ``*``, ``?`` and ``[]``, of capitals or not;
     any of them will do.
@@ -107,7 +107,7 @@ class Filters:
 
     @property
     def has_patterns(self) -> bool:
-        """Whether ``matches`` must be asked."""
+        """Whether a place is a pattern, so that ``matches`` has to be asked for every path."""
         return any(map(_is_pattern, self.named_places))
 
     @property
@@ -117,7 +117,7 @@ class Filters:
 
 
 def as_known(store: Store, filters: Filters) -> Filters:
-    """The filters with the paths that the library has for what is reached by a link."""
+    """The filters, with places that lead through links replaced by the library's own paths."""
     places = tuple(
         place if is_gone(path := _absolute(place)) else os.fsdecode(known_path(store, path))
         for place in filters.named_places
@@ -141,7 +141,7 @@ def rows_that_fit(
 
 
 def check_places(store: Store, places: Sequence[str]) -> None:
-    """Refuse places that can only be a slip: not there, and nothing in the library is of them.
+    """Refuse places that can only be typing errors: on the disk and in the library is none.
 
     Of several patterns one that fits will do.
     Errors: UsageError.
@@ -227,7 +227,7 @@ def _fits(path: bytes, place: str) -> bool:
 
 
 def _absolute_pattern(place: str) -> str:
-    """A pattern for whole paths: of the folders that it is in, no name is a pattern."""
+    """A pattern for whole paths; names of the current and the home folder are taken literally."""
     first, slash, rest = place.partition("/")
     if first.startswith("~"):
         place = glob.escape(os.path.expanduser(first)) + slash + rest  # noqa: PTH111  (keeps bytes)

@@ -59,7 +59,7 @@ def products_of(rows: Floats, query: Floats) -> Floats:
 
 
 def _scan(segments: Segments, rounded: Halves, among: Rows | None) -> Floats:
-    """About the products of all rows to look at with a query, in their order."""
+    """Approximate products of the query with all rows, or those among, in their order."""
     import numkong  # noqa: PLC0415  (products of float16, which NumPy has none of)
 
     def multiply(block: Halves) -> Floats:
@@ -74,7 +74,7 @@ def _scan(segments: Segments, rounded: Halves, among: Rows | None) -> Floats:
 
 
 def _parts(block: Halves) -> Iterator[Halves]:
-    """Equal parts, as many for each thread, so that none is left to one thread at the end."""
+    """A block cut into equal parts, the same number for each thread."""
     cores = available_cores()
     rounds = max(1, -(-len(block) // (_TOGETHER * cores)))
     size = max(1, -(-len(block) // (rounds * cores)))
@@ -83,12 +83,12 @@ def _parts(block: Halves) -> Iterator[Halves]:
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    """Kept: to start threads takes a fifth of a search of a hundred thousand rows."""
+    """Threads that scan, kept: starting them takes a fifth of a search of 100,000 rows."""
     return ThreadPoolExecutor(available_cores(), thread_name_prefix="aimv2-search")
 
 
 def _products(segments: Segments, query: Floats, rows: Rows) -> Floats:
-    """Products in float32, whatever the machine's float16 arithmetic."""
+    """Exact products of rows with the query, in float32."""
     parts: list[Floats] = [np.zeros(0, np.float32)]
     for start in range(0, len(rows), _TOGETHER):
         taken = segments.take(rows[start : start + _TOGETHER])

@@ -57,7 +57,7 @@ _PATH_HINT = "what begins with ./ ../ / or ~/ is a picture's path"
 
 @dataclass(frozen=True)
 class Term:
-    """A text or a picture, and how much of it; the weight is below 0 where it is taken away."""
+    """A text or a picture with its weight, which is below 0 where it is taken away."""
 
     weight: float
     text: str | None
@@ -89,7 +89,7 @@ def parse(words: Sequence[str], like: Sequence[ImageSource] = ()) -> tuple[Term,
 
 
 def notes(words: Sequence[str], terms: Sequence[Term]) -> list[str]:
-    """What to tell of the words of a query that look like more than words, each once."""
+    """Remarks on words of a query that look like more than words, each once."""
     told = []
     for term in terms:
         weight, text = abs(term.weight), term.text or ""

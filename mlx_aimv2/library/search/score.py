@@ -73,7 +73,7 @@ class Query:
 def make_query(
     store: Store, vectors: VectorSet, terms: Sequence[Term], encode: SearchModel
 ) -> Query:
-    """The terms as vectors, so that a photo's product says how well it fits them.
+    """The terms of a query as vectors.
 
     Beside other terms pictures are centred on the library's mean: texts and pictures lie apart,
     and a picture's part would drown a text's.

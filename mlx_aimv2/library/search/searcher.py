@@ -151,7 +151,7 @@ def _ranked(
 def _shown(
     store: Store, ids: list[int], fitting: set[int] | None, vectors: VectorSet | None = None
 ) -> list[int]:
-    """These files, but of each shot only the first that fits (None: all do) and has a vector."""
+    """The files, of a shot only the first that is in ``fitting`` (None: all) and has a vector."""
     shots = shots_of(store, ids if len(ids) < _MANY else None)
     members = {each for id in ids for each in shots.get(id, ())}
     if vectors is not None:

@@ -38,12 +38,12 @@ class Field:
         return self.separator.join(name.replace(self.separator, stand_in) for name in tag)
 
     def tag(self, entry: str) -> Tag:
-        """What an entry says, without empty names; nothing for an empty entry."""
+        """The tag of an entry, without empty names; () for an empty entry."""
         names = entry.split(self.separator) if self.separator else [entry]
         return tuple(name for name in names if name.strip())
 
     def key(self, entry: str) -> Tag:
-        """What is equal for entries that mean the same here."""
+        """A key that is equal for entries of one meaning in this field."""
         return key(self.tag(entry))
 
 
@@ -59,7 +59,7 @@ PATH_FIELDS = (HIERARCHICAL, TAGS_LIST)
 
 
 def fold(name: str) -> str:
-    """What is equal for two spellings of one name: NFC, single spaces, no stand-ins."""
+    """A key that is equal for two spellings of a name: NFC, single spaces, no stand-ins."""
     text = " ".join(unicodedata.normalize("NFC", name).split())
     for char, stand_in in _STAND_INS.items():
         text = text.replace(stand_in, char)
@@ -67,7 +67,7 @@ def fold(name: str) -> str:
 
 
 def key(tag: Tag) -> Tag:
-    """What is equal for two spellings of one tag."""
+    """A key that is equal for two spellings of a tag."""
     return tuple(fold(name) for name in tag)
 
 

@@ -113,7 +113,7 @@ def read_sidecar(path: FilePath) -> bytes | None:
 
 
 def write_sidecar(path: FilePath, data: bytes) -> None:
-    """Write a sidecar that is there whole, or as before, at any moment.
+    """Write a sidecar; at any moment the file is whole, as before or as written.
 
     One that is there keeps its permissions; a link stays, and what it leads to is written.
     Errors: OutputError where it cannot be written.
@@ -189,7 +189,7 @@ def _shares_short_name(photo: Path) -> bool:
 
 
 def _target(path: FilePath) -> Path:
-    """The file that a path leads to, which has to be a sidecar too."""
+    """The file that a sidecar's path leads to by links; its name has to end in .xmp too."""
     target = Path(os.path.realpath(os.fsdecode(path)))
     try:
         target.lstat()

@@ -96,7 +96,7 @@ def has_ours(data: bytes) -> bool:
 
 
 def without_ours(data: bytes, *, name: FilePath = "the sidecar") -> bytes | None:
-    """What ``remove_ours`` leaves; None where all of the sidecar was written here."""
+    """A sidecar without this program's keywords; None where nothing else is in it."""
     left = remove_ours(data, name=name)
     return None if left == _NEW else left
 
@@ -202,7 +202,7 @@ def _write(file: Packet, added: Mapping[Field, Sequence[str]], written: Sequence
 def _change(
     file: Packet, field: Field, others: list[_Entry], ours: list[_Entry], wanted: Sequence[str]
 ) -> None:
-    """Of what was added to a field leave what is wanted, and add the rest of it."""
+    """Change what this program added to a field: unwanted entries go, missing ones are added."""
     keys = {field.key(text) for text in wanted}
     kept: dict[Tag, _Entry] = {}
     for entry in ours:

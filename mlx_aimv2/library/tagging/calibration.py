@@ -50,7 +50,7 @@ class Groups:
 
 @dataclass(frozen=True)
 class Weights:
-    """How many pictures' worth the common values count against a tag's own, by group."""
+    """The weight of all tags' common values against a tag's own, in pictures, by group."""
 
     absent: float
     found: float
@@ -64,7 +64,7 @@ _TEXT_WEIGHT = 60  # pictures' worth that a tag's text counts against the pictur
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was learnt of a library.
+    """The vectors, penalty and groups of scores that were learnt from a library.
 
     Shapes: atoms (T + B, P) are the tags, then the background prompts.
     """
@@ -147,7 +147,7 @@ def _rows(blocks: Iterable[Floats]) -> Iterator[Floats]:
 
 
 def _penalty(blocks: Iterable[Floats], tags: int, atoms: Floats) -> float:
-    """What a tag must explain to be taken: the robust scale of scores above the background's."""
+    """The least score at which a tag is taken: the robust scale of scores over the background's."""
     counts = np.zeros((1, _BINS))
     for rows in _rows(blocks):
         scores = rows @ atoms.T
@@ -215,7 +215,7 @@ def _pursue(left: Floats, gram: Floats, penalty: float) -> tuple[Floats, Floats]
 
 
 def _histograms(scores: Floats) -> Doubles:
-    """Shapes: (n, T) -> (T, bins)."""
+    """One histogram of scores a tag. Shapes: (n, T) -> (T, bins)."""
     tags = scores.shape[1]
     bins = ((scores + 1) * (_BINS / 2)).astype(np.int64)
     np.clip(bins, 0, _BINS - 1, out=bins)
@@ -239,7 +239,7 @@ def _middle(counts: Doubles) -> tuple[float, float]:
 
 
 def _pooled(counts: Doubles) -> Groups:
-    """The groups of all tags' scores together, the prior of each tag's own."""
+    """The two groups of all tags' scores together: the prior of each tag's groups."""
     pool = counts.sum(axis=0, keepdims=True)
     location, scale = _middle(pool[0])
     prior = (location, scale, location + _DISTANCE * scale, _SPREAD * scale, _SHARE)

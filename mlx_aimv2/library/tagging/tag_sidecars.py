@@ -1,4 +1,4 @@
-"""Tags into the library and into sidecars, and out again."""
+"""Writing tags into the library and into sidecars, and taking them out again."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ _MOVED = (
 
 @dataclass(frozen=True)
 class Written:
-    """What became of a photo's sidecar; ``is_new`` where there was none before."""
+    """A photo's sidecar after writing, or the error; ``is_new`` where there was none before."""
 
     file: FileRow
     path: bytes
@@ -85,7 +85,7 @@ def write_sidecar(
 
 
 def follow_sidecars(store: Store) -> None:
-    """Where photos were moved with their sidecars, let what is known of these move too."""
+    """Give sidecars that were moved with their photos their new paths in the library."""
     known = store.sidecars()
     moves: dict[bytes, bytes] = {}
     targets: set[bytes] = set()

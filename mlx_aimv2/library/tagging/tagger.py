@@ -1,4 +1,4 @@
-"""Giving photos tags: from vectors to changes, and from changes to the library and sidecars."""
+"""Choosing the tags of photos, by their vectors and a vocabulary."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -102,7 +102,7 @@ def assign(
 def in_chunks(
     embed_texts: Callable[[list[str]], Floats], told: Callable[[int, int], None] | None = None
 ) -> Callable[[list[str]], Floats]:
-    """The same, by few texts at a time: a cache keeps those that were done before a stop.
+    """``embed_texts`` by few texts at a time: a cache keeps those that were done before a stop.
 
     ``told`` is called with how many are done, from 0 on, and of how many.
     """
@@ -129,7 +129,7 @@ def _rows_shown(store: Store, known: NDArray[np.int64]) -> dict[int, int]:
 
 
 def _with_rows(known: NDArray[np.int64], shown: Mapping[int, int]) -> NDArray[np.int64]:
-    """Rows and ids with the rows of the files that are shown. Shapes: (n, 2), kept."""
+    """Rows and file ids, each row that of its shot's shown file. Shapes: (n, 2), kept."""
     pairs = [(shown.get(id, row), id) for row, id in known.tolist()] if shown else known
     return np.array(pairs, np.int64).reshape(-1, 2)
 
@@ -153,12 +153,12 @@ def _check_places(store: Store, vectors: VectorSet, places: Sequence[str]) -> No
 
 
 def _spread(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """At most so many rows that learning from more changes nothing, from all over the library."""
+    """Rows to calibrate on: all, or 32,768 from all over the library."""
     return rows[np.linspace(0, len(rows) - 1, min(len(rows), _LEARNT_ROWS)).astype(np.int64)]
 
 
 class _Blocks:
-    """Vectors of a library, block by block, as often as they are asked for."""
+    """The vectors of a library in blocks; can be iterated again and again."""
 
     def __init__(self, store: Store, vectors: VectorSet, rows: NDArray[np.int64]) -> None:
         self._segments = store.segments(vectors)
