@@ -25,6 +25,7 @@ from mlx_aimv2.bench import peers
 from mlx_aimv2.bench.subject import Dtype
 from mlx_aimv2.checkpoints.convert import convert
 from mlx_aimv2.checkpoints.load import load_checkpoint
+from mlx_aimv2.device import backend
 from mlx_aimv2.models.aimv2.lit import LiT
 from mlx_aimv2.models.aimv2.vision import VisionEncoder
 from mlx_aimv2.training import evaluate
@@ -130,7 +131,7 @@ def main() -> None:
     parser.add_argument("--drawings", type=positive, default=500)
     options = parser.parse_args()
     print(f"Printed by `make accuracy`: mlx-aimv2 {version('mlx-aimv2')}, MLX {version('mlx')} on ")
-    print(f"{mx.default_device()}, {platform.machine()}, Python {platform.python_version()}.\n")
+    print(f"{backend()}, {platform.machine()}, Python {platform.python_version()}.\n")
     print("| what | against | precision | largest difference, or as said |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

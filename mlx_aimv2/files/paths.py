@@ -172,6 +172,11 @@ def absolute(path: FilePath) -> str:
         raise no_current_folder() from error
 
 
+def partial_of(target: Path) -> Path:
+    """Where a target is made: a hidden name beside it, which it leaves once it is whole."""
+    return target.with_name(f".{target.name}.partial")
+
+
 def no_folder(folder: Path) -> OutputError:
     """The error to raise where a file is to be written into a folder that is not there."""
     hint = f"make it first: mkdir -p {shlex.quote(str(folder))}"

@@ -18,7 +18,7 @@ from pathlib import Path
 from mlx_aimv2.errors import ImageError, OutputError
 from mlx_aimv2.files.atomic_folder import sync
 from mlx_aimv2.files.lock import take_lock
-from mlx_aimv2.files.paths import FilePath, absolute, no_folder, printable, unwritable
+from mlx_aimv2.files.paths import FilePath, absolute, no_folder, partial_of, printable, unwritable
 
 from .thumbnail import thumbnail
 
@@ -80,7 +80,7 @@ def write_sheet(
     writes the same sheet. A photo that cannot be read is shown with the reason.
     """
     check_sheet(target)
-    folder = target.with_name(f".{target.name}.partial")
+    folder = partial_of(target)
     sections = chain([SheetGroup("", rows)], groups)
     try:
         with take_lock(folder, printable(target)):

@@ -21,7 +21,7 @@ from mlx_aimv2.errors import OutputError, UsageError
 from mlx_aimv2.files.atomic_folder import sync
 from mlx_aimv2.files.json_lines import to_json
 from mlx_aimv2.files.lock import take_lock
-from mlx_aimv2.files.paths import unwritable
+from mlx_aimv2.files.paths import partial_of, unwritable
 from mlx_aimv2.files.stamp import Stamp
 from mlx_aimv2.inference.records import Sample
 
@@ -58,7 +58,7 @@ class Journal:
 
     def __init__(self, target: Path) -> None:
         self.target = target
-        self._folder = _folder_of(target)
+        self._folder = partial_of(target)
         self._committed_s = time.monotonic()
         with storage_errors(target):
             self._database = sqlite3.connect(self._folder / _DATABASE)
@@ -244,7 +244,7 @@ def open_journal(target: Path, *, resume: bool = False, force: bool = False) -> 
     Errors: OutputError where another process writes this target, an earlier run left something
     and neither option is given, or the target exists; as ``output_file.check_target``.
     """
-    folder = _folder_of(target)
+    folder = partial_of(target)
     if not folder.exists():
         output_file.check_target(target, overwrite=force)
     with storage_errors(target):
@@ -261,7 +261,7 @@ def open_journal(target: Path, *, resume: bool = False, force: bool = False) -> 
 
 def unfinished(target: Path) -> bool:
     """Whether a run for a target was begun and has not ended."""
-    return (_folder_of(target) / _DATABASE).exists()
+    return (partial_of(target) / _DATABASE).exists()
 
 
 def read_entries(database: sqlite3.Connection) -> Iterator[Entry]:
@@ -290,10 +290,6 @@ def _read(database: sqlite3.Connection, row: int, shape: tuple[int, ...]) -> Flo
     query = "SELECT float32 FROM embeddings WHERE row = ?"
     (data,) = database.execute(query, (row,)).fetchone()
     return np.frombuffer(data, "<f4").reshape(shape)
-
-
-def _folder_of(target: Path) -> Path:
-    return target.with_name(f".{target.name}.partial")
 
 
 @contextmanager

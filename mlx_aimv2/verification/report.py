@@ -17,7 +17,7 @@ from mlx_aimv2.checkpoints.weights import Weights, read_weights
 from mlx_aimv2.errors import OutputError, UsageError
 from mlx_aimv2.files.json_lines import SCHEMA
 from mlx_aimv2.files.path_text import escape
-from mlx_aimv2.files.paths import no_folder, printable, unwritable
+from mlx_aimv2.files.paths import no_folder, partial_of, printable, unwritable
 from mlx_aimv2.models.network import Config
 
 from .check import Check
@@ -122,7 +122,7 @@ def write_report(
         "checks": [asdict(check) for check in checks],
         "checkpoints": [asdict(record) for record in records],
     }
-    partial = target.with_name(f".{target.name}.partial")
+    partial = partial_of(target)
     try:
         text = json.dumps(content, indent=1, allow_nan=False)
         partial.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
