@@ -15,7 +15,7 @@ from .database.photos import FileRow
 from .database.segments import Segments
 from .database.store import Store
 from .database.vectors import VectorSet
-from .indexing.roots import is_empty
+from .indexing.roots import is_empty, nearest_folder
 
 _BLOCK_ROWS = 1 << 15
 
@@ -114,14 +114,10 @@ def _emptied(lost: Iterable[FileRow]) -> dict[int, bytes]:
     """The folder, empty now or a link that leads nowhere, in which a file was: by the file's id."""
 
     @cache
-    def around(folder: bytes) -> bytes:
-        return around(os.path.dirname(folder)) if is_gone(folder) else folder  # noqa: PTH120  (bytes)
-
-    @cache
     def empty(folder: bytes) -> bool:
         return is_empty(folder) or not os.path.exists(folder)  # noqa: PTH110  (bytes)
 
-    there = {file.id: around(os.path.dirname(file.path)) for file in lost if file.uuid is None}  # noqa: PTH120
+    there = {file.id: nearest_folder(file.path) for file in lost if file.uuid is None}
     return {id: folder for id, folder in there.items() if empty(folder)}
 
 

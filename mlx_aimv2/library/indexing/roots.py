@@ -114,6 +114,12 @@ def is_empty(folder: bytes) -> bool:
         return False
 
 
+def nearest_folder(path: bytes) -> bytes:
+    """The innermost folder around a path that is there."""
+    folder = os.path.dirname(path)  # noqa: PTH120  (pathlib takes no bytes)
+    return nearest_folder(folder) if is_gone(folder) else folder
+
+
 def holds_something(folder: bytes) -> bool:
     """Whether a folder is there and not empty."""
     return os.path.isdir(folder) and not is_empty(folder)  # noqa: PTH112  (pathlib takes no bytes)

@@ -18,7 +18,7 @@ from ..database.photos import FileRow
 from ..database.store import Store
 from .found import FoundPhotos
 from .report import Report
-from .roots import holds_something, not_there, state_of
+from .roots import holds_something, nearest_folder, not_there, state_of
 
 _NO_STAMP = Stamp(-1, 0)  # reading the file will say what is wrong with it
 
@@ -132,14 +132,12 @@ class Scan:
 
     def was_deleted(self, path: bytes) -> bool:
         """Whether a photo that was found is there no more, and not its drive's place is empty."""
-        folder = path
-        while is_gone(folder):
-            folder = os.path.dirname(folder)  # noqa: PTH120  (pathlib takes no bytes)
-        is_deleted = folder != path and holds_something(folder)
-        if not is_deleted or not any(is_inside(folder, root.path) for root in self._roots):
-            return False
-        self._store.run("DELETE FROM found WHERE path = ?", path)
-        return True
+        folder = nearest_folder(path)
+        is_in_root = any(is_inside(folder, root.path) for root in self._roots)
+        is_deleted = is_gone(path) and is_in_root and holds_something(folder)
+        if is_deleted:
+            self._store.run("DELETE FROM found WHERE path = ?", path)
+        return is_deleted
 
     def _note_error(self, root: Root, path: bytes, error: Aimv2Error) -> None:
         # Where a folder of Photos cannot be listed, its pictures may have been found in another.
