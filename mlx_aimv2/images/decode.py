@@ -35,7 +35,7 @@ Shrink = Callable[[int, int], float]
 """How many times smaller a picture of that width and height will be made."""
 
 Box = tuple[float, float, float, float]
-"""Left, top, right, bottom."""
+"""A part of a picture: left, top, right, bottom, in pixels."""
 
 
 @dataclass(frozen=True)

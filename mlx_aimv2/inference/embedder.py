@@ -288,7 +288,7 @@ def _as_list(images: Iterable[ImageSource] | ImageSource) -> Iterable[ImageSourc
 
 
 def _count(images: Iterable[ImageSource] | ImageSource) -> int | None:
-    """How many images there are, where that is known."""
+    """Number of images, or None where they come one by one."""
     if is_single(images):
         return 1
     return len(images) if isinstance(images, Sized) else None

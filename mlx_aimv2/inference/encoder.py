@@ -215,6 +215,6 @@ def _parts_of(network: Network) -> list[int]:
 
 
 def normalized(pixels: mx.array, preset: Preset) -> mx.array:
-    """Shapes: (..., 3) uint8 -> (..., 3) float32."""
+    """Pixels as the network takes them. Shapes: (..., 3) uint8 -> (..., 3) float32."""
     mean, std = mx.array(preset.mean), mx.array(preset.std)
     return (pixels.astype(mx.float32) / 255 - mean) / std

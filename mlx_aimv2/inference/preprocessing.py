@@ -48,7 +48,7 @@ class Plan:
         return self._shrink if self.options.decode == "fast" else None
 
     def images_per_batch(self, tokens: int) -> int:
-        """Images of so many tokens that make a batch."""
+        """Number of images in a batch, where each has so many tokens."""
         images = max(1, BATCH_TOKENS // tokens)
         if self.vision.is_native:
             images = 1 << (images.bit_length() - 1)  # few shapes: see patches.bucket

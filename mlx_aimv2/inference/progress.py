@@ -1,4 +1,4 @@
-"""How far a piece of work is: a bar, or whoever wants to know."""
+"""How far a piece of work is: a bar on stderr, or calls of a function that was given."""
 
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -22,13 +22,13 @@ class Counter:
             self._bar = tqdm(total=total, unit=unit)
 
     def begin(self, total: int) -> None:
-        """There are so many."""
+        """Say the total, where it is known only now."""
         self._total = total
         if self._bar is not None:
             self._bar.reset(total)
 
     def step(self) -> None:
-        """One more is done."""
+        """Count one more as done."""
         self._done += 1
         if self._tell is not None:
             self._tell(self._done, self._total)
@@ -36,17 +36,13 @@ class Counter:
             self._bar.update()
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """Close the bar; it stays as it is on the screen."""
         if self._bar is not None:
             self._bar.close()
 
 
 def follow(items: Iterator[T], progress: Progress, total: int | None) -> Iterator[T]:
-    """The items; each one is told when it comes."""
-    return _followed(items, progress, total) if progress else items
-
-
-def _followed(items: Iterator[T], progress: Progress, total: int | None) -> Iterator[T]:
+    """The items; each is counted as it comes."""
     counter = Counter(progress, total)
     try:
         for item in items:

@@ -89,7 +89,7 @@ class Tokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """One more than the largest id."""
+        """Size of the vocabulary: one more than the largest id."""
         return max(self.vocabulary.values()) + 1
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.int32]:

@@ -8,7 +8,7 @@ from typing import IO
 _MOST_BYTES = 16 << 20  # of all that is said of the pictures in a file
 
 Box = tuple[bytes, bytes]
-"""Four letters, and the content."""
+"""A box of the file: the four letters of its kind, and its content."""
 
 
 def read_nclx(file: IO[bytes]) -> dict[str, int] | None:

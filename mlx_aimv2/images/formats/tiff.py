@@ -65,7 +65,7 @@ def is_unknown(reason: str) -> bool:
 
 
 def _misread(image: TiffImageFile, bits: int) -> str:
-    """What it is that Pillow reads wrong; empty if nothing."""
+    """The kind of TIFF that Pillow reads wrong; empty for one that it reads right."""
     tags = image.tag_v2
     samples, compression = tags.get(_SAMPLES, 1), tags.get(_COMPRESSION, 1)
     is_planar = tags.get(_PLANAR) == 2 and samples > 1
