@@ -114,7 +114,7 @@ def embed(options: Options) -> int:
         confirm = confirm_download(options.yes)
         return load(
             options.model,
-            tower=source.tower,
+            tower=source.noun,
             dtype=options.dtype,
             side_px=options.side,
             confirm=confirm,

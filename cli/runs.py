@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.files.stamp import Stamp
 from mlx_aimv2.outputs import finished, output_file, shard_file
+from mlx_aimv2.outputs.embeddings import kind_of
 from mlx_aimv2.outputs.formats.jsonl import input_line, metadata_line
 from mlx_aimv2.outputs.journal import Journal, open_journal, unfinished
 from mlx_aimv2.outputs.shard import Shard, Share, refuse_older
@@ -138,11 +139,12 @@ def to_stdout(source: Source, load: Load) -> int:
     inputs = require_any(source)
     model = load()
     settings = source.settings(model)
+    kind = kind_of(settings)
     _write(metadata_line(settings))
     tally.start()
     for each in in_order(source, model, inputs):
         tally.add(each.error)
-        _write(input_line(source.kind, str(each.source), each.embedding, each.note, each.error))
+        _write(input_line(kind, str(each.source), each.embedding, each.note, each.error))
     tally.require_any(tally.done + tally.failed)
     return tally.report(settings["width"], 0, "stdout")
 

@@ -18,7 +18,6 @@ from mlx_aimv2.files.stamp import Stamp, stamp_of
 from mlx_aimv2.images.walk import find_images
 from mlx_aimv2.inference.image_options import ImageOptions
 from mlx_aimv2.inference.records import Sample
-from mlx_aimv2.outputs.embeddings import Kind
 from mlx_aimv2.texts.truncation import Cut, cut_note
 
 from . import lists, output
@@ -36,9 +35,7 @@ _TEXT_CHUNK = 256
 class Images:
     """Pictures in files and folders, or in a list of them on stdin."""
 
-    kind: ClassVar[Kind] = "path"
-    tower: ClassVar[Literal["image", "text"]] = "image"
-    noun: ClassVar[str] = "image"
+    noun: ClassVar[Literal["image", "text"]] = "image"
 
     def __init__(
         self,
@@ -100,9 +97,7 @@ class Images:
 class Texts:
     """Texts from options, and from the lines of a file."""
 
-    kind: ClassVar[Kind] = "text"
-    tower: ClassVar[Literal["image", "text"]] = "text"
-    noun: ClassVar[str] = "text"
+    noun: ClassVar[Literal["image", "text"]] = "text"
 
     def __init__(
         self, texts: Sequence[str], file: str | None, normalize: bool, batch_size: int | None

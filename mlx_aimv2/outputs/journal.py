@@ -31,7 +31,7 @@ from .settings import Settings, differences
 
 _VERSION = 2  # of the tables; 1 had the embeddings in a file of their own
 _SCHEMA = f"""
-PRAGMA page_size = 32768;
+PRAGMA page_size = 65536;
 BEGIN;
 PRAGMA user_version = {_VERSION};
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
