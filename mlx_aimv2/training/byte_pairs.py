@@ -47,8 +47,7 @@ def learn_vocabulary(seed: int, *, vocab_size: int = VOCAB_SIZE) -> tokenizers.T
     tokenizer = _clip_form(model)
     tokenizer.add_special_tokens([BEGIN, END])
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{BEGIN} $A {END}",
-        special_tokens=[(BEGIN, vocab[BEGIN]), (END, vocab[END])],
+        single=f"{BEGIN} $A {END}", special_tokens=[(BEGIN, vocab[BEGIN]), (END, vocab[END])]
     )
     return tokenizer
 

@@ -120,11 +120,7 @@ def train(folder: Path, seed: int, steps: int, say: Callable[[str], None]) -> Li
 def demo_recipe(seed: int, steps: int) -> Recipe:
     """The batches of a run of that many steps."""
     return Recipe(
-        seed=seed,
-        steps=steps,
-        batch_size=BATCH_SIZE,
-        side_px=SIDE_PX,
-        patch_size=PATCH_SIZE,
+        seed=seed, steps=steps, batch_size=BATCH_SIZE, side_px=SIDE_PX, patch_size=PATCH_SIZE
     )
 
 

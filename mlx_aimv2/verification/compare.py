@@ -6,15 +6,7 @@ from typing import Any
 
 from mlx_aimv2.checkpoints import quantize
 
-from .check import (
-    FEATURES,
-    PACKED_FEATURES,
-    ROUNDED_FEATURES,
-    Check,
-    finite,
-    judged,
-    skipped,
-)
+from .check import FEATURES, PACKED_FEATURES, ROUNDED_FEATURES, Check, finite, judged, skipped
 from .report import Record
 from .tensors import PACKED, order, placed
 
@@ -73,36 +65,23 @@ def told(name: str, other: str, comparison: Comparison) -> Check:
     if parts and (comparison.parts_at or found):
         features = f"features part at {parts}, by up to {far} of their length"
     detail = f"{_counted(other, comparison)}; {features}"
-    values = {
-        "differences": len(found),
-        "parts_at": parts,
-        "distance": finite(comparison.distance),
-    }
+    values = {"differences": len(found), "parts_at": parts, "distance": finite(comparison.distance)}
     if comparison.is_same and comparison.is_coarse:
         return skipped(name, f"{detail}: {_COARSE}", values=values)
     hint = f"{FETCH_HINT}, or convert it again from its source"
     if not found and not comparison.untold:
         hint = "this machine computes otherwise: open an issue with this report"
-    return judged(
-        name,
-        comparison.is_same,
-        detail,
-        hint,
-        findings=found,
-        values=values,
-    )
+    return judged(name, comparison.is_same, detail, hint, findings=found, values=values)
 
 
 def _counted(other: str, comparison: Comparison) -> str:
-    total = len(comparison.equal) + len(comparison.rounded) + len(comparison.untold)
-    total += len(comparison.findings)
+    rounded, untold = len(comparison.rounded), len(comparison.untold)
+    total = len(comparison.equal) + rounded + untold + len(comparison.findings)
     text = f"{len(comparison.equal)} of {total} tensors equal to {other}"
-    if comparison.rounded:
-        text += f", {len(comparison.rounded)} more in the narrower precision"
-    if comparison.untold:
-        text += (
-            f", {len(comparison.untold)} stored in another precision, of which only features tell"
-        )
+    if rounded:
+        text += f", {rounded} more in the narrower precision"
+    if untold:
+        text += f", {untold} stored in another precision, of which only features tell"
     return text
 
 

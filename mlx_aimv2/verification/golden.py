@@ -45,8 +45,7 @@ def load_golden(name: str, folder: Path) -> tuple[Network, Arrays]:
     path = FOLDER / f"{name}.safetensors"
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != SHA256[name]:
         raise CheckpointError(
-            f"{path} is missing or damaged",
-            hint=f"install the package again: {install.again()}",
+            f"{path} is missing or damaged", hint=f"install the package again: {install.again()}"
         )
     tensors = load_file(path)
     io = {key[3:]: array for key, array in tensors.items() if key.startswith("io.")}

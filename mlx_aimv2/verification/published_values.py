@@ -61,8 +61,7 @@ def published_values(checkpoint: Checkpoint) -> Iterator[Check]:
     file = picture()
     if file is None:
         yield skipped(
-            "published values",
-            f"{PICTURE_VARIABLE}=FILE in the environment gives {PICTURE}",
+            "published values", f"{PICTURE_VARIABLE}=FILE in the environment gives {PICTURE}"
         )
         return
     try:

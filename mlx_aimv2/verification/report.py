@@ -105,10 +105,7 @@ class Record:
 
 
 def write_report(
-    target: Path,
-    conditions: Mapping[str, Any],
-    checks: Sequence[Check],
-    records: Sequence[Record],
+    target: Path, conditions: Mapping[str, Any], checks: Sequence[Check], records: Sequence[Record]
 ) -> None:
     """Write a report, whole or not at all.
 
