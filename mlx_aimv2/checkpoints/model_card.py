@@ -150,7 +150,8 @@ def _front_matter_of(origin: Origin, config: Config) -> str:
 
 
 def _kind(config: Config) -> str:
-    vision, name = config.vision_config, family_of(config).with_article.capitalize()
+    vision, name = config.vision_config, family_of(config).with_article
+    name = name[0].upper() + name[1:]
     size = "any image size" if vision.is_native else f"{vision.image_size} px"
     if config.text_config is None:
         return f"{name} vision encoder ({size})"

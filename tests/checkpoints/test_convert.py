@@ -430,6 +430,7 @@ def test_the_card_of_a_published_checkpoint(tmp_path, lit, monkeypatch):
     assert front["pipeline_tag"] == '"zero-shot-image-classification"'
     for text in (
         checkpoint.revision,
+        "An AIMv2 LiT checkpoint (images and texts; 35 px), converted for `mlx-aimv2`",
         "Apple torch",
         "4 bits in groups of 64, the rest float16",
         "mlx-aimv2 0.",
