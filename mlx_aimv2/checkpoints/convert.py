@@ -63,9 +63,9 @@ def convert(
     resolved = resolve(source, confirm=confirm)
     weights = read_weights(resolved.folder)
     conversion = Conversion.of(weights, recipe)
-    origin = model_card.origin_of(resolved)
+    licence = model_card.licence_of(resolved)
     if upload_repo is not None and confirm_upload is not None:
-        planned = Upload(upload_repo, conversion.size_bytes, origin.licence)
+        planned = Upload(upload_repo, conversion.size_bytes, licence)
         if not confirm_upload(planned):
             raise HubError(
                 f"nothing was uploaded to {upload_repo}, and nothing converted",
@@ -78,16 +78,16 @@ def convert(
         dtype, quantization = DTYPE_NAMES[written.dtype], written.quantization
         card = model_card.card(
             upload_repo or f"./{target.name}",
-            origin,
+            resolved,
             weights.config,
             layout=weights.layout,
             dtype=dtype,
             quantization=quantization,
         )
         write_companions(weights.folder, folder, weights.config, card)
-    size, licence = written.size_bytes, origin.licence
+    size_bytes = written.size_bytes
     url = upload(target, upload_repo) if upload_repo is not None else None
-    return Converted(resolved, weights, target, size, dtype, quantization, licence, url)
+    return Converted(resolved, weights, target, size_bytes, dtype, quantization, licence, url)
 
 
 def _read_back(folder: Path, conversion: Conversion) -> Weights:

@@ -4,7 +4,6 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,31 +23,17 @@ model.classify(["photo.jpg"], ["a dog", "a cat"])"""
 _VISION_EXAMPLE = 'model.embed_images(["photo.jpg"])'
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where weights come from: ``base_model`` is the hub id of the published ones, if known."""
-
-    name: str
-    licence: str
-    base_model: str | None = None
-    revision: str | None = None
-
-
-def origin_of(resolved: Resolved) -> Origin:
-    """The origin and the licence of a source.
-
-    The published checkpoints have Apple's licence whatever their folder says; others have what
-    the front matter of their README.md states.
-    """
-    base_model = resolved.repo_id
-    if not resolved.checkpoint:
-        base_model = base_model or _front_matter(resolved.folder / CARD_FILE).get("base_model")
-    licence = stated_licence(resolved) or _UNKNOWN
-    return Origin(resolved.name, licence, base_model, resolved.revision)
+def licence_of(resolved: Resolved) -> str:
+    """The licence of a source, "unknown" where none is stated."""
+    return stated_licence(resolved) or _UNKNOWN
 
 
 def stated_licence(resolved: Resolved) -> str | None:
-    """The licence of a source as :func:`origin_of` finds it; None where none is stated."""
+    """The licence of a source, None where none is stated.
+
+    The published checkpoints have Apple's whatever their folder says; others have what the front
+    matter of their README.md states.
+    """
     if resolved.checkpoint:
         return LICENCE
     stated = _front_matter(resolved.folder / CARD_FILE)
@@ -58,7 +43,7 @@ def stated_licence(resolved: Resolved) -> str | None:
 
 def card(
     location: str,
-    origin: Origin,
+    resolved: Resolved,
     config: Config,
     *,
     layout: str,
@@ -67,17 +52,19 @@ def card(
 ) -> str:
     """The text of README.md, with the front matter that the Hub reads.
 
-    ``location`` is what ``load`` takes: a hub id or a folder.
+    ``location`` is what ``load`` takes, a hub id or a folder; ``resolved`` is what was converted.
     """
+    base_model = resolved.repo_id or _front_matter(resolved.folder / CARD_FILE).get("base_model")
+    licence = licence_of(resolved)
     return f"""\
-{_front_matter_of(origin, config)}
-# {origin.name}, {f"{quantization['bits']}-bit" if quantization else dtype}
+{_front_matter_of(licence, base_model, config)}
+# {resolved.name}, {f"{quantization['bits']}-bit" if quantization else dtype}
 
 {_kind(config)}, converted for `mlx-aimv2`, which runs AIMv2 with MLX.
 
 | | |
 |---|---|
-| Source | {_source(origin)} |
+| Source | {_source(resolved, base_model)} |
 | Layout of the source | {layout} |
 | Weights | {precision(dtype, quantization)} |
 | Converted by | mlx-aimv2 {version("mlx-aimv2")} |
@@ -97,7 +84,7 @@ aimv2 embed photos --model {shlex.quote(location)} --out photos.npz
 
 ## Licence
 
-{licence_notice(origin.licence)}
+{licence_notice(licence)}
 """
 
 
@@ -134,11 +121,11 @@ def _front_matter(file: Path) -> dict[str, str]:
     return {key: value.strip("\"'") for key, value in pairs}
 
 
-def _front_matter_of(origin: Origin, config: Config) -> str:
+def _front_matter_of(licence: str, base_model: str | None, config: Config) -> str:
     fields = {
         "library_name": "mlx",
-        "license": origin.licence,
-        "base_model": origin.base_model,
+        "license": licence,
+        "base_model": base_model,
         "pipeline_tag": (
             "image-feature-extraction"
             if config.text_config is None
@@ -158,8 +145,10 @@ def _kind(config: Config) -> str:
     return f"{name} LiT checkpoint (images and texts; {size})"
 
 
-def _source(origin: Origin) -> str:
-    if origin.base_model is None:
-        return origin.name
-    link = f"[{origin.base_model}](https://huggingface.co/{origin.base_model})"
-    return f"{link} at {origin.revision}" if origin.revision else f"{origin.name}, from {link}"
+def _source(resolved: Resolved, base_model: str | None) -> str:
+    if base_model is None:
+        return resolved.name
+    link = f"[{base_model}](https://huggingface.co/{base_model})"
+    return (
+        f"{link} at {resolved.revision}" if resolved.revision else f"{resolved.name}, from {link}"
+    )

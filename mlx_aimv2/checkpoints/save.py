@@ -63,7 +63,7 @@ def save(
         write_config(folder, network.config, quantization)
         card = model_card.card(
             f"./{target.name}",
-            model_card.origin_of(resolved),
+            resolved,
             network.config,
             layout=weights.layout,
             dtype=DTYPE_NAMES[_dtype_of(specs)],
