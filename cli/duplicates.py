@@ -9,7 +9,7 @@ from mlx_aimv2.options import option
 
 from . import output
 from .options import HTML, JSON, LIBRARY, OPEN
-from .sheets import sheet_row, target_of, write
+from .sheets import target_of, write
 
 if TYPE_CHECKING:
     from mlx_aimv2.library.database.photos import FileRow
@@ -108,14 +108,14 @@ def _row(file: "FileRow", similarity: float) -> tuple[str, ...]:
 def _write_sheet(
     target: str, groups: "list[Group]", files: "dict[int, FileRow]", is_open: bool
 ) -> None:
-    from mlx_aimv2.library.contact_sheet import SheetGroup  # noqa: PLC0415
+    from mlx_aimv2.library.contact_sheet import SheetGroup, SheetRow  # noqa: PLC0415
 
     kinds = {"exact": "The same file", "near": "Near copies"}
     sections = (
         SheetGroup(
             f"{number}. {kinds[group.kind]}",
             (
-                sheet_row(files[id], similarity, is_best=id == group.files[0])
+                SheetRow(files[id], similarity, is_best=id == group.files[0])
                 for id, similarity in zip(group.files, group.similarity, strict=True)
             ),
         )

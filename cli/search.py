@@ -13,7 +13,7 @@ from mlx_aimv2.options import argument, option
 
 from . import output
 from .options import HTML, JSON, LIBRARY, OPEN, YES, confirm_download
-from .sheets import sheet_row, target_of, write
+from .sheets import target_of, write
 
 if TYPE_CHECKING:
     from mlx_aimv2.library.library import Library
@@ -127,8 +127,10 @@ def search(options: Options) -> int:
         elif not html:
             _print_table(answer)
         if html and answer.hits:
+            from mlx_aimv2.library.contact_sheet import SheetRow  # noqa: PLC0415
+
             title = " ".join(options.words or options.like or ["Photos"])
-            rows = (sheet_row(hit.file, hit.score, note=_others(hit)) for hit in answer.hits)
+            rows = (SheetRow(hit.file, hit.score, _others(hit)) for hit in answer.hits)
             write(html, title, rows=rows, is_open=options.is_open)
         _tell(opened, answer, filters)
     if html and not answer.hits:

@@ -10,26 +10,6 @@ from . import output
 
 if TYPE_CHECKING:
     from mlx_aimv2.library.contact_sheet import SheetGroup, SheetRow
-    from mlx_aimv2.library.database.photos import FileRow
-
-
-def sheet_row(
-    file: "FileRow", score: float | None = None, *, is_best: bool = False, note: str = ""
-) -> "SheetRow":
-    """A file of the library as a row of a sheet."""
-    from mlx_aimv2.library.contact_sheet import SheetRow  # noqa: PLC0415
-
-    facts = file.facts
-    return SheetRow(
-        path=file.path,
-        score=score,
-        taken_at=facts.taken_at if facts else None,
-        size_bytes=file.stamp.size_bytes,
-        width_px=facts.width_px if facts else None,
-        height_px=facts.height_px if facts else None,
-        is_best=is_best,
-        note=note,
-    )
 
 
 def target_of(html: str | None, is_open: bool, name: str) -> str | None:

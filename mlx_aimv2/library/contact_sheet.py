@@ -18,8 +18,9 @@ from pathlib import Path
 from mlx_aimv2.errors import ImageError, OutputError
 from mlx_aimv2.files.atomic_folder import sync
 from mlx_aimv2.files.lock import take_lock
-from mlx_aimv2.files.paths import FilePath, absolute, no_folder, partial_of, printable, unwritable
+from mlx_aimv2.files.paths import no_folder, partial_of, printable, unwritable
 
+from .database.photos import FileRow
 from .thumbnail import thumbnail
 
 _POLICY = (
@@ -31,14 +32,10 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d)?", re.ASCII)
 
 @dataclass(frozen=True)
 class SheetRow:
-    """A photo of a sheet; what is None is not shown. ``note`` is any text, as from EXIF."""
+    """A file of the library on a sheet; ``note`` is any text, as from EXIF."""
 
-    path: FilePath
+    file: FileRow
     score: float | None = None
-    taken_at: str | None = None
-    size_bytes: int | None = None
-    width_px: int | None = None
-    height_px: int | None = None
     note: str = ""
     is_best: bool = False
 
@@ -134,24 +131,25 @@ def _section_start(heading: str) -> str:
 
 
 def _card(row: SheetRow) -> Iterator[str]:
-    path = Path(absolute(row.path))
+    path, facts = Path(row.file.path_str), row.file.facts
     name, folder = _shown(path.name), _shown(os.fspath(path.parent))
     yield f'<li class="card{" best" if row.is_best else ""}">\n'
     yield f'<a href="{html.escape(path.as_uri())}" title="{_shown(os.fspath(path))}">'
-    yield from _picture(row.path, name)
+    yield from _picture(row.file.path_str, name)
     yield '</a>\n<div class="facts">\n'
     if row.is_best:
         yield '<p class="mark">suggested best</p>\n'
     yield f'<p class="name"><bdi>{name}</bdi></p>\n'
     score = None if row.score is None else f'<span class="unseen">score </span>{row.score:.3f}'
-    yield _list("figures", (score, _time(row.taken_at)))
-    yield _list("figures", (_size(row.size_bytes), _pixels(row.width_px, row.height_px)))
+    yield _list("figures", (score, _time(facts.taken_at) if facts else None))
+    pixels = f"{facts.width_px} × {facts.height_px}" if facts else None
+    yield _list("figures", (_size(row.file.stamp.size_bytes), pixels))
     yield f'<p class="folder"><bdi>{folder}</bdi></p>\n'
     yield _paragraph("note", row.note)
     yield "</div>\n</li>\n"
 
 
-def _picture(path: FilePath, name: str) -> Iterator[str]:
+def _picture(path: str, name: str) -> Iterator[str]:
     try:
         data = base64.b64encode(thumbnail(path)).decode()
     except ImageError as error:
@@ -181,13 +179,7 @@ def _time(taken_at: str | None) -> str | None:
     return f"{known[1]} {known[2]}" if known else _shown(taken_at) if taken_at else None
 
 
-def _pixels(width_px: int | None, height_px: int | None) -> str | None:
-    return f"{width_px} × {height_px}" if width_px and height_px else None
-
-
-def _size(size_bytes: int | None) -> str | None:
-    if size_bytes is None:
-        return None
+def _size(size_bytes: int) -> str:
     amount = float(size_bytes)
     for unit in ("B", "kB", "MB"):
         if amount < 999.5:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mlx_aimv2.library.contact_sheet import SheetGroup, SheetRow, write_sheet
+from mlx_aimv2.library.contact_sheet import SheetGroup, write_sheet
 from tests.support.commands import PATIENCE_S
 from tests.support.pages import Page
 from tests.support.pictures import photo
+from tests.support.sheet_rows import sheet_row
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
@@ -54,9 +55,9 @@ def write_hostile(folder: Path) -> Path:
         path = folder / f"{name}.jpg"
         path.parent.mkdir(exist_ok=True)
         photo(31, 23).save(path, "JPEG", exif=exif, comment=SCRIPT.encode())
-        rows.append(SheetRow(path, taken_at=SCRIPT, note=IMAGE))
+        rows.append(sheet_row(path, taken_at=SCRIPT, note=IMAGE))
     (folder / f"{IMAGE}.png").write_text(SCRIPT)  # shown with the reason
-    groups = [SheetGroup(QUOTED + SCRIPT, [SheetRow(folder / f"{IMAGE}.png")])]
+    groups = [SheetGroup(QUOTED + SCRIPT, [sheet_row(folder / f"{IMAGE}.png")])]
     target = folder / "sheet.html"
     write_sheet(target, f"Safe </title>{SCRIPT}", rows, groups=groups)
     return target
