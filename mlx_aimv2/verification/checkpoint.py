@@ -23,22 +23,12 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Copy:
-    """Another copy of a checkpoint's weights, opened and examined."""
-
-    opened: Opened
-    record: Record
-
-
-@dataclass(frozen=True)
-class Reported:
-    """The checkpoints of somebody's report."""
+class Against:
+    """What a checkpoint is held against: those of a report, or another copy, which is opened."""
 
     name: str
     records: Sequence[Record]
-
-
-Against = Copy | Reported
+    opened: Opened | None = None
 
 
 def examine_checkpoint(
@@ -84,7 +74,7 @@ def _references(record: Record) -> Iterator[Check]:
 
 def _known_inputs(record: Record, against: Against | None) -> Opened | None:
     """The copy whose tokenizer and preprocessing this one's should be."""
-    if isinstance(against, Copy):
+    if against and against.opened:
         return against.opened
     reference = recognised(record)
     if reference is None or reference.name != hub.DEMO:
@@ -216,15 +206,13 @@ def _float16(record: Record) -> Check:
 def _against(opened: Opened, record: Record, against: Against | None) -> Iterator[Check]:
     if against is None:
         return
-    if isinstance(against, Copy):
-        explain = partial(difference, opened.weights, against.opened.weights)
-        yield told("against", against.record.name, compare(record, against.record, explain))
-        return
-    shapes = opened.weights.logical_shapes()
-    fitting = [other for other in against.records if same_shapes(shapes, other)]
+    shapes, copy = opened.weights.logical_shapes(), against.opened
+    fitting = [other for other in against.records if copy or same_shapes(shapes, other)]
     if not fitting:
         yield skipped("against", f"{against.name} has no checkpoint of these sizes")
         return
-    compared = [compare(record, other) for other in fitting]
+    explain = partial(difference, opened.weights, copy.weights) if copy else None
+    compared = [compare(record, other, explain) for other in fitting]
     best = max(range(len(fitting)), key=lambda i: len(compared[i].equal))
-    yield told("against", f"{fitting[best].name} of {against.name}", compared[best])
+    name = fitting[best].name if copy else f"{fitting[best].name} of {against.name}"
+    yield told("against", name, compared[best])

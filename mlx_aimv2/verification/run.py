@@ -10,7 +10,7 @@ from mlx_aimv2.models.aimv2.published import CHECKPOINTS
 
 from . import arithmetic, expected, golden
 from .check import Check, judged
-from .checkpoint import WEIGHED, Against, Copy, Reported, examine_checkpoint
+from .checkpoint import WEIGHED, Against, examine_checkpoint
 from .compare import same_shapes
 from .report import Opened, Record, read_report
 
@@ -94,7 +94,7 @@ def _here() -> Iterator[Opened | Check]:
 def _open_against(text: str, named: Sequence[Opened], confirm: Confirm | None) -> Against:
     file = Path(text).expanduser()
     if file.is_file():
-        reported = Reported(file.name, read_report(file))
+        reported = Against(file.name, read_report(file))
         opened = named or [made for made in _here() if isinstance(made, Opened)]
         shapes = [one.weights.logical_shapes() for one in opened]
         if not any(same_shapes(ours, record) for ours in shapes for record in reported.records):
@@ -115,4 +115,4 @@ def _open_against(text: str, named: Sequence[Opened], confirm: Confirm | None) -
             f"{named[0].resolved.name} and {other.resolved.name} have no tensor in common",
             hint="give two copies of one checkpoint; aimv2 info tells what each is",
         )
-    return Copy(other, Record.of(other))
+    return Against(other.resolved.name, [Record.of(other)], other)

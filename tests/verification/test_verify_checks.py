@@ -20,7 +20,7 @@ from mlx_aimv2.models.aimv2.published import find
 from mlx_aimv2.texts.tokenizer import Tokenizer
 from mlx_aimv2.verification import arithmetic, checkpoint, expected, golden, published_values
 from mlx_aimv2.verification.check import Check
-from mlx_aimv2.verification.checkpoint import Copy, Reported, examine_checkpoint, recognised
+from mlx_aimv2.verification.checkpoint import Against, examine_checkpoint, recognised
 from mlx_aimv2.verification.report import (
     Opened,
     Record,
@@ -277,11 +277,11 @@ def test_infinite_and_huge_values_end_in_words(
     damaged[3, 5] = value
     wrong = opened_in(tmp_path, **{name: damaged})
     record = Record.of(wrong)
-    checks = checks_of(wrong, record, against=Copy(opened, Record.of(opened)))
+    checks = checks_of(wrong, record, against=Against("copy", [Record.of(opened)], opened))
     assert checks["tensors"].findings[0].startswith("block 1: mlp.fc2.weight: ")
     assert "(first at [3, 5]; " in checks["against"].findings[0]
     assert "part at block 1" in checks["against"].detail
-    checks = checks_of(wrong, record, against=Reported("r", [record]))  # as wrong as itself
+    checks = checks_of(wrong, record, against=Against("r", [record]))  # as wrong as itself
     assert checks["against"].findings == []
     write_report(tmp_path / "report.json", {}, list(checks.values()), [record])
     assert read_report(tmp_path / "report.json") == [record]
@@ -368,7 +368,7 @@ def test_odd_values_are_no_failure_where_they_were_published(tmp_path: Path) -> 
     assert check.status == "ok"
     assert check.findings == ["block 0: mlp.fc1.weight: 1 of 101 rows are all zero"]
     other = opened_in(tmp_path / "copy", **{name: empty})
-    copy = Copy(other, Record.of(other))
+    copy = Against("copy", [Record.of(other)], other)
     assert checks_of(other, against=copy)["tensors"].status == "ok"
 
 
@@ -377,21 +377,21 @@ def test_odd_values_are_no_failure_where_they_were_published(tmp_path: Path) -> 
 
 def test_equal_and_different_copies(tmp_path: Path, opened: Opened, record: Record) -> None:
     same = opened_in(tmp_path / "same")
-    check = checks_of(opened, record, against=Copy(same, Record.of(same)))["against"]
+    check = checks_of(opened, record, against=Against("copy", [Record.of(same)], same))["against"]
     assert check.status == "ok"
     assert check.detail.startswith(f"{len(record.tensors)} of {len(record.tensors)} tensors equal")
     name = "trunk.blocks.2.attn.qkv.weight"
     other = random_vision()[name].copy()
     other[100, 4] += 1
     wrong = opened_in(tmp_path / "wrong", **{name: other})
-    check = checks_of(opened, record, against=Copy(wrong, Record.of(wrong)))["against"]
+    check = checks_of(opened, record, against=Against("copy", [Record.of(wrong)], wrong))["against"]
     assert check.status == "FAILED"
     assert "features part at block 2" in check.detail
     assert re.fullmatch(
         r"block 2: attn.qkv.weight differs in 1 of 17,328 values \(first at \[100, 4\]; .*\)",
         check.findings[0],
     )
-    reported = Reported("theirs.json", [record, Record.of(wrong)])
+    reported = Against("theirs.json", [record, Record.of(wrong)])
     check = checks_of(opened, record, against=reported)["against"]  # the one that fits best
     assert check.status == "ok"
     assert check.detail.endswith("features too")
@@ -400,7 +400,7 @@ def test_equal_and_different_copies(tmp_path: Path, opened: Opened, record: Reco
 def test_many_differences_are_cut_short(tmp_path: Path, opened: Opened, record: Record) -> None:
     made = write_checkpoint(tmp_path, random_vision(seed=1), vision_config())
     other = Record.of(Opened.of(hub.resolve(made)))
-    check = checks_of(opened, record, against=Reported("r", [other]))["against"]
+    check = checks_of(opened, record, against=Against("r", [other]))["against"]
     assert check.findings[-1] == f"and {len(record.tensors) - 12} more"
     assert len(check.findings) == 13
 
@@ -412,7 +412,7 @@ def test_equal_weights_and_other_features_are_the_machines(opened: Opened, recor
         else step
         for step in record.steps
     ]
-    theirs = Reported("r", [replace(record, steps=steps)])
+    theirs = Against("r", [replace(record, steps=steps)])
     check = checks_of(opened, record, against=theirs)["against"]
     assert check.status == "FAILED"
     assert "features part at block 1" in check.detail
@@ -420,7 +420,7 @@ def test_equal_weights_and_other_features_are_the_machines(opened: Opened, recor
 
 
 def test_a_report_without_these_sizes_is_skipped(opened: Opened, record: Record) -> None:
-    check = checks_of(opened, record, against=Reported("r.json", [*references()]))["against"]
+    check = checks_of(opened, record, against=Against("r.json", [*references()]))["against"]
     assert check.status == "skipped"
 
 
@@ -434,7 +434,7 @@ def test_a_report_with_fewer_steps(
         with pytest.raises(UsageError, match="no step of block"):
             read_report(tmp_path / "report.json")
         return
-    theirs = Reported("r", read_report(tmp_path / "report.json"))
+    theirs = Against("r", read_report(tmp_path / "report.json"))
     check = checks_of(opened, record, against=theirs)["against"]
     assert check.status == "FAILED"
     assert "steps are not the" in check.findings[-1]
