@@ -1,5 +1,6 @@
 """A run of ``aimv2 embed``, from what is found to the last word about it."""
 
+import shlex
 import sys
 import time
 from collections import deque
@@ -126,9 +127,8 @@ def to_file(
     code = tally.report(summary.width, summary.count - tally.done, file)
     if shard is None:
         return code
-    output.say(
-        f"only merge reads this file; once all {shard.count} are there: aimv2 merge {target}"
-    )
+    whole = shlex.quote(str(target))
+    output.say(f"only merge reads this file, with all other shards beside it: aimv2 merge {whole}")
     # mlx.launch stops all processes once one ends with an error: what failed is merge's to tell.
     return SOME_FAILED if tally.failed and not shard.is_launched else 0
 

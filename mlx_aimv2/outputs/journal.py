@@ -72,7 +72,7 @@ class Journal:
         elif version != _VERSION:
             raise OutputError(
                 f"the stopped run for {self.target} is of another version",
-                hint="start again with --force",
+                hint="end it with the version that began it, or start again with --force",
             )
         if not self.done:
             self._execute("DELETE FROM facts")

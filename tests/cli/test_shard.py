@@ -118,7 +118,8 @@ def test_a_shard_tells_which_it_is(photos: Path) -> None:
     assert "shard 2 of 2: 5 of 11 images\n" in outcome.err
     *_, written, told = outcome.err.splitlines()
     assert written.endswith(" → x.npz.shard-2-of-2")
-    assert told == "only merge reads this file; once all 2 are there: aimv2 merge x.npz"
+    assert told.startswith("only merge reads this file, with all other shards beside it: ")
+    assert told.endswith(": aimv2 merge x.npz")
     again = embed("photos", "--shard", "2/2", out="x.npz")
     assert again.code == 1
     assert "x.npz.shard-2-of-2 exists already" in again.err
