@@ -22,8 +22,7 @@ from mlx_aimv2.bench.reports.report import NOT_MEASURED, Report, read_report
 AGAINST = {TRANSFORMERS: 1.0, PLAIN: 0.97}
 OF_CEILING = {"CPU": 0.5, "CUDA": 0.8, "Metal": 0.8}
 OF_BOUND = 0.95
-# Fast decoding against exact on one thread: to the demo's side, and to larger ones.
-SMALL_PX, FASTER_SMALL, FASTER = 112, 4.0, 3.0
+FASTER = 4.0  # fast decoding against exact, on one thread
 FIRST_S = 1.0
 OF_FILE = {"float16": 0.65, "float32": 1.10}
 OF_TOWER = 1.1  # the headers and the tokenizer are read beside it
@@ -58,8 +57,7 @@ def _limited(figure: Figure, report: Report) -> Iterator[Check]:
         yield Check(figure)
         yield Check(Figure("folder", f"  of {part}", value, ""), at_least=OF_BOUND)
     elif figure.name == "fast against exact":
-        is_small = (report.subject["side_px"] or math.inf) <= SMALL_PX
-        yield Check(figure, at_least=FASTER_SMALL if is_small else FASTER)
+        yield Check(figure, at_least=FASTER)
     elif figure.name.startswith("process to first embedding"):
         yield Check(figure, at_most=FIRST_S)
     elif about.get("file_bytes", 0) >= LARGE_BYTES and "of_file" in about:
