@@ -94,7 +94,7 @@ def train(folder: Path, seed: int, steps: int, say: Callable[[str], None]) -> Li
     and with them the result, vary with the BLAS and its threads.
     """
     started = time.perf_counter()
-    drawn = batches(demo_recipe(seed, steps))
+    drawn = batches(Recipe(seed, steps, BATCH_SIZE, SIDE_PX, PATCH_SIZE))
     pieces = learn_vocabulary(seed)
     pieces.save(str(folder / "tokenizer.json"))
     (folder / TAGS_FILE).write_bytes((resolve(DEMO).folder / TAGS_FILE).read_bytes())
@@ -115,13 +115,6 @@ def train(folder: Path, seed: int, steps: int, say: Callable[[str], None]) -> Li
     mx.save_safetensors(weights, model.flat_parameters(), {"format": "mlx"})
     write_config(folder, model.config, None)
     return model
-
-
-def demo_recipe(seed: int, steps: int) -> Recipe:
-    """The batches of a run of that many steps."""
-    return Recipe(
-        seed=seed, steps=steps, batch_size=BATCH_SIZE, side_px=SIDE_PX, patch_size=PATCH_SIZE
-    )
 
 
 def _measured(folder: Path, weights: str, against: Path | None, number: int) -> Measured:

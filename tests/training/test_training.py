@@ -165,7 +165,7 @@ def test_what_training_writes_can_be_loaded_and_converted(
 ) -> None:
     pytest.importorskip("mlx.data", reason="needs mlx-data")
     monkeypatch.setattr(demo, "demo_config", tiny_config)
-    monkeypatch.setattr(demo, "demo_recipe", lambda seed, steps: RECIPE)
+    monkeypatch.setattr(demo, "BATCH_SIZE", RECIPE.batch_size)
     said: list[str] = []
     demo.train(tmp_path, 1, 2, said.append)
     assert said[-1].startswith("step 2/2")
