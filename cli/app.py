@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from mlx_aimv2.errors import UsageError
 
@@ -164,9 +164,10 @@ def build() -> Any:
         epilog=_epilog(EXAMPLES),
     )
     app.callback()(_aimv2)
+    group: Any = typer.main.get_command(app)
     for name, summary in COMMANDS.items():
-        app.command(name, help=summary)(_not_loaded)
-    return typer.main.get_command(app)
+        group.add_command(TyperCommand(name, help=summary))  # takes its place until it is loaded
+    return group
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -263,10 +264,6 @@ def _show_version() -> None:
 
     output.line(f"aimv2 {version('mlx-aimv2')}")
     raise typer.Exit
-
-
-def _not_loaded() -> None:
-    """A placeholder: `aimv2 --help` lists a command without importing its module."""
 
 
 def _commands_below() -> dict[str, str]:
