@@ -28,8 +28,8 @@ from mlx_aimv2.bench.conditions import conditions
 from mlx_aimv2.bench.encoder import encode, random_pixels, variant
 from mlx_aimv2.bench.figure import Timing, clock, interleave, ratio
 from mlx_aimv2.bench.peers import compare
-from mlx_aimv2.bench.plain import PlainEncoder
 from mlx_aimv2.bench.subject import subject_of
+from mlx_aimv2.bench.unfused import PlainEncoder
 from mlx_aimv2.cpu import kernels
 from mlx_aimv2.inference import parallel
 from mlx_aimv2.inference.embedder import Embedder

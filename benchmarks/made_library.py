@@ -20,8 +20,8 @@ from mlx_aimv2.images.metadata.exif import PhotoFacts
 from mlx_aimv2.inference.image_options import ImageOptions
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.database.vectors import VectorSet
-from mlx_aimv2.library.encoder import identify
 from mlx_aimv2.library.indexing.indexer import NATIVE_MAX_PATCHES
+from mlx_aimv2.library.search_model import identify
 from mlx_aimv2.library.signature import make_signature
 from mlx_aimv2.library.tagging.vocabulary import embed_vocabulary, read_vocabulary
 from mlx_aimv2.training.drawings.scene import HELD_OUT, draw

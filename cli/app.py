@@ -19,7 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 from mlx_aimv2.errors import UsageError
 
 from . import help, output
-from .explain import FAILED, INTERRUPTED, USAGE, explain
+from .exit_codes import FAILED, INTERRUPTED, USAGE, explain
 
 # Headings, and below each the commands: name and line in `aimv2 --help`. The module and its
 # function have the command's name.

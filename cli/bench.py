@@ -12,14 +12,7 @@ from mlx_aimv2.inference.image_options import Dtype
 from mlx_aimv2.options import option
 
 from . import output
-from .options import (
-    JSON,
-    YES,
-    complete_model,
-    confirm_download,
-    given_flags,
-    path_at_home,
-)
+from .options import JSON, YES, complete_model, confirm_download, given_flags, path_at_home
 
 if TYPE_CHECKING:
     from mlx_aimv2.bench.reports.report import Report

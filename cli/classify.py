@@ -16,7 +16,7 @@ from mlx_aimv2.models.aimv2 import published as checkpoints
 from mlx_aimv2.options import argument, group, option
 
 from . import output
-from .explain import exit_code
+from .exit_codes import exit_code
 from .options import JSON, NULL, PATHS_HELP, YES, check_null, confirm_download
 from .output import STDIN
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mlx_aimv2.inference.records import Sample
     from mlx_aimv2.outputs.embeddings import Floats
 
-    from .sources import Images
+    from .inputs import Images
 
 EXAMPLES = """
 aimv2 classify photos/*.jpg --labels "dog,cat,beach"
@@ -92,7 +92,7 @@ def classify(options: Options) -> int:
     from mlx_aimv2.inference.model import load  # noqa: PLC0415  (heavy, as those below)
     from mlx_aimv2.inference.zero_shot import templates_of  # noqa: PLC0415
 
-    from .sources import Images, in_order, require_any  # noqa: PLC0415
+    from .inputs import Images, in_order, require_any  # noqa: PLC0415
 
     prompts = templates_of(options.template or options.templates or "photo")
     source = Images(options.paths, options.null, options.images, options.exclude)

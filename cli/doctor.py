@@ -12,11 +12,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from mlx_aimv2 import device, install
+from mlx_aimv2 import device, install_hints
 from mlx_aimv2.files.path_text import escape
 
 from . import output
-from .explain import FAILED
+from .exit_codes import FAILED
 from .options import JSON
 
 EXAMPLES = """
@@ -117,7 +117,7 @@ def _noted(name: str, detail: str, hint: str, values: dict[str, Any]) -> Check:
 
 
 def _again() -> str:
-    return f"install the package again: {install.again()}"
+    return f"install the package again: {install_hints.again()}"
 
 
 def _part(distribution: str, module: str, lost: str) -> Check:
@@ -127,12 +127,12 @@ def _part(distribution: str, module: str, lost: str) -> Check:
         import_module(module)
     except PackageNotFoundError:
         detail = f"not installed{f': {lost}' if lost else ''}"
-        return Check(distribution, detail, severity, install.packages(distribution))
+        return Check(distribution, detail, severity, install_hints.packages(distribution))
     except Exception as error:  # a broken library can raise anything as it is imported
         detail = f"{found}, but {module} does not load: {error}"
         hint = _again()
         if module == "mlx.core" and sys.platform.startswith("linux"):
-            hint = f"MLX needs a backend: {install.packages('mlx[cpu]')} (or cuda12, cuda13)"
+            hint = f"MLX needs a backend: {install_hints.packages('mlx[cpu]')} (or cuda12, cuda13)"
         return Check(distribution, detail, severity, hint)
     return Check(distribution, found, values={"version": found})
 
@@ -189,7 +189,9 @@ def _formats() -> Check:
     missing = [name for name in ("jpg", "webp", "avif") if not features.check(name)]
     if missing:
         detail = f"this Pillow cannot read {', '.join(missing)}"
-        return Check("formats", detail, "note", install.packages("--force-reinstall", "pillow"))
+        return Check(
+            "formats", detail, "note", install_hints.packages("--force-reinstall", "pillow")
+        )
     names = [format.name for format in FORMATS if _loads(format.module)]
     return Check("formats", ", ".join(_KNOWN_AS.get(name, name) for name in names))
 
@@ -276,6 +278,6 @@ def _product() -> Check:
     values = {"relative_error": error, "gflop_per_s": round(gigaflops, 1)}
     if not error < _TOLERANCE:
         detail = f"MLX multiplies wrongly: off by {error:.2g} of the largest value"
-        hint = f"update MLX: {install.packages('--upgrade', 'mlx')}"
+        hint = f"update MLX: {install_hints.packages('--upgrade', 'mlx')}"
         return Check("product", detail, "broken", hint, values)
     return Check("product", f"right, {gigaflops:.0f} GFLOP/s", values=values)

@@ -12,22 +12,14 @@ from mlx_aimv2.options import argument, group, option
 from mlx_aimv2.outputs.formats import KNOWN
 
 from .help import RARE
-from .options import (
-    NULL,
-    PATHS_HELP,
-    YES,
-    check_null,
-    confirm_download,
-    given_flags,
-    path_at_home,
-)
+from .options import NULL, PATHS_HELP, YES, check_null, confirm_download, given_flags, path_at_home
 from .output import STDIN, STDOUT
 
 if TYPE_CHECKING:
     from mlx_aimv2.inference.model import Model
     from mlx_aimv2.outputs.shard import Shard
 
-    from .sources import Source
+    from .inputs import Source
 
 EXAMPLES = """
 aimv2 embed photos --out photos.npz
@@ -104,7 +96,7 @@ def embed(options: Options) -> int:
     out = _checked_out(options)
     if shard is not None:
         _check_shard(shard, out, [*options.paths, options.texts_from])
-    from . import runs  # noqa: PLC0415  (heavy, as those below)
+    from . import embed_run  # noqa: PLC0415  (heavy, as those below)
 
     source = _source(options)
 
@@ -121,8 +113,8 @@ def embed(options: Options) -> int:
         )
 
     if out == STDOUT:
-        return runs.to_stdout(source, load)
-    return runs.to_file(
+        return embed_run.to_stdout(source, load)
+    return embed_run.to_file(
         source,
         load,
         Path(out),
@@ -134,7 +126,7 @@ def embed(options: Options) -> int:
 
 
 def _source(options: Options) -> "Source":
-    from .sources import Images, Texts  # noqa: PLC0415
+    from .inputs import Images, Texts  # noqa: PLC0415
 
     images = options.images
     if options.text or options.texts_from:

@@ -12,7 +12,7 @@ from mlx_aimv2.library.indexing.options import IndexOptions
 from mlx_aimv2.options import argument, group, option
 
 from . import output
-from .explain import exit_code
+from .exit_codes import exit_code
 from .options import JSON, LIBRARY, YES, confirm_download
 
 if TYPE_CHECKING:

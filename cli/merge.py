@@ -9,7 +9,7 @@ from mlx_aimv2.options import argument, option
 from mlx_aimv2.outputs.formats import KNOWN
 
 from . import output
-from .explain import exit_code
+from .exit_codes import exit_code
 from .options import FORCE, path_at_home
 
 EXAMPLES = """

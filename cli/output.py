@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from mlx_aimv2 import install
+from mlx_aimv2 import install_hints
 from mlx_aimv2.errors import Aimv2Error, Aimv2Warning
 from mlx_aimv2.files.paths import printable
 
@@ -178,7 +178,7 @@ def left_out(counts: Mapping[str, int]) -> None:
         kinds = [counted(count, kind) for kind, count in counts.items()]
         say(f"{', '.join(kinds)} skipped")
     if "RAW file" in counts:
-        note(f"RAW files are read after: {install.extra('raw')}")
+        note(f"RAW files are read after: {install_hints.extra('raw')}")
 
 
 def shows_progress() -> bool:

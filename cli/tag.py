@@ -10,7 +10,7 @@ from mlx_aimv2.files.paths import printable
 from mlx_aimv2.options import argument, option
 
 from . import output
-from .explain import exit_code
+from .exit_codes import exit_code
 from .options import LIBRARY, YES, confirm_download, given_flags
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from mlx_aimv2.inference.image_options import MODEL
 from mlx_aimv2.options import option
 
 from . import output
-from .explain import FAILED
+from .exit_codes import FAILED
 from .options import JSON, YES, confirm_download, path_at_home
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ APART = (
     "mlx_aimv2.training",
     "mlx_aimv2.bench.conditions",
     "mlx_aimv2.cpu.openblas",
-    "mlx_aimv2.install",
+    "mlx_aimv2.install_hints",
 )
 OTHERS = re.compile(r"\b(hf|pip|git|uv|make) [^;:]*")
 LIBRARY = ("index", "search", "tag", "duplicates", "library")

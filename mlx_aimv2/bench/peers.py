@@ -22,8 +22,8 @@ from mlx_aimv2.models.aimv2.vision import VisionEncoder
 
 from .encoder import Case, encode, encode_native, native_batch, random_pixels, variant
 from .figure import Figure, Timing, clock, interleave, ratio
-from .plain import PlainEncoder
 from .process import Worker
+from .unfused import PlainEncoder
 
 SECTION = "peers"
 PLAIN, TRANSFORMERS, ML_AIM = "the plain model", "transformers", "ml-aim"

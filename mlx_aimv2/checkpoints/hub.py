@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlx_aimv2 import install
+from mlx_aimv2 import install_hints
 from mlx_aimv2.errors import HubError
 from mlx_aimv2.files.checkpoint_files import CONFIG_FILE
 from mlx_aimv2.models.aimv2.published import Checkpoint, find, nearest
@@ -98,6 +98,6 @@ def _demo() -> Resolved:
     if not (folder / CONFIG_FILE).is_file():
         raise HubError(
             "this installation has no demo checkpoint",
-            hint=f"install the package again: {install.again()}",
+            hint=f"install the package again: {install_hints.again()}",
         )
     return Resolved(DEMO, folder, DEMO)

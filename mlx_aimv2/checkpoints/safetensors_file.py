@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from mlx_aimv2.errors import CheckpointError
 from mlx_aimv2.files.checkpoint_files import INDEX_FILE, SINGLE_FILE
-from mlx_aimv2.files.mistaken import unfit
+from mlx_aimv2.files.file_diagnosis import unfit
 
 SHARD_BYTES = 5 * 1000**3
 

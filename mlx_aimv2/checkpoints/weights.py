@@ -26,7 +26,7 @@ from mlx_aimv2.files.checkpoint_files import (
     read_index,
     shards_of,
 )
-from mlx_aimv2.files.mistaken import unfit
+from mlx_aimv2.files.file_diagnosis import unfit
 from mlx_aimv2.models import registry
 from mlx_aimv2.models.family import OWN_LAYOUT, Family
 from mlx_aimv2.models.layout import Layout, Match, Rule

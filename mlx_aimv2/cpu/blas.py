@@ -14,7 +14,7 @@ from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from mlx_aimv2 import install
+from mlx_aimv2 import install_hints
 from mlx_aimv2.device import available_cores
 from mlx_aimv2.errors import Aimv2Warning
 
@@ -72,7 +72,7 @@ def status() -> tuple[str | None, str | None]:
     """What was loaded and what is wrong: ``(library, None)``, ``(None, hint)`` or neither."""
     if _problem != _SLOW:
         return _loaded, _problem
-    wheel = f"`{install.extra('openblas')}` and then `{install.python()} -m mlx_aimv2.cpu.openblas`"
+    wheel = f"`{install_hints.extra('openblas')}` and then `{install_hints.python()} -m mlx_aimv2.cpu.openblas`"
     return None, f"{_SLOW}: install a fast one with `apt install libopenblas0`, or {wheel}"
 
 

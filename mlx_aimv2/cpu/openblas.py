@@ -19,7 +19,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from mlx_aimv2 import install as installing
+from mlx_aimv2 import install_hints
 from mlx_aimv2.errors import Aimv2Error
 
 from .blas import COPY
@@ -35,7 +35,7 @@ def install() -> Path:
     """
     if not sys.platform.startswith("linux"):
         raise Aimv2Error("only MLX on Linux needs another BLAS", hint="there is nothing to do here")
-    hint = installing.extra("openblas")
+    hint = install_hints.extra("openblas")
     wheel = find_spec("scipy_openblas32")
     if wheel is None or wheel.origin is None:
         raise Aimv2Error("the wheel scipy-openblas32 is not installed", hint=hint)

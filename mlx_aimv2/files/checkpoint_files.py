@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlx_aimv2.errors import CheckpointError
 
-from .mistaken import unfit
+from .file_diagnosis import unfit
 
 CONFIG_FILE = "config.json"
 PREPROCESSOR_FILE = "preprocessor_config.json"

@@ -61,7 +61,7 @@ def read_preset(folder: Path, name: str) -> Preset:
     import json  # noqa: PLC0415  (help knows limits and presets, and no files)
 
     from mlx_aimv2.files.checkpoint_files import PREPROCESSOR_FILE  # noqa: PLC0415
-    from mlx_aimv2.files.mistaken import unfit  # noqa: PLC0415
+    from mlx_aimv2.files.file_diagnosis import unfit  # noqa: PLC0415
 
     if name not in PRESETS:
         raise UsageError(f"there is no preset {name}", hint=f"one of: {', '.join(PRESETS)}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mlx_aimv2 import install
+from mlx_aimv2 import install_hints
 from mlx_aimv2.errors import OutputError
 from mlx_aimv2.files.atomic_folder import staged
 from mlx_aimv2.files.path_text import escape
@@ -66,7 +66,7 @@ def _export_folder(
     if find_spec("pyarrow") is None:
         raise OutputError(
             "clip-retrieval's folders need pyarrow, which is not installed",
-            hint=install.extra("parquet"),
+            hint=install_hints.extra("parquet"),
         )
     import pyarrow  # noqa: PLC0415  (an extra)
     import pyarrow.parquet  # noqa: PLC0415

@@ -28,14 +28,14 @@ from .database.store import Store
 from .database.text_cache import TextCache
 from .database.vectors import VectorSet
 from .duplicates.groups import DEFAULT_THRESHOLD, Group, files_to_compare, find_groups
-from .encoder import SearchModel, absent, source_of, tags_of
+from .indexing.misread import warn_of_unread
 from .indexing.options import IndexOptions
 from .indexing.preparation import excluded_patterns, make_indexer, source_to_index
-from .indexing.recolour import warn_of_unread
 from .indexing.report import Estimate, Progress, Report
 from .search import query
 from .search.filters import Filters, as_known, check_places
 from .search.searcher import Answer, newest, search
+from .search_model import SearchModel, absent, source_of, tags_of
 from .tagging.calibration import MIN_CONFIDENCE
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from mlx_aimv2 import install
+from mlx_aimv2 import install_hints
 from mlx_aimv2.errors import Aimv2Error, OutputError, UsageError
 from mlx_aimv2.files.atomic_folder import sync
-from mlx_aimv2.files.mistaken import START_BYTES, stand_in
+from mlx_aimv2.files.file_diagnosis import START_BYTES, stand_in
 from mlx_aimv2.files.paths import check_length, no_folder
 
 from .embeddings import Table
@@ -35,7 +35,7 @@ def format_of(target: Path, *, grids: bool = False) -> Format:
     if format.package and find_spec(format.package) is None:
         raise OutputError(
             f"{format.extension} files need {format.package}, which is not installed",
-            hint=install.extra("parquet"),
+            hint=install_hints.extra("parquet"),
         )
     return format
 

@@ -3,7 +3,7 @@
 import codecs
 
 from mlx_aimv2.errors import UsageError
-from mlx_aimv2.files.mistaken import START_BYTES, stand_in
+from mlx_aimv2.files.file_diagnosis import START_BYTES, stand_in
 from mlx_aimv2.images.formats.header import formats_of
 
 UTF8_MARK = codecs.BOM_UTF8

@@ -12,7 +12,7 @@ from tokenizers import models, normalizers, pre_tokenizers
 
 from mlx_aimv2.errors import CheckpointError, TextError
 from mlx_aimv2.files.checkpoint_files import TOKENIZER_FILES
-from mlx_aimv2.files.mistaken import unfit
+from mlx_aimv2.files.file_diagnosis import unfit
 
 from .truncation import Cut
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlx_aimv2 import install
+from mlx_aimv2 import install_hints
 from mlx_aimv2.errors import Aimv2Error
 
 Arrays = dict[str, NDArray[Any]]
@@ -38,7 +38,7 @@ def load_batches(
     except ImportError as error:
         raise Aimv2Error(
             "training and its evaluation need mlx-data, which is not installed",
-            hint=f"{install.packages('mlx-data')}; it has wheels for Python 3.11 to 3.13 only",
+            hint=f"{install_hints.packages('mlx-data')}; it has wheels for Python 3.11 to 3.13 only",
         ) from error
     numbers = dx.buffer_from_vector([{"number": number} for number in range(len(order))])
     return _made(numbers.perm(list(order)).batch(batch_size), make)

@@ -12,7 +12,7 @@ from mlx_aimv2.device import backend
 
 from .check import BLOCK, NOT_FULL, REPORT_HINT, Check, judged, skipped
 from .compare import FETCH_HINT, compare, logical, same_shapes, told
-from .inputs import examine_inputs
+from .preprocessing import examine_inputs
 from .published_values import published_values
 from .report import Opened, Record, references
 from .tensors import SAME, Tensor, difference, order, placed

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from mlx_aimv2 import install
+from mlx_aimv2 import install_hints
 from mlx_aimv2.checkpoints.load import load_checkpoint
 from mlx_aimv2.errors import Aimv2Error, CheckpointError
 from mlx_aimv2.files.checkpoint_files import CONFIG_FILE, SINGLE_FILE
@@ -45,7 +45,8 @@ def load_golden(name: str, folder: Path) -> tuple[Network, Arrays]:
     path = FOLDER / f"{name}.safetensors"
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != SHA256[name]:
         raise CheckpointError(
-            f"{path} is missing or damaged", hint=f"install the package again: {install.again()}"
+            f"{path} is missing or damaged",
+            hint=f"install the package again: {install_hints.again()}",
         )
     tensors = load_file(path)
     io = {key[3:]: array for key, array in tensors.items() if key.startswith("io.")}

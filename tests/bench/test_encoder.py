@@ -23,7 +23,7 @@ from mlx_aimv2.bench.encoder import (
 from mlx_aimv2.bench.figure import Timing
 from mlx_aimv2.bench.pace import FULL, QUICK, QUICK_CPU
 from mlx_aimv2.bench.photos import make_photos
-from mlx_aimv2.bench.plain import PlainEncoder
+from mlx_aimv2.bench.unfused import PlainEncoder
 from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.files.checkpoint_files import TEXT_FILES
 from mlx_aimv2.files.json_lines import to_json

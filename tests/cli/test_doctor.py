@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 
-from mlx_aimv2 import install
+from mlx_aimv2 import install_hints
 from mlx_aimv2.cli import doctor
 from mlx_aimv2.cpu import blas
 from mlx_aimv2.library.database import schema, text_cache
@@ -59,7 +59,7 @@ def test_a_needed_part_that_is_missing(monkeypatch):
     outcome = run("doctor")
     assert outcome.code == 1
     assert "BROKEN  safetensors      not installed" in outcome.out
-    assert f"safetensors: {install.packages('safetensors')}" in outcome.out
+    assert f"safetensors: {install_hints.packages('safetensors')}" in outcome.out
     assert not outcome.err
 
 

@@ -19,7 +19,7 @@ import pytest
 
 import mlx_aimv2 as aimv2
 from mlx_aimv2.checkpoints import snapshot
-from mlx_aimv2.cli import embed, runs
+from mlx_aimv2.cli import embed, embed_run
 from mlx_aimv2.files.path_text import unescape
 from mlx_aimv2.images import presets
 from mlx_aimv2.inference import image_options as plan
@@ -534,7 +534,7 @@ def test_nothing_is_said_to_be_kept_where_nothing_is(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runs, "_embed_all", stop)
+    monkeypatch.setattr(embed_run, "_embed_all", stop)
     outcome = run("embed", "photos", "-m", lit, "-o", "x.npz")
     assert outcome.code == 130
     assert outcome.err.splitlines() == ["stopped; nothing was done yet"]

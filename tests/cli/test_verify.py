@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from mlx_aimv2.checkpoints import hub
 from mlx_aimv2.models.aimv2.published import find
 from mlx_aimv2.verification import run as verification
-from mlx_aimv2.verification.inputs import examine_inputs
+from mlx_aimv2.verification.preprocessing import examine_inputs
 from mlx_aimv2.verification.report import Opened
 from tests.support import makers
 from tests.support.commands import Outcome, run

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mlx_aimv2 import install
+from mlx_aimv2 import install_hints
 from mlx_aimv2.cpu import openblas
 from mlx_aimv2.errors import Aimv2Error
 from tests.support.commands import PATIENCE_S
@@ -96,7 +96,7 @@ def test_without_the_wheel_or_patchelf_one_is_told(library, monkeypatch):
     monkeypatch.setattr(openblas, "find_spec", lambda name: None)
     with pytest.raises(Aimv2Error, match="scipy-openblas32 is not installed") as caught:
         openblas.install()
-    assert install.extra("openblas") in caught.value.hint
+    assert install_hints.extra("openblas") in caught.value.hint
     monkeypatch.setattr(openblas, "find_spec", lambda name: SimpleNamespace(origin="x/y.py"))
     monkeypatch.setattr(openblas.shutil, "which", lambda *args, **options: None)
     with pytest.raises(Aimv2Error, match="patchelf is not installed"):

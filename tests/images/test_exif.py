@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, ImageFile, PngImagePlugin
 
 from mlx_aimv2.errors import ImageError
 from mlx_aimv2.images.decode import open_rgb
-from mlx_aimv2.images.metadata.dates import read_date
+from mlx_aimv2.images.metadata.date_parsing import read_date
 from mlx_aimv2.images.metadata.exif import PhotoFacts, read_facts
 from mlx_aimv2.images.metadata.xmp_values import read_taken_at
 from tests.support import tiffs

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlx_aimv2 import install
+from mlx_aimv2 import install_hints
 from mlx_aimv2.errors import ImageError
 from mlx_aimv2.images import walk
 from mlx_aimv2.images.decode import open_rgb
@@ -138,7 +138,7 @@ def test_without_rawpy(tmp_path: Path) -> None:
     for read in (open_rgb, read_facts):
         error = fails(file, read)
         assert str(error) == f"{file} is RAW, and rawpy is not installed"
-        assert error.hint == install.extra("raw")
+        assert error.hint == install_hints.extra("raw")
 
 
 def test_rawpy_is_imported_when_it_is_needed() -> None:

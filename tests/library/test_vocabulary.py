@@ -7,7 +7,7 @@ import pytest
 
 from mlx_aimv2.checkpoints.convert import convert
 from mlx_aimv2.errors import UsageError
-from mlx_aimv2.library.encoder import tags_of
+from mlx_aimv2.library.search_model import tags_of
 from mlx_aimv2.library.tagging.vocabulary import Tag, embed_vocabulary, prompts_of, read_vocabulary
 from mlx_aimv2.training.drawings.nouns import NOUNS
 from mlx_aimv2.training.drawings.places import PLACES

@@ -9,12 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlx_aimv2.errors import CheckpointError
-from mlx_aimv2.models.aimv2.config import (
-    LiTConfig,
-    TextConfig,
-    VisionConfig,
-    complete_config,
-)
+from mlx_aimv2.models.aimv2.config import LiTConfig, TextConfig, VisionConfig, complete_config
 from tests.support.makers import (
     PROJECTION,
     TEXT,

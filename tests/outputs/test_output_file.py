@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from mlx_aimv2 import install
+from mlx_aimv2 import install_hints
 from mlx_aimv2.errors import Aimv2Error, OutputError, UsageError
 from mlx_aimv2.files.path_text import escape, unescape
 from mlx_aimv2.outputs import output_file
@@ -293,7 +293,7 @@ def test_parquet_without_pyarrow_is_told_at_once(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(output_file, "find_spec", lambda name: None)
     with pytest.raises(OutputError, match="need pyarrow") as caught:
         output_file.check_target(Path("x.parquet"))
-    assert caught.value.hint == install.extra("parquet")
+    assert caught.value.hint == install_hints.extra("parquet")
 
 
 def test_a_table_without_rows_is_not_written(tmp_path: Path) -> None:

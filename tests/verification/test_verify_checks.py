@@ -21,13 +21,7 @@ from mlx_aimv2.texts.tokenizer import Tokenizer
 from mlx_aimv2.verification import arithmetic, checkpoint, expected, golden, published_values
 from mlx_aimv2.verification.check import Check
 from mlx_aimv2.verification.checkpoint import Against, examine_checkpoint, recognised
-from mlx_aimv2.verification.report import (
-    Opened,
-    Record,
-    read_report,
-    references,
-    write_report,
-)
+from mlx_aimv2.verification.report import Opened, Record, read_report, references, write_report
 from mlx_aimv2.verification.run import examine_port
 from tests.support.makers import random_vision, vision_config, write_checkpoint
 

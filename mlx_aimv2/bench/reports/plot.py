@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mlx_aimv2 import install
+from mlx_aimv2 import install_hints
 from mlx_aimv2.errors import OutputError, UsageError
 
 from ..encoder import SECTION
@@ -28,7 +28,7 @@ def check_plot(file: Path) -> None:
     except ImportError as error:
         raise UsageError(
             "pictures are drawn with matplotlib, which is not installed",
-            hint=f"{install.extra('bench')}, or leave --plot out",
+            hint=f"{install_hints.extra('bench')}, or leave --plot out",
         ) from error
 
 

@@ -10,7 +10,7 @@ from typing import IO, cast
 from PIL import Image, ImageFile
 
 from mlx_aimv2.errors import ImageError
-from mlx_aimv2.files.mistaken import START_BYTES, stand_in
+from mlx_aimv2.files.file_diagnosis import START_BYTES, stand_in
 from mlx_aimv2.files.paths import unreadable
 
 from .png import PROFILE, TEXTS, without

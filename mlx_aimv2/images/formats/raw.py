@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from mlx_aimv2 import install
+from mlx_aimv2 import install_hints
 from mlx_aimv2.errors import ImageError
 from mlx_aimv2.files.paths import FilePath, printable
 
@@ -95,7 +95,7 @@ def _opened(path: FilePath, file: IO[bytes]) -> "RawPy":
         import rawpy  # noqa: PLC0415
     except ImportError as error:
         raise ImageError(
-            f"{name} is RAW, and rawpy is not installed", hint=install.extra("raw")
+            f"{name} is RAW, and rawpy is not installed", hint=install_hints.extra("raw")
         ) from error
     try:
         return rawpy.imread(_for_rawpy(path, file))

@@ -12,7 +12,7 @@ from ..formats.header import read_header
 from ..formats.png import read_text_after_pixels
 from ..formats.raw import is_raw, read_raw_header
 from ..orientation import ORIENTATIONS
-from .dates import read_date
+from .date_parsing import read_date
 
 # When the picture was taken, the most trustworthy tag first. Source: EXIF 2.3, section 4.6.5 F.
 _DATE_TAGS = (

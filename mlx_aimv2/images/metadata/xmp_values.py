@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from mlx_aimv2.errors import OutputError
 
-from .dates import read_date
+from .date_parsing import read_date
 from .xmp_packet import Name, Packet
 
 _PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
 
-from mlx_aimv2 import install
+from mlx_aimv2 import install_hints
 from mlx_aimv2.errors import OutputError
 from mlx_aimv2.files.paths import absolute, printable
 from mlx_aimv2.files.spelling import fold
@@ -198,7 +198,7 @@ def _check(connection: sqlite3.Connection, path: Path, *, can_write: bool) -> No
     if version > len(MIGRATIONS):
         raise OutputError(
             f"library {printable(path)} was made by a newer version",
-            hint=f"get the newer version, then: {install.again()}",
+            hint=f"get the newer version, then: {install_hints.again()}",
         )
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if tables and _pragma(connection, "application_id") != APPLICATION_ID:

@@ -19,13 +19,13 @@ from ..database.photos import FileRow
 from ..database.segments import Halves, Segments
 from ..database.store import Store
 from ..database.vectors import VectorSet
-from .found import Candidate, FoundPhotos, found_photos
+from .misread import UNREAD, forget_misread
 from .moves import Moves, respelled
 from .photo_reader import Reading, hash_file, read_photo
-from .recolour import UNREAD, forget_misread
 from .report import Estimate, Progress, Report
 from .roots import forget_doubles, remember_roots, usable_roots
 from .scan import Scan
+from .scan_results import Candidate, FoundPhotos, found_photos
 
 if TYPE_CHECKING:
     from mlx_aimv2.inference.model import Model

@@ -14,8 +14,8 @@ from mlx_aimv2.images.metadata.exif import read_facts
 from ..database.folders import Root, is_inside, under
 from ..database.photos import FileRow
 from ..database.store import Store
-from .found import Candidate, FoundPhotos
 from .photo_reader import hash_file
+from .scan_results import Candidate, FoundPhotos
 
 _UNREAD = Stamp(-1, 0)  # of a file whose content must be read, whatever is known of it
 _PAGE = 256

@@ -12,7 +12,7 @@ from mlx_aimv2.models.aimv2.cost import published_config
 from mlx_aimv2.models.aimv2.published import Checkpoint
 
 from ..database.store import Store
-from ..encoder import identify, source_of
+from ..search_model import identify, source_of
 from .indexer import NATIVE_MAX_PATCHES, Indexer
 from .options import IndexOptions
 from .report import Progress

@@ -16,9 +16,9 @@ from .. import apple_photos
 from ..database.folders import Root, is_inside, under
 from ..database.photos import FileRow
 from ..database.store import Store
-from .found import FoundPhotos
 from .report import Report
 from .roots import holds_something, nearest_folder, not_there, state_of
+from .scan_results import FoundPhotos
 
 _NO_STAMP = Stamp(-1, 0)  # reading the file will say what is wrong with it
 

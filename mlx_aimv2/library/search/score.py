@@ -22,7 +22,7 @@ from mlx_aimv2.inference.zero_shot import BACKGROUND, logistic
 
 from ..database.store import Store
 from ..database.vectors import VectorSet
-from ..encoder import SearchModel
+from ..search_model import SearchModel
 from .query import Term
 
 Floats = NDArray[np.float32]

@@ -14,7 +14,7 @@ from mlx_aimv2.errors import UsageError
 from ..database.photos import FileRow
 from ..database.store import Store
 from ..database.vectors import VectorSet
-from ..encoder import SearchModel
+from ..search_model import SearchModel
 from ..shots import shots_of
 from .filters import Filters, rows_that_fit
 from .nearest import nearest

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from mlx_aimv2 import install
+from mlx_aimv2 import install_hints
 
 ROOT = Path(__file__).parent.parent
 CLONE = "a clone"
@@ -26,7 +26,7 @@ REQUIRES = (
 
 def installed(folder: Path, patch: pytest.MonkeyPatch, source: object, receipt: str = "") -> None:
     """As if this package had been installed from there, by the tool that leaves the receipt."""
-    patch.setattr(install, "_CLONE", folder / "a clone")
+    patch.setattr(install_hints, "_CLONE", folder / "a clone")
     if source == CLONE:
         (folder / "a clone").mkdir()
         (folder / "a clone" / "pyproject.toml").touch()
@@ -40,7 +40,7 @@ def installed(folder: Path, patch: pytest.MonkeyPatch, source: object, receipt: 
     patch.setattr(metadata, "distribution", lambda name: metadata.PathDistribution(info))
     patch.setattr(sys, "prefix", str(folder))
     patch.setenv("VIRTUAL_ENV", str(folder))
-    patch.setattr(install, "find_spec", lambda name: object())
+    patch.setattr(install_hints, "find_spec", lambda name: object())
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_extras(
     source, receipt: str, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed(tmp_path, monkeypatch, source, receipt)
-    found = install.extra("openblas").replace(str(tmp_path), "HERE")
+    found = install_hints.extra("openblas").replace(str(tmp_path), "HERE")
     assert shlex.split(found) == expected
 
 
@@ -84,17 +84,17 @@ def test_again(
     source, receipt: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed(tmp_path, monkeypatch, source, receipt)
-    assert install.again().replace(str(tmp_path), "HERE") == expected
+    assert install_hints.again().replace(str(tmp_path), "HERE") == expected
 
 
 def test_an_environment_that_is_not_active(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed(tmp_path, monkeypatch, WHEEL)
     monkeypatch.delenv("VIRTUAL_ENV")
-    assert shlex.split(install.packages("a b")) == [
+    assert shlex.split(install_hints.packages("a b")) == [
         *(sys.executable, "-m", "pip", "install", "a b")
     ]
-    monkeypatch.setattr(install, "find_spec", lambda name: None)
-    assert shlex.split(install.packages("x")) == [
+    monkeypatch.setattr(install_hints, "find_spec", lambda name: None)
+    assert shlex.split(install_hints.packages("x")) == [
         *("uv", "pip", "install", "--python", sys.executable, "x")
     ]
 
@@ -107,12 +107,15 @@ def test_uv_keeps_what_it_has_installed_beside(
         '[tool]\nrequirements = [{ name = "mlx-aimv2", directory = "/home/me/clone" },'
         ' { name = "pyarrow", specifier = ">=26" }]\n'
     )
-    assert install.packages("x") == "uv tool install --with 'pyarrow>=26' --with x /home/me/clone"
+    assert (
+        install_hints.packages("x")
+        == "uv tool install --with 'pyarrow>=26' --with x /home/me/clone"
+    )
 
 
 def test_every_extra_here_is_a_command() -> None:
     for name in metadata.metadata("mlx-aimv2").get_all("Provides-Extra"):
-        words = shlex.split(install.extra(name))
+        words = shlex.split(install_hints.extra(name))
         assert "install" in words or "inject" in words
         assert re.search(rf"\[{name}\]$", words[-1]) or Requirement(words[-1])
 

@@ -7,7 +7,7 @@ import pytest
 
 from mlx_aimv2.errors import OutputError
 from mlx_aimv2.library.database.store import Store
-from mlx_aimv2.library.indexing import found, scan
+from mlx_aimv2.library.indexing import scan, scan_results
 from mlx_aimv2.library.indexing.report import Progress
 from mlx_aimv2.library.library import Library
 from tests.support.albums import make_album, rows_of, save
@@ -52,7 +52,7 @@ def test_pages_make_no_difference(page: int, monkeypatch: pytest.MonkeyPatch) ->
     album = make_album(Path("album"), 7)
     calm, library = Library("calm.db"), Library("library.db")
     calm.index(["album"], model="demo")
-    monkeypatch.setattr(found, "_PAGE", page)
+    monkeypatch.setattr(scan_results, "_PAGE", page)
     library.index(["album"], model="demo")
     assert rows_of(library.path) == rows_of(calm.path)
     album[3].rename("album/new.jpg")

@@ -17,8 +17,8 @@ from mlx_aimv2.outputs.journal import Journal, open_journal, unfinished
 from mlx_aimv2.outputs.shard import Shard, Share, refuse_older
 
 from . import output
-from .explain import SOME_FAILED, exit_code
-from .sources import Input, Source, in_order, require_any
+from .exit_codes import SOME_FAILED, exit_code
+from .inputs import Input, Source, in_order, require_any
 
 if TYPE_CHECKING:
     from mlx_aimv2.inference.model import Model
