@@ -72,7 +72,8 @@ def status() -> tuple[str | None, str | None]:
     """What was loaded and what is wrong: ``(library, None)``, ``(None, hint)`` or neither."""
     if _problem != _SLOW:
         return _loaded, _problem
-    wheel = f"`{install_hints.extra('openblas')}` and then `{install_hints.python()} -m mlx_aimv2.cpu.openblas`"
+    copy = f"{install_hints.python()} -m mlx_aimv2.cpu.openblas"
+    wheel = f"`{install_hints.extra('openblas')}` and then `{copy}`"
     return None, f"{_SLOW}: install a fast one with `apt install libopenblas0`, or {wheel}"
 
 

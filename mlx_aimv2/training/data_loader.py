@@ -36,9 +36,10 @@ def load_batches(
     try:
         import mlx.data as dx  # noqa: PLC0415  (Python 3.14 has everything but this)
     except ImportError as error:
+        install = install_hints.packages("mlx-data")
         raise Aimv2Error(
             "training and its evaluation need mlx-data, which is not installed",
-            hint=f"{install_hints.packages('mlx-data')}; it has wheels for Python 3.11 to 3.13 only",
+            hint=f"{install}; it has wheels for Python 3.11 to 3.13 only",
         ) from error
     numbers = dx.buffer_from_vector([{"number": number} for number in range(len(order))])
     return _made(numbers.perm(list(order)).batch(batch_size), make)
