@@ -41,7 +41,7 @@ RAISED_IN = {
     "library.export": ("library",),
     "outputs.merge": ("embed",),  # told in merge, typed with embed
     "cli.options": ("embed", "classify"),
-    "cli.sources": ("embed",),
+    "cli.inputs": ("embed",),
 }
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 WHOLE_COMMAND = re.compile(r"aimv2 (?P<name>[a-z]+)(?P<rest>[^;:`]*)")
