@@ -11,6 +11,7 @@ from PIL import ExifTags, Image, ImageFile, PngImagePlugin, TiffImagePlugin
 from mlx_aimv2.errors import ImageError
 from mlx_aimv2.files.paths import blaming_the_disk
 
+from . import MAX_PIXELS
 from .arrays import array_to_image, stretch, to_8_bits
 from .colour import Colour, colour_of
 from .formats.avif import read_nclx
@@ -19,7 +20,6 @@ from .formats.png import read_cicp, scale_transparency
 from .formats.raw import is_raw, open_preview
 from .formats.tiff import Levels, read_levels
 from .orientation import ORIENTATIONS, Orientation
-from .presets import MAX_PIXELS
 from .source import ImageSource, describe, is_array, open_source, to_array
 
 _DRAFTS = (8, 4, 2)  # by what a JPEG decoder divides both sides, if it is asked to

@@ -8,8 +8,6 @@ from typing import Any
 from mlx_aimv2.errors import CheckpointError, UsageError
 from mlx_aimv2.files.paths import printable
 
-MAX_PIXELS = 178_956_970  # of a picture: above it Pillow speaks of a decompression bomb
-
 Triple = tuple[float, float, float]
 CLIP_MEAN: Triple = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD: Triple = (0.26862954, 0.26130258, 0.27577711)

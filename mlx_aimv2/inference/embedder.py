@@ -9,7 +9,7 @@ import mlx.core as mx
 import numpy as np
 
 from mlx_aimv2.errors import Aimv2Warning, UsageError
-from mlx_aimv2.images.presets import MAX_PIXELS
+from mlx_aimv2.images import MAX_PIXELS
 from mlx_aimv2.images.source import ImageSource, describe, is_single
 from mlx_aimv2.texts.tokenizer import Tokenizer
 from mlx_aimv2.texts.truncation import Cut, warn_of_cuts

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from mlx_aimv2.images.presets import MAX_PIXELS
+from mlx_aimv2.images import MAX_PIXELS
 from mlx_aimv2.options import option
 
 Pooling = Literal["head", "mean", "none"]

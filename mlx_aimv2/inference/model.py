@@ -16,8 +16,7 @@ from mlx_aimv2.checkpoints.load import Loaded, load_checkpoint
 from mlx_aimv2.checkpoints.save import save
 from mlx_aimv2.errors import Aimv2Warning, UsageError
 from mlx_aimv2.files.paths import FilePath
-from mlx_aimv2.images import colour
-from mlx_aimv2.images.presets import MAX_PIXELS
+from mlx_aimv2.images import MAX_PIXELS, colour
 from mlx_aimv2.images.source import ImageSource
 from mlx_aimv2.models.aimv2.published import DEFAULT, LICENCE, LICENCE_TERMS
 from mlx_aimv2.models.network import Tower

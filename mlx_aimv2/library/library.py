@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from mlx_aimv2.errors import Aimv2Error, Aimv2Warning, OutputError, UsageError
 from mlx_aimv2.files.paths import FilePath, absolute, several
-from mlx_aimv2.images.presets import MAX_PIXELS
+from mlx_aimv2.images import MAX_PIXELS
 from mlx_aimv2.images.source import ImageSource, is_single
 from mlx_aimv2.inference.image_options import Decoding, Dtype, ImageOptions
 from mlx_aimv2.inference.progress import Counter
