@@ -41,6 +41,7 @@ Work = Callable[[], object]
 # Steps from the last to the first: what stands in its place where one is not taken.
 UNDONE = (
     (encoder, "one_by_one", parallel.in_shares),
+    (kernels, "block_done", lambda x: None),
     (parallel, "is_cpu", lambda: False),
     (kernels, "is_used", lambda x: False),
 )
@@ -70,9 +71,10 @@ def steps(model: Embedder, pixels: mx.array) -> Iterator[tuple[str, Work]]:
         mx.eval(plain.features(pixels))
 
     yield "plain: products apart, softmax by hand", plainly
-    yield "one product for q, k, v; MLX's attention", run(3)
-    yield "fast exponentials", run(2)
-    yield "a share of the batch on each core", run(1)
+    yield "one product for q, k, v; MLX's attention", run(4)
+    yield "fast exponentials", run(3)
+    yield "a share of the batch on each core", run(2)
+    yield "its blocks evaluated one after the other", run(1)
     yield "one image at a time on each core", run(0)
 
 

@@ -5,6 +5,9 @@ which the compiler takes several at a time, they are faster and about as exact
 (docs/decisions/0008-speed.md).
 """
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import mlx.core as mx
@@ -27,6 +30,27 @@ _POWERS = (
 
 
 _compile = partial(mx.compile, shapeless=True)
+_thread = threading.local()
+
+
+@contextmanager
+def by_blocks() -> Iterator[None]:
+    """Inside it, on this thread, a network's blocks are evaluated one after the other.
+
+    MLX has one count of operations that wait, for all threads: one that brings many blocks at
+    once keeps the threads beside it from bringing theirs.
+    """
+    _thread.by_blocks = True
+    try:
+        yield
+    finally:
+        _thread.by_blocks = False
+
+
+def block_done(x: mx.array) -> None:
+    """Evaluate what a block gave, where that is wanted; elsewhere it may be part of a trace."""
+    if getattr(_thread, "by_blocks", False):
+        mx.eval(x)
 
 
 def is_used(x: mx.array) -> bool:
@@ -52,13 +76,12 @@ def gated_silu(gate: mx.array, up: mx.array) -> mx.array:
 def attention(
     q: mx.array, k: mx.array, v: mx.array, scale: float, mask: mx.array | str | None = None
 ) -> mx.array:
-    """Softmax attention as ``mx.fast.scaled_dot_product_attention`` gives it, on any device.
+    """What ``mx.fast.scaled_dot_product_attention`` gives, on any device; on a CPU that is slow.
 
-    That call is slow on a CPU. For float32 without a mask, with "causal" or with a boolean mask of
-    keys, some heads are computed at a time there, and of long images some queries: their maps stay
-    in the processor's cache.
-    Shapes: (B, H, Q, D), (B, H, K, D), (B, H, K, E) -> (B, H, Q, E); a mask of keys (B, 1, 1, K).
-    Errors: ValueError for a mask of another kind or shape than that call takes.
+    There some heads are taken at a time, of long images some queries: their maps stay in the
+    processor's cache. So it is for no mask, "causal" and the boolean masks of keys that models use.
+    Shapes: (B, H, Q, D), (B, H, K, D), (B, H, K, E) -> (B, H, Q, E); a mask as the fused call
+    takes it, of keys (B, 1, 1, K).
     """
     batch, heads, queries, _ = q.shape
     keys = k.shape[2]

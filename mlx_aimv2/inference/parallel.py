@@ -11,7 +11,7 @@ from itertools import cycle
 
 import mlx.core as mx
 
-from mlx_aimv2.cpu import blas
+from mlx_aimv2.cpu import blas, kernels
 from mlx_aimv2.device import is_cpu
 
 from .mlx_thread import Worker
@@ -48,7 +48,8 @@ def _side_by_side(compute: Compute, count: int, size: int) -> mx.array:
     """Compute parts of ``size`` rows on the cores' threads, and put the results together."""
 
     def evaluate(part: slice) -> mx.array:
-        result = compute(part)
+        with kernels.by_blocks():
+            result = compute(part)
         mx.eval(result)
         return result
 

@@ -9,7 +9,7 @@ from mlx import nn
 
 from mlx_aimv2.cpu import kernels
 from mlx_aimv2.models.aimv2.layers import Attention
-from tests.support import tolerances
+from tests.support import networks, tolerances
 
 pytestmark = pytest.mark.skipif(
     mx.default_device().type != mx.DeviceType.cpu, reason="needs a CPU as the default device"
@@ -195,3 +195,17 @@ def test_it_is_for_float32_on_a_cpu():
     assert kernels.is_used(mx.zeros(1)) != mx.metal.is_available()
     assert not kernels.is_used(mx.zeros(1, mx.float16))
     assert not kernels.is_used(mx.zeros(1, mx.bfloat16))
+
+
+def test_blocks_are_evaluated_one_by_one_where_that_is_asked_for(monkeypatch):
+    network = networks.vision()
+    pixels = networks.pixels(2, networks.SIDE, networks.SIDE)
+    whole = np.array(network.features(pixels))
+    evaluate, seen = mx.eval, []
+    monkeypatch.setattr(mx, "eval", lambda *arrays: (seen.append(1), evaluate(*arrays)))
+    with kernels.by_blocks():
+        assert np.array_equal(network.features(pixels), whole)
+    assert len(seen) == networks.BLOCKS
+    network.features(pixels)
+    mx.grad(lambda pixels: network.features(pixels).sum())(pixels)  # a trace cannot be evaluated
+    assert len(seen) == networks.BLOCKS

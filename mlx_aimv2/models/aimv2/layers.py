@@ -133,6 +133,7 @@ class Transformer(nn.Module):
     def __call__(self, x: mx.array, mask: Mask = None) -> mx.array:
         for block in self.blocks:
             x = block(x, mask)
+            kernels.block_done(x)
         return self.post_trunk_norm(x)
 
     def trace(
