@@ -76,12 +76,13 @@ def gated_silu(gate: mx.array, up: mx.array) -> mx.array:
 def attention(
     q: mx.array, k: mx.array, v: mx.array, scale: float, mask: mx.array | str | None = None
 ) -> mx.array:
-    """What ``mx.fast.scaled_dot_product_attention`` gives, on any device; on a CPU that is slow.
+    """Softmax attention as ``mx.fast.scaled_dot_product_attention`` gives it, on any device.
 
-    There some heads are taken at a time, of long images some queries: their maps stay in the
-    processor's cache. So it is for no mask, "causal" and the boolean masks of keys that models use.
-    Shapes: (B, H, Q, D), (B, H, K, D), (B, H, K, E) -> (B, H, Q, E); a mask as the fused call
-    takes it, of keys (B, 1, 1, K).
+    That call is slow on a CPU. For float32 without a mask, with "causal" or with a boolean mask of
+    keys, some heads are computed at a time there, and of long images some queries: their maps stay
+    in the processor's cache.
+    Shapes: (B, H, Q, D), (B, H, K, D), (B, H, K, E) -> (B, H, Q, E); a mask of keys (B, 1, 1, K).
+    Errors: ValueError for a mask of another kind or shape than that call takes.
     """
     batch, heads, queries, _ = q.shape
     keys = k.shape[2]
