@@ -1,9 +1,7 @@
 """CONTRIBUTING.md's recipes, followed in a copy of this tree: they name every file it takes."""
 
-import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +11,8 @@ import pytest
 from PIL import Image
 
 from tests.support import toy_family
-from tests.support.commands import PATIENCE_S
 from tests.support.toy_family import write_toy
+from tests.support.wheels import run
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("mlx_aimv2", "cli", "tests", "benchmarks", "docs", "pyproject.toml", "README.md",
@@ -54,17 +52,7 @@ class Copy:
         self._python("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *which, *files)
 
     def _python(self, *words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, *words],
-            cwd=self.folder,
-            env=os.environ | {"PYTHONPATH": str(self.folder)},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return run(sys.executable, *words, cwd=self.folder, PYTHONPATH=str(self.folder))
 
 
 def named(recipe: str) -> set[str]:
