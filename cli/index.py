@@ -127,26 +127,8 @@ def tell(report: "Report", elapsed_s: float, *, as_json: bool = False) -> int:
     Errors: Aimv2Error where nothing could be read; UsageError where there is nothing.
     """
     from mlx_aimv2.files.path_text import escape  # noqa: PLC0415
-    from mlx_aimv2.library.indexing.roots import emptied  # noqa: PLC0415  (heavy)
 
-    for error in report.errors[: len(report.errors) - report.failed]:
-        output.skipped(error)
-    output.left_out(report.skipped)
-    for folder in report.empty:
-        output.note(emptied(folder))
-    for text, (first, *others) in report.notes.items():
-        more = f" and {output.counted(len(others), 'other')}" if others else ""
-        output.note(f"{printable(first)}{more}: {text}")
-    if report.recoloured:
-        output.note(
-            "read again, because their colour profiles were ignored before, or they are TIFFs that "
-            f"were read wrong: {output.counted(report.recoloured, 'photo')}"
-        )
-    if report.colours_unread:
-        output.note(
-            f"{output.counted(report.colours_unread, 'photo')} in other folders or out of reach "
-            "were read while colour profiles were ignored: aimv2 index reads them again"
-        )
+    _tell_notes(report)
     if as_json:
         output.record(
             {
@@ -187,6 +169,30 @@ def tell(report: "Report", elapsed_s: float, *, as_json: bool = False) -> int:
             hint="aimv2 library errors lists the reasons",
         )
     return exit_code(report.found - report.failed, len(report.errors))
+
+
+def _tell_notes(report: "Report") -> None:
+    """Say what was skipped, what may be gone, and which photos had colours that were read wrong."""
+    from mlx_aimv2.library.indexing.roots import emptied  # noqa: PLC0415  (heavy)
+
+    for error in report.errors[: len(report.errors) - report.failed]:
+        output.skipped(error)
+    output.left_out(report.skipped)
+    for folder in report.empty:
+        output.note(emptied(folder))
+    for text, (first, *others) in report.notes.items():
+        more = f" and {output.counted(len(others), 'other')}" if others else ""
+        output.note(f"{printable(first)}{more}: {text}")
+    if report.recoloured:
+        output.note(
+            "read again, because their colour profiles were ignored before, or they are TIFFs that "
+            f"were read wrong: {output.counted(report.recoloured, 'photo')}"
+        )
+    if report.colours_unread:
+        output.note(
+            f"{output.counted(report.colours_unread, 'photo')} in other folders or out of reach "
+            "were read while colour profiles were ignored: aimv2 index reads them again"
+        )
 
 
 def _sentence(report: "Report", elapsed_s: float) -> str:
