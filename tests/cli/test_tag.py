@@ -78,7 +78,7 @@ def tags_in_library() -> dict[str, set[str]]:
     with Store(Path("library.db")) as store:
         files = {file.id: os.fsdecode(file.path) for file in store.files()}
         found: dict[str, set[str]] = {Path(path).name: set() for path in files.values()}
-        for id, name, score in store.tags("aimv2"):
+        for id, name, score in store.tags("vocabulary everyday"):
             assert score is not None
             assert 0 <= score <= 1
             found[Path(files[id]).name].add(name)

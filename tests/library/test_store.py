@@ -20,6 +20,7 @@ from mlx_aimv2.library.maintenance import prune
 from mlx_aimv2.library.search.query import Term
 from mlx_aimv2.library.search.searcher import Answer, search
 from mlx_aimv2.library.shots import count_tags
+from mlx_aimv2.library.tag_names import tag_key
 from tests.support.queries import constant
 from tests.support.synthetic import add_photo, add_set, fill, make_library, segments_of, unit
 
@@ -64,6 +65,7 @@ def tables(path: Path) -> list[tuple[str, ...]]:
 @pytest.mark.parametrize("version", range(len(schema.MIGRATIONS) + 1))
 def test_every_version_becomes_the_newest(path: Path, tmp_path: Path, version: int) -> None:
     database = sqlite3.connect(path, isolation_level=None)
+    database.create_function("tag_key", 1, tag_key, deterministic=True)
     for migration in schema.MIGRATIONS[:version]:
         database.executescript(migration)
     database.execute(f"PRAGMA user_version = {version}")
@@ -163,7 +165,7 @@ def test_a_damaged_database_is_told(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[4096:] = b"\xff" * (len(data) - 4096)
     path.write_bytes(data)
-    with Store(path) as store, pytest.raises(OutputError, match="malformed") as raised:
+    with pytest.raises(OutputError, match="malformed") as raised, Store(path) as store:
         find(store)
     assert raised.value.hint
 
@@ -388,10 +390,21 @@ def test_former_sets_of_the_first_version_are_known(
         fill(store, add_set(store, WIDTH, "second"), ROWS[:embedded], ids)
         store.serve(serving)
     with sqlite3.connect(path) as database:
+        database.execute("DROP VIEW shown_tags")
+        new = "verdicts emitted aliases taught vocabularies settings changes edits"
+        for table in new.split():
+            database.execute(f"DROP TABLE {table}")
         database.execute("ALTER TABLE sets DROP COLUMN is_former")
         for index in ("files_by_shot", "files_of_unread_colours"):
             database.execute(f"DROP INDEX {index}")
-        for column in ("shot", "sidecar_stamp", "colours", "ctime_ns", "is_excluded"):
+        for column in (
+            "shot",
+            "sidecar_stamp",
+            "colours",
+            "ctime_ns",
+            "is_excluded",
+            "keywords_stamp",
+        ):
             database.execute(f"ALTER TABLE files DROP COLUMN {column}")
         database.execute("DROP TABLE excluded")
         database.execute("PRAGMA user_version = 1")

@@ -13,6 +13,7 @@ from mlx_aimv2.files.paths import absolute, printable
 from mlx_aimv2.files.spelling import fold
 
 from ..shot_names import shot_key
+from ..tag_names import tag_key
 
 APPLICATION_ID = 0x41494D32  # "AIM2", in the file's header
 _BUSY_MS = 10_000
@@ -116,6 +117,84 @@ MIGRATIONS = (
     ALTER TABLE files ADD COLUMN is_excluded INTEGER NOT NULL DEFAULT 0;
     CREATE TABLE excluded (pattern BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;
     """,
+    # Who gave a tag, and the owner's word: known by a photo's content, so that it outlives files.
+    """
+    CREATE TABLE tags_with_keys (
+        file_id INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+        key TEXT NOT NULL,
+        origin TEXT NOT NULL,
+        tag TEXT NOT NULL,
+        score REAL,
+        PRIMARY KEY (file_id, key, origin)
+    ) STRICT, WITHOUT ROWID;
+    INSERT OR IGNORE INTO tags_with_keys
+        SELECT file_id, tag_key(tag), iif(origin = 'aimv2', 'vocabulary earlier', origin), tag,
+        score FROM tags;
+    DROP TABLE tags;
+    ALTER TABLE tags_with_keys RENAME TO tags;
+    CREATE INDEX tags_by_key ON tags (key);
+
+    CREATE TABLE verdicts (
+        hash BLOB NOT NULL,
+        key TEXT NOT NULL,
+        tag TEXT NOT NULL,
+        verdict TEXT NOT NULL CHECK (verdict IN ('added', 'confirmed', 'rejected')),
+        at TEXT NOT NULL,
+        PRIMARY KEY (hash, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX verdicts_by_key ON verdicts (key);
+
+    CREATE TABLE emitted (
+        hash BLOB NOT NULL,
+        key TEXT NOT NULL,
+        PRIMARY KEY (hash, key)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE aliases (key TEXT PRIMARY KEY, tag TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE taught (key TEXT PRIMARY KEY, tag TEXT NOT NULL, words TEXT) STRICT, WITHOUT ROWID;
+    CREATE TABLE vocabularies (
+        name TEXT PRIMARY KEY,
+        text TEXT NOT NULL,
+        min_confidence REAL,
+        tag_limit INTEGER,
+        used_at TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    INSERT INTO settings VALUES ('library_id', lower(hex(randomblob(4))));
+
+    CREATE TABLE edits (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        uuid TEXT NOT NULL UNIQUE,
+        at TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        said TEXT NOT NULL,
+        undone_at TEXT
+    ) STRICT;
+    CREATE TABLE changes (
+        id INTEGER PRIMARY KEY,
+        edit_id INTEGER NOT NULL REFERENCES edits ON DELETE CASCADE,
+        place TEXT NOT NULL,
+        file_id INTEGER REFERENCES files ON DELETE CASCADE,
+        hash BLOB,
+        names TEXT NOT NULL,
+        before TEXT,
+        after TEXT
+    ) STRICT;
+    CREATE INDEX changes_by_edit ON changes (edit_id);
+    CREATE INDEX changes_by_file ON changes (file_id) WHERE file_id IS NOT NULL;
+    CREATE INDEX changes_by_hash ON changes (hash) WHERE hash IS NOT NULL;
+
+    CREATE VIEW shown_tags AS
+        SELECT file_id, tags.tag, tags.key, origin, score FROM tags
+        JOIN files ON files.id = file_id
+        LEFT JOIN verdicts ON verdicts.hash = files.hash AND verdicts.key = tags.key
+        WHERE verdict IS NOT 'rejected'
+        UNION ALL
+        SELECT files.id, tag, key, 'you', NULL FROM verdicts
+        JOIN files ON files.hash = verdicts.hash WHERE verdict <> 'rejected';
+
+    ALTER TABLE files ADD COLUMN keywords_stamp INTEGER;
+    """,
 )
 
 
@@ -150,6 +229,7 @@ def open_database(path: Path, *, can_write: bool) -> sqlite3.Connection:
             connection.execute("PRAGMA foreign_keys = ON")
             connection.create_function("casefold", 1, str.casefold, deterministic=True)
             connection.create_function("fold", 1, fold, deterministic=True)
+            connection.create_function("tag_key", 1, tag_key, deterministic=True)
             connection.create_function("folder_of", 1, os.path.dirname, deterministic=True)
             if can_write:
                 connection.execute("PRAGMA journal_mode = WAL")

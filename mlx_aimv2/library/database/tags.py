@@ -1,33 +1,55 @@
 """Tags of photos, and the sidecars that this program wrote."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 
-from .connection import Database
+from ..tag_names import tag_key
+from .connection import Database, listed
+
+# Of several origins the first is shown where there is room for one; a name may follow the word.
+ORIGINS = ("you", "file", "sidecar", "taught", "vocabulary")
+FROM_OUTSIDE = ("file", "sidecar")
 
 
 class Tags(Database):
     """Questions about tags and sidecars."""
 
     def tags_of(self, file_id: int) -> dict[str, str]:
-        """The tags of a file, each with its origin."""
-        return dict(
-            self.rows("SELECT tag, origin FROM tags WHERE file_id = ? ORDER BY tag", (file_id,))
+        """The tags of a file that are shown, each with the first of its origins."""
+        return {tag: origins[0] for tag, origins in self.origins_of([file_id])[file_id].items()}
+
+    def origins_of(self, file_ids: Sequence[int]) -> dict[int, dict[str, list[str]]]:
+        """The tags of files that are shown, by name, with their origins, the first one first."""
+        found: dict[int, dict[str, dict[str, str]]] = {id: {} for id in file_ids}
+        query = (
+            "SELECT file_id, key, origin, tag FROM shown_tags "
+            "WHERE file_id IN (SELECT value FROM json_each(?))"
         )
+        for id, key, origin, tag in self.rows(query, (listed(file_ids),)):
+            found[id].setdefault(key, {})[origin] = tag
+        tags = {id: [sorted(each.items(), key=_rank) for each in of.values()]
+                for id, of in found.items()}  # fmt: skip
+        return {
+            id: {each[0][1]: [origin for origin, _ in each] for each in sorted(of, key=_name)}
+            for id, of in tags.items()
+        }
 
     def tags(self, origin: str) -> Iterator[tuple[int, str, float | None]]:
-        """File, tag and score of every tag of this origin, by file and tag."""
+        """File, tag and score of every tag of this origin, rejected ones too, by file and tag."""
         query = "SELECT file_id, tag, score FROM tags WHERE origin = ? ORDER BY file_id, tag"
         yield from self.rows(query, (origin,))
 
     def has_tags(self) -> bool:
         """Whether any file has a tag."""
-        return self.one("SELECT 1 FROM tags LIMIT 1") is not None
+        return self.one("SELECT 1 FROM shown_tags LIMIT 1") is not None
 
     def add_tags(self, origin: str, rows: Iterable[tuple[int, str, float | None]]) -> None:
-        """Write tags of this origin: (file id, tag, score)."""
+        """Write tags of this origin, by their lasting names: (file id, tag, score)."""
+        named = self.named()
         self.run_many(
-            "INSERT OR REPLACE INTO tags VALUES (?, ?, ?, ?)",
-            ((file_id, tag, origin, score) for file_id, tag, score in rows),
+            "INSERT INTO tags (file_id, key, origin, tag, score) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET tag = excluded.tag, score = excluded.score",
+            ((id, tag_key(named(tag)), origin, named(tag), score) for id, tag, score in rows),
         )
 
     def remove_tags(self, origin: str, pairs: Iterable[tuple[int, str]] | None = None) -> None:
@@ -36,9 +58,47 @@ class Tags(Database):
             self.run("DELETE FROM tags WHERE origin = ?", origin)
             return
         self.run_many(
-            "DELETE FROM tags WHERE file_id = ? AND tag = ? AND origin = ?",
-            ((file_id, tag, origin) for file_id, tag in pairs),
+            "DELETE FROM tags WHERE file_id = ? AND key = ? AND origin = ?",
+            ((file_id, tag_key(tag), origin) for file_id, tag in pairs),
         )
+
+    def aliases(self) -> dict[str, str]:
+        """The lasting names of tags that were renamed or merged, by their former keys."""
+        return dict(self.rows("SELECT key, tag FROM aliases"))
+
+    def named(self) -> Callable[[str], str]:
+        """A function from a tag to its lasting name: its own, or that of a path it lies beneath."""
+        aliases = self.aliases()
+
+        @cache
+        def named(tag: str) -> str:
+            names = tag.split("|")
+            for end in range(len(names), 0, -1):
+                lasting = aliases.get(tag_key("|".join(names[:end])))
+                if lasting is not None:
+                    return "|".join([lasting, *names[end:]])
+            return tag
+
+        return named
+
+    def alias(self, tag: str, lasting: str) -> None:
+        """From now on a tag, and those beneath it, have this name."""
+        self.run(
+            "INSERT INTO aliases VALUES (?, ?) ON CONFLICT DO UPDATE SET tag = excluded.tag",
+            tag_key(tag), lasting,
+        )  # fmt: skip
+
+    def setting(self, name: str) -> str | None:
+        """What the library remembers by this name."""
+        row = self.one("SELECT value FROM settings WHERE name = ?", name)
+        return None if row is None else str(row[0])
+
+    def set_setting(self, name: str, value: str) -> None:
+        """Remember a value by this name."""
+        self.run(
+            "INSERT INTO settings VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+            name, value,
+        )  # fmt: skip
 
     def sidecar(self, path: bytes) -> tuple[bytes | None, bytes] | None:
         """What a sidecar held without what this program wrote, and what it wrote last."""
@@ -68,3 +128,14 @@ class Tags(Database):
         aside = {b"\0" + was: now for was, now in moves.items()}
         for pairs in (zip(aside, moves, strict=True), ((aside[was], was) for was in aside)):
             self.run_many("UPDATE sidecars SET path = ? WHERE path = ?", pairs)
+
+
+def _rank(pair: tuple[str, str]) -> tuple[int, str]:
+    """The place of an origin among the others of a tag, for sorting."""
+    origin = pair[0]
+    word = origin.partition(" ")[0]
+    return ORIGINS.index(word) if word in ORIGINS else len(ORIGINS), origin
+
+
+def _name(origins: list[tuple[str, str]]) -> str:
+    return origins[0][1]

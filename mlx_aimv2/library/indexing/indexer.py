@@ -265,6 +265,8 @@ class Indexer:
         else:
             if known is not None and known.hash != reading.hash:
                 store.remove_vectors(known.id)
+                if known.hash is not None:
+                    store.content_changed(known.hash, reading.hash)
             file_id = store.add_file(
                 candidate.path,
                 candidate.stamp,

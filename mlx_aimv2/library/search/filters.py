@@ -23,6 +23,7 @@ from ..database.folders import known_path, under
 from ..database.store import Store
 from ..database.vectors import VectorSet
 from ..sidecars.keywords import clean
+from ..tag_names import tag_key
 
 Shape = Literal["landscape", "portrait", "square"]
 
@@ -88,10 +89,10 @@ class Filters:
         for tag in self.tags:
             # Of Animals|Dog|Poodle, any part or parts that follow one another.
             parts.append(
-                "files.id IN (SELECT file_id FROM tags "
-                "WHERE instr('|' || casefold(tag) || '|', '|' || ? || '|'))"
+                "files.id IN (SELECT file_id FROM shown_tags "
+                "WHERE instr('|' || key || '|', '|' || ? || '|'))"
             )
-            values.append(_tag(tag).casefold())
+            values.append(tag_key(_tag(tag)))
         if self.shape:
             parts.append(_SHAPES[self.shape])
         if self.formats:
@@ -202,7 +203,7 @@ def _format(name: str) -> str:
 
 def _tag(text: str) -> str:
     """A tag as it is in the library. Errors: UsageError for one without a name."""
-    return unicodedata.normalize("NFC", "|".join(clean(tuple(_utf8(text).split("|")))))
+    return "|".join(clean(tuple(_utf8(text).split("|"))))
 
 
 def _absolute(place: str) -> str:

@@ -4,15 +4,14 @@ A tag is a path of names, ``("Animals", "Dog")``, written ``Animals|Dog`` in our
 """
 
 import re
-import unicodedata
 from dataclasses import dataclass
 
 from mlx_aimv2.errors import UsageError
 
+from ..tag_names import STAND_INS, fold
+
 Tag = tuple[str, ...]
 
-# What stands for a separator inside a name: its full-width form, which reads the same.
-_STAND_INS = {"|": "｜", "/": "／"}
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -34,7 +33,7 @@ class Field:
         """A tag as this field writes it; a flat field holds only its last name."""
         if not self.separator:
             return tag[-1]
-        stand_in = _STAND_INS[self.separator]
+        stand_in = STAND_INS[self.separator]
         return self.separator.join(name.replace(self.separator, stand_in) for name in tag)
 
     def tag(self, entry: str) -> Tag:
@@ -56,14 +55,6 @@ TAGS_LIST = Field(
 )  # fmt: skip
 FIELDS = (SUBJECT, HIERARCHICAL, TAGS_LIST)
 PATH_FIELDS = (HIERARCHICAL, TAGS_LIST)
-
-
-def fold(name: str) -> str:
-    """A key that is equal for two spellings of a name: NFC, single spaces, no stand-ins."""
-    text = " ".join(unicodedata.normalize("NFC", name).split())
-    for char, stand_in in _STAND_INS.items():
-        text = text.replace(stand_in, char)
-    return text
 
 
 def key(tag: Tag) -> Tag:

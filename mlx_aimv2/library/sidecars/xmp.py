@@ -14,7 +14,8 @@ from mlx_aimv2.files.paths import FilePath
 from mlx_aimv2.images.metadata import xmp_packet
 from mlx_aimv2.images.metadata.xmp_packet import RDF, Element, Name, Packet
 
-from .keywords import FIELDS, HIERARCHICAL, PATH_FIELDS, SUBJECT, TAGS_LIST, Field, Tag, clean, fold
+from ..tag_names import fold
+from .keywords import FIELDS, HIERARCHICAL, PATH_FIELDS, SUBJECT, TAGS_LIST, Field, Tag, clean
 from .keywords import key as key_of
 
 OURS = "https://github.com/mlx-aimv2/ns/1.0/"

@@ -21,7 +21,7 @@ from .vocabulary import Tag, embed_vocabulary
 
 Floats = NDArray[np.float32]
 
-ORIGIN = "aimv2"  # of the tags that this program gives
+ORIGIN = "vocabulary everyday"
 _BLOCK_ROWS, _LEARNT_ROWS = 4096, 32_768
 _CHUNK_TEXTS = 256
 _MOVED = (

@@ -1,0 +1,195 @@
+"""The journal of edits: what each one changed, row by row, so that it can be undone.
+
+An edit is one run of the program over the photos, or one word of the owner's. Every row of the
+tables below that changes while an edit is open is noted by triggers, whoever changes it.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from mlx_aimv2.errors import UsageError
+
+from .connection import Database
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table whose rows edits change: what tells its rows apart, and what they say.
+
+    ``owner`` is the photo's column, by file or by content, where there is one. A row is as an
+    edit left it if ``names`` and the first of ``values`` are.
+    """
+
+    owner: str | None
+    names: tuple[str, ...]
+    values: tuple[str, ...]
+    journaled: str = "TRUE"
+
+
+_TABLES = {
+    # What files and sidecars say is read from them, and is nobody's edit here.
+    "tags": _Table(
+        "file_id", ("key", "origin"), ("tag", "score"), "{row}.origin NOT IN ('file', 'sidecar')"
+    ),
+    "verdicts": _Table("hash", ("key",), ("verdict", "tag", "at")),
+    "aliases": _Table(None, ("key",), ("tag",)),
+    "taught": _Table(None, ("key",), ("words", "tag")),
+    "vocabularies": _Table(
+        None, ("name",), ("text", "min_confidence", "tag_limit", "used_at")
+    ),
+}  # fmt: skip
+# The row before and after each kind of change; of an update only what differs counts.
+_ROWS = {"INSERT": (None, "NEW"), "UPDATE": ("OLD", "NEW"), "DELETE": ("OLD", None)}
+
+
+@dataclass(frozen=True)
+class EditRow:
+    """An edit: its number, when it was made (UTC), its kind, what it did in words."""
+
+    number: int
+    at: str
+    kind: str
+    said: str
+    undone_at: str | None
+    changes: int
+
+
+class Edits(Database):
+    """Questions about edits, and changes that can be undone."""
+
+    @contextmanager
+    def edit(self, kind: str, said: str, *, uuid: str | None = None) -> Iterator[int]:
+        """Inside it every change of tags and of the owner's word belongs to one edit.
+
+        Gives the edit's number. It is open over several transactions of the writer if need be,
+        and one that changed nothing leaves no trace.
+        """
+        with self.transaction():
+            number = self.one(
+                "INSERT INTO edits (uuid, at, kind, said) VALUES (?, ?, ?, ?) RETURNING id",
+                uuid or uuid4().hex, now(), kind, said,
+            )[0]  # fmt: skip
+        self._watch(number)
+        try:
+            yield number
+        finally:
+            self._unwatch()
+            if uuid is None:  # one that was kept beside the library is known by its edit
+                query = "DELETE FROM edits WHERE id = ?1 AND NOT EXISTS "
+                self.run(f"{query}(SELECT 1 FROM changes WHERE edit_id = ?1)", number)
+
+    def say_of_edit(self, number: int, said: str) -> None:
+        """Say at its end what an edit did."""
+        self.run("UPDATE edits SET said = ? WHERE id = ?", said, number)
+
+    def knows_edit(self, uuid: str) -> bool:
+        """Whether an edit that was kept beside the library has been made."""
+        return self.one("SELECT 1 FROM edits WHERE uuid = ?", uuid) is not None
+
+    def edits(self) -> list[EditRow]:
+        """All edits, the latest first."""
+        query = (
+            "SELECT id, at, kind, said, undone_at, "
+            "(SELECT count(*) FROM changes WHERE edit_id = edits.id) FROM edits ORDER BY id DESC"
+        )
+        return [EditRow(*row) for row in self.rows(query)]
+
+    def files_of_edit(self, number: int) -> list[int]:
+        """The ids of the files whose tags, or whose owner's word, an edit changed."""
+        query = (
+            "SELECT file_id FROM changes WHERE edit_id = ?1 AND file_id IS NOT NULL UNION "
+            "SELECT files.id FROM changes JOIN files USING (hash) WHERE edit_id = ?1"
+        )
+        return [id for (id,) in self.rows(query, (number,))]
+
+    def undo_edit(self, number: int) -> int:
+        """Set back each row that still is as an edit left it; returns how many.
+
+        Errors: UsageError for an edit that is not there or was undone.
+        """
+        row = self.one("SELECT undone_at FROM edits WHERE id = ?", number)
+        if row is None or row[0] is not None:
+            raise UsageError(
+                f"there is no edit {number}" if row is None else f"edit {number} was undone",
+                hint="aimv2 tag history lists them",
+            )
+        query = (
+            "SELECT place, file_id, hash, names, before, after FROM changes WHERE edit_id = ? "
+            "ORDER BY id DESC"
+        )
+        with self.transaction():
+            done = sum(self._set_back(*change) for change in self.rows(query, (number,)))
+            self.run("UPDATE edits SET undone_at = ? WHERE id = ?", now(), number)
+        return done
+
+    def _set_back(
+        self,
+        place: str,
+        file_id: int | None,
+        hash: bytes | None,
+        names: str,
+        before: str | None,
+        after: str | None,
+    ) -> bool:
+        table = _TABLES[place]
+        columns = (*((table.owner,) if table.owner else ()), *table.names)
+        owner = hash if file_id is None else file_id
+        row = [*([owner] if table.owner else []), *json.loads(names)]
+        where = " AND ".join(f"{name} IS ?" for name in columns)
+        there = self.one(f"SELECT {', '.join(table.values)} FROM {place} WHERE {where}", *row)
+        if (there and there[0]) != (after and json.loads(after)[0]) or (there is None) != (
+            after is None
+        ):
+            return False  # somebody has changed it since
+        if before is None:
+            self.run(f"DELETE FROM {place} WHERE {where}", *row)
+        else:
+            self.run(
+                f"INSERT OR REPLACE INTO {place} ({', '.join((*columns, *table.values))}) "
+                f"VALUES ({', '.join('?' * (len(columns) + len(table.values)))})",
+                *row, *json.loads(before),
+            )  # fmt: skip
+        return True
+
+    def _watch(self, number: int) -> None:
+        for place, table in _TABLES.items():
+            for action, (old, new) in _ROWS.items():
+                row = new or old
+                when = table.journaled.format(row=row)
+                if action == "UPDATE":
+                    when += f" AND NEW.{table.values[0]} IS NOT OLD.{table.values[0]}"
+                owner = dict.fromkeys(("file_id", "hash"), "NULL")
+                if table.owner:
+                    owner[table.owner] = f"{row}.{table.owner}"
+                self.run(
+                    f"CREATE TEMP TRIGGER {_trigger(place, action)} AFTER {action} ON main.{place} "
+                    f"WHEN {when} BEGIN INSERT INTO changes "
+                    "(edit_id, place, file_id, hash, names, before, after) VALUES "
+                    f"({number}, '{place}', {owner['file_id']}, {owner['hash']}, "
+                    f"{_array(row, table.names)}, {_array(old, table.values)}, "
+                    f"{_array(new, table.values)}); END"
+                )
+
+    def _unwatch(self) -> None:
+        for place in _TABLES:
+            for action in _ROWS:
+                self.run(f"DROP TRIGGER IF EXISTS temp.{_trigger(place, action)}")
+
+
+def now() -> str:
+    """The time, UTC, as it is kept: 2026-11-30T17:05:09+00:00."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _trigger(place: str, action: str) -> str:
+    return f"edit_{place}_{action.lower()}"
+
+
+def _array(row: Any, names: tuple[str, ...]) -> str:
+    """SQL for some columns as a JSON array; NULL without a row."""
+    return f"json_array({', '.join(f'{row}.{name}' for name in names)})" if row else "NULL"

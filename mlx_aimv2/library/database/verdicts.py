@@ -1,0 +1,75 @@
+"""The owner's word on tags, kept by a photo's content: it outlives files, moves and copies."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from ..tag_names import tag_key
+from .connection import Database
+from .edits import now
+
+Verdict = Literal["added", "confirmed", "rejected"]
+
+
+class Verdicts(Database):
+    """Questions about what the owner said, and about what this program wrote beside photos."""
+
+    def verdicts_of(self, hash: bytes) -> dict[str, Verdict]:
+        """What was said of a photo, by the keys of the tags."""
+        return dict(self.rows("SELECT key, verdict FROM verdicts WHERE hash = ?", (hash,)))
+
+    def verdicts_on(self, tag: str) -> dict[bytes, Verdict]:
+        """What was said of a tag, by the contents of the photos."""
+        query = "SELECT hash, verdict FROM verdicts WHERE key = ?"
+        return dict(self.rows(query, (tag_key(tag),)))
+
+    def rejected(self) -> set[tuple[int, str]]:
+        """The files and the keys of tags of which the owner said that they do not fit."""
+        return set(
+            self.rows(
+                "SELECT files.id, key FROM verdicts JOIN files ON files.hash = verdicts.hash "
+                "WHERE verdict = 'rejected'"
+            )
+        )
+
+    def say(self, hash: bytes, tag: str, verdict: Verdict | None) -> None:
+        """The owner's word on a tag of a photo of this content; None takes it back."""
+        if verdict is None:
+            self.run("DELETE FROM verdicts WHERE hash = ? AND key = ?", hash, tag_key(tag))
+            return
+        self.run(
+            "INSERT INTO verdicts (hash, key, tag, verdict, at) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET tag = excluded.tag, verdict = excluded.verdict, "
+            "at = excluded.at",
+            hash, tag_key(tag), tag, verdict, now(),
+        )  # fmt: skip
+
+    def content_changed(self, was: bytes, now: bytes) -> None:
+        """A photo at a known path has new content: the owner's word holds for that too."""
+        columns = {
+            "verdicts": "key, tag, verdict, at",
+            "emitted": "key",
+            "changes": "edit_id, place, file_id, names, before, after",
+        }
+        for table, names in columns.items():
+            self.run(
+                f"INSERT OR IGNORE INTO {table} (hash, {names}) "
+                f"SELECT ?, {names} FROM {table} WHERE hash = ?",
+                now, was,
+            )  # fmt: skip
+
+    def emitted(self, hash: bytes) -> set[str]:
+        """The keys of what this program wrote beside or into photos of this content."""
+        return {key for (key,) in self.rows("SELECT key FROM emitted WHERE hash = ?", (hash,))}
+
+    def remember_emitted(self, hash: bytes, tags: Iterable[str]) -> None:
+        """Remember tags that are about to be written beside or into photos of this content."""
+        self.run_many(
+            "INSERT OR IGNORE INTO emitted VALUES (?, ?)", ((hash, tag_key(tag)) for tag in tags)
+        )
+
+    def forget_emitted(self, hash: bytes, tags: Iterable[str]) -> None:
+        """These tags are no longer beside or in photos of this content."""
+        self.run_many(
+            "DELETE FROM emitted WHERE hash = ? AND key = ?",
+            ((hash, tag_key(tag)) for tag in tags),
+        )

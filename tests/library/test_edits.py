@@ -1,0 +1,103 @@
+"""Every change inside an edit can be undone, row by row, unless somebody changed the row since."""
+
+from pathlib import Path
+
+import pytest
+
+from mlx_aimv2.errors import UsageError
+from mlx_aimv2.files.stamp import Stamp
+from mlx_aimv2.library.database.store import Store
+
+HASH, OTHER = b"a" * 16, b"b" * 16
+RUN = "vocabulary everyday"
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    with Store(tmp_path / "library.db", can_write=True) as opened:
+        for name, hash in (("a", HASH), ("b", OTHER)):
+            opened.add_file(f"/p/{name}.jpg".encode(), Stamp(1, 2, 3), hash=hash)
+        yield opened
+
+
+def shown(store: Store, id: int = 1) -> dict[str, list[str]]:
+    return store.origins_of([id])[id]
+
+
+def test_the_owners_word_is_shown_and_hides(store: Store) -> None:
+    store.add_tags(RUN, [(1, "Animals|Dog", 0.9), (1, "Sea", 0.8)])
+    store.add_tags("file", [(1, "animals|dog", None)])
+    store.say(HASH, "Sea", "rejected")
+    store.say(HASH, "Luna", "added")
+    assert shown(store) == {"Luna": ["you"], "animals|dog": ["file", RUN]}
+    assert store.tags_of(1) == {"Luna": "you", "animals|dog": "file"}
+    assert store.rejected() == {(1, "sea")}
+
+
+def test_an_edit_is_undone(store: Store) -> None:
+    store.add_tags(RUN, [(1, "Sea", 0.8), (1, "Dog", 0.7)])
+    store.say(HASH, "Dog", "rejected")
+    before = (list(store.tags(RUN)), store.verdicts_of(HASH), store.aliases())
+    with store.edit("tag", "a run") as number:
+        store.remove_tags(RUN, [(1, "Sea")])
+        store.add_tags(RUN, [(1, "Dog", 0.9), (2, "Boat", 0.9)])
+        store.say(HASH, "dog", "confirmed")
+        store.say(OTHER, "Boat", "added")
+        store.alias("Boat", "Ship")
+    assert store.files_of_edit(number) == [1, 2]
+    assert store.undo_edit(number) == 5
+    tags = [(1, "Dog", 0.9), (1, "Sea", 0.8)]  # a score that rose is nobody's word
+    assert (list(store.tags(RUN)), store.verdicts_of(HASH), store.aliases()) == (tags, *before[1:])
+    with pytest.raises(UsageError, match="was undone"):
+        store.undo_edit(number)
+    with pytest.raises(UsageError, match="no edit 99"):
+        store.undo_edit(99)
+
+
+def test_what_was_changed_since_stays(store: Store) -> None:
+    with store.edit("confirm", "first") as first:
+        store.say(HASH, "Dog", "confirmed")
+    with store.edit("reject", "second") as second:
+        store.say(HASH, "Dog", "rejected")
+    assert store.undo_edit(first) == 0
+    assert store.verdicts_of(HASH) == {"dog": "rejected"}
+    assert store.undo_edit(second) == 1
+    assert store.verdicts_of(HASH) == {"dog": "confirmed"}
+
+
+def test_what_files_say_and_nothing_at_all_are_no_edits(store: Store) -> None:
+    with store.edit("keywords", "nothing"):
+        store.add_tags("file", [(1, "Dog", None)])
+    assert store.edits() == []
+
+
+def test_a_photo_that_is_forgotten_takes_its_changes_along_but_not_the_owners_word(
+    store: Store,
+) -> None:
+    with store.edit("tag", "a run") as number:
+        store.add_tags(RUN, [(1, "Sea", 0.8)])
+        store.say(HASH, "Luna", "added")
+    store.remove_files([1])
+    assert store.undo_edit(number) == 1
+    assert store.verdicts_of(HASH) == {}
+
+
+def test_new_content_keeps_the_owners_word_and_its_undo(store: Store) -> None:
+    with store.edit("reject", "no dog") as number:
+        store.say(HASH, "Dog", "rejected")
+    new = b"c" * 16
+    store.content_changed(HASH, new)
+    assert store.verdicts_of(new) == store.verdicts_of(HASH) == {"dog": "rejected"}
+    assert store.undo_edit(number) == 2
+    assert store.verdicts_of(new) == {}
+
+
+def test_renamed_tags_keep_their_names(store: Store) -> None:
+    store.alias("Animals", "Fauna")
+    store.alias("Fauna|Dog", "Dogs")
+    named = store.named()
+    assert [named(tag) for tag in ("animals|cat", "Animals", "fauna|dog", "Sea")] == [
+        "Fauna|cat", "Fauna", "Dogs", "Sea",
+    ]  # fmt: skip
+    store.add_tags(RUN, [(1, "Animals|Cat", 0.9)])
+    assert shown(store) == {"Fauna|Cat": [RUN]}
