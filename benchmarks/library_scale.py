@@ -44,8 +44,9 @@ from mlx_aimv2.inference.zero_shot import BACKGROUND
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.database.text_cache import TextCache
 from mlx_aimv2.library.library import Library
+from mlx_aimv2.library.tagging.in_use import Vocabulary
 from mlx_aimv2.library.tagging.tagger import assign
-from mlx_aimv2.library.tagging.vocabulary import read_vocabulary
+from mlx_aimv2.library.tagging.vocabulary import vocabulary_text
 
 AIMV2 = Path(sys.executable).with_name("aimv2")
 WORDS = ("red", "bicycle", "in", "snow")
@@ -128,14 +129,15 @@ def as_kept(texts: Sequence[str]) -> Floats:
 
 def tags(library: Path, rows: int, runs: int) -> list[Check]:
     """Calibrating the tags on all rows and choosing each photo's, without writing them."""
-    vocabulary = read_vocabulary()[:TAGS]
+    lines = [line for line in vocabulary_text().splitlines() if line and line[0] != "#"]
+    vocabulary = Vocabulary("everyday", "\n".join(lines[:TAGS]))
     embed = cache(embed_words)  # their vectors are made the first time
 
     def work() -> None:
         with Store(library) as store:
             vectors = store.serving()
             assert vectors is not None
-            found = assign(store, vectors, vocabulary, lambda texts: embed(tuple(texts)))
+            found = assign(store, vectors, [vocabulary], lambda texts: embed(tuple(texts)))
             given = sum(len(each.tags) for each in found)
         assert given > rows, f"{given} tags: rows have two each"
 

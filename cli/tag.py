@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -26,7 +27,7 @@ aimv2 tag --vocabulary my-tags.txt --min-confidence 0.5
 aimv2 tag undo
 """
 GROUPS = {
-    "Which photos and tags": "--in --vocabulary --min-confidence --limit",
+    "Which photos and tags": "--in --vocabulary --replace --min-confidence --limit",
     "Output": "--dry-run --write --sidecar-names",
     "Library": "--library",
 }
@@ -51,9 +52,14 @@ class Options:
     )
     dry_run: bool = option(False, help="Only show what would change, and write nothing.")
     vocabulary: str | None = option(
-        help="A file of your own tags (see docs/tagging.md).",
+        help="A file of your own tags (see docs/tagging.md), or the name of a vocabulary that "
+        "the library uses; its tags come beside those of others.",
         metavar="FILE",
-        show_default="the checkpoint's own, or 580 everyday tags",
+        show_default="all that the library uses; at first the checkpoint's own, or 580 "
+        "everyday tags",
+    )
+    replace: bool = option(
+        False, help="Take away the tags of all other vocabularies, and use them no more."
     )
     min_confidence: float | None = option(
         help="How sure a tag must be, from 0 to 1: a lower number gives more tags, and more "
@@ -61,10 +67,13 @@ class Options:
         min=0.0,
         max=1.0,
         metavar="SHARE",
-        show_default=f"{MIN_CONFIDENCE}",
+        show_default=f"as last time, at first {MIN_CONFIDENCE}",
     )
     limit: int | None = option(
-        help="Number of tags for a photo, at most.", min=1, metavar="COUNT", show_default="none"
+        help="Number of tags for a photo from one vocabulary, at most; 0 for any number.",
+        min=0,
+        metavar="COUNT",
+        show_default="as last time, at first any number",
     )
     places: tuple[str, ...] = option(
         (),
@@ -95,7 +104,6 @@ def tag(options: Options) -> int:
             return _undo(opened)
     teller = Teller(options.write, is_dry=options.dry_run)
     sidecars = (options.sidecar_names or "full") if options.write == "sidecar" else None
-    sure = MIN_CONFIDENCE if options.min_confidence is None else options.min_confidence
     with Library(options.library) as opened, output.Progress("tagged") as line:
 
         def told(tagged: "Tagged", written: "Written | None") -> None:
@@ -112,7 +120,8 @@ def tag(options: Options) -> int:
         try:
             opened.tag(
                 vocabulary=options.vocabulary,
-                min_confidence=sure,
+                replace=options.replace and _agreement(options),
+                min_confidence=options.min_confidence,
                 limit=options.limit,
                 filters=Filters(options.places),
                 dry_run=options.dry_run,
@@ -127,6 +136,23 @@ def tag(options: Options) -> int:
     return teller.report()
 
 
+def _agreement(options: Options) -> Callable[[int, int], bool]:
+    """A question before the tags of other vocabularies go; ``--yes`` answers it."""
+
+    def agrees(tags: int, photos: int) -> bool:
+        what = f"{output.counted(tags, 'tag')} of other vocabularies"
+        where = output.counted(photos, "photo")
+        if options.dry_run:
+            output.say(f"{what} would go from {where}")
+        elif options.yes:
+            output.say(f"{what} go from {where}")
+        elif not (output.is_interactive() and output.ask(f"Take away {what} from {where}?")):
+            raise UsageError(f"{what} on {where} would go", hint="--yes takes them away")
+        return True
+
+    return agrees
+
+
 def _check(options: Options) -> None:
     if options.action == "undo" and (given := given_flags(options, without="library yes")):
         raise UsageError(f"undo takes no {', '.join(given)}", hint="aimv2 tag undo")
@@ -134,6 +160,10 @@ def _check(options: Options) -> None:
         raise UsageError(
             f"tag does not know {printable(options.action)!r}, only undo",
             hint="aimv2 tag undo; to tag some of the photos: aimv2 tag --in PLACE",
+        )
+    if options.replace and options.vocabulary is None:
+        raise UsageError(
+            "--replace needs --vocabulary", hint="aimv2 tag --vocabulary NAME --replace"
         )
     if options.sidecar_names and options.write != "sidecar":
         raise UsageError(

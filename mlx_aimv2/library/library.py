@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -36,7 +37,6 @@ from .search import query
 from .search.filters import Filters, as_known, check_places
 from .search.searcher import Answer, newest, search
 from .search_model import SearchModel, absent, source_of, tags_of
-from .tagging.calibration import MIN_CONFIDENCE
 
 if TYPE_CHECKING:
     from mlx_aimv2.checkpoints.hub import Confirm
@@ -251,7 +251,8 @@ class Library(Access):
         self,
         *,
         vocabulary: FilePath | None = None,
-        min_confidence: float = MIN_CONFIDENCE,
+        replace: bool | Callable[[int, int], bool] = False,
+        min_confidence: float | None = None,
         limit: int | None = None,
         filters: Filters | None = None,
         dry_run: bool = False,
@@ -260,12 +261,17 @@ class Library(Access):
         told: "Callable[[Tagged, Written | None], None] | None" = None,
         texts_told: Callable[[int, int], None] | None = None,
     ) -> None:
-        """Give photos tags from a vocabulary, each tag calibrated on the whole library.
+        """Give photos tags from vocabularies, each tag calibrated on the whole library.
 
-        Without a vocabulary it is the checkpoint's own, where that has one, or the one in this
-        package. Tags given before are replaced; those of others stay. ``sidecars`` merges them
-        into XMP files beside the photos too, named in this style; those of Apple's Photos get
-        none.
+        ``vocabulary`` is a file, which is known by its name from then on, or such a name. Without
+        one, all that the library uses give their tags anew; of a library that uses none it is the
+        checkpoint's own, where that has one, or ``everyday``, the one in this package. A
+        vocabulary replaces the tags that it gave before; those of others stay, but with
+        ``replace`` other vocabularies' go: a function is asked first, with how many tags on how
+        many photos that are. What the owner rejected is not given.
+        ``min_confidence`` and ``limit``, at most so many tags a photo and 0 for any number, are
+        remembered with the vocabulary. ``sidecars`` merges the tags into XMP files beside the
+        photos too, named in this style; those of Apple's Photos get none.
         ``told`` is called with each photo's tags and what became of its sidecar; ``texts_told``,
         before that, with how many of the vocabulary's texts are embedded, and of how many.
         ``dry_run`` writes nothing, and tells what it would do.
@@ -273,24 +279,36 @@ class Library(Access):
         without photos, OutputError without a library; what went wrong with a single sidecar is
         told.
         """
-        from .tagging import tag_sidecars, tagger  # noqa: PLC0415  (XML: searches start sooner)
-        from .tagging.vocabulary import read_vocabulary  # noqa: PLC0415
+        from .tagging import in_use, tag_sidecars, tagger  # noqa: PLC0415  (XML: searches start sooner)
 
-        own = None if vocabulary is None else read_vocabulary(Path(os.fsdecode(vocabulary)))
-        with self._writing_unless(dry_run) as store:
+        if replace and vocabulary is None:
+            raise UsageError("replace needs a vocabulary", hint="name the one that stays")
+        with self._writing_unless(dry_run) as store, ExitStack() as stack:
             vectors = store.serving()
             if vectors is None:
                 raise UsageError("there are no photos to tag", hint="aimv2 index FOLDER")
+            used = in_use.vocabularies_to_run(
+                store, tags_of(vectors.source), Path(vectors.source).name, vocabulary
+            )
+            used = [in_use.changed(each, min_confidence, limit) for each in used]
             encode = SearchModel(store, vectors, cache=self._cache, confirm=confirm)
             found = tagger.assign(
                 store,
                 vectors,
-                own or read_vocabulary(tags_of(vectors.source)),
+                used,
                 tagger.in_chunks(encode.texts, texts_told),
-                min_confidence=min_confidence,
-                limit=limit,
                 filters=filters and as_known(store, filters),
             )
+            first = next(found, None)  # what cannot be done is no edit
+            others = in_use.count_others(store, used)
+            takes_others = replace(*others) if callable(replace) and others[0] else replace
+            if not dry_run:
+                names = " and ".join(each.name for each in used)
+                stack.enter_context(store.edit("tag", f"tags of {names}"))
+                if takes_others:
+                    in_use.take_others(store, used)
+                in_use.remember(store, used)
+            found = chain([first] if first else [], found)
             for tagged, written in tag_sidecars.keep(store, found, sidecars, dry_run=dry_run):
                 if told is not None:
                     told(tagged, written)

@@ -78,7 +78,7 @@ def tags_in_library() -> dict[str, set[str]]:
     with Store(Path("library.db")) as store:
         files = {file.id: os.fsdecode(file.path) for file in store.files()}
         found: dict[str, set[str]] = {Path(path).name: set() for path in files.values()}
-        for id, name, score in store.tags("vocabulary everyday"):
+        for id, name, score in store.tags("vocabulary tags"):
             assert score is not None
             assert 0 <= score <= 1
             found[Path(files[id]).name].add(name)
@@ -397,7 +397,7 @@ def test_found_by_their_tags(folder: Path) -> None:
     [
         (["undo", "--dry-run"], "undo takes no"),
         (["--min-confidence=1.5"], "min-confidence"),
-        (["--limit=0"], "limit"),
+        (["--limit=-1"], "limit"),
         (["--vocabulary=missing.txt"], "missing.txt"),
         (["redo"], "tag does not know 'redo', only undo"),
         (["--sidecar-names=short"], "--sidecar-names is for sidecars only"),
@@ -429,7 +429,7 @@ def test_no_library(options: list[str], tmp_path: Path, monkeypatch: pytest.Monk
 def test_help_shows_what_is_so() -> None:
     shown = run("tag", "--help").out
     assert tag_command.MIN_CONFIDENCE == calibration.MIN_CONFIDENCE
-    assert f"[default: {calibration.MIN_CONFIDENCE}]" in " ".join(shown.split())
+    assert f"at first {calibration.MIN_CONFIDENCE}]" in " ".join(shown.split())
     assert "aimv2 tag [OPTIONS] [undo]\n" in shown
     assert "[[" not in shown
 

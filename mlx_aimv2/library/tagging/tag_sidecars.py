@@ -14,7 +14,7 @@ from ..database.store import Store
 from ..sidecars import sidecar, xmp
 from ..sidecars.keywords import Tag as TagPath
 from ..sidecars.sidecar import Style, Undone
-from .tagger import ORIGIN, Tagged
+from .tagger import Tagged
 
 _TOGETHER = 256  # photos in a transaction
 _MOVED = (
@@ -53,10 +53,19 @@ def keep(
 def _remember(store: Store, tagged: Sequence[Tagged]) -> None:
     """Write the tags of photos into the library, in place of those given before."""
     with store.transaction():
-        store.remove_tags(ORIGIN, [(each.file.id, tag) for each in tagged for tag in each.removed])
-        store.add_tags(
-            ORIGIN, [(each.file.id, tag, score) for each in tagged for tag, score in each.tags]
-        )
+        for origin in {origin for each in tagged for origin in each.given}:
+            store.remove_tags(
+                origin,
+                [(each.file.id, tag) for each in tagged for tag in each.taken.get(origin, ())],
+            )
+            store.add_tags(
+                origin,
+                [
+                    (each.file.id, tag, score)
+                    for each in tagged
+                    for tag, score in each.given.get(origin, ())
+                ],
+            )
 
 
 def write_sidecar(
@@ -128,8 +137,9 @@ def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
         for path in map(os.fsencode, sidecar.own_sidecars(file.path)):
             if path not in known_paths:
                 yield from _clean(path)
-    with store.transaction():
-        store.remove_tags(ORIGIN)
+    with store.edit("undo", "all tags of the program taken back"):
+        store.run("DELETE FROM tags WHERE origin LIKE 'vocabulary %' OR origin = 'taught'")
+        store.run("DELETE FROM vocabularies")
 
 
 def _clean(path: bytes) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:

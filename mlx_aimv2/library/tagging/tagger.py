@@ -16,31 +16,44 @@ from ..database.store import Store
 from ..database.vectors import VectorSet
 from ..search.filters import Filters, rows_that_fit
 from ..shots import shots_of
+from ..tag_names import tag_key
 from . import calibration
-from .vocabulary import Tag, embed_vocabulary
+from .in_use import Vocabulary
+from .vocabulary import embed_vocabulary
 
 Floats = NDArray[np.float32]
 
-ORIGIN = "vocabulary everyday"
 _BLOCK_ROWS, _LEARNT_ROWS = 4096, 32_768
 _CHUNK_TEXTS = 256
-_MOVED = (
-    "if they were moved, aimv2 index FOLDER; if they are gone, aimv2 index and aimv2 library "
-    "prune; then undo again"
-)
+
+
+Given = tuple[tuple[str, float], ...]  # tags with their confidence, the surest first
 
 
 @dataclass(frozen=True)
 class Tagged:
-    """A photo and its tags, the surest first: text form (``Animals|Dog``) and confidence.
+    """A photo and the tags that a run of the program gives it.
 
-    ``added`` and ``removed`` are what differs from the tags it had from this program.
+    ``given`` are the tags of each origin, the surest first: text form (``Animals|Dog``) and
+    confidence. ``taken`` are those that the photo had from this origin and has no longer.
+    ``added`` and ``removed`` say what that changes for the photo, whatever the origin.
     """
 
     file: FileRow
-    tags: tuple[tuple[str, float], ...]
+    given: Mapping[str, Given]
+    taken: Mapping[str, tuple[str, ...]]
     added: tuple[str, ...]
     removed: tuple[str, ...]
+
+    @property
+    def tags(self) -> Given:
+        """The tags of all origins, each once, the surest first."""
+        sure: dict[str, tuple[str, float]] = {}
+        for tag, confidence in sorted(
+            (pair for given in self.given.values() for pair in given), key=lambda pair: -pair[1]
+        ):
+            sure.setdefault(tag_key(tag), (tag, confidence))
+        return tuple(sure.values())
 
     @property
     def path(self) -> str:
@@ -56,17 +69,17 @@ class Tagged:
 def assign(
     store: Store,
     vectors: VectorSet,
-    tags: Sequence[Tag],
+    vocabularies: Sequence[Vocabulary],
     embed_texts: Callable[[list[str]], Floats],
     *,
-    min_confidence: float = calibration.MIN_CONFIDENCE,
-    limit: int | None = None,
     filters: Filters | None = None,
 ) -> Iterator[Tagged]:
     """The tags of every photo that fits the filters, in the order of their rows.
 
-    All files of a shot get the tags of the one that is shown, and count as one.
-    Each tag is calibrated on the whole library (docs/tagging.md), whatever the filters.
+    All files of a shot get the tags of the one that is shown, and count as one. What the owner
+    rejected is not given.
+    Each tag is calibrated on the whole library (docs/tagging.md), whatever the filters, and each
+    vocabulary by itself.
     Errors: UsageError for a checkpoint without texts, and for a place without photos; of several
     patterns one at least must fit.
     """
@@ -81,22 +94,62 @@ def assign(
         return
     shown = _rows_shown(store, known)
     known = _with_rows(known, shown)
-    words = embed_vocabulary(tags, embed_texts)
-    background = embed_texts(list(BACKGROUND))
     blocks = _Blocks(store, vectors, _spread(np.unique(known[:, 0])))
-    learnt = calibration.fit(blocks, words, background)
+    words = [embed_vocabulary(each.tags, embed_texts) for each in vocabularies]
+    background = embed_texts(list(BACKGROUND))
+    named = store.named()
+    givers = [
+        _Giver(
+            each,
+            calibration.fit(blocks, vectors_of_tags, background),
+            [named(tag.text) for tag in each.tags],
+        )
+        for each, vectors_of_tags in zip(vocabularies, words, strict=True)
+    ]
     if filters is not None and not filters.is_empty:
         known = _with_rows(rows_that_fit(store, vectors, filters), shown)
-    had = _by_file(store)
+    had = {giver.origin: _by_file(store, giver.origin) for giver in givers}
+    rejected = store.rejected()
     for start in range(0, len(known), _BLOCK_ROWS):
         part = known[start : start + _BLOCK_ROWS]
-        rows = store.segments(vectors).take(part[:, 0]).astype(np.float32)
-        sure = learnt.confidence(_unit(rows))
-        chosen = calibration.choose(sure, min_confidence, limit)
-        files = store.files_of(part[:, 1].tolist())
-        for id, given in zip(part[:, 1].tolist(), _best_first(sure, chosen), strict=True):
-            named = tuple((tags[at].text, confidence) for at, confidence in given)
-            yield _tagged(files[id], named, had.get(id, set()))
+        ids = part[:, 1].tolist()
+        rows = _unit(store.segments(vectors).take(part[:, 0]).astype(np.float32))
+        given = {giver.origin: giver.tags_of(rows, ids, rejected) for giver in givers}
+        files = store.files_of(ids)
+        for at, id in enumerate(ids):
+            yield _tagged(
+                files[id],
+                {origin: each[at] for origin, each in given.items()},
+                {origin: each.get(id, {}) for origin, each in had.items()},
+            )
+
+
+@dataclass(frozen=True)
+class _Giver:
+    """A vocabulary, calibrated, with the lasting names of its tags."""
+
+    vocabulary: Vocabulary
+    learnt: calibration.Calibration
+    names: Sequence[str]
+
+    @property
+    def origin(self) -> str:
+        return self.vocabulary.origin
+
+    def tags_of(self, rows: Floats, ids: list[int], rejected: set[tuple[int, str]]) -> list[Given]:
+        """The tags of each photo, the surest first. Shapes: rows (n, P)."""
+        sure = self.learnt.confidence(rows)
+        keys = [tag_key(name) for name in self.names]
+        place = {id: at for at, id in enumerate(ids)}
+        for id, key in rejected:
+            if id in place:
+                sure[place[id], [at for at, each in enumerate(keys) if each == key]] = -1
+        options = self.vocabulary
+        chosen = calibration.choose(sure, options.min_confidence, options.limit) & (sure >= 0)
+        return [
+            tuple({keys[at]: (self.names[at], sure) for at, sure in reversed(given)}.values())[::-1]
+            for given in _best_first(sure, chosen)
+        ]
 
 
 def in_chunks(
@@ -186,14 +239,27 @@ def _best_first(sure: Floats, chosen: NDArray[np.bool_]) -> Iterator[list[tuple[
     return (found[start:end] for start, end in pairwise([0, *ends]))
 
 
-def _by_file(store: Store) -> dict[int, set[str]]:
-    had: dict[int, set[str]] = {}
-    for file_id, tag, _ in store.tags(ORIGIN):
-        had.setdefault(file_id, set()).add(tag)
+def _by_file(store: Store, origin: str) -> dict[int, dict[str, str]]:
+    """The tags that files have from an origin, by their keys."""
+    had: dict[int, dict[str, str]] = {}
+    for file_id, tag, _ in store.tags(origin):
+        had.setdefault(file_id, {})[tag_key(tag)] = tag
     return had
 
 
-def _tagged(file: FileRow, tags: tuple[tuple[str, float], ...], had: set[str]) -> Tagged:
-    names = {tag for tag, _ in tags}
-    added = tuple(tag for tag, _ in tags if tag not in had)
-    return Tagged(file, tags, added, tuple(sorted(had - names)))
+def _tagged(file: FileRow, given: dict[str, Given], had: Mapping[str, Mapping[str, str]]) -> Tagged:
+    keys = {origin: {tag_key(tag) for tag, _ in each} for origin, each in given.items()}
+    taken = {
+        origin: tuple(tag for key, tag in each.items() if key not in keys[origin])
+        for origin, each in had.items()
+    }
+    now = set().union(*keys.values())
+    before = {key: tag for each in had.values() for key, tag in each.items()}
+    added = {
+        key: tag
+        for each in given.values()
+        for tag, _ in each
+        if (key := tag_key(tag)) not in before
+    }
+    removed = sorted(tag for key, tag in before.items() if key not in now)
+    return Tagged(file, given, taken, tuple(added.values()), tuple(removed))

@@ -56,10 +56,17 @@ def read_vocabulary(path: Path | None = None) -> tuple[Tag, ...]:
 
     Errors: UsageError naming file and line for what is no vocabulary.
     """
+    return parse_vocabulary(vocabulary_text(path), "vocabulary.txt" if path is None else str(path))
+
+
+def vocabulary_text(path: Path | None = None) -> str:
+    """The text of a vocabulary's file; without one, that of this package's.
+
+    Errors: UsageError for a file that cannot be read as text.
+    """
     if path is None:
-        text = resources.files(__package__).joinpath("vocabulary.txt").read_text("utf-8")
-        return _parse(text, "vocabulary.txt")
-    return _parse(_read(path), str(path))
+        return resources.files(__package__).joinpath("vocabulary.txt").read_text("utf-8")
+    return _read(path)
 
 
 def prompts_of(tag: Tag, templates: str | Sequence[str]) -> tuple[str, ...]:
@@ -107,7 +114,11 @@ def _read(path: Path) -> str:
     return decode(content, str(path))
 
 
-def _parse(text: str, source: str) -> tuple[Tag, ...]:
+def parse_vocabulary(text: str, source: str) -> tuple[Tag, ...]:
+    """The tags of a vocabulary's text, in its order; errors name the source and the line.
+
+    Errors: UsageError for what is no vocabulary.
+    """
     tags: dict[str, tuple[Tag, int]] = {}
     for number, line in enumerate(_LINE_END.split(text), 1):
         content = unicodedata.normalize("NFC", _COMMENT.sub("", line).strip())
