@@ -1,6 +1,7 @@
 """When two tags are one: spellings of a name, and of a path of names like ``Animals|Dog``."""
 
 import unicodedata
+from functools import lru_cache
 
 # What stands for a separator inside a name: its full-width form, which reads the same.
 STAND_INS = {"|": "｜", "/": "／"}
@@ -14,6 +15,11 @@ def fold(name: str) -> str:
     return text
 
 
+@lru_cache(1 << 16)
 def tag_key(tag: str) -> str:
-    """A key that is equal for two spellings of a tag, of capitals or not: ``animals|dog``."""
-    return "|".join(fold(name).casefold() for name in tag.split("|"))
+    """A key that is equal for two spellings of a tag, of capitals or not: ``animals|dog``.
+
+    The stand-in for | stays: the bar itself stands between names.
+    """
+    names = (fold(name).replace("|", STAND_INS["|"]) for name in tag.split("|"))
+    return unicodedata.normalize("NFC", "|".join(names).casefold())

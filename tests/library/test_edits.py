@@ -101,3 +101,51 @@ def test_renamed_tags_keep_their_names(store: Store) -> None:
     ]  # fmt: skip
     store.add_tags(RUN, [(1, "Animals|Cat", 0.9)])
     assert shown(store) == {"Fauna|Cat": [RUN]}
+
+
+def test_a_renamed_path_takes_all_beneath_it_along_and_comes_back(store: Store) -> None:
+    store.add_tags(RUN, [(1, "Animals|Dog", 0.9), (1, "Animals|Dog|Poodle", 0.8), (2, "Cat", 0.7)])
+    store.add_tags("file", [(1, "animals", None)])
+    store.say(OTHER, "Animals|Dog", "rejected")
+    before = store.origins_of([1, 2]), store.rejected()
+    with store.edit("rename", "Animals to Fauna") as number:
+        store.rename("Animals", "Fauna")
+    assert shown(store) == {"Fauna": ["file"], "Fauna|Dog": [RUN], "Fauna|Dog|Poodle": [RUN]}
+    assert store.rejected() == {(2, "fauna|dog")}
+    store.undo_edit(number)
+    assert (store.origins_of([1, 2]), store.rejected()) == before
+    assert store.named()("Animals|Dog") == "Animals|Dog"
+
+
+@pytest.mark.parametrize("names", [("Dog", "Hound"), ("Dog", "Dog|Poodle"), ("A|Dog", "Dog")])
+def test_a_name_that_was_given_up_can_be_taken_again(store: Store, names: tuple[str, str]) -> None:
+    old, new = names
+    store.add_tags(RUN, [(1, old, 0.9)])
+    for was, now in ((old, new), (new, old), (old, new)):
+        store.rename(was, now)
+        assert shown(store) == {now: [RUN]}
+        assert store.named()(was) == store.named()(now) == now
+    store.rename(new, "Beast")
+    assert [store.named()(tag) for tag in (old, f"{old}|Small")] == ["Beast", "Beast|Small"]
+
+
+def test_of_two_words_on_merged_tags_the_yes_counts(store: Store) -> None:
+    for first, second in (("confirmed", "rejected"), ("rejected", "confirmed")):
+        with store.edit("add", "words"):
+            store.say(HASH, "Dog", first)
+            store.say(HASH, "Hound", second)
+        with store.edit("merge", "Hound into Dog") as number:
+            store.rename("Hound", "Dog")
+        assert store.verdicts_of(HASH) == {"dog": "confirmed"}
+        store.undo_edit(number)
+        assert store.verdicts_of(HASH) == {"dog": first, "hound": second}
+
+
+def test_a_photo_that_cannot_be_read_for_a_while_keeps_the_owners_word(store: Store) -> None:
+    store.add_tags(RUN, [(1, "Dog", 0.9)])
+    store.say(HASH, "Dog", "rejected")
+    store.say(HASH, "Luna", "added")
+    store.add_file(b"/p/a.jpg", Stamp(1, 2, 3), error="cut off")
+    assert store.last_hash(1) == HASH
+    assert shown(store) == {"Luna": ["you"]}
+    assert store.rejected() == {(1, "dog")}

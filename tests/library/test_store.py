@@ -395,7 +395,7 @@ def test_former_sets_of_the_first_version_are_known(
         for table in new.split():
             database.execute(f"DROP TABLE {table}")
         database.execute("ALTER TABLE sets DROP COLUMN is_former")
-        for index in ("files_by_shot", "files_of_unread_colours"):
+        for index in ("files_by_shot", "files_of_unread_colours", "files_by_last_hash"):
             database.execute(f"DROP INDEX {index}")
         for column in (
             "shot",
@@ -404,6 +404,7 @@ def test_former_sets_of_the_first_version_are_known(
             "ctime_ns",
             "is_excluded",
             "keywords_stamp",
+            "last_hash",
         ):
             database.execute(f"ALTER TABLE files DROP COLUMN {column}")
         database.execute("DROP TABLE excluded")

@@ -43,6 +43,7 @@ _TABLES = {
         None, ("name",), ("text", "min_confidence", "tag_limit", "used_at")
     ),
 }  # fmt: skip
+_RENAMING = ("rename", "merge")  # edits that change the names of all tags, whoever gave them
 # The row before and after each kind of change; of an update only what differs counts.
 _ROWS = {"INSERT": (None, "NEW"), "UPDATE": ("OLD", "NEW"), "DELETE": ("OLD", None)}
 
@@ -74,7 +75,7 @@ class Edits(Database):
                 "INSERT INTO edits (uuid, at, kind, said) VALUES (?, ?, ?, ?) RETURNING id",
                 uuid or uuid4().hex, now(), kind, said,
             )[0]  # fmt: skip
-        self._watch(number)
+        self._watch(number, also_from_outside=kind in _RENAMING)
         try:
             yield number
         finally:
@@ -103,7 +104,7 @@ class Edits(Database):
         """The ids of the files whose tags, or whose owner's word, an edit changed."""
         query = (
             "SELECT file_id FROM changes WHERE edit_id = ?1 AND file_id IS NOT NULL UNION "
-            "SELECT files.id FROM changes JOIN files USING (hash) WHERE edit_id = ?1"
+            "SELECT files.id FROM changes JOIN files ON last_hash = changes.hash WHERE edit_id = ?1"
         )
         return [id for (id,) in self.rows(query, (number,))]
 
@@ -156,11 +157,11 @@ class Edits(Database):
             )  # fmt: skip
         return True
 
-    def _watch(self, number: int) -> None:
+    def _watch(self, number: int, *, also_from_outside: bool) -> None:
         for place, table in _TABLES.items():
             for action, (old, new) in _ROWS.items():
                 row = new or old
-                when = table.journaled.format(row=row)
+                when = "TRUE" if also_from_outside else table.journaled.format(row=row)
                 if action == "UPDATE":
                     when += f" AND NEW.{table.values[0]} IS NOT OLD.{table.values[0]}"
                 owner = dict.fromkeys(("file_id", "hash"), "NULL")

@@ -89,6 +89,11 @@ class Photos(Database):
         """Files with this content, those without an error only."""
         return list(self.files("hash = ? AND error IS NULL", (hash,)))
 
+    def last_hash(self, id: int) -> bytes | None:
+        """The content that a file had when it could be read last."""
+        row = self.one("SELECT last_hash FROM files WHERE id = ?", id)
+        return None if row is None else row[0]
+
     def has_size(self, size_bytes: int) -> bool:
         """Whether a known file has this size: only then can a new one be the same."""
         query = "SELECT 1 FROM files WHERE size_bytes = ? AND hash IS NOT NULL LIMIT 1"
@@ -113,18 +118,21 @@ class Photos(Database):
             "mtime_ns": stamp.mtime_ns,
             "ctime_ns": stamp.ctime_ns,
             "hash": hash,
+            "last_hash": hash,
             "uuid": uuid,
             "signature": signature,
             "error": error,
             "error_hint": error_hint,
             "missing_since": None,
             "sidecar_stamp": None,
+            "keywords_stamp": None,
             "colours": colour.RULE if hash else None,
             "shot": shot_key(path),
             **{name: getattr(facts, name) if facts else None for name in _FACTS},
         }
         names = list(values)
         changes = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
+        changes = changes.replace("excluded.last_hash", "coalesce(excluded.hash, last_hash)")
         row = self.one(
             f"INSERT INTO files ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) "
             f"ON CONFLICT (path) DO UPDATE SET {changes} RETURNING id",

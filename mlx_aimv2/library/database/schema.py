@@ -119,6 +119,10 @@ MIGRATIONS = (
     """,
     # Who gave a tag, and the owner's word: known by a photo's content, so that it outlives files.
     """
+    ALTER TABLE files ADD COLUMN last_hash BLOB; -- stays while a photo cannot be read
+    UPDATE files SET last_hash = hash;
+    CREATE INDEX files_by_last_hash ON files (last_hash);
+
     CREATE TABLE tags_with_keys (
         file_id INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
         key TEXT NOT NULL,
@@ -187,13 +191,20 @@ MIGRATIONS = (
     CREATE VIEW shown_tags AS
         SELECT file_id, tags.tag, tags.key, origin, score FROM tags
         JOIN files ON files.id = file_id
-        LEFT JOIN verdicts ON verdicts.hash = files.hash AND verdicts.key = tags.key
+        LEFT JOIN verdicts ON verdicts.hash = last_hash AND verdicts.key = tags.key
         WHERE verdict IS NOT 'rejected'
         UNION ALL
         SELECT files.id, tag, key, 'you', NULL FROM verdicts
-        JOIN files ON files.hash = verdicts.hash WHERE verdict <> 'rejected';
+        JOIN files ON last_hash = verdicts.hash WHERE verdict <> 'rejected';
 
     ALTER TABLE files ADD COLUMN keywords_stamp INTEGER;
+
+    INSERT INTO edits (uuid, at, kind, said)
+        SELECT lower(hex(randomblob(16))), strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now'), 'tag',
+        'by an earlier version' WHERE EXISTS (SELECT 1 FROM tags WHERE origin LIKE 'vocabulary %');
+    INSERT INTO changes (edit_id, place, file_id, names, after)
+        SELECT edits.id, 'tags', file_id, json_array(key, origin), json_array(tag, score)
+        FROM tags JOIN edits WHERE origin LIKE 'vocabulary %';
     """,
 )
 

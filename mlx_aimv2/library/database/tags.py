@@ -9,6 +9,17 @@ from .connection import Database, listed
 # Of several origins the first is shown where there is room for one; a name may follow the word.
 ORIGINS = ("you", "file", "sidecar", "taught", "vocabulary")
 FROM_OUTSIDE = ("file", "sidecar")
+# Tables of tags by name: their other columns, and which row stays where two become one.
+_NAMED = (
+    ("tags", "file_id, origin, score", "NOTHING"),
+    ("taught", "words", "UPDATE SET words = coalesce(words, excluded.words)"),
+    (
+        "verdicts",
+        "hash, verdict, at",
+        "UPDATE SET verdict = excluded.verdict, tag = excluded.tag, at = excluded.at "
+        "WHERE verdict = 'rejected' AND excluded.verdict <> 'rejected'",
+    ),
+)
 
 
 class Tags(Database):
@@ -69,17 +80,7 @@ class Tags(Database):
     def named(self) -> Callable[[str], str]:
         """A function from a tag to its lasting name: its own, or that of a path it lies beneath."""
         aliases = self.aliases()
-
-        @cache
-        def named(tag: str) -> str:
-            names = tag.split("|")
-            for end in range(len(names), 0, -1):
-                lasting = aliases.get(tag_key("|".join(names[:end])))
-                if lasting is not None:
-                    return "|".join([lasting, *names[end:]])
-            return tag
-
-        return named
+        return cache(lambda tag: _lasting(tag, aliases)) if aliases else lambda tag: tag
 
     def alias(self, tag: str, lasting: str) -> None:
         """From now on a tag, and those beneath it, have this name."""
@@ -87,6 +88,31 @@ class Tags(Database):
             "INSERT INTO aliases VALUES (?, ?) ON CONFLICT DO UPDATE SET tag = excluded.tag",
             tag_key(tag), lasting,
         )  # fmt: skip
+
+    def rename(self, tag: str, lasting: str) -> None:
+        """Give a tag and those beneath it another name, here and in all that comes.
+
+        Where two tags become one, the owner's yes counts, not the no.
+        """
+        self.alias(tag, lasting)
+        if self.named()(lasting) != lasting:  # a name that was given up before is taken again
+            self.alias(lasting, lasting)
+        named = self.named()
+        for table, others, kept in _NAMED:
+            for was, key in self.rows(f"SELECT DISTINCT tag, key FROM {table}"):
+                now = named(was)
+                if now == was:
+                    continue
+                if tag_key(now) == key:
+                    query = f"UPDATE {table} SET tag = ? WHERE key = ? AND tag = ?"
+                    self.run(query, now, key, was)
+                    continue
+                self.run(
+                    f"INSERT INTO {table} (key, tag, {others}) SELECT ?, ?, {others} "
+                    f"FROM {table} WHERE key = ? AND tag = ? ON CONFLICT DO {kept}",
+                    tag_key(now), now, key, was,
+                )  # fmt: skip
+                self.run(f"DELETE FROM {table} WHERE key = ? AND tag = ?", key, was)
 
     def setting(self, name: str) -> str | None:
         """What the library remembers by this name."""
@@ -128,6 +154,24 @@ class Tags(Database):
         aside = {b"\0" + was: now for was, now in moves.items()}
         for pairs in (zip(aside, moves, strict=True), ((aside[was], was) for was in aside)):
             self.run_many("UPDATE sidecars SET path = ? WHERE path = ?", pairs)
+
+
+def _lasting(tag: str, aliases: Mapping[str, str]) -> str:
+    """A tag's name by the aliases of it or of what it lies beneath, the longest first, and so on.
+
+    An alias that gives a name itself ends this: so a name can be taken back, or lie beneath itself.
+    """
+    for _ in range(len(aliases) + 1):
+        names = tag.split("|")
+        paths = ("|".join(names[:count]) for count in range(len(names), 0, -1))
+        path = next((path for path in paths if tag_key(path) in aliases), None)
+        if path is None:
+            return tag
+        lasting = aliases[tag_key(path)]
+        tag = lasting + tag.removeprefix(path)
+        if tag_key(lasting) == tag_key(path):
+            return tag
+    return tag
 
 
 def _rank(pair: tuple[str, str]) -> tuple[int, str]:

@@ -26,7 +26,7 @@ class Verdicts(Database):
         """The files and the keys of tags of which the owner said that they do not fit."""
         return set(
             self.rows(
-                "SELECT files.id, key FROM verdicts JOIN files ON files.hash = verdicts.hash "
+                "SELECT files.id, key FROM verdicts JOIN files ON last_hash = verdicts.hash "
                 "WHERE verdict = 'rejected'"
             )
         )

@@ -265,8 +265,10 @@ class Indexer:
         else:
             if known is not None and known.hash != reading.hash:
                 store.remove_vectors(known.id)
-                if known.hash is not None:
-                    store.content_changed(known.hash, reading.hash)
+                former = store.last_hash(known.id)
+                # What is another photo's content already has its own word, and is no edit of this.
+                if former is not None and not store.files_with_hash(reading.hash):
+                    store.content_changed(former, reading.hash)
             file_id = store.add_file(
                 candidate.path,
                 candidate.stamp,
