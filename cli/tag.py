@@ -275,11 +275,12 @@ class Teller:
 def _undo(library: "Library") -> int:
     done = gone = 0
     failures: list[Aimv2Error] = []
-    for name, outcome in library.undo_tags():
+    for name, outcome in library.undo_tags("all").sidecars:
         if isinstance(outcome, Aimv2Error):
             failures.append(outcome)
             output.skipped(outcome)
         else:
+            assert outcome is not None
             done += outcome.name != "GONE"
             gone += outcome.name == "GONE"
             if outcome.name != "RESTORED":

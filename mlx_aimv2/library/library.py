@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from mlx_aimv2.errors import Aimv2Error, Aimv2Warning, OutputError, UsageError
+from mlx_aimv2.errors import Aimv2Warning, OutputError, UsageError
 from mlx_aimv2.files.paths import FilePath, absolute, several
 from mlx_aimv2.images import MAX_PIXELS
 from mlx_aimv2.images.source import ImageSource, is_single
@@ -22,13 +22,13 @@ from mlx_aimv2.models.aimv2.cost import published_bytes
 from mlx_aimv2.texts.truncation import warn_of_cuts
 
 from . import apple_photos
-from .database.access import Access
 from .database.folders import Root, known_path
 from .database.photos import Counts, FileRow
 from .database.store import Store
 from .database.text_cache import TextCache
 from .database.vectors import VectorSet
 from .duplicates.groups import DEFAULT_THRESHOLD, Group, files_to_compare, find_groups
+from .editing.editable import EditableTags
 from .indexing.misread import warn_of_unread
 from .indexing.options import IndexOptions
 from .indexing.preparation import excluded_patterns, make_indexer, source_to_index
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mlx_aimv2.checkpoints.hub import Confirm
 
     from .maintenance import Pruned
-    from .sidecars.sidecar import Style, Undone
+    from .sidecars.sidecar import Style
     from .tagging.tag_sidecars import Written
     from .tagging.tagger import Tagged
 
@@ -50,7 +50,7 @@ _SAMPLE = 20
 T = TypeVar("T")
 
 
-class Library(Access):
+class Library(EditableTags):
     """Photos that can be searched and tagged; in one file, with a folder of vectors beside it.
 
     Every method may be called from any thread, and by several at once. What writes the library
@@ -313,16 +313,6 @@ class Library(Access):
                 if told is not None:
                     told(tagged, written)
             warn_of_cuts(encode.cuts)
-
-    def undo_tags(self) -> "list[tuple[str, Undone | Aimv2Error]]":
-        """Take back all tags that this program gave; returns what was done to each sidecar.
-
-        Errors: OutputError without a library.
-        """
-        from .tagging import tag_sidecars  # noqa: PLC0415
-
-        with self._writing() as store:
-            return [(os.fsdecode(path), done) for path, done in tag_sidecars.undo(store)]
 
     def duplicates(
         self, *, threshold: float = DEFAULT_THRESHOLD, shots: bool = False

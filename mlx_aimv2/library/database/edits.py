@@ -64,7 +64,9 @@ class Edits(Database):
     """Questions about edits, and changes that can be undone."""
 
     @contextmanager
-    def edit(self, kind: str, said: str, *, uuid: str | None = None) -> Iterator[int]:
+    def edit(
+        self, kind: str, said: str, *, uuid: str | None = None, at: str | None = None
+    ) -> Iterator[int]:
         """Inside it every change of tags and of the owner's word belongs to one edit.
 
         Gives the edit's number. It is open over several transactions of the writer if need be,
@@ -73,7 +75,7 @@ class Edits(Database):
         with self.transaction():
             number = self.one(
                 "INSERT INTO edits (uuid, at, kind, said) VALUES (?, ?, ?, ?) RETURNING id",
-                uuid or uuid4().hex, now(), kind, said,
+                uuid or uuid4().hex, at or now(), kind, said,
             )[0]  # fmt: skip
         self._watch(number, also_from_outside=kind in _RENAMING)
         try:
@@ -108,17 +110,37 @@ class Edits(Database):
         )
         return [id for (id,) in self.rows(query, (number,))]
 
-    def undo_edit(self, number: int) -> int:
-        """Set back each row that still is as an edit left it; returns how many.
+    def edit_to_undo(self, number: int | None) -> int:
+        """The number of an edit that can be undone; without one, of the program's last run.
 
-        Errors: UsageError for an edit that is not there or was undone.
+        Errors: UsageError where there is none.
         """
+        if number is None:
+            row = self.one(
+                "SELECT max(id) FROM edits WHERE kind = 'tag' AND undone_at IS NULL "
+                "AND EXISTS (SELECT 1 FROM changes WHERE edit_id = edits.id)"
+            )
+            if row[0] is None:
+                raise UsageError("there is no run to undo", hint="aimv2 tag history lists edits")
+            return int(row[0])
         row = self.one("SELECT undone_at FROM edits WHERE id = ?", number)
         if row is None or row[0] is not None:
             raise UsageError(
                 f"there is no edit {number}" if row is None else f"edit {number} was undone",
                 hint="aimv2 tag history lists them",
             )
+        return number
+
+    def mark_runs_undone(self) -> None:
+        """All that the program gave was taken back: none of its runs is left to undo."""
+        self.run("UPDATE edits SET undone_at = ? WHERE kind = 'tag' AND undone_at IS NULL", now())
+
+    def undo_edit(self, number: int) -> int:
+        """Set back each row that still is as an edit left it; returns how many.
+
+        Errors: UsageError for an edit that is not there or was undone.
+        """
+        self.edit_to_undo(number)
         query = (
             "SELECT place, file_id, hash, names, before, after FROM changes WHERE edit_id = ? "
             "ORDER BY id DESC"

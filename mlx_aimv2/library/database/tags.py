@@ -73,6 +73,22 @@ class Tags(Database):
             ((file_id, tag_key(tag), origin) for file_id, tag in pairs),
         )
 
+    def take_off(self, hash: bytes, tag: str) -> None:
+        """Remove what the program gave to photos of a content."""
+        self.run(
+            "DELETE FROM tags WHERE key = ? AND origin NOT IN ('file', 'sidecar') "
+            "AND file_id IN (SELECT id FROM files WHERE last_hash = ?)",
+            tag_key(tag), hash,
+        )  # fmt: skip
+
+    def teach(self, tag: str, words: str | None) -> None:
+        """A tag is taught by words and examples; None: by examples only."""
+        self.run(
+            "INSERT INTO taught (key, tag, words) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "tag = excluded.tag, words = excluded.words",
+            tag_key(tag), tag, words,
+        )  # fmt: skip
+
     def aliases(self) -> dict[str, str]:
         """The lasting names of tags that were renamed or merged, by their former keys."""
         return dict(self.rows("SELECT key, tag FROM aliases"))

@@ -31,7 +31,7 @@ class Verdicts(Database):
             )
         )
 
-    def say(self, hash: bytes, tag: str, verdict: Verdict | None) -> None:
+    def say(self, hash: bytes, tag: str, verdict: Verdict | None, *, at: str | None = None) -> None:
         """The owner's word on a tag of a photo of this content; None takes it back."""
         if verdict is None:
             self.run("DELETE FROM verdicts WHERE hash = ? AND key = ?", hash, tag_key(tag))
@@ -40,7 +40,14 @@ class Verdicts(Database):
             "INSERT INTO verdicts (hash, key, tag, verdict, at) VALUES (?, ?, ?, ?, ?) "
             "ON CONFLICT DO UPDATE SET tag = excluded.tag, verdict = excluded.verdict, "
             "at = excluded.at",
-            hash, tag_key(tag), tag, verdict, now(),
+            hash, tag_key(tag), tag, verdict, at or now(),
+        )  # fmt: skip
+
+    def unsay(self, hash: bytes, tag: str) -> None:
+        """Take back the owner's yes; a no stays."""
+        self.run(
+            "DELETE FROM verdicts WHERE hash = ? AND key = ? AND verdict <> 'rejected'",
+            hash, tag_key(tag),
         )  # fmt: skip
 
     def content_changed(self, was: bytes, now: bytes) -> None:

@@ -111,6 +111,23 @@ def follow_sidecars(store: Store) -> None:
         store.move_sidecars(moves)
 
 
+def sync_sidecars(
+    store: Store, file_ids: Sequence[int]
+) -> Iterator[tuple[bytes, Aimv2Error | None]]:
+    """Bring the sidecars of these files up to date that this library has written before.
+
+    Yields each sidecar that was changed, with None, or that could not be, with the error.
+    """
+    ids = {id for (id,) in store.rows("SELECT file_id FROM sidecars WHERE file_id IS NOT NULL")}
+    files = store.files_of(ids.intersection(file_ids))
+    for id, origins in store.origins_of(list(files)).items():
+        ours = [tag for tag, each in origins.items() if not set(each) <= {"file", "sidecar"}]
+        given = {"": tuple((tag, 1.0) for tag in ours)}
+        written = write_sidecar(store, Tagged(files[id], given, {}, (), ()), "full")
+        if written is not None:
+            yield written.path, written.error
+
+
 def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
     """Take back everything: sidecars as they were before, and the tags in the library.
 

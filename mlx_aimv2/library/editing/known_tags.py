@@ -1,0 +1,131 @@
+"""The tags that a library knows, and which of them a person means who types a name."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mlx_aimv2.errors import UsageError
+
+from ..database.store import Store
+from ..database.tags import ORIGINS
+from ..shots import shots_of
+from ..sidecars.keywords import clean
+from ..tag_names import tag_key
+from ..tagging.in_use import vocabularies_in_use
+
+_MOST_NAMED = 8
+
+
+@dataclass(frozen=True)
+class TagCount:
+    """A tag, how many photos have it, and how many by each origin; files of a shot are one.
+
+    ``rejected``: photos of which the owner said that the tag does not fit.
+    """
+
+    tag: str
+    photos: int
+    origins: dict[str, int]
+    rejected: int
+
+
+def known_tags(store: Store) -> dict[str, str]:
+    """The tags of photos, of the owner's words, taught, and of the vocabularies in use, by key."""
+    query = (
+        "SELECT key, tag FROM tags UNION SELECT key, tag FROM verdicts "
+        "UNION SELECT key, tag FROM taught"
+    )
+    named = store.named()
+    in_words = [tag.text for each in vocabularies_in_use(store) for tag in each.tags]
+    listed = [named(tag) for tag in in_words]
+    return {tag_key(tag): tag for tag in listed} | dict(store.rows(query))
+
+
+def typed_tag(text: str) -> str:
+    """A tag as it was typed, in its clean form. Errors: UsageError for one without a name."""
+    return "|".join(clean(tuple(text.split("|"))))
+
+
+def find_tag(store: Store, text: str, *, is_path: bool = False) -> str | None:
+    """The tag that a person means: by its path, else by its last name; None if there is none.
+
+    With ``is_path`` what only has tags beneath it is a tag too.
+    Errors: UsageError naming the tags that a name may mean.
+    """
+    tag = store.named()(typed_tag(text))
+    key, known = tag_key(tag), known_tags(store)
+    if key in known:
+        return known[key]
+    if is_path:
+        count = len(tag.split("|"))
+        for each, found in known.items():
+            if each.startswith(f"{key}|"):
+                return "|".join(found.split("|")[:count])
+    alike = sorted(found for each, found in known.items() if each.rpartition("|")[2] == key)
+    if len(alike) > 1:
+        named = ", ".join(alike[:_MOST_NAMED])
+        raise UsageError(f"{text} may mean {named}", hint=f'give one whole, like "{alike[0]}"')
+    return alike[0] if alike else None
+
+
+def must_find_tag(store: Store, text: str, *, is_path: bool = False) -> str:
+    """:func:`find_tag` of a tag that is there. Errors: UsageError naming those that are near."""
+    tag = find_tag(store, text, is_path=is_path)
+    if tag is not None:
+        return tag
+    from difflib import get_close_matches  # noqa: PLC0415  (a rare need)
+
+    known = known_tags(store)
+    last = {key.rpartition("|")[2]: key for key in known}
+    near = get_close_matches(tag_key(typed_tag(text)), [*known, *last], n=3)
+    tags = dict.fromkeys(known[last.get(each, each)] for each in near)
+    hint = f"near to it: {', '.join(tags)}" if tags else "aimv2 tag list lists those there are"
+    raise UsageError(f"no photo and no vocabulary has the tag {text}", hint=hint)
+
+
+def count_by_origin(store: Store) -> list[TagCount]:
+    """Every tag of the photos with its counts, the commonest first."""
+    firsts = {id: shot[0] for id, shot in shots_of(store).items()}
+    photos: dict[str, set[int]] = {}
+    by_origin: dict[str, Counter[str]] = {}
+    spellings: dict[str, str] = {}
+    seen = set()
+    rows = store.rows("SELECT key, tag, origin, file_id FROM shown_tags")
+    for key, tag, origin, id in sorted(rows, key=lambda row: _rank(row[2])):
+        spellings.setdefault(key, tag)
+        photo = firsts.get(id, id)
+        if (key, origin, photo) not in seen:
+            seen.add((key, origin, photo))
+            photos.setdefault(key, set()).add(photo)
+            by_origin.setdefault(key, Counter())[origin] += 1
+    rejected = _count_rejected(store, firsts, spellings)
+    counts = [
+        TagCount(tag, len(photos.get(key, ())), dict(by_origin.get(key, {})), rejected[key])
+        for key, tag in spellings.items()
+    ]
+    return sorted(counts, key=lambda each: (-each.photos, each.tag))
+
+
+def _count_rejected(
+    store: Store, firsts: dict[int, int], spellings: dict[str, str]
+) -> Counter[str]:
+    """Photos for which each tag is rejected, by key; tags that no photo has get a spelling."""
+    query = (
+        "SELECT key, tag, files.id FROM verdicts JOIN files ON last_hash = verdicts.hash "
+        "WHERE verdict = 'rejected'"
+    )
+    found = set()
+    for key, tag, id in store.rows(query):
+        spellings.setdefault(key, tag)
+        found.add((key, firsts.get(id, id)))
+    return Counter(key for key, _ in found)
+
+
+def _rank(origin: str) -> int:
+    word = origin.partition(" ")[0]
+    return ORIGINS.index(word) if word in ORIGINS else len(ORIGINS)
+
+
+def several_tags(store: Store, texts: Iterable[str]) -> list[str]:
+    """The tags that a person means, each once. Errors: as :func:`must_find_tag`."""
+    return list(dict.fromkeys(must_find_tag(store, text, is_path=True) for text in texts))

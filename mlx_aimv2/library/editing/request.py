@@ -1,0 +1,92 @@
+"""What one edit is to change, as it is made in a library or kept beside it for later."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+from uuid import uuid4
+
+from mlx_aimv2.errors import OutputError, UsageError
+
+from ..database.edits import now
+from ..database.store import Store
+from ..database.verdicts import Verdict
+
+
+@dataclass(frozen=True)
+class Request:
+    """An edit that somebody asked for; photos are named by their contents.
+
+    ``verdicts`` are the owner's words: content, tag, verdict. ``removed`` are tags to be taken
+    off, the owner's yes and what the program gave: content, tag. ``renamed`` are names before and
+    after, ``taught`` are tags with their words, ``undoes`` is the number of an edit to be undone.
+    """
+
+    kind: str
+    said: str
+    verdicts: tuple[tuple[bytes, str, Verdict], ...] = ()
+    removed: tuple[tuple[bytes, str], ...] = ()
+    renamed: tuple[tuple[str, str], ...] = ()
+    taught: tuple[tuple[str, str | None], ...] = ()
+    undoes: int | None = None
+    uuid: str = field(default_factory=lambda: uuid4().hex)
+    at: str = field(default_factory=now)
+
+    def to_line(self) -> bytes:
+        """The request as a line of JSON."""
+        return json.dumps(asdict(self), default=bytes.hex).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> "Request":
+        """The request that a line holds.
+
+        Errors: ValueError for a line that is cut off; OutputError for one of a newer version.
+        """
+        values: dict[str, Any] = json.loads(line)
+        if not isinstance(values, dict):
+            raise ValueError("no request")
+        if not values.keys() <= {each.name for each in fields(cls)}:
+            raise OutputError(
+                "an edit that waits beside the library is of a newer version of aimv2",
+                hint="run the newer version once",
+            )
+        for name in ("verdicts", "removed"):
+            rows = values.get(name, ())
+            values[name] = tuple((bytes.fromhex(hash), *rest) for hash, *rest in rows)
+        for name in ("renamed", "taught"):
+            values[name] = tuple(map(tuple, values.get(name, ())))
+        return cls(**values)
+
+
+def make(store: Store, request: Request) -> list[int]:
+    """Make an edit, all of it or nothing; returns the ids of the files that it touched.
+
+    An edit that was made before, or undone before, is not made again.
+    """
+    if request.undoes is not None:
+        touched = store.files_of_edit(request.undoes)
+        try:
+            store.undo_edit(request.undoes)
+        except UsageError:  # undone meanwhile
+            return []
+        return touched
+    if store.knows_edit(request.uuid):
+        return []
+    with (
+        store.transaction(),
+        store.edit(request.kind, request.said, uuid=request.uuid, at=request.at) as number,
+    ):
+        _write(store, request)
+    return store.files_of_edit(number)
+
+
+def _write(store: Store, request: Request) -> None:
+    named = store.named()
+    for hash, tag, verdict in request.verdicts:
+        store.say(hash, named(tag), verdict, at=request.at)
+    for hash, tag in request.removed:
+        store.unsay(hash, named(tag))
+        store.take_off(hash, named(tag))
+    for was, lasting in request.renamed:
+        store.rename(was, lasting)
+    for tag, words in request.taught:
+        store.teach(named(tag), words)
