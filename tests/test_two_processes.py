@@ -77,3 +77,30 @@ def test_a_second_index_is_refused_by_the_first_ones_number(
     assert found.code == 0
     assert "searched as it is" in found.err
     assert found.out
+
+
+def test_edits_while_another_process_indexes_count_once_it_has_ended(
+    tmp_path: Path, photos: Path, writer: "subprocess.Popen[bytes]"
+) -> None:
+    library, first, second = Library(tmp_path / "library.db"), photos / "00.png", photos / "01.png"
+    assert library.edit_tags("add", "Luna", [first, second]).is_waiting
+    assert library.edit_tags("reject", "Luna", second).is_waiting
+    assert library.tags() == []
+    assert writer.stdin is not None
+    writer.stdin.close()  # nothing more to wait for
+    assert writer.wait() == 3
+    # The index has found a copy of each, of which the word is too.
+    assert [(each.tag, each.photos, each.rejected) for each in library.tags()] == [("Luna", 2, 2)]
+    assert library.waiting_edits() == 0
+
+
+def test_edits_outlive_an_index_that_is_killed(
+    tmp_path: Path, photos: Path, writer: "subprocess.Popen[bytes]"
+) -> None:
+    library, photo = Library(tmp_path / "library.db"), photos / "00.png"
+    assert library.edit_tags("add", "Luna", photo).is_waiting
+    writer.kill()
+    writer.wait()
+    assert library.waiting_edits() == 1
+    assert not library.edit_tags("add", "Dog", photo).is_waiting
+    assert [each.tag for each in library.tags()] == ["Dog", "Luna"]

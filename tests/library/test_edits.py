@@ -1,5 +1,6 @@
 """Every change inside an edit can be undone, row by row, unless somebody changed the row since."""
 
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def test_an_edit_is_undone(store: Store) -> None:
         store.undo_edit(99)
 
 
-def test_what_was_changed_since_stays(store: Store) -> None:
+def test_what_was_changed_since_stays_and_what_was_undone_does_not_return(store: Store) -> None:
     with store.edit("confirm", "first") as first:
         store.say(HASH, "Dog", "confirmed")
     with store.edit("reject", "second") as second:
@@ -62,7 +63,30 @@ def test_what_was_changed_since_stays(store: Store) -> None:
     assert store.undo_edit(first) == 0
     assert store.verdicts_of(HASH) == {"dog": "rejected"}
     assert store.undo_edit(second) == 1
-    assert store.verdicts_of(HASH) == {"dog": "confirmed"}
+    assert store.verdicts_of(HASH) == {}
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_edits_undone_in_any_order_leave_what_was_there_at_first(
+    store: Store, order: tuple[int, ...]
+) -> None:
+    store.add_tags(RUN, [(1, "Sea", 0.8)])
+    store.say(OTHER, "Sea", "added")
+    numbers = []
+    for step in (
+        lambda: store.add_tags(RUN, [(1, "Dog", 0.7), (2, "Dog", 0.6)]),
+        lambda: store.remove_tags(RUN, [(1, "Dog"), (1, "Sea")]),
+        lambda: (store.add_tags(RUN, [(1, "Dog", 0.5)]), store.say(OTHER, "Sea", "rejected")),
+        lambda: store.rename("Dog", "Hound"),
+    ):
+        with store.edit("rename", "a step") as number:
+            step()
+        numbers.append(number)
+    for at in order:
+        store.undo_edit(numbers[at])
+    assert list(store.tags(RUN)) == [(1, "Sea", 0.8)]
+    assert store.verdicts_of(OTHER) == {"sea": "added"}
+    assert store.aliases() == {}
 
 
 def test_what_files_say_and_nothing_at_all_are_no_edits(store: Store) -> None:

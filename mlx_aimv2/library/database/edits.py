@@ -4,7 +4,6 @@ An edit is one run of the program over the photos, or one word of the owner's. E
 tables below that changes while an edit is open is noted by triggers, whoever changes it.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -138,46 +137,57 @@ class Edits(Database):
     def undo_edit(self, number: int) -> int:
         """Set back each row that still is as an edit left it; returns how many.
 
+        Of a row that a later edit changed, that edit's undoing leads to what was before this one:
+        edits may be undone in any order, and what was undone does not return.
         Errors: UsageError for an edit that is not there or was undone.
         """
         self.edit_to_undo(number)
-        query = (
-            "SELECT place, file_id, hash, names, before, after FROM changes WHERE edit_id = ? "
-            "ORDER BY id DESC"
-        )
         with self.transaction():
-            done = sum(self._set_back(*change) for change in self.rows(query, (number,)))
+            done = sum(self._set_back(number, place, table) for place, table in _TABLES.items())
             self.run("UPDATE edits SET undone_at = ? WHERE id = ?", now(), number)
         return done
 
-    def _set_back(
-        self,
-        place: str,
-        file_id: int | None,
-        hash: bytes | None,
-        names: str,
-        before: str | None,
-        after: str | None,
-    ) -> bool:
-        table = _TABLES[place]
-        columns = (*((table.owner,) if table.owner else ()), *table.names)
-        owner = hash if file_id is None else file_id
-        row = [*([owner] if table.owner else []), *json.loads(names)]
-        where = " AND ".join(f"{name} IS ?" for name in columns)
-        there = self.one(f"SELECT {', '.join(table.values)} FROM {place} WHERE {where}", *row)
-        if (there and there[0]) != (after and json.loads(after)[0]) or (there is None) != (
-            after is None
-        ):
-            return False  # somebody has changed it since
-        if before is None:
-            self.run(f"DELETE FROM {place} WHERE {where}", *row)
-        else:
+    def _set_back(self, number: int, place: str, table: _Table) -> int:
+        owner = [table.owner] if table.owner else []
+        same = " AND ".join(f"other.{each} = mine.{each}" for each in ("place", "names", *owner))
+        columns = (*owner, *table.names)
+        row = [f"mine.{each}" for each in owner] + _items("mine.names", table.names)
+        is_row = " AND ".join(
+            f"current.{name} = {value}" for name, value in zip(columns, row, strict=True)
+        )
+        with self.temporary_table("undoing", "first INTEGER, last INTEGER, next INTEGER"):
             self.run(
-                f"INSERT OR REPLACE INTO {place} ({', '.join((*columns, *table.values))}) "
-                f"VALUES ({', '.join('?' * (len(columns) + len(table.values)))})",
-                *row, *json.loads(before),
+                "INSERT INTO undoing (first, last) SELECT min(id), max(id) FROM changes "
+                "WHERE edit_id = ? AND place = ? GROUP BY file_id, hash, names",
+                number, place,
             )  # fmt: skip
-        return True
+            self.run(
+                "UPDATE undoing SET next = (SELECT other.id FROM changes AS mine "
+                f"JOIN changes AS other ON {same} JOIN edits ON edits.id = other.edit_id "
+                "WHERE mine.id = last AND other.edit_id > mine.edit_id AND undone_at IS NULL "
+                "ORDER BY other.id LIMIT 1)"
+            )
+            self.run(
+                "UPDATE changes SET before = mine.before FROM undoing "
+                "JOIN changes AS mine ON mine.id = first WHERE changes.id = next"
+            )
+            self.run(
+                "DELETE FROM undoing WHERE next IS NOT NULL OR last IN ("
+                "SELECT last FROM undoing JOIN changes AS mine ON mine.id = last "
+                f"LEFT JOIN {place} AS current ON {is_row} "
+                f"WHERE (current.{columns[0]} IS NULL) <> (mine.after IS NULL) "
+                f"OR current.{table.values[0]} IS NOT json_extract(mine.after, '$[0]'))"
+            )
+            self.run(
+                f"DELETE FROM {place} WHERE ({', '.join(columns)}) IN (SELECT {', '.join(row)} "
+                "FROM undoing JOIN changes AS mine ON mine.id = last)"
+            )
+            self.run(
+                f"INSERT INTO {place} ({', '.join((*columns, *table.values))}) "
+                f"SELECT {', '.join(row + _items('mine.before', table.values))} "
+                "FROM undoing JOIN changes AS mine ON mine.id = first WHERE before IS NOT NULL"
+            )
+            return int(self.one("SELECT count(*) FROM undoing")[0])
 
     def _watch(self, number: int, *, also_from_outside: bool) -> None:
         for place, table in _TABLES.items():
@@ -211,6 +221,11 @@ def now() -> str:
 
 def _trigger(place: str, action: str) -> str:
     return f"edit_{place}_{action.lower()}"
+
+
+def _items(column: str, names: tuple[str, ...]) -> list[str]:
+    """SQL for the items of a column that holds a JSON array."""
+    return [f"json_extract({column}, '$[{at}]')" for at in range(len(names))]
 
 
 def _array(row: Any, names: tuple[str, ...]) -> str:

@@ -245,6 +245,8 @@ def open_database(path: Path, *, can_write: bool) -> sqlite3.Connection:
             if can_write:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = NORMAL")
+                # 64 MB at most: tags by name lie all over their index.
+                connection.execute("PRAGMA cache_size = -65536")
                 _migrate(connection)
             else:
                 connection.execute("PRAGMA query_only = ON")

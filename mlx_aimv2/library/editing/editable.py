@@ -19,7 +19,7 @@ from . import known_tags
 from .known_tags import TagCount, find_tag, must_find_tag, several_tags, typed_tag
 from .photos import Named, named_photos
 from .request import Request, make
-from .waiting import count_waiting, keep_waiting, make_waiting, waiting_path
+from .waiting import keep_waiting, make_waiting, waiting_edits, waiting_path
 
 if TYPE_CHECKING:
     from ..sidecars.sidecar import Undone
@@ -128,7 +128,7 @@ class EditableTags(Access):
 
     def waiting_edits(self) -> int:
         """How many edits wait until another process has ended that writes the library."""
-        return count_waiting(self.path)
+        return len(waiting_edits(self.path))
 
     def undo_tags(self, number: int | Literal["all"] | None = None) -> Edited:
         """Undo an edit by its number; without one, the last run of the program.

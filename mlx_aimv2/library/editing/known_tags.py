@@ -12,6 +12,7 @@ from ..shots import shots_of
 from ..sidecars.keywords import clean
 from ..tag_names import tag_key
 from ..tagging.in_use import vocabularies_in_use
+from .waiting import waiting_edits
 
 _MOST_NAMED = 8
 
@@ -30,7 +31,10 @@ class TagCount:
 
 
 def known_tags(store: Store) -> dict[str, str]:
-    """The tags of photos, of the owner's words, taught, and of the vocabularies in use, by key."""
+    """The tags of photos, of the owner's words, taught, and of the vocabularies in use, by key.
+
+    Those of edits that wait are known too.
+    """
     query = (
         "SELECT key, tag FROM tags UNION SELECT key, tag FROM verdicts "
         "UNION SELECT key, tag FROM taught"
@@ -38,6 +42,9 @@ def known_tags(store: Store) -> dict[str, str]:
     named = store.named()
     in_words = [tag.text for each in vocabularies_in_use(store) for tag in each.tags]
     listed = [named(tag) for tag in in_words]
+    for edit in waiting_edits(store.path):
+        listed += [tag for _, tag, _ in edit.verdicts] + [tag for tag, _ in edit.taught]
+        listed += [lasting for _, lasting in edit.renamed]
     return {tag_key(tag): tag for tag in listed} | dict(store.rows(query))
 
 

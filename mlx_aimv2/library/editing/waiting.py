@@ -50,12 +50,12 @@ def keep_waiting(library: Path, request: Request) -> None:
         ) from error
 
 
-def count_waiting(library: Path) -> int:
-    """How many edits wait beside a library."""
+def waiting_edits(library: Path) -> list[Request]:
+    """The edits that wait beside a library."""
     try:
-        return sum(1 for _ in _requests(waiting_path(library).read_bytes()))
+        return list(_requests(waiting_path(library).read_bytes()))
     except FileNotFoundError:
-        return 0
+        return []
 
 
 def make_waiting(store: Store) -> list[int]:

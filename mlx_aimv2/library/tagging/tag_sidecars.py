@@ -16,7 +16,7 @@ from ..sidecars.keywords import Tag as TagPath
 from ..sidecars.sidecar import Style, Undone
 from .tagger import Tagged
 
-_TOGETHER = 256  # photos in a transaction
+_TOGETHER = 4096  # photos in a transaction: what a kill may cost
 _MOVED = (
     "if they were moved, aimv2 index FOLDER; if they are gone, aimv2 index and aimv2 library "
     "prune; then undo again"
