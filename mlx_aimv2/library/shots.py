@@ -60,10 +60,12 @@ def shots_of(store: Store, ids: Sequence[int] | None = None) -> dict[int, tuple[
 def count_tags(store: Store) -> list[tuple[str, int]]:
     """How many photos have each tag, the commonest first; the files of a shot are one."""
     firsts = {id: shot[0] for id, shot in shots_of(store).items()}
-    found = {
-        (tag, firsts.get(id, id)) for tag, id in store.rows("SELECT tag, file_id FROM shown_tags")
-    }
-    counts = Counter(tag for tag, _ in found)
+    spellings: dict[str, str] = {}
+    found = set()
+    for key, tag, id in store.rows("SELECT key, min(tag), file_id FROM shown_tags GROUP BY 1, 3"):
+        spellings[key] = min(tag, spellings.get(key, tag))  # one tag, however it is spelled
+        found.add((key, firsts.get(id, id)))
+    counts = Counter(spellings[key] for key, _ in found)
     return sorted(counts.items(), key=lambda each: (-each[1], each[0]))
 
 

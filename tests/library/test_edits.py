@@ -1,5 +1,6 @@
 """Every change inside an edit can be undone, row by row, unless somebody changed the row since."""
 
+import sqlite3
 from itertools import permutations
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.files.stamp import Stamp
+from mlx_aimv2.library.database import schema
 from mlx_aimv2.library.database.store import Store
+from mlx_aimv2.library.shots import count_tags
 
 HASH, OTHER = b"a" * 16, b"b" * 16
 RUN = "vocabulary everyday"
@@ -173,3 +176,50 @@ def test_a_photo_that_cannot_be_read_for_a_while_keeps_the_owners_word(store: St
     assert store.last_hash(1) == HASH
     assert shown(store) == {"Luna": ["you"]}
     assert store.rejected() == {(1, "dog")}
+
+
+def test_tags_of_an_earlier_version_are_a_run_that_can_be_undone(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    database = sqlite3.connect(path, isolation_level=None)
+    for migration in schema.MIGRATIONS[:5]:
+        database.executescript(migration)
+    database.execute("PRAGMA user_version = 5")
+    database.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+    database.execute(
+        "INSERT INTO files (id, path, size_bytes, mtime_ns, hash) VALUES (1, ?, 1, 1, ?)",
+        (b"/p/a.jpg", HASH),
+    )
+    database.executemany(
+        "INSERT INTO tags VALUES (1, ?, ?, ?)",
+        [("Animals|Dog", "aimv2", 0.9), ("Sea", "aimv2", 0.8), ("Luna", "user", None)],
+    )
+    database.close()
+    with Store(path, can_write=True) as store:
+        earlier = "vocabulary earlier"
+        assert shown(store) == {"Animals|Dog": [earlier], "Luna": ["user"], "Sea": [earlier]}
+        (run,) = store.edits()
+        assert (run.kind, run.changes) == ("tag", 2)
+        assert store.undo_edit(store.edit_to_undo(None)) == 2
+        assert shown(store) == {"Luna": ["user"]}
+        assert store.last_hash(1) == HASH
+        assert len(store.setting("library_id") or "") == 8
+
+
+def test_a_tag_is_counted_once_however_it_is_spelled(store: Store) -> None:
+    store.add_tags(RUN, [(1, "Dog", 0.9), (2, "dog", 0.8)])
+    store.add_tags("file", [(1, "DOG", None)])
+    assert count_tags(store) == [("DOG", 2)]
+
+
+def test_tags_of_few_files_are_read_without_looking_at_all(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    rows = store.rows
+    monkeypatch.setattr(store, "rows", lambda query: asked.append(query) or [])
+    store.origins_of([1, 2])
+    (query,) = asked
+    plan = " ".join(row[3] for row in rows(f"EXPLAIN QUERY PLAN {query}"))
+    assert "SEARCH tags USING PRIMARY KEY" in plan
+    assert "SCAN tags" not in plan
+    assert "SCAN verdicts" not in plan

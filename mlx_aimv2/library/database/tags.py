@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 
 from ..tag_names import tag_key
-from .connection import Database, listed
+from .connection import Database
 
 # Of several origins the first is shown where there is room for one; a name may follow the word.
 ORIGINS = ("you", "file", "sidecar", "taught", "vocabulary")
@@ -32,11 +32,10 @@ class Tags(Database):
     def origins_of(self, file_ids: Sequence[int]) -> dict[int, dict[str, list[str]]]:
         """The tags of files that are shown, by name, with their origins, the first one first."""
         found: dict[int, dict[str, dict[str, str]]] = {id: {} for id in file_ids}
-        query = (
-            "SELECT file_id, key, origin, tag FROM shown_tags "
-            "WHERE file_id IN (SELECT value FROM json_each(?))"
-        )
-        for id, key, origin, tag in self.rows(query, (listed(file_ids),)):
+        # Numbers, not a subquery: with that SQLite would make the whole view first.
+        numbers = ", ".join(str(int(id)) for id in file_ids)
+        query = f"SELECT file_id, key, origin, tag FROM shown_tags WHERE file_id IN ({numbers})"
+        for id, key, origin, tag in self.rows(query):
             found[id].setdefault(key, {})[origin] = tag
         tags = {id: [sorted(each.items(), key=_rank) for each in of.values()]
                 for id, of in found.items()}  # fmt: skip
