@@ -69,6 +69,20 @@ def count_tags(store: Store) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda each: (-each[1], each[0]))
 
 
+def share_words(store: Store) -> None:
+    """What the owner said of one file of a shot holds for those that have come to it since."""
+    said = dict(
+        store.rows("SELECT id, last_hash FROM files WHERE last_hash IN (SELECT hash FROM verdicts)")
+    )
+    with store.transaction():
+        for shot in set(shots_of(store, list(said)).values()) if said else ():
+            for id in filter(said.__contains__, shot):
+                for other in shot:
+                    hash = store.last_hash(other)
+                    if hash is not None and hash != said[id]:
+                        store.share_words(said[id], hash)
+
+
 def _shots(store: Store, members: Sequence[_Member]) -> list[list[_Member]]:
     """The shots among files of one key, each with the file to show first.
 

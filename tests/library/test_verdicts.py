@@ -9,6 +9,7 @@ import pytest
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.library import Library
+from mlx_aimv2.library.shots import share_words
 from tests.support.albums import make_album
 
 RUN = "vocabulary everyday"
@@ -126,18 +127,20 @@ def test_photos_that_are_not_known_are_told_and_the_others_done(
     assert shown(library, album[1]) == {"Luna": "you"}
 
 
-def test_a_word_is_of_all_files_of_a_shot(library: Library, album: list[Path]) -> None:
-    raw = album[0].with_suffix(".dng")
-    shutil.copy(album[1], raw)
-    with library._writing() as store:  # as if it could be read as a RAW of the same moment
-        file = store.file_at(os.fsencode(album[0]))
-        assert file is not None
+def with_raw(library: Library, photo: Path) -> Path:
+    """A RAW of a photo in the library, as if it could be read."""
+    with library._writing() as store:
         store.run("UPDATE files SET taken_at = '2024-05-01T10:00:00'")
         store.run(
             "INSERT INTO files (path, size_bytes, mtime_ns, hash, last_hash, shot, taken_at) "
-            "SELECT ?, 1, 1, x'07', x'07', shot, taken_at FROM files WHERE id = ?",
-            os.fsencode(raw), file.id,
+            "SELECT ?, 1, 1, x'07', x'07', shot, taken_at FROM files WHERE path = ?",
+            os.fsencode(photo.with_suffix(".dng")), os.fsencode(photo),
         )  # fmt: skip
+    return photo.with_suffix(".dng")
+
+
+def test_a_word_is_of_all_files_of_a_shot(library: Library, album: list[Path]) -> None:
+    raw = with_raw(library, album[0])
     edited = library.edit_tags("add", "Luna", raw)
     assert edited.photos == tuple(sorted(map(str, (raw, album[0]))))
     assert shown(library, album[0]) == shown(library, raw) == {"Luna": "you"}
@@ -145,6 +148,21 @@ def test_a_word_is_of_all_files_of_a_shot(library: Library, album: list[Path]) -
     assert (luna.photos, luna.origins) == (1, {"you": 1})
     library.undo_tags(library.tag_history()[0].number)
     assert shown(library, album[0]) == {}
+
+
+def test_a_file_that_comes_to_a_shot_later_has_its_words(
+    library: Library, album: list[Path]
+) -> None:
+    library.edit_tags("reject", library.edit_tags("add", "Dog", album[0]).tag, album[0])
+    library.edit_tags("add", "Luna", album[0])
+    raw = with_raw(library, album[0])
+    given(library, raw, "Dog")
+    with library._writing() as store:
+        for _ in range(2):
+            share_words(store)
+    assert shown(library, album[0]) == shown(library, raw) == {"Luna": "you"}
+    library.undo_tags(next(each.number for each in library.tag_history() if "Luna" in each.said))
+    assert shown(library, raw) == {}
 
 
 def test_words_outlive_moves_copies_prune_and_edited_pixels(

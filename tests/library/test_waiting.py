@@ -206,3 +206,10 @@ def test_an_edit_of_a_newer_version_waits_for_that(library: Library) -> None:
         pass
     assert words(library) == ["luna"]
     assert waiting_path(library.path).exists()
+
+
+def test_edits_that_cannot_be_read_are_an_error_that_names_them(library: Library) -> None:
+    waiting_path(library.path).mkdir()
+    for edit in (library.waiting_edits, lambda: library.edit_tags("add", "Luna", PHOTO)):
+        with pytest.raises(OutputError, match=r"library\.db\.edits cannot be read"):
+            edit()

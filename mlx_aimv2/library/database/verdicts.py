@@ -9,6 +9,12 @@ from .edits import now
 
 Verdict = Literal["added", "confirmed", "rejected"]
 
+# When two contents have the same row already: SQL.
+_SAME = {
+    "verdicts": "own.key = given.key",
+    "changes": "(own.edit_id, own.names) = (given.edit_id, given.names)",
+}
+
 
 class Verdicts(Database):
     """Questions about what the owner said, and about what this program wrote beside photos."""
@@ -52,16 +58,26 @@ class Verdicts(Database):
 
     def content_changed(self, was: bytes, now: bytes) -> None:
         """A photo at a known path has new content: the owner's word holds for that too."""
-        columns = {
-            "verdicts": "key, tag, verdict, at",
-            "emitted": "key",
-            "changes": "edit_id, place, file_id, names, before, after",
-        }
-        for table, names in columns.items():
+        self.share_words(was, now)
+        self.run(
+            "INSERT OR IGNORE INTO emitted (hash, key) SELECT ?, key FROM emitted WHERE hash = ?",
+            now, was,
+        )  # fmt: skip
+
+    def share_words(self, of: bytes, also: bytes) -> None:
+        """What was said of one content holds for another too, with its undoing.
+
+        On a tag of which the other has its own word, that stays.
+        """
+        for table, names in (
+            ("verdicts", "key, tag, verdict, at"),
+            ("changes", "edit_id, place, file_id, names, before, after"),
+        ):
             self.run(
-                f"INSERT OR IGNORE INTO {table} (hash, {names}) "
-                f"SELECT ?, {names} FROM {table} WHERE hash = ?",
-                now, was,
+                f"INSERT INTO {table} (hash, {names}) SELECT ?1, {names} FROM {table} AS given "
+                f"WHERE hash = ?2 AND NOT EXISTS (SELECT 1 FROM {table} AS own WHERE "
+                f"own.hash = ?1 AND {_SAME[table]}) ON CONFLICT DO NOTHING",
+                also, of,
             )  # fmt: skip
 
     def emitted(self, hash: bytes) -> set[str]:

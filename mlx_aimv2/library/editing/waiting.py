@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shlex import quote
 
 from mlx_aimv2.errors import OutputError
 from mlx_aimv2.files.atomic_folder import sync
@@ -51,11 +52,14 @@ def keep_waiting(library: Path, request: Request) -> None:
 
 
 def waiting_edits(library: Path) -> list[Request]:
-    """The edits that wait beside a library."""
+    """The edits that wait beside a library. Errors: OutputError where they cannot be read."""
+    path = waiting_path(library)
     try:
-        return list(_requests(waiting_path(library).read_bytes()))
+        return list(_requests(path.read_bytes()))
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 def make_waiting(store: Store) -> list[int]:
@@ -78,10 +82,13 @@ def make_waiting(store: Store) -> list[int]:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise OutputError(
-            f"{printable(path)} cannot be read: {error.strerror}", hint="allow it: chmod u+rw FILE"
-        ) from error
+        raise _unreadable(path, error) from error
     return sorted(set(touched))
+
+
+def _unreadable(path: Path, error: OSError) -> OutputError:
+    hint = f"allow it: chmod u+rw {quote(printable(path))}"
+    return OutputError(f"{printable(path)} cannot be read: {error.strerror}", hint=hint)
 
 
 def _requests(data: bytes) -> Iterator[Request]:

@@ -19,6 +19,7 @@ from ..database.photos import FileRow
 from ..database.segments import Halves, Segments
 from ..database.store import Store
 from ..database.vectors import VectorSet
+from ..shots import share_words
 from .misread import UNREAD, forget_misread
 from .moves import Moves, respelled
 from .photo_reader import Reading, hash_file, read_photo
@@ -92,6 +93,7 @@ class Indexer:
 
         for root in roots:
             date_undated(store, root.path)
+        share_words(store)
         report.had_photos = any(next(store.files(*under(root.path)), None) for root in roots)
         return report
 
