@@ -1,15 +1,15 @@
 """``aimv2 search``: photos that fit words, or look like a picture."""
 
-import math
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.inference.image_options import DTYPE, MODEL, Dtype
-from mlx_aimv2.options import argument, option
+from mlx_aimv2.library.search.filters import Filters
+from mlx_aimv2.options import argument, group, option
 
 from . import output
 from .options import HTML, JSON, LIBRARY, OPEN, YES, confirm_download
@@ -17,22 +17,24 @@ from .sheets import target_of, write
 
 if TYPE_CHECKING:
     from mlx_aimv2.library.library import Library
-    from mlx_aimv2.library.search.filters import Filters
     from mlx_aimv2.library.search.searcher import Answer, Hit
 
 EXAMPLES = """
 aimv2 search red bicycle in snow
 aimv2 search horse + stripes - 2:zebra --in ~/Pictures
 aimv2 search --like cat.jpg --since 2023 -n 50
-aimv2 search --tag Dog --since 2024
+aimv2 search --tag Dog --not-tag Luna --since 2024
+aimv2 search beach --sort date --unique
 aimv2 search birthday cake --html cakes.html --open
 aimv2 search receipts --photos --uuid | osxphotos batch-edit --uuid-from-file - --keyword receipt
 """
 GROUPS = {
-    "Which photos": "--like --in --since --until --tag",
-    "Output": "--count --min-score --html --open",
+    "Which photos": "--like --in --since --until --tag --not-tag",
+    "Output": "--count --min-score --sort --unique --html --open",
     "Library": "--library",
 }
+
+_LINE = "──── the line: below it a photo fits the text no better than any text ────"
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,6 @@ class Options:
     like: tuple[str, ...] = option(
         (), help="Find photos that look like this picture.", metavar="FILE"
     )
-    places: tuple[str, ...] = option(
-        (),
-        help="Only photos in this folder, whose new photos are indexed first, or of this "
-        "pattern (*.heic).",
-        flags="--in",
-        metavar="PLACE",
-    )
     count: int = option(
         20,
         help="Number of photos to show, at most.",
@@ -67,19 +62,12 @@ class Options:
         metavar="SCORE",
         show_default="0.5 for texts, none for pictures",
     )
-    since: str | None = option(
-        help="Only photos taken on this day or later: 2024, 2024-05 or 2024-05-31.",
-        metavar="DATE",
+    sort: Literal["best", "date"] | None = option(
+        help="Order: by score, or the newest of the photos that fit.",
+        show_default="best; date without words",
     )
-    until: str | None = option(help="Only photos taken on this day or before.", metavar="DATE")
-    tag: tuple[str, ...] = option((), help="Only photos with this tag.", metavar="TAG")
-    orientation: Literal["landscape", "portrait", "square"] | None = option(
-        help="Only photos of this shape."
-    )
-    format: tuple[str, ...] = option(
-        (), help="Only photos of this format: jpeg, heic and so on.", metavar="NAME"
-    )
-    photos: bool = option(False, help="Only photos of Apple's Photos.")
+    unique: bool = option(False, help="Of photos that show the same picture, show only the first.")
+    filters: Filters = group(Filters)
     paths_only: bool = option(False, help="Print paths only, one on each line.", flags="-f --paths")
     null: bool = option(False, help="Print paths only, a NUL after each.", flags="-0 --null")
     uuid: bool = option(False, help="Print the UUIDs of the photos in Apple's Photos.")
@@ -113,6 +101,8 @@ def search(options: Options) -> int:
             count=options.count,
             min_score=options.min_score,
             filters=filters,
+            sort=options.sort,
+            unique=options.unique,
             model=options.model,
             dtype=options.dtype,
             confirm=confirm_download(options.yes),
@@ -125,12 +115,17 @@ def search(options: Options) -> int:
             for hit in answer.hits:
                 output.line(str(hit.file.uuid))
         elif not html:
-            _print_table(answer)
+            _print_table(answer, is_by_date=options.sort == "date")
+            _tell_line(answer, options)
         if html and answer.hits:
             from mlx_aimv2.library.contact_sheet import SheetRow  # noqa: PLC0415
 
             title = " ".join(options.words or options.like or ["Photos"])
-            rows = (SheetRow(hit.file, hit.score, _others(hit)) for hit in answer.hits)
+            origins = opened.store.origins_of([hit.file.id for hit in answer.hits])
+            rows = (
+                SheetRow(hit.file, hit.score, _others(hit), tags=origins[hit.file.id])
+                for hit in answer.hits
+            )
             write(html, title, rows=rows, is_open=options.is_open)
         _tell(opened, answer, filters)
     if html and not answer.hits:
@@ -138,10 +133,11 @@ def search(options: Options) -> int:
     return 0
 
 
-def _checked(options: Options) -> "Filters":
+def _checked(options: Options) -> Filters:
     """The filters of a search. Errors: UsageError for wrong options, before anything is indexed."""
     from mlx_aimv2.library.search import query  # noqa: PLC0415  (heavy)
-    from mlx_aimv2.library.search.filters import Filters  # noqa: PLC0415
+    from mlx_aimv2.library.search.fitting import condition  # noqa: PLC0415
+    from mlx_aimv2.library.search.searcher import check_order  # noqa: PLC0415
 
     chosen = {
         "--paths": options.paths_only,
@@ -152,24 +148,14 @@ def _checked(options: Options) -> "Filters":
     names = [name for name, is_chosen in chosen.items() if is_chosen]
     if len(names) > 1:
         raise UsageError(f"{' and '.join(names)} cannot be combined", hint="leave one of them out")
-    if options.min_score is not None and not math.isfinite(options.min_score):
-        raise UsageError(f"{options.min_score} is no score", hint="give a number, like 0.5")
-    filters = Filters(
-        options.places,
-        options.since,
-        options.until,
-        options.tag,
-        options.orientation,
-        options.format,
-        options.photos or options.uuid,
-    )
-    filters.sql()
-    if options.words or options.like or filters.is_empty:
+    filters = options.filters
+    if options.uuid:
+        filters = replace(filters, is_in_photos=True)
+    condition(filters)
+    has_query = bool(options.words or options.like or filters.is_empty)
+    check_order(options.sort, options.min_score, has_query=has_query)
+    if has_query:
         query.parse(options.words, options.like)
-    elif options.min_score is not None:
-        raise UsageError(
-            "without words or pictures there are no scores", hint="leave --min-score out"
-        )
     return filters
 
 
@@ -180,7 +166,7 @@ def _index_new(library: "Library", options: Options) -> None:
 
     from .index import Counter  # noqa: PLC0415
 
-    expanded = [os.path.expanduser(place) for place in options.places]  # noqa: PTH111  (never raises)
+    expanded = [os.path.expanduser(place) for place in options.filters.named_places]  # noqa: PTH111  (never raises)
     folders = [place for place in expanded if os.path.lexists(place)]
     if not folders:
         return
@@ -206,24 +192,54 @@ def _index_new(library: "Library", options: Options) -> None:
         output.say(f"indexed {output.counted(report.embedded, 'new photo')}")
 
 
-def _print_table(answer: "Answer") -> None:
+def _print_table(answer: "Answer", *, is_by_date: bool) -> None:
+    """The hits as rows; where the line lies among them it is drawn, or by date those below it are
+    in brackets."""
     rows = [(_score(hit), _day(hit), _path(hit) + _others(hit)) for hit in answer.hits]
+    below = [_is_below(hit, answer.line) for hit in answer.hits]
+    if any(below) and is_by_date:
+        rows = [
+            (f"({score})" if is_below else score, *rest)
+            for (score, *rest), is_below in zip(rows, below, strict=True)
+        ]
+    elif any(below):
+        rows.insert(below.index(True), (f"{answer.line:.3f}", "", _LINE))
     columns = ("score", "date", "path")
     first = 1 if answer.best is None else 0  # a list by filters has no scores
     if rows:
         output.table([row[first:] for row in rows], columns[first:])
 
 
+def _tell_line(answer: "Answer", options: Options) -> None:
+    """Say on which side of the line the hits of a table lie, unless the table shows it."""
+    if answer.line is None or not answer.hits:
+        return
+    if not any(_is_below(hit, answer.line) for hit in answer.hits):
+        text = f"{output.counted(len(answer.hits), 'photo')} above the line of {answer.line}"
+        if options.min_score is None and len(answer.hits) < options.count:
+            text += "; -t 0.3 shows some below it"
+        output.say(text)
+    elif options.sort == "date":
+        output.say(f"in brackets: below the line of {answer.line}, no better than for any text")
+
+
+def _is_below(hit: "Hit", line: float | None) -> bool:
+    return line is not None and hit.score is not None and hit.score < line
+
+
 def _print_json(library: "Library", answer: "Answer") -> None:
     from mlx_aimv2.files.path_text import escape  # noqa: PLC0415
 
+    origins = library.store.origins_of([hit.file.id for hit in answer.hits])
     for hit in answer.hits:
         file, facts = hit.file, hit.file.facts
         output.record(
             {
                 "path": escape(_path(hit)),
                 "same_shot": [escape(os.fsdecode(path)) for path in _same_shot(hit)],
+                "copies": [escape(path) for path in hit.copies],
                 "score": None if hit.score is None else round(hit.score, 6),
+                "line": answer.line,
                 "taken_at": facts.taken_at if facts else None,
                 "width_px": facts.width_px if facts else None,
                 "height_px": facts.height_px if facts else None,
@@ -231,7 +247,8 @@ def _print_json(library: "Library", answer: "Answer") -> None:
                 "latitude": facts.latitude if facts else None,
                 "longitude": facts.longitude if facts else None,
                 "uuid": file.uuid,
-                "tags": list(library.store.tags_of(file.id)),
+                "tags": list(origins[file.id]),
+                "origins": origins[file.id],
             }
         )
 
@@ -242,7 +259,7 @@ def _print_paths(answer: "Answer", separator: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def _tell(library: "Library", answer: "Answer", filters: "Filters") -> None:
+def _tell(library: "Library", answer: "Answer", filters: Filters) -> None:
     if answer.hits:
         if answer.best is None and len(answer.hits) < answer.searched:
             output.say(
@@ -259,7 +276,7 @@ def _tell(library: "Library", answer: "Answer", filters: "Filters") -> None:
         )
 
 
-def _why_none(library: "Library", answer: "Answer", filters: "Filters") -> str:
+def _why_none(library: "Library", answer: "Answer", filters: Filters) -> str:
     """The reason why no photo was searched, and what to type next."""
     counts = library.counts()
     if answer.excluded:
@@ -281,8 +298,11 @@ def _day(hit: "Hit") -> str:
 
 
 def _others(hit: "Hit") -> str:
-    """The names of the other files of a hit's shot, as they stand behind its path."""
-    return "".join(f"  + {os.path.basename(path)}" for path in hit.same_shot)  # noqa: PTH119  (any name)
+    """The names of the other files of a hit's shot, as they stand behind its path, and how many
+    copies were found with it."""
+    names = "".join(f"  + {os.path.basename(path)}" for path in hit.same_shot)  # noqa: PTH119  (any name)
+    copies = "copy" if len(hit.copies) == 1 else "copies"
+    return f"{names}  + {len(hit.copies)} {copies}" if hit.copies else names
 
 
 def _same_shot(hit: "Hit") -> list[bytes]:

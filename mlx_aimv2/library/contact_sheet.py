@@ -9,9 +9,9 @@ import html
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
@@ -32,12 +32,16 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d)?", re.ASCII)
 
 @dataclass(frozen=True)
 class SheetRow:
-    """A file of the library on a sheet; ``note`` is any text, as from EXIF."""
+    """A file of the library on a sheet; ``note`` is any text, as from EXIF.
+
+    ``tags`` are its tags, each with the names of its origins.
+    """
 
     file: FileRow
     score: float | None = None
     note: str = ""
     is_best: bool = False
+    tags: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,13 @@ def _card(row: SheetRow) -> Iterator[str]:
     pixels = f"{facts.width_px} × {facts.height_px}" if facts else None
     yield _list("figures", (_size(row.file.stamp.size_bytes), pixels))
     yield f'<p class="folder"><bdi>{folder}</bdi></p>\n'
+    yield _list(
+        "tags",
+        (
+            f"<bdi>{_shown(tag)}</bdi> <span>{_shown(', '.join(origins))}</span>"
+            for tag, origins in row.tags.items()
+        ),
+    )
     yield _paragraph("note", row.note)
     yield "</div>\n</li>\n"
 
@@ -241,7 +252,8 @@ img { display: block; width: 100%; height: 100%; object-fit: scale-down; }
   display: flex; flex-wrap: wrap; justify-content: space-between; column-gap: 0.75rem;
   font-size: 0.8125rem; font-variant-numeric: tabular-nums;
 }
-.folder, .note { margin-top: 0.25rem; color: var(--soft); font-size: 0.75rem; }
+.folder, .note, .tags { margin-top: 0.25rem; color: var(--soft); font-size: 0.75rem; }
+.tags bdi { color: var(--ink); }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 @media print {
   :root {

@@ -1,6 +1,5 @@
 """The Python face of a photo library: index, search, and what is in it."""
 
-import math
 import os
 import tempfile
 import warnings
@@ -34,8 +33,9 @@ from .indexing.options import IndexOptions
 from .indexing.preparation import excluded_patterns, make_indexer, source_to_index
 from .indexing.report import Estimate, Progress, Report
 from .search import query
-from .search.filters import Filters, as_known, check_places
-from .search.searcher import Answer, newest, search
+from .search.filters import Filters
+from .search.fitting import as_known, check_places
+from .search.searcher import Answer, Sort, check_order, newest, search
 from .search_model import SearchModel, absent, source_of, tags_of
 
 if TYPE_CHECKING:
@@ -181,6 +181,8 @@ class Library(EditableTags):
         count: int = 20,
         min_score: float | None = None,
         filters: Filters | None = None,
+        sort: Sort | None = None,
+        unique: bool = False,
         model: str | None = None,
         dtype: Dtype | None = None,
         confirm: "Confirm | None" = None,
@@ -191,22 +193,21 @@ class Library(EditableTags):
         whose score line no photo reaches (``search.score``) finds nothing; the answer has the best
         score. ``like`` are pictures as ``embed_images`` takes them; those in the library need no
         model, given by path. With ``filters`` alone the photos that fit come without scores, the
-        newest first. A warning tells of a text that was cut, and of words that look like more
-        than words.
+        newest first. ``sort="date"`` has the newest first of all photos that the query finds.
+        ``unique`` shows one photo of those that show the same picture, and names the others.
+        A warning tells of a text that was cut, and of words that look like more than words.
         Errors: UsageError for a query or filter that means nothing, OutputError without a library.
         """
         given = [words] if isinstance(words, str) else list(words)
         liked = cast("Iterable[ImageSource]", [like] if is_single(like) else like)
         pictures = [os.fsdecode(each) if isinstance(each, os.PathLike) else each for each in liked]
         filters = filters or Filters()
-        if min_score is not None and not math.isfinite(min_score):
-            raise UsageError(f"{min_score} is no score", hint="give a number, like 0.5")
-        if not given and not pictures and not filters.is_empty:
-            if min_score is not None:
-                raise UsageError(
-                    "without words or pictures there are no scores", hint="leave min_score out"
-                )
-            return self._of_one_moment(lambda store: newest(store, _checked(store, filters), count))
+        has_query = bool(given or pictures or filters.is_empty)
+        check_order(sort, min_score, has_query=has_query)
+        if not has_query:
+            return self._of_one_moment(
+                lambda store: newest(store, _checked(store, filters), count, unique=unique)
+            )
         terms = query.parse(given, pictures)
         for note in query.notes(given, terms):
             warnings.warn(note, Aimv2Warning, stacklevel=2)
@@ -228,6 +229,8 @@ class Library(EditableTags):
                 filters=chosen,
                 min_score=min_score,
                 exclude=[known_path(store, each) for each in pictures if isinstance(each, str)],
+                sort=sort or "best",
+                unique=unique,
             )
             warn_of_cuts(model_of.cuts)
             return answer

@@ -185,6 +185,9 @@ class Database:
             self._lock = None
 
 
+OF_THESE = "files.id IN (SELECT value FROM json_each(?))"  # with ids that are ``listed``
+
+
 def listed(ids: Iterable[int]) -> str:
     """Ids as SQL takes them: ``id IN (SELECT value FROM json_each(?))``."""
     return json.dumps([int(id) for id in ids])

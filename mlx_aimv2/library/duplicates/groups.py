@@ -9,7 +9,7 @@ changes never joins unlike pictures.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.files.spelling import fold
 
+from ..database.connection import OF_THESE, listed
 from ..database.photos import FileRow
 from ..database.store import Store
 from ..database.vectors import VectorSet
@@ -55,13 +56,46 @@ class DuplicateInput:
 def files_to_compare(store: Store, vectors: VectorSet, *, shots: bool = False) -> DuplicateInput:
     """All files that are there and readable; with ``shots`` those of one shot as any others."""
     files = list(store.files("missing_since IS NULL AND error IS NULL"))
-    row_of = dict(store.rows_and_files(vectors.id)[:, ::-1].tolist())
-    rows = np.array([row_of.get(file.id, -1) for file in files], np.int64)
-    numbers = None
-    if not shots:
-        known = shots_of(store)  # a shot's number is the id of its first file
-        numbers = np.array([known.get(file.id, (-1,))[0] for file in files], np.int64)
+    rows = _rows(files, store.rows_and_files(vectors.id))
+    numbers = None if shots else _numbers(files, shots_of(store))
     return DuplicateInput(files, rows, store.segments(vectors).take, numbers)
+
+
+def collapsed(
+    store: Store, vectors: VectorSet | None, ids: Sequence[int]
+) -> list[tuple[FileRow, ...]]:
+    """Files by pictures, in the order of the ids: the first of each, then those that show the same.
+
+    Without vectors only exact copies are told.
+    """
+    by_id = store.files_of(ids)
+    files = [by_id[id] for id in ids]
+    known, take = np.zeros((0, 2), np.int64), _no_vectors
+    if vectors is not None:
+        known = store.rows_and_files(vectors.id, OF_THESE, (listed(ids),))
+        take = store.segments(vectors).take
+    numbers = _numbers(files, shots_of(store, ids))
+    given = DuplicateInput(files, _rows(files, known), take, numbers)
+    owner, _ = _owners(given, np.arange(len(files)), DEFAULT_THRESHOLD)
+    pictures: dict[int, list[FileRow]] = {}
+    for number, file in zip(owner.tolist(), files, strict=True):
+        pictures.setdefault(number, []).append(file)
+    return [tuple(each) for each in pictures.values()]
+
+
+def _rows(files: Sequence[FileRow], known: Rows) -> Rows:
+    """Where the files' vectors are, -1 for none. Shapes: (m, 2) of rows and ids -> (n,)."""
+    row_of = dict(known[:, ::-1].tolist())
+    return np.array([row_of.get(file.id, -1) for file in files], np.int64)
+
+
+def _numbers(files: Sequence[FileRow], shots: Mapping[int, tuple[int, ...]]) -> Rows:
+    """The numbers of the files' shots: of each the id of its first file; -1 for none."""
+    return np.array([shots.get(file.id, (-1,))[0] for file in files], np.int64)
+
+
+def _no_vectors(rows: Rows) -> NDArray[np.float16]:
+    return np.zeros((len(rows), 0), np.float16)
 
 
 @dataclass(frozen=True)
@@ -88,6 +122,16 @@ def find_groups(given: DuplicateInput, threshold: float = DEFAULT_THRESHOLD) -> 
     if not 0 <= threshold <= 1:
         raise UsageError(f"the threshold {threshold} is not from 0 to 1", hint="0.5 is usual")
     order = best_first(given)
+    return _groups(given, order, *_owners(given, order, threshold))
+
+
+def _owners(
+    given: DuplicateInput, order: Rows, threshold: float
+) -> tuple[Rows, NDArray[np.float32]]:
+    """Of each file the position of the one that stands for its picture, and how like it is.
+
+    Shapes: (n,), (n,).
+    """
     signed = [is_signature(file.signature) for file in given.files]
     comparable = (np.array(signed, np.bool_) & (given.rows >= 0))[order]
     # Of files of one content, one that can be compared speaks for all.
@@ -96,7 +140,7 @@ def find_groups(given: DuplicateInput, threshold: float = DEFAULT_THRESHOLD) -> 
     numbers = order[comparable & (owner[order] == order)]
     if threshold < 1 and len(numbers) > 1:
         _add_near(given, numbers, owner, similarity, threshold)
-    return _groups(given, order, owner, similarity)
+    return owner, similarity
 
 
 def best_first(given: DuplicateInput) -> Rows:

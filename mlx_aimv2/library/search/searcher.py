@@ -1,27 +1,33 @@
 """Finding photos: those whose score is best, or the newest that fit the filters.
 
-Of a shot of several files one is found, the first that fits. What a score is: ``score``.
+Of a shot of several files one is found, the first that fits. What a score is: ``score``; how
+photos are ranked by it: ``ranking``.
 """
 
-import os
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
+import math
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 from mlx_aimv2.errors import UsageError
 
+from ..database.connection import OF_THESE, listed
 from ..database.photos import FileRow
 from ..database.store import Store
 from ..database.vectors import VectorSet
+from ..duplicates.groups import collapsed
 from ..search_model import SearchModel
 from ..shots import shots_of
-from .filters import Filters, rows_that_fit
-from .nearest import nearest
+from .filters import Filters
+from .fitting import newest_that_fit, rows_that_fit
 from .query import Term
-from .score import Query, make_query
+from .ranking import Ranking, shown_of_shots
+from .score import LEAST_TEXT_SCORE, make_query
 
-_MANY = 1000  # files: of more than these, all shots are sooner found
+Sort = Literal["best", "date"]
+Found = list[tuple[int, float | None]]  # ids of files and their scores, in their order
+
+_LOOKED_AT = 4  # times as many photos as are shown, where one of each picture is
 
 
 @dataclass(frozen=True, repr=False)
@@ -29,12 +35,14 @@ class Hit:
     """A photo that was found.
 
     ``score``: 0 to 1 for texts; the cosine for pictures alone; None where only filters chose.
-    ``same_shot`` are the paths of the other files of the shot, as a RAW beside its JPEG.
+    ``same_shot`` are the paths of the other files of the shot, as a RAW beside its JPEG; ``copies``
+    those of other photos that were found and show the same picture, where only one was to be shown.
     """
 
     file: FileRow
     score: float | None
     same_shot: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
@@ -47,16 +55,19 @@ class Hit:
 
 @dataclass(frozen=True)
 class Answer:
-    """Hits, best first; ``best`` is the best score, also where it was too low to be a hit.
+    """Hits in their order; ``best`` is the best score, also where it was too low to be a hit.
 
     Of a shot of several files one is a hit, the first that fits. ``searched`` are the files that
     could be found (the shots, where only filters chose), ``excluded`` those that were not to be.
+    ``line`` is the score below which a photo fits the texts no better than any text; None where no
+    text was searched for.
     """
 
     hits: tuple[Hit, ...]
     best: float | None
     searched: int
     excluded: int = 0
+    line: float | None = None
 
 
 def search(
@@ -69,111 +80,112 @@ def search(
     filters: Filters | None = None,
     min_score: float | None = None,
     exclude: Sequence[bytes] = (),
+    sort: Sort = "best",
+    unique: bool = False,
 ) -> Answer:
     """The photos that fit the terms best, equal ones by path.
 
     ``min_score`` is 0.5 for texts, unless given, and none for pictures alone. ``exclude`` are
-    paths not to find, nor the other files of their shots.
+    paths not to find, nor the other files of their shots. ``sort="date"``: of all photos with that
+    score or a better one, the newest. ``unique``: of photos that show one picture, the first.
     """
-    if count < 1:
-        raise UsageError(f"count is {count}", hint="give a positive number")
+    _check_count(count)
     query = make_query(store, vectors, terms, encode)
+    if sort == "date" and query.scale is None and min_score is None:
+        raise UsageError(
+            "by date come the photos above a lowest score, and pictures alone have none",
+            hint="give it, like: --min-score 0.6",
+        )
     least = query.least_score if min_score is None else min_score
     filters = filters or Filters()
     excluded = _with_their_shots(store, exclude)
-    ranked, searched = _ranked(store, vectors, query, count, filters, excluded)
+    ranking = Ranking(store, vectors, query, filters, excluded)
+    if sort == "date":
+        by_date = _by_date(store, ranking.down_to(least))
+        hits = _hits(store, vectors, lambda _: by_date, count, unique=unique)
+    else:
+
+        def best(looked: int) -> Found:
+            return [(id, score) for id, score in ranking.first(looked) if score >= least]
+
+        hits = _hits(store, vectors, best, count, unique=unique)
     left_out = len(rows_that_fit(store, vectors, filters, excluded)) if excluded else 0
-    scored = [(file, query.score(product)) for file, product in ranked]
-    best = scored[0][1] if scored else None
-    hits = [Hit(file, score) for file, score in scored[:count] if score >= least]
-    return Answer(_with_same_shot(store, hits), best, searched - left_out, left_out)
+    line = None if query.scale is None else LEAST_TEXT_SCORE
+    return Answer(hits, ranking.best, ranking.searched - left_out, left_out, line)
 
 
-def newest(store: Store, filters: Filters, count: int = 20) -> Answer:
+def newest(store: Store, filters: Filters, count: int = 20, *, unique: bool = False) -> Answer:
     """The photos that fit the filters, the newest first, those without a date last, then by path.
 
     They are not ranked: there are no scores.
     """
+    _check_count(count)
+    fitting = newest_that_fit(store, filters)
+    found: Found = [(id, None) for id in shown_of_shots(store, fitting, set(fitting))]
+    hits = _hits(store, store.serving(), lambda _: found, count, unique=unique)
+    return Answer(hits, None, len(found))
+
+
+def check_order(sort: str | None, min_score: float | None, *, has_query: bool) -> None:
+    """Refuse an order and a lowest score that mean nothing, or nothing for filters alone.
+
+    Errors: UsageError.
+    """
+    if sort not in (None, *get_args(Sort)):
+        raise UsageError(f"{sort!r} is no order", hint=f"one of {', '.join(get_args(Sort))}")
+    if min_score is not None and not math.isfinite(min_score):
+        raise UsageError(f"{min_score} is no score", hint="give a number, like 0.5")
+    if not has_query and (sort == "best" or min_score is not None):
+        option = "--sort" if sort == "best" else "--min-score"
+        raise UsageError(
+            "without words or pictures there are no scores", hint=f"leave {option} out"
+        )
+
+
+def _check_count(count: int) -> None:
     if count < 1:
         raise UsageError(f"count is {count}", hint="give a positive number")
-    where, values = filters.sql()
-    known = store.rows(
-        "SELECT id, path FROM files WHERE error IS NULL AND missing_since IS NULL "
-        f"AND ({where}) ORDER BY taken_at DESC, path",
-        values,
-    )
-    fitting = [id for id, path in known if filters.matches(path)]
-    ids = _shown(store, fitting, set(fitting))
-    files = store.files_of(ids[:count])
-    hits = [Hit(files[id], None) for id in ids[:count]]
-    return Answer(_with_same_shot(store, hits), None, len(ids))
 
 
-def _ranked(
+def _by_date(store: Store, found: Collection[tuple[int, float]]) -> Found:
+    """The newest first, those without a date last, then by path."""
+    score_of = dict(found)
+    query = f"SELECT id FROM files WHERE {OF_THESE} ORDER BY taken_at DESC, path"
+    return [(id, score_of[id]) for (id,) in store.rows(query, (listed(score_of),))]
+
+
+def _hits(
     store: Store,
-    vectors: VectorSet,
-    query: Query,
+    vectors: VectorSet | None,
+    ordered: Callable[[int], Found],
     count: int,
-    filters: Filters,
-    excluded: Collection[int],
-) -> tuple[list[tuple[FileRow, float]], int]:
-    """Files with their products, the best first, at least ``count`` of them where there are so
-    many; and how many files were looked at."""
-    segments = store.segments(vectors)
-    among = None
-    allowed: set[int] = set()
-    if not filters.is_empty:
-        known = rows_that_fit(store, vectors, filters)
-        among, allowed = np.unique(known[:, 0]), set(known[:, 1].tolist())
-    searched = store.count_vectors(vectors.id) if among is None else len(known)
-    wanted = count + len(excluded)
+    *,
+    unique: bool,
+) -> tuple[Hit, ...]:
+    """So many hits of what ``ordered`` gives: at least so many as it is asked for, or all."""
+    looked = count * _LOOKED_AT if unique else count
     while True:
-        rows, bounds = nearest(segments, query.wanted, wanted, among)
-        pairs = store.files_in_rows(vectors.id, rows)
-        ids = [id for _, id in pairs if (among is None or id in allowed) and id not in excluded]
-        shown = set(_shown(store, ids, None if among is None else allowed, vectors))
-        pairs = [(row, id) for row, id in pairs if id in shown]
-        products = bounds - query.penalties(segments.take(rows).astype(np.float32))
-        product_of = dict(zip(rows.tolist(), products.tolist(), strict=True))
-        best = sorted((product_of[row] for row, _ in pairs), reverse=True)[:count]
-        # No row that was not looked at can be better than the last that was.
-        if len(rows) < wanted or (len(best) == count and best[-1] >= bounds[-1]):
+        found = ordered(looked)
+        ids = [id for id, _ in found[:looked]]
+        if unique:
+            pictures = collapsed(store, vectors, ids)
+        else:
+            files = store.files_of(ids)
+            pictures = [(files[id],) for id in ids]
+        if not unique or len(pictures) >= count or len(found) < looked:
             break
-        wanted *= 4
-    files = store.files_of(id for _, id in pairs)
-    ranked = sorted(
-        ((files[id], product_of[row]) for row, id in pairs),
-        key=lambda pair: (-pair[1], pair[0].path),
-    )
-    return ranked, searched
-
-
-def _shown(
-    store: Store, ids: list[int], fitting: set[int] | None, vectors: VectorSet | None = None
-) -> list[int]:
-    """The files, of a shot only the first that is in ``fitting`` (None: all) and has a vector."""
-    shots = shots_of(store, ids if len(ids) < _MANY else None)
-    members = {each for id in ids for each in shots.get(id, ())}
-    if vectors is not None:
-        members = store.with_vectors(vectors.id, members)
-    if fitting is not None:
-        members &= fitting
-    return [id for id in ids if id == next(filter(members.__contains__, shots.get(id, ())), id)]
-
-
-def _with_same_shot(store: Store, hits: Sequence[Hit]) -> tuple[Hit, ...]:
-    shots = shots_of(store, [hit.file.id for hit in hits])
-    files = store.files_of({id for shot in shots.values() for id in shot})
+        looked *= _LOOKED_AT
+    score_of = dict(found)
+    shots = shots_of(store, [shown.id for shown, *_ in pictures[:count]])
+    others = store.files_of({id for shot in shots.values() for id in shot})
     return tuple(
-        replace(
-            hit,
-            same_shot=tuple(
-                os.fsdecode(files[id].path)
-                for id in shots.get(hit.file.id, ())
-                if id != hit.file.id
-            ),
+        Hit(
+            shown,
+            score_of[shown.id],
+            tuple(others[id].path_str for id in shots.get(shown.id, ()) if id != shown.id),
+            tuple(copy.path_str for copy in copies),
         )
-        for hit in hits
+        for shown, *copies in pictures[:count]
     )
 
 

@@ -14,7 +14,8 @@ from mlx_aimv2.inference.zero_shot import BACKGROUND
 from ..database.photos import FileRow
 from ..database.store import Store
 from ..database.vectors import VectorSet
-from ..search.filters import Filters, rows_that_fit
+from ..search.filters import Filters
+from ..search.fitting import rows_that_fit
 from ..shots import shots_of
 from ..tag_names import tag_key
 from . import calibration
