@@ -34,7 +34,7 @@ GROUPS = {
     "Library": "--library",
 }
 
-_LINE = "──── the line: below it a photo fits the text no better than any text ────"
+_LINE = "---- the line: below it a photo fits the text no better than any text ----"
 
 
 @dataclass(frozen=True)
@@ -199,8 +199,8 @@ def _print_table(answer: "Answer", *, is_by_date: bool) -> None:
     below = [_is_below(hit, answer.line) for hit in answer.hits]
     if any(below) and is_by_date:
         rows = [
-            (f"({score})" if is_below else score, *rest)
-            for (score, *rest), is_below in zip(rows, below, strict=True)
+            (f"({score})" if is_below else score, day, path)
+            for (score, day, path), is_below in zip(rows, below, strict=True)
         ]
     elif any(below):
         rows.insert(below.index(True), (f"{answer.line:.3f}", "", _LINE))
@@ -211,16 +211,16 @@ def _print_table(answer: "Answer", *, is_by_date: bool) -> None:
 
 
 def _tell_line(answer: "Answer", options: Options) -> None:
-    """Say on which side of the line the hits of a table lie, unless the table shows it."""
+    """Say on which side of the line the hits of a table lie, where the table does not show it."""
     if answer.line is None or not answer.hits:
         return
-    if not any(_is_below(hit, answer.line) for hit in answer.hits):
-        text = f"{output.counted(len(answer.hits), 'photo')} above the line of {answer.line}"
-        if options.min_score is None and len(answer.hits) < options.count:
-            text += "; -t 0.3 shows some below it"
-        output.say(text)
-    elif options.sort == "date":
-        output.say(f"in brackets: below the line of {answer.line}, no better than for any text")
+    if options.min_score is None:
+        more = " (below it: -t 0.3)" if len(answer.hits) < options.count else ""
+        output.say(
+            f"{output.counted(len(answer.hits), 'photo')} above the line, {answer.line}{more}"
+        )
+    elif options.sort == "date" and any(_is_below(hit, answer.line) for hit in answer.hits):
+        output.say(f"in brackets: below the line, {answer.line}, no better than for any text")
 
 
 def _is_below(hit: "Hit", line: float | None) -> bool:

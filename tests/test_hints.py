@@ -34,6 +34,7 @@ RAISED_IN = {
     "outputs.journal": ("embed",),
     "outputs.shard": ("embed",),
     "library.search.query": ("search",),
+    "library.search.searcher": ("search",),
     "library.database.schema": LIBRARY,
     "library.database.segments": LIBRARY,
     "library.sidecars.sidecar": ("tag",),

@@ -175,6 +175,11 @@ def test_search_prints_a_table(made: Path) -> None:
     assert outcome.code == 0, said(outcome)
     heading, *lines = outcome.out.splitlines()
     assert heading.split() == ["score", "date", "path"]
+    drawn = [line for line in lines if re.match(r"0\.500 +---- the line", line)]
+    scores = [float(line[:5]) for line in lines if line not in drawn]
+    assert len(drawn) == 1
+    assert lines.index(drawn[0]) == sum(score >= 0.5 for score in scores)
+    lines.remove(drawn[0])
     assert len(lines) == 6
     assert all(re.match(r"0\.\d{3}  202\d-05-01  /", line) for line in lines)
     assert lines == sorted(lines, key=lambda line: -float(line[:5]))
@@ -327,7 +332,7 @@ def test_a_name_without_a_file_is_searched_as_words(made: Path) -> None:
     outcome = on(made, "search", "a", "circle", "+", "no", "cat.JPG", "-t", "0")
     assert outcome.code == 0, said(outcome)
     assert outcome.err == "note: cat.JPG is no file here: searched as words\n"
-    assert len(outcome.out.splitlines()) == 7
+    assert len(outcome.out.splitlines()) == 8  # the line too
 
 
 def test_a_place_that_is_gone_can_be_searched(tmp_path: Path) -> None:
@@ -558,7 +563,7 @@ def test_no_name_breaks_an_output(tmp_path: Path) -> None:
     assert search(tmp_path, "-f").stdout == b"".join(path + b"\n" for path in sorted(expected))
     found = {os.fsencode(unescape(each["path"])) for each in search(tmp_path, "--json").records}
     assert found == expected
-    assert len(search(tmp_path).out.splitlines()) == 1 + len(expected)
+    assert len(search(tmp_path, "--sort", "date").out.splitlines()) == 1 + len(expected)
     assert search(tmp_path, "--html", "sheet.html").code == 0
     page = (tmp_path / "sheet.html").read_text(encoding="utf-8")
     assert "<script" not in page

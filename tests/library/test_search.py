@@ -18,10 +18,13 @@ from mlx_aimv2.library.database import segments as segments_module
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.database.vectors import VectorSet
 from mlx_aimv2.library.library import Library
+from mlx_aimv2.library.search import ranking
 from mlx_aimv2.library.search.filters import Filters
 from mlx_aimv2.library.search.nearest import nearest
 from mlx_aimv2.library.search.query import Term, parse
-from mlx_aimv2.library.search.searcher import Answer, search
+from mlx_aimv2.library.search.searcher import Answer, newest, search
+from mlx_aimv2.library.signature import make_signature
+from mlx_aimv2.training.drawings.scene import HELD_OUT, draw
 from tests.support.albums import make_album, rows_of
 from tests.support.queries import Vectors, constant, image, text
 from tests.support.synthetic import add_photo, add_set, facts, fill, make_library, segments_of, unit
@@ -216,6 +219,13 @@ ALL = ["one", "two", "three", "four", "five", "six"]
         ({"tags": ["100_"]}, ""),
         ({"tags": ["'; DROP TABLE files; --"]}, ""),
         ({"tags": ["Dog", "Animals"]}, "two three"),
+        ({"not_tags": ["dog"]}, "four five six"),
+        ({"not_tags": "Animals|Dog"}, "one four five six"),
+        ({"not_tags": [" dog | POODLE "]}, "one two four five six"),
+        ({"not_tags": ["A\u0308RGER", "100"]}, "two three four five six"),
+        ({"not_tags": ["1000", "hot dog"]}, "one two three five"),
+        ({"tags": ["Dog", "Animals"], "not_tags": ["Poodle", "Cat"]}, "two"),
+        ({"tags": "Dog", "not_tags": "Dog"}, ""),
         ({"shape": "landscape"}, "one four five six"),
         ({"shape": "portrait"}, "three"),
         ({"shape": "square"}, "two"),
@@ -244,6 +254,34 @@ def test_filters(store: Store, filters: dict[str, object], expected: str) -> Non
     assert answer.searched == len(expected.split())
 
 
+def test_a_rejected_tag_is_none_and_an_added_one_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "library.db"
+    make_library(path, ["/p/a.jpg", "/p/b.jpg", "/p/c.jpg"], np.eye(3))
+    with Store(path, can_write=True) as store, store.transaction():
+        store.add_tags("file", [(1, "Animals|Dog", None), (2, "Animals|Dog", None)])
+        a, _, c = store.files()
+        store.say(a.hash or b"", "ANIMALS|dog", "rejected")
+        store.say(c.hash or b"", "Animals|Dog", "added")
+    with Store(path) as store:
+        for tag in ("Dog", "animals", "Animals|Dog"):
+            assert sorted(names(find(store, Filters(tags=tag)))) == ["b", "c"]
+            assert names(find(store, Filters(not_tags=tag))) == ["a"]
+            assert names(newest(store, Filters(not_tags=tag))) == ["a"]
+
+
+def test_a_shot_has_the_tags_of_each_of_its_files(tmp_path: Path) -> None:
+    """A tag in the JPEG alone: without it the RAW is not found in its place."""
+    path = tmp_path / "library.db"
+    paths = ["/p/1.jpg", "/p/1.dng", "/p/2.jpg", "/p/2.dng", "/p/3.jpg"]
+    make_library(path, paths, np.eye(5), facts=facts(taken_at="2024-01-01T00:00:00"))
+    with Store(path, can_write=True) as store, store.transaction():
+        store.add_tags("file", [(1, "Luna", None), (4, "Luna", None)])
+    with Store(path) as store:
+        without = Filters(not_tags="luna")
+        assert names(find(store, without)) == names(newest(store, without)) == ["3"]
+        assert sorted(names(find(store, Filters(tags="luna")))) == ["1", "2"]
+
+
 def test_a_folder_whose_name_is_a_pattern(tmp_path: Path) -> None:
     (tmp_path / "[ab]*").mkdir()
     inside = [f"{tmp_path}/[ab]*/x.jpg", f"{tmp_path}/a/y.jpg"]
@@ -268,6 +306,8 @@ def test_a_folder_whose_name_is_a_pattern(tmp_path: Path) -> None:
         {"tags": [""]},
         {"tags": [" "]},
         {"tags": ["Animals|"]},
+        {"not_tags": [" "]},
+        {"not_tags": ["|Dog"]},
         {"shape": "tall"},
     ],
     ids=str,
@@ -350,7 +390,7 @@ def test_what_is_gone_is_not_found(tmp_path: Path) -> None:
     with Store(path, can_write=True) as store, store.transaction():
         store.set_missing(range(1, 41), "2026-01-01")
     with Store(path) as store:
-        assert find(store) == Answer((), None, 0)
+        assert find(store) == Answer((), None, 0, line=0.5)
 
 
 def test_an_empty_library(tmp_path: Path) -> None:
@@ -361,7 +401,7 @@ def test_an_empty_library(tmp_path: Path) -> None:
     with Store(path, can_write=True) as store:
         add_set(store, 5)
     with Store(path) as store:
-        assert find(store) == Answer((), None, 0)
+        assert find(store) == Answer((), None, 0, line=0.5)
         both = [text("x"), image("/p/a.jpg")]
         assert search(store, serving(store), both, constant(np.ones(5))).hits == ()
 
@@ -498,6 +538,117 @@ def test_words_need_a_text_tower(tmp_path: Path) -> None:
         assert len(search(store, vectors, [image("x.jpg")], AXES).hits) == 1
 
 
+# The newest, and one photo of each picture
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    size=st.integers(1, 61),
+    count=st.integers(1, 70),
+    least=st.sampled_from([None, 0.0, 0.45, 0.5, 0.6, 1.0]),
+    has_unwanted=st.booleans(),
+)
+def test_by_date_come_the_newest_of_those_that_fit(
+    seed: int, size: int, count: int, least: float | None, has_unwanted: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    terms = [text("x"), text("y", -1.0)][: 1 + has_unwanted]
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranking, "_AT_ONCE", 7)
+        with Store(Path(folder) / "library.db", can_write=True) as store:
+            dates = [
+                f"20{day:02}-01-01T00:00:00" if day else None for day in rng.integers(0, 9, size)
+            ]
+            ids = [
+                add_photo(store, f"/p/{number:02}.jpg", facts=facts(taken_at=taken_at))
+                for number, taken_at in enumerate(dates)
+            ]
+            fill(store, add_set(store, 3), unit(rng.standard_normal((size, 3))), ids)
+            every = ask(store, *terms, min_score=least, count=99)
+            found = ask(store, *terms, min_score=least, count=count, sort="date")
+    by_path = sorted(every.hits, key=lambda hit: hit.file.path)
+    expected = sorted(
+        by_path, key=lambda hit: (hit.file.facts and hit.file.facts.taken_at) or "", reverse=True
+    )
+    assert found.hits == tuple(expected[:count])
+    assert (found.best, found.searched, found.line) == (every.best, every.searched, 0.5)
+
+
+def test_pictures_alone_by_date_need_a_lowest_score(geometry: Store) -> None:
+    with pytest.raises(UsageError, match="a lowest score"):
+        ask(geometry, image("x.jpg"), sort="date")
+    hits = ask(geometry, image("x.jpg"), sort="date", min_score=0.5).hits
+    assert [stem(hit.file.path) for hit in hits] == ["x", "xy", "xz"]
+
+
+def test_the_line_is_told_where_there_are_texts(geometry: Store) -> None:
+    assert ask(geometry, text("x"), min_score=0).line == ask(geometry, text("x")).line == 0.5
+    assert ask(geometry, text("x"), image("y.jpg")).line == 0.5
+    assert ask(geometry, image("x.jpg")).line is None
+    assert newest(geometry, Filters("*")).line is None
+
+
+PICTURES = 9
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """Nine drawings, so many times each as they are before: from 1 to 9 near copies."""
+    drawings = [draw(HELD_OUT + number, 96, kind="single").image for number in range(PICTURES)]
+    signatures = [make_signature(each) for each in drawings]
+    path = tmp_path_factory.mktemp("copied") / "library.db"
+    with Store(path, can_write=True) as opened:
+        numbers = [number for number in range(PICTURES) for _ in range(number + 1)]
+        rng = np.random.default_rng(3)
+        rows = np.eye(PICTURES)[numbers] + 0.02 * rng.standard_normal((len(numbers), PICTURES))
+        ids = [
+            add_photo(
+                opened, f"/p/{number}-{at:02}.jpg", signature=signatures[number],
+                facts=facts(taken_at=f"20{10 + at % 7}-01-01T00:00:00"),
+            )
+            for at, number in enumerate(numbers)
+        ]  # fmt: skip
+        fill(opened, add_set(opened, PICTURES), unit(rows), ids)
+        yield opened
+
+
+@pytest.mark.parametrize("sort", ["best", "date"])
+def test_one_of_each_picture_is_found_and_the_others_are_named(copied: Store, sort: str) -> None:
+    terms = constant(np.linspace(1, 2, PICTURES))
+    plain = search(copied, serving(copied), [text("x")], terms, count=99, min_score=0, sort=sort)  # type: ignore[arg-type]
+    order = [hit.path for hit in plain.hits]
+    assert len(order) == 45
+    firsts = list({stem(path)[0]: path for path in reversed(order)}.values())
+    firsts.sort(key=order.index)
+    for count in (1, 2, 5, PICTURES, 50):
+        found = search(
+            copied, serving(copied), [text("x")], terms, count=count, min_score=0, sort=sort,
+            unique=True,
+        )  # type: ignore[arg-type]  # fmt: skip
+        assert [hit.path for hit in found.hits] == firsts[:count]
+        for hit in found.hits:
+            assert {stem(copy)[0] for copy in hit.copies} <= {stem(hit.path)[0]}
+    assert sorted(path for hit in found.hits for path in (hit.path, *hit.copies)) == sorted(order)
+
+
+def test_lists_by_filters_have_one_of_each_picture_too(copied: Store) -> None:
+    found = newest(copied, Filters("*"), count=PICTURES, unique=True)
+    assert len({stem(hit.path)[0] for hit in found.hits}) == PICTURES
+    assert found.searched == 45
+
+
+def test_without_vectors_and_signatures_exact_copies_are_collapsed(tmp_path: Path) -> None:
+    with Store(tmp_path / "library.db", can_write=True) as store:
+        for name, hash in (("a", b"1"), ("b", b"2"), ("c", b"1")):
+            add_photo(store, f"/p/{name}.jpg", hash=hash)
+        found = newest(store, Filters("*"), unique=True)
+    assert [(hit.path, hit.copies) for hit in found.hits] == [
+        ("/p/a.jpg", ("/p/c.jpg",)),
+        ("/p/b.jpg", ()),
+    ]
+
+
 # With the checkpoint of this package
 
 
@@ -527,6 +678,12 @@ def test_scores_that_mean_nothing(album: Path) -> None:
             library.search("x", min_score=float("nan"))
         with pytest.raises(UsageError, match="there are no scores"):
             library.search(filters=Filters("*"), min_score=0.9)
+        with pytest.raises(UsageError, match="there are no scores"):
+            library.search(filters=Filters("*"), sort="best")
+        with pytest.raises(UsageError, match="'worst' is no order"):
+            library.search("x", sort="worst")  # type: ignore[arg-type]
+        dated = library.search(filters=Filters("*"), sort="date")
+        assert dated == library.search(filters=Filters("*"))
 
 
 def no_model(*_: object, **__: object) -> None:
