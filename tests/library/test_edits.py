@@ -1,5 +1,6 @@
 """Every change inside an edit can be undone, row by row, unless somebody changed the row since."""
 
+import random
 import sqlite3
 from itertools import permutations
 from pathlib import Path
@@ -223,3 +224,55 @@ def test_tags_of_few_files_are_read_without_looking_at_all(
     assert "SEARCH tags USING PRIMARY KEY" in plan
     assert "SCAN tags" not in plan
     assert "SCAN verdicts" not in plan
+
+
+NAMES = ["Dog", "Cat", "Animals|Dog", "Animals", "Sea", "Dog|Poodle"]
+
+
+def change_anything(store: Store, chance: random.Random) -> None:
+    tag, other = chance.sample(NAMES, 2)
+    id, hash = chance.choice([(1, HASH), (2, OTHER)])
+    step = chance.randrange(6)
+    if step == 0:
+        store.add_tags(RUN, [(id, tag, 0.9)])
+    elif step == 1:
+        store.remove_tags(RUN, [(id, tag)])
+    elif step == 2:
+        store.unsay(hash, tag)
+    elif step == 3:
+        store.rename(tag, other)
+    else:
+        store.say(hash, store.named()(tag), "added" if step == 4 else "rejected")
+
+
+def undo(store: Store, number: int) -> None:
+    if any(edit.number == number for edit in store.edits()):  # else it changed nothing
+        store.undo_edit(number)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_was_done_all_of_it_can_be_undone_in_any_order(store: Store, seed: int) -> None:
+    chance = random.Random(seed)
+    store.add_tags(RUN, [(1, "Dog", 0.5), (2, "Cat", 0.4)])
+    store.say(HASH, "Sea", "rejected")
+
+    def state() -> list[object]:
+        return [
+            store.rows("SELECT file_id, key, origin, tag FROM tags ORDER BY 1, 2, 3"),
+            store.rows("SELECT hash, key, tag, verdict FROM verdicts ORDER BY 1, 2"),
+            store.aliases(),
+        ]
+
+    before, numbers = state(), []
+    for _ in range(6):
+        with store.edit("merge", "anything") as number:
+            for _ in range(3):
+                change_anything(store, chance)
+        numbers.append(number)
+        if chance.random() < 0.3:
+            numbers.remove(undone := chance.choice(numbers))
+            undo(store, undone)
+    chance.shuffle(numbers)
+    for number in numbers:
+        undo(store, number)
+    assert state() == before
