@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import duplicates, tagging
+from benchmarks import duplicates
 from benchmarks.checks import Check, four_digits, positive, run, share
 from mlx_aimv2.library.database.text_cache import TextCache
 from mlx_aimv2.library.library import Library
@@ -103,32 +103,17 @@ def search_figures(model: aimv2.Model, number: int) -> Iterator[Check]:
     yield share(f"search, recall from {LINE}", float(shown[truth].mean()))
 
 
-def tag_figures(model: aimv2.Model, number: int) -> Iterator[Check]:
-    """Calibrated tags against one threshold for all: as shipped, and the best in hindsight."""
-    _, found = tagging.methods(model, number)
-    ours = found[tagging.CALIBRATED]
-    one, hindsight = (float(found[name].f1.mean()) for name in (tagging.SHIPPED, tagging.BEST))
-    yield share("tags, macro F1", float(ours.f1.mean()), one + 0.05)
-    yield share("tags, macro F1 of one threshold, chosen on other drawings", one)
-    yield share("tags, macro F1 of the best one threshold in hindsight", hindsight)
-    yield share("tags, macro precision", float(ours.precision.mean()))
-    yield share("tags, macro recall", float(ours.recall.mean()))
-
-
 def measure(options: argparse.Namespace) -> Iterator[Check]:
-    """Searches, tags, duplicates."""
+    """Searches and duplicates."""
     model = aimv2.load(options.source)
     yield from search_figures(model, options.number)
-    yield from tag_figures(model, options.number)
     yield from duplicates.measure(model.source, options.duplicates)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", default="demo", help="a checkpoint that knows the drawings")
-    parser.add_argument(
-        "--number", type=positive, default=2000, help="drawings to search and to tag"
-    )
+    parser.add_argument("--number", type=positive, default=2000, help="drawings to search")
     parser.add_argument(
         "--duplicates", type=positive, default=500, help="drawings to make copies of"
     )

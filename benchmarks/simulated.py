@@ -75,7 +75,7 @@ def simulated(
     along = BASE_COSINE / np.sqrt(IMAGE_ENERGY * TEXT_COSINE)
     mean_image = _completed(rng, np.concatenate([[along], hub]))
 
-    def texts(content: Doubles) -> Floats:
+    def texts(content: Doubles) -> Doubles:
         vectors = np.zeros((len(content), WIDTH))
         vectors[:, 1:SHARED] = own * content
         return _unit(vectors + np.sqrt(TEXT_COSINE) * mean_text)
@@ -86,9 +86,9 @@ def simulated(
     truth = rng.random((photos, tags)) < shares
     if one_each:
         truth = np.eye(tags, dtype=bool)[rng.choice(tags, photos, p=shares / shares.sum())]
-    salience = truth * np.exp(rng.normal(0, TRUE_TAG_SPREAD, truth.shape))
+    salience = np.where(truth, np.exp(rng.normal(0, TRUE_TAG_SPREAD, truth.shape)), 0)
     total = np.maximum(salience.sum(axis=1, keepdims=True), 1e-9)
-    salience /= total**setting.competition
+    salience = salience / total**setting.competition
     other = _unit(rng.normal(size=contents.shape))
     other -= (other * contents).sum(axis=1, keepdims=True) * contents
     shown = setting.misfit * contents + np.sqrt(1 - setting.misfit**2) * _unit(other)
@@ -96,8 +96,8 @@ def simulated(
     blank_mean = _unit(BLANK_COSINE * mean_image + np.sqrt(1 - BLANK_COSINE**2) * _far(rng))
     return Simulated(
         _pictures(rng, mean_image, content, setting.noise),
-        texts(contents),
-        texts(_unit(rng.normal(size=(4, SHARED - 1)))),
+        texts(contents).astype(np.float32),
+        texts(_unit(rng.normal(size=(4, SHARED - 1)))).astype(np.float32),
         _pictures(rng, blank_mean, np.zeros((BLANKS, SHARED - 1)), setting.noise),
         truth,
         shares,
@@ -130,7 +130,7 @@ def _pictures(rng: np.random.Generator, mean: Doubles, content: Doubles, noise: 
 def _completed(rng: np.random.Generator, shared: Doubles) -> Doubles:
     """A unit vector with this part in what is shared."""
     apart = _far(rng)
-    return np.concatenate([shared, apart[SHARED:] * np.sqrt(max(0.02, 1 - shared @ shared))])
+    return np.concatenate([shared, apart[SHARED:] * max(0.02, 1 - float(shared @ shared)) ** 0.5])
 
 
 def _far(rng: np.random.Generator) -> Doubles:
@@ -141,4 +141,5 @@ def _far(rng: np.random.Generator) -> Doubles:
 
 
 def _unit(vectors: Doubles) -> Doubles:
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))
+    norms: Doubles = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / norms)

@@ -114,5 +114,5 @@ def _scenes(number: int, first: int) -> Iterator[Scene]:
 
 
 def _truth(scenes: list[Scene]) -> Truth:
-    names = [{thing.noun for thing in scene.things} | {scene.place} for scene in scenes]
+    names = [{scene.place, *(thing.noun for thing in scene.things)} for scene in scenes]
     return np.array([[tag.name in each for tag in TAGS] for each in names])
