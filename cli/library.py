@@ -1,6 +1,7 @@
 """``aimv2 library``: what is in the library, and how it is looked after."""
 
 import os
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -117,7 +118,7 @@ def _opened(options: Options) -> "Library":
 
 def _status(library: "Library", as_json: bool) -> None:
     from mlx_aimv2.files.path_text import escape  # noqa: PLC0415
-    from mlx_aimv2.library.shots import count_tags  # noqa: PLC0415
+    from mlx_aimv2.library.editing.known_tags import count_verdicts  # noqa: PLC0415
 
     store, counts = library.store, library.counts()
     roots = [os.fsdecode(root) for root, _ in store.roots()]
@@ -134,7 +135,12 @@ def _status(library: "Library", as_json: bool) -> None:
         }
         for each in store.sets()
     ]
-    tags = dict(count_tags(store))
+    given = [tag for tag in library.tags() if tag.photos]
+    tags = {tag.tag: tag.photos for tag in given}
+    origins: Counter[str] = Counter()
+    for tag in given:
+        origins.update(tag.origins)
+    verdicts = count_verdicts(store)
     problems = store.check()
     problems += [text for each in store.sets() for text in store.segments(each).problems()]
     if as_json:
@@ -149,6 +155,8 @@ def _status(library: "Library", as_json: bool) -> None:
                 "folders": [escape(root) for root in roots],
                 "sets": sets,
                 "tags": tags,
+                "origins": origins,
+                "verdicts": verdicts,
                 "problems": problems,
             }
         )
@@ -173,6 +181,11 @@ def _status(library: "Library", as_json: bool) -> None:
         rows.append(("vectors", f"{each.row_count} by {maker}, {disk} ({note})"))
     if tags:
         rows.append(("tags", f"{sum(tags.values())}, of {len(tags)} different ones"))
+        named = [f"{origin} {count}" for origin, count in origins.most_common()]
+        rows.append(("given by", ", ".join(named)))
+    if any(verdicts.values()):
+        said = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items() if count)
+        rows.append(("your word", said))
     rows += [("problem", problem) for problem in problems]
     output.table(rows)
 

@@ -1,10 +1,11 @@
 """Vectors of a library, and what is known of their photos, for other programs."""
 
 import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,10 @@ from mlx_aimv2.errors import OutputError
 from mlx_aimv2.files.atomic_folder import staged
 from mlx_aimv2.files.path_text import escape
 from mlx_aimv2.files.paths import no_folder, printable, unwritable
+from mlx_aimv2.images.metadata.exif import PhotoFacts
 from mlx_aimv2.outputs import output_file
 from mlx_aimv2.outputs.embeddings import Entry, Table
+from mlx_aimv2.outputs.formats.parquet import columns_of
 
 from .database.photos import FileRow
 from .database.store import Store
@@ -27,7 +30,8 @@ _BLOCK_ROWS = 1 << 15
 def export_vectors(store: Store, vectors: VectorSet, target: Path, *, overwrite: bool) -> int:
     """Write vectors and what is known of their photos; returns how many.
 
-    A name with an extension is a file as ``aimv2 embed`` writes it, with ``photos`` in its
+    A name with an extension is a file as ``aimv2 embed`` writes it. Dates, places, tags and the
+    like are columns of ``.parquet`` and fields of ``.jsonl``; elsewhere they are ``photos`` in the
     metadata. A folder gets clip-retrieval's ``img_emb/img_emb_0.npy`` and
     ``metadata/metadata_0.parquet``.
     Errors: UsageError for an unknown extension, OutputError for a target that exists or cannot
@@ -40,7 +44,7 @@ def export_vectors(store: Store, vectors: VectorSet, target: Path, *, overwrite:
         return _export_folder(store, vectors, known, target, overwrite=overwrite)
     output_file.check_target(target, overwrite=overwrite)
     files = store.files_of(known[:, 1].tolist())
-    made_by = {**vectors.settings, "photos": [_facts(files[id]) for id in known[:, 1].tolist()]}
+    facts = _facts(store, files, known)
     segments = store.segments(vectors)
 
     def entries() -> Iterator[Entry]:
@@ -48,12 +52,17 @@ def export_vectors(store: Store, vectors: VectorSet, target: Path, *, overwrite:
             block = known[start : start + _BLOCK_ROWS]
             taken = segments.take(block[:, 0]).astype(np.float32)
             for values, id in zip(taken, block[:, 1].tolist(), strict=True):
-                path = files[id].path.decode("utf-8", "surrogateescape")
-                yield Entry(path, values.shape, values.view)
+                yield Entry(files[id].path_str, values.shape, values.view)
 
+    if output_file.format_of(target).has_columns:
+        table = Table(vectors.settings, entries, facts)
+    else:
+        names = (escape(files[id].path_str) for id in known[:, 1].tolist())
+        photos = [{"path": name, **each} for name, each in zip(names, facts, strict=True)]
+        table = Table({**vectors.settings, "photos": photos}, entries)
     try:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
-            output_file.stage(Table(made_by, entries), target, Path(folder) / "output")
+            output_file.stage(table, target, Path(folder) / "output")
             output_file.place(target, Path(folder) / "output")
     except OSError as error:
         raise unwritable(target, error) from error
@@ -98,9 +107,8 @@ def _export_folder(
                 known[start : start + _BLOCK_ROWS, 0]
             )
         matrix.flush()
-        rows = [_facts(files[id]) for id in known[:, 1].tolist()]
-        columns = {"image_path": [row.pop("path") for row in rows]}
-        columns |= {name: [row[name] for row in rows] for name in rows[0]}
+        paths = [escape(files[id].path_str) for id in known[:, 1].tolist()]
+        columns = {"image_path": paths, **columns_of(_facts(store, files, known))}
         with (folder / "metadata" / "metadata_0.parquet").open("wb") as file:
             pyarrow.parquet.write_table(pyarrow.table(columns), file)
     return len(known)
@@ -114,7 +122,18 @@ def _is_export(folder: Path) -> bool:
     return names == {"img_emb/img_emb_0.npy", "metadata/metadata_0.parquet"}
 
 
-def _facts(file: FileRow) -> dict[str, object]:
-    facts = asdict(file.facts) if file.facts else {}
-    path = escape(file.path.decode("utf-8", "surrogateescape"))
-    return {"path": path, "size_bytes": file.stamp.size_bytes, "uuid": file.uuid, **facts}
+def _facts(
+    store: Store, files: Mapping[int, FileRow], known: NDArray[np.int64]
+) -> list[dict[str, Any]]:
+    """What is known of the photos in these rows: origins are the names of who gave each tag."""
+    origins = store.origins_of(known[:, 1].tolist())
+    return [
+        {
+            "size_bytes": files[id].stamp.size_bytes,
+            "uuid": files[id].uuid,
+            **{each.name: getattr(files[id].facts, each.name, None) for each in fields(PhotoFacts)},
+            "tags": list(origins[id]),
+            "origins": origins[id],
+        }
+        for id in known[:, 1].tolist()
+    ]

@@ -6,7 +6,6 @@ alone, as a HEIC and the JPEG made of it, are copies and no shot.
 """
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import groupby
@@ -55,18 +54,6 @@ def shots_of(store: Store, ids: Sequence[int] | None = None) -> dict[int, tuple[
         for shot in _shots(store, [_Member(*row) for row in rows]):
             shots |= dict.fromkeys((each.id for each in shot), tuple(each.id for each in shot))
     return shots
-
-
-def count_tags(store: Store) -> list[tuple[str, int]]:
-    """How many photos have each tag, the commonest first; the files of a shot are one."""
-    firsts = {id: shot[0] for id, shot in shots_of(store).items()}
-    spellings: dict[str, str] = {}
-    found = set()
-    for key, tag, id in store.rows("SELECT key, min(tag), file_id FROM shown_tags GROUP BY 1, 3"):
-        spellings[key] = min(tag, spellings.get(key, tag))  # one tag, however it is spelled
-        found.add((key, firsts.get(id, id)))
-    counts = Counter(spellings[key] for key, _ in found)
-    return sorted(counts.items(), key=lambda each: (-each[1], each[0]))
 
 
 def share_words(store: Store) -> None:

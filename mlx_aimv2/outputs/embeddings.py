@@ -1,9 +1,9 @@
 """What an output holds: every input in order, its embedding or its error, and what made them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,10 +47,15 @@ class Summary:
 
 @dataclass(frozen=True)
 class Table:
-    """Inputs in order; ``entries`` starts from the first whenever it is called."""
+    """Inputs in order; ``entries`` starts from the first whenever it is called.
+
+    ``facts`` are what else is known of each, for formats with columns: of none, or of all, each
+    of which then has an embedding.
+    """
 
     made_by: Settings
     entries: Callable[[], Iterator[Entry]]
+    facts: Sequence[Mapping[str, Any]] = ()
 
     @property
     def kind(self) -> Kind:

@@ -11,7 +11,7 @@ from mlx_aimv2.errors import UsageError
 from mlx_aimv2.files.stamp import Stamp
 from mlx_aimv2.library.database import schema
 from mlx_aimv2.library.database.store import Store
-from mlx_aimv2.library.shots import count_tags
+from mlx_aimv2.library.editing.known_tags import count_by_origin
 
 HASH, OTHER = b"a" * 16, b"b" * 16
 RUN = "vocabulary everyday"
@@ -209,7 +209,7 @@ def test_tags_of_an_earlier_version_are_a_run_that_can_be_undone(tmp_path: Path)
 def test_a_tag_is_counted_once_however_it_is_spelled(store: Store) -> None:
     store.add_tags(RUN, [(1, "Dog", 0.9), (2, "dog", 0.8)])
     store.add_tags("file", [(1, "DOG", None)])
-    assert count_tags(store) == [("DOG", 2)]
+    assert [(each.tag, each.photos) for each in count_by_origin(store)] == [("DOG", 2)]
 
 
 def test_tags_of_few_files_are_read_without_looking_at_all(

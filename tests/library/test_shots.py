@@ -14,7 +14,7 @@ from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.search.filters import Filters
 from mlx_aimv2.library.search.searcher import Answer
 from mlx_aimv2.library.shot_names import shot_key
-from mlx_aimv2.library.shots import count_tags, shots_of
+from mlx_aimv2.library.shots import shots_of
 from mlx_aimv2.training.drawings.scene import HELD_OUT, draw
 from tests.support import tiffs
 from tests.support.commands import run
@@ -287,7 +287,7 @@ def test_all_files_of_a_shot_get_the_tags_of_the_one_shown(
     assert any(given.values())
     for number in range(12):
         assert given[f"DSC_{number}.JPG"] == given[f"DSC_{number}.DNG"]
-    counts = dict(count_tags(library.store))
+    counts = {each.tag: each.photos for each in library.tags()}
     assert counts == {
         tag: sum(tag in dict(given[f"DSC_{number}.JPG"]) for number in range(12)) for tag in counts
     }

@@ -15,11 +15,11 @@ from mlx_aimv2.library.database import schema, segments
 from mlx_aimv2.library.database.folders import Root
 from mlx_aimv2.library.database.segments import Segments
 from mlx_aimv2.library.database.store import Store
+from mlx_aimv2.library.editing.known_tags import count_by_origin
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.maintenance import prune
 from mlx_aimv2.library.search.query import Term
 from mlx_aimv2.library.search.searcher import Answer, search
-from mlx_aimv2.library.shots import count_tags
 from mlx_aimv2.library.tag_names import tag_key
 from tests.support.queries import constant
 from tests.support.synthetic import add_photo, add_set, fill, make_library, segments_of, unit
@@ -286,7 +286,7 @@ def test_prune_gives_disk_back_and_changes_no_result(pruned: Store) -> None:
     assert (report.files, report.sets) == (3, 0)
     assert found(pruned) == before
     assert size_bytes - disk_bytes(pruned.folder) == report.size_bytes == 2 * 2 * WIDTH
-    assert [tag for tag, _ in count_tags(pruned)] == ["there"]
+    assert [each.tag for each in count_by_origin(pruned)] == ["there"]
     assert pruned.check() == []
     again = prune(pruned)
     assert (again.files, again.sets, again.size_bytes) == (0, 0, 0)

@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import get_args
 
 from mlx_aimv2.errors import UsageError
 
 from ..database.store import Store
 from ..database.tags import ORIGINS
+from ..database.verdicts import Verdict
 from ..shots import shots_of
 from ..sidecars.keywords import clean
 from ..tag_names import tag_key
@@ -111,6 +113,18 @@ def count_by_origin(store: Store) -> list[TagCount]:
         for key, tag in spellings.items()
     ]
     return sorted(counts, key=lambda each: (-each.photos, each.tag))
+
+
+def count_verdicts(store: Store) -> dict[str, int]:
+    """How often the owner said each verdict on a photo's tag; files of a shot are one photo."""
+    firsts = {id: shot[0] for id, shot in shots_of(store).items()}
+    rows = store.rows(
+        "SELECT verdict, key, files.id FROM verdicts JOIN files ON last_hash = verdicts.hash"
+    )
+    counts = Counter(
+        verdict for verdict, _, _ in {(*row[:2], firsts.get(row[2], row[2])) for row in rows}
+    )
+    return {verdict: counts[verdict] for verdict in get_args(Verdict)}
 
 
 def _count_rejected(

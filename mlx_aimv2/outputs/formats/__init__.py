@@ -24,13 +24,15 @@ Contents = tuple[dict[str, Any], list[str]]
 class Format:
     """One kind of file, as far as it is known without its module: help shows it, and is quick.
 
-    ``companion`` is the extension of a second file beside it, ``package`` what an extra brings.
+    ``companion`` is the extension of a second file beside it, ``package`` what an extra brings;
+    with ``has_columns`` a row has room for the facts of a table.
     """
 
     extension: str
     companion: str = ""
     holds_grids: bool = False
     package: str = ""
+    has_columns: bool = False
     max_names_bytes: int | None = None
 
     def parts(self, target: Path) -> list[Path]:
@@ -70,8 +72,8 @@ FORMATS = {
         Format(
             ".safetensors", holds_grids=True, max_names_bytes=100_000_000
         ),  # readers refuse more
-        Format(".jsonl"),
-        Format(".parquet", package="pyarrow"),
+        Format(".jsonl", has_columns=True),
+        Format(".parquet", package="pyarrow", has_columns=True),
     )
 }
 KNOWN = " or ".join(", ".join(FORMATS).rsplit(", ", 1))

@@ -1,12 +1,16 @@
 """``.jsonl``: a line for each input, failed ones too.
 
 First ``{"schema": 1, "metadata": {…}}``, then ``{"schema": 1, "path": …, "embedding": […]}`` or
-``{"schema": 1, "path": …, "error": …}``; a line may have a ``note``.
+``{"schema": 1, "path": …, "error": …}``; a line may have a ``note``, and the table's facts.
 """
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
+from itertools import repeat
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from mlx_aimv2.files.json_lines import SCHEMA, to_json
 from mlx_aimv2.files.path_text import escape
@@ -22,8 +26,10 @@ def write(table: Table, file: Path) -> None:
     with file.open("wb") as out:
         out.write(metadata_line(table.made_by))
         lines = (
-            input_line(table.kind, each.name, each.read and each.read(), each.note, each.error)
-            for each in table.entries()
+            input_line(
+                table.kind, each.name, each.read and each.read(), each.note, each.error, facts
+            )
+            for each, facts in zip(table.entries(), table.facts or repeat({}), strict=False)
         )
         write_blocks(out, lines)
 
@@ -48,10 +54,15 @@ def metadata_line(made_by: Settings) -> bytes:
 
 
 def input_line(
-    kind: Kind, name: str, embedding: Floats | None, note: str | None, error: object
+    kind: Kind,
+    name: str,
+    embedding: Floats | None,
+    note: str | None,
+    error: object,
+    facts: Mapping[str, Any] = MappingProxyType({}),
 ) -> bytes:
-    """The line of an input, with its embedding or its error."""
-    fields = {"schema": SCHEMA, kind: escape(name)}
+    """The line of an input, with its embedding or its error, and what else is known of it."""
+    fields = {"schema": SCHEMA, kind: escape(name), **facts}
     if note is not None:
         fields["note"] = note
     if embedding is None:

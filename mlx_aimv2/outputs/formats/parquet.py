@@ -1,8 +1,13 @@
-"""``.parquet``: columns ``path`` and ``embedding`` (D floats), ``metadata`` in the schema's own."""
+"""``.parquet``: columns ``path`` and ``embedding`` (D floats), ``metadata`` in the schema's own.
+
+Facts of a table are columns too, of types that do not depend on what is in them.
+"""
 
 import json
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,11 +23,16 @@ def write(table: Table, file: Path) -> None:
     import pyarrow.parquet  # noqa: PLC0415
 
     width = table.summary.width
+    known = columns_of(table.facts)
     schema = pyarrow.schema(
-        {table.kind: pyarrow.string(), "embedding": pyarrow.list_(pyarrow.float32(), width)},
+        {
+            table.kind: pyarrow.string(),
+            "embedding": pyarrow.list_(pyarrow.float32(), width),
+            **{name: column.type for name, column in known.items()},
+        },
         metadata={"metadata": table.summary.metadata},
     )
-    rows = table.rows()
+    first, rows = 0, table.rows()
     group_rows = max(1, 4 * blocks.BLOCK_BYTES // (blocks.FLOAT_BYTES * width))
     with (
         file.open("wb") as raw,  # PyArrow itself takes no name that is not UTF-8
@@ -32,7 +42,30 @@ def write(table: Table, file: Path) -> None:
             names = pyarrow.array([escape(entry.name) for entry in group], pyarrow.string())
             values = np.frombuffer(b"".join(map(blocks.row_bytes, group)), "<f4")
             vectors = pyarrow.FixedSizeListArray.from_arrays(values, width)
-            out.write_table(pyarrow.table([names, vectors], schema=schema))
+            facts = [column.slice(first, len(group)) for column in known.values()]
+            out.write_table(pyarrow.table([names, vectors, *facts], schema=schema))
+            first += len(group)
+
+
+def columns_of(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Facts as columns, by the names of the first ones. Errors: KeyError for an unknown name."""
+    import pyarrow  # noqa: PLC0415  (an extra)
+
+    text, whole, number = pyarrow.string(), pyarrow.int64(), pyarrow.float64()
+    types = {
+        **dict.fromkeys(("uuid", "format", "taken_at"), text),
+        **dict.fromkeys(("size_bytes", "width_px", "height_px", "orientation"), whole),
+        **dict.fromkeys(("latitude", "longitude"), number),
+        "tags": pyarrow.list_(text),
+        "origins": pyarrow.map_(text, pyarrow.list_(text)),
+    }
+    columns = {}
+    for name in facts[0] if facts else ():
+        values = [each[name] for each in facts]
+        if name == "origins":
+            values = [list(each.items()) for each in values]
+        columns[name] = pyarrow.array(values, types[name])
+    return columns
 
 
 def read(file: Path) -> Contents:
