@@ -133,11 +133,14 @@ def tags(library: Path, rows: int, runs: int) -> list[Check]:
     vocabulary = Vocabulary("everyday", "\n".join(lines[:TAGS]))
     embed = cache(embed_words)  # their vectors are made the first time
 
+    def blanks() -> Floats:
+        return embed(tuple(f"blank {at}" for at in range(64)))
+
     def work() -> None:
         with Store(library) as store:
             vectors = store.serving()
             assert vectors is not None
-            found = assign(store, vectors, [vocabulary], lambda texts: embed(tuple(texts)))
+            found = assign(store, vectors, [vocabulary], lambda texts: embed(tuple(texts)), blanks)
             given = sum(len(each.tags) for each in found)
         assert given > rows, f"{given} tags: rows have two each"
 

@@ -13,7 +13,7 @@ import mlx_aimv2 as aimv2  # isort: skip  (before MLX, so that its BLAS is the o
 import argparse
 import random
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -29,6 +29,7 @@ from mlx_aimv2.bench.figure import Figure
 from mlx_aimv2.errors import NumericsError
 from mlx_aimv2.inference.zero_shot import BACKGROUND
 from mlx_aimv2.library.tagging import calibration
+from mlx_aimv2.library.tagging.blanks import make_blanks
 from mlx_aimv2.library.tagging.vocabulary import embed_vocabulary, read_vocabulary
 
 # First seeds: of the draws that are reported, of those that constants were chosen on, and of
@@ -47,11 +48,12 @@ class Space:
 
     tags: Floats
     background: Floats
+    blanks: Floats
 
     def fit(self, *blocks: Floats, tags: NDArray[np.int64] | None = None) -> "Fitted":
         """Calibrated on a library: all tags, or some."""
         words = self.tags if tags is None else self.tags[tags]
-        return Fitted(calibration.fit(blocks, words, self.background))
+        return Fitted(calibration.fit(blocks, words, self.background, self.blanks))
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def _simulated_choices(
     others = simulated(setting, 1000 + seed, photos)
     threshold = best_threshold(others.images @ others.tags.T, others.truth)
     made = simulated(setting, seed, photos)
-    ours = Space(made.tags, made.background).fit(made.images).choose(made.images)
+    ours = Space(made.tags, made.background, made.blanks).fit(made.images).choose(made.images)
     rare = made.shares <= np.median(made.shares)
     return ours, made.images @ made.tags.T >= threshold, made.truth, rare
 
@@ -226,7 +228,7 @@ def other_vocabularies(embedder: Embedder, clean: Clean) -> Iterator[Check]:
         : 580 - len(TAGS)
     ]
     all_tags = np.concatenate([clean.space.tags, embed_vocabulary(everyday, embedder.texts)])
-    large = Space(all_tags, clean.space.background)
+    large = replace(clean.space, tags=all_tags)
     many = np.sum(clean.truth, axis=0) >= ENOUGH
     before = scored(clean.chosen, clean.truth).f1
     count = len(TAGS)
@@ -275,7 +277,7 @@ def failures(clean: Clean) -> Iterator[Check]:
         fitted = clean.space.fit(rows)
         f1 = macro_f1(fitted.choose(clean.rows), clean.truth)
         yield share(f"{name}: F1, of clean", f1 / clean.f1, 0.95)
-        yield share(f"{name}: said in a line", float(bool(getattr(fitted.learnt, "note", ""))), 1)
+        yield share(f"{name}: said in a line", float(bool(fitted.learnt.note)), 1)
     try:
         clean.space.fit(np.where(np.eye(*clean.rows.shape) > 0, np.nan, clean.rows))
         refused = False
@@ -292,7 +294,9 @@ def arrays(photos: int) -> Iterator[Check]:
     made = simulated(next(iter(SETTINGS.values())), 0, min(photos, 10_000), tags=400)
     blocks = [made.images] * (photos // len(made.images))
     start = perf_counter()
-    fitted = Space(made.tags, made.background).fit(*blocks[: max(1, 32_768 // len(made.images))])
+    fitted = Space(made.tags, made.background, made.blanks).fit(
+        *blocks[: max(1, 32_768 // len(made.images))]
+    )
     for block in blocks:
         fitted.choose(block)
     seconds = perf_counter() - start
@@ -304,7 +308,11 @@ def measure(options: argparse.Namespace) -> Iterator[Check]:
     """All figures, in the order of the text above."""
     first = CHOOSING if options.choosing else REPORTED
     embedder = Embedder(aimv2.load(options.source), options.keep)
-    space = Space(embed_vocabulary(TAGS, embedder.texts), embedder.texts(list(BACKGROUND)))
+    space = Space(
+        embed_vocabulary(TAGS, embedder.texts),
+        embedder.texts(list(BACKGROUND)),
+        embedder.pictures("blanks", make_blanks()),
+    )
     checks, clean = clean_drawings(embedder, space, options.number, first)
     yield from checks
     yield from simulated_checkpoints(first, options.photos, options.seeds)

@@ -282,7 +282,7 @@ class Library(EditableTags):
         without photos, OutputError without a library; what went wrong with a single sidecar is
         told.
         """
-        from .tagging import in_use, tag_sidecars, tagger  # noqa: PLC0415  (XML: searches start sooner)
+        from .tagging import blanks, in_use, tag_sidecars, tagger  # noqa: PLC0415  (XML: searches start sooner)
 
         if replace and vocabulary is None:
             raise UsageError("replace needs a vocabulary", hint="name the one that stays")
@@ -300,6 +300,7 @@ class Library(EditableTags):
                 vectors,
                 used,
                 tagger.in_chunks(encode.texts, texts_told),
+                lambda: encode.drawn(blanks.NAME, blanks.NUMBER, blanks.make_blanks),
                 filters=filters and as_known(store, filters),
             )
             first = next(found, None)  # what cannot be done is no edit

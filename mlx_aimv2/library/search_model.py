@@ -3,13 +3,14 @@
 import json
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from mlx_aimv2.errors import CheckpointError
 from mlx_aimv2.files.checkpoint_files import TAGS_FILE
@@ -151,6 +152,21 @@ class SearchModel:
                 )
             made = iter(np.array(vectors))
         return np.stack([next(made) if row is None else row for row in known])
+
+    def drawn(self, name: str, number: int, draw: Callable[[], list[Image.Image]]) -> Floats:
+        """Unit vectors of pictures that are the same every time, from the cache where it has them.
+
+        Shapes: (number, P).
+        """
+
+        def embed(missing: list[str]) -> Floats:
+            pictures = dict(zip(names, draw(), strict=True))
+            return self.images([pictures[each] for each in missing])
+
+        names = [f"{name} {at}" for at in range(number)]
+        how = json.dumps(self._vectors.settings["preprocessing"], sort_keys=True)
+        made_by = f"pictures {self._vectors.fingerprint} {how}"
+        return self._cache.embed(names, made_by, embed, self._vectors.width)
 
     def _known(self, path: str) -> Floats | None:
         file = self._store.file_at(known_path(self._store, path))

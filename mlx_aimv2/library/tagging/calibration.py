@@ -1,14 +1,13 @@
-"""Which tags fit which pictures, each tag judged by its own scores over the whole library.
+"""Which tags fit which pictures: mostly judged by what does not depend on the library.
 
-Three steps; docs/tagging.md has the reasons and figures. A picture is explained as a sum of few
-tags, so that a dog is not called a wolf for being nearly one. The tags' vectors then move a little
-towards the pictures they explain. At last the scores of a tag are split in two groups, pictures
-without it and with it, shrunk towards what all tags have in common where the library says little.
+Pictures that show nothing a tag could name (``blanks``) say how a checkpoint's pictures and texts
+lie, how far scores spread by chance, and what fits nothing. A picture is then explained as a sum
+of few tags, so that a dog is not called a wolf for being nearly one. The library corrects the
+spread and each tag's share, within bounds. docs/tagging.md has the reasons and figures.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,80 +18,131 @@ from mlx_aimv2.inference.zero_shot import logistic
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-MIN_CONFIDENCE = 0.75  # of a tag by default: chosen on drawings that no figure is taken from
+MIN_CONFIDENCE = 0.75  # of a tag by default: what a score at the threshold has
 
 _BLOCK = 512  # rows whose scores and residuals stay in the processor's cache
 _STEPS = 8  # at most: what is found after those is small
 _SMALLEST_STEP = 1e-3
 _BINS = 1024
-_EDGES = np.linspace(-1, 1, _BINS + 1)
-_CENTRES = (_EDGES[1:] + _EDGES[:-1]) / 2
-_ROUNDS = 40
-_NARROWEST = 2 / _BINS
-_ONE_SCALE_BELOW = 0.1587  # of a normal distribution is further below its middle
-# What a library is taken for before its first picture, in cosines, and for how many scores.
-_EMPTY_SCALE = 0.05
-_EMPTY_WEIGHT = 30
-_SHARE = 0.03  # of pictures with a tag, before any was seen
-_DISTANCE, _SPREAD = 5.0, 2.5  # of the scores with the tag, in null scales, before any was seen
+_CENTRES = (np.arange(_BINS) + 0.5) * (2 / _BINS) - 1
+_ROUNDS = 12
+_BITS = 16  # of a picture's code; near-copies mostly have the same
 
 
 @dataclass(frozen=True)
-class Groups:
-    """The scores of a tag without and with it, as two normal distributions. Shapes: (T,) each."""
+class Constants:
+    """All that was chosen, on other drawings and simulated checkpoints than those reported.
 
-    location: Doubles
-    scale: Doubles
-    found_location: Doubles
-    found_scale: Doubles
-    share: Doubles
+    Scores and distances are in units of the scale, shares are of all pictures.
+    """
+
+    # Texts this near to each other on average lie far from pictures, those below it less so.
+    gap_from: float = 0.05
+    gap_to: float = 0.30
+    # The spread of photos' scores against that of blanks', without a gap and with one: demo's
+    # blanks differ more than its drawings, those of published encoders less.
+    scale: float = 0.85
+    scale_with_gap: float = 1.25
+    # The library's say about the scale, and its bounds: foreign pictures widen it by a third.
+    scale_weight: float = 0.65
+    scale_bound: float = 1.25
+    # Less than 1.5 is explained by anything; 2.4 has the best F1 where 3% have the tag.
+    penalty: float = 1.5
+    threshold: float = 2.4
+    steepness: float = 4.5
+    # A tag's share: before any picture was seen, for how many pictures that counts, its bounds.
+    share: float = 0.03
+    share_weight: float = 300.0
+    least_share: float = 0.003
+    most_share: float = 0.25
+    # A picture is refused where the best tag falls this short of the likeness to blanks.
+    blank_weight: float = 1.5
+    refused: float = -3.9
+    blank_sharpness: float = 12.0  # of the soft maximum over blanks
+    few: int = 10  # distinct pictures say nothing yet
+    many: int = 60  # photos should be more than a few distinct ones
+
+
+CONSTANTS = Constants()
 
 
 @dataclass(frozen=True)
-class Weights:
-    """The weight of all tags' common values against a tag's own, in pictures, by group."""
+class Space:
+    """Tags and blanks as a checkpoint sees them, whatever the library.
 
-    absent: float
-    found: float
-    share: float
+    Shapes: centre (P,), atoms (T + B, P) are the tags, then the background prompts; known
+    (T + B + K, P) are those and then the blanks.
+    """
 
+    gap: float
+    centre: Floats
+    atoms: Floats
+    known: Floats
+    scale: float
+    tags: int
 
-_POOL_WEIGHTS = Weights(absent=10, found=10, share=100)
-_TAG_WEIGHTS = Weights(absent=2000, found=100, share=500)
-_TEXT_WEIGHT = 60  # pictures' worth that a tag's text counts against the pictures it explains
+    def rows(self, images: Floats) -> Floats:
+        """Pictures without what all have in common. Shapes: (n, P), kept, unit rows."""
+        return _unit(images - self.gap * self.centre)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The vectors, penalty and groups of scores that were learnt from a library.
+    """How a library's tags are judged. ``note`` says in a line what could not be learnt, if so.
 
-    Shapes: atoms (T + B, P) are the tags, then the background prompts.
+    Shapes: shares (T,).
     """
 
-    atoms: Floats
-    penalty: float
-    groups: Groups
+    space: Space
+    scale: float
+    shares: Doubles
+    note: str = ""
+    _gram: Floats = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_gram", self.space.atoms @ self.space.atoms.T)
 
     def scores(self, images: Floats) -> Floats:
         """How well each tag fits what the others leave unexplained. Shapes: (n, P) -> (n, T).
 
-        Errors: NumericsError for a vector that is not finite.
+        Units: the scale of scores by chance. Errors: NumericsError for a vector that is not finite.
         """
-        return _explained(images, self.atoms, self.penalty)[:, : len(self.groups.share)]
+        return self._judged(images)[0]
 
     def confidence(self, images: Floats) -> Floats:
-        """How likely a picture has a tag, by its score: 0 to 1. Shapes: (n, P) -> (n, T).
+        """How likely a picture has a tag: 0 to 1, rising with its score. Shapes: (n, P) -> (n, T).
 
+        It is 0 for pictures that fit nothing.
         Errors: NumericsError for a vector that is not finite.
         """
-        return np.asarray(_posterior(self.groups, self.scores(images).T).T, np.float32)
+        scores, refused = self._judged(images)
+        sure = logistic(_log_odds(scores, self.shares.astype(np.float32)))
+        sure[refused] = 0
+        return np.asarray(sure, np.float32)
+
+    def _judged(self, images: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+        """Scores, and which pictures fit nothing. Shapes: (n, T), (n,)."""
+        space, penalty = self.space, CONSTANTS.penalty * self.scale
+        scores = np.empty((len(images), space.tags), np.float32)
+        refused = np.empty(len(images), np.bool_)
+        first = 0
+        for block in _rows([images]):
+            part = slice(first, first := first + len(block))
+            rows = space.rows(block)
+            known = rows @ space.known.T
+            refused[part] = _fit(space, known) < CONSTANTS.refused * space.scale
+            plain = np.ascontiguousarray(known[:, : len(space.atoms)])
+            amount, left = _pursue(plain, self._gram, penalty)
+            scores[part] = (amount + left)[:, : space.tags] / np.float32(self.scale)
+        return scores, refused
 
 
-def fit(blocks: Iterable[Floats], tags: Floats, background: Floats) -> Calibration:
+def fit(blocks: Iterable[Floats], tags: Floats, background: Floats, blanks: Floats) -> Calibration:
     """The calibration of a library whose vectors come in blocks; they are read three times.
 
-    Memory does not grow with the library: scores are kept as one histogram a tag.
-    Shapes: blocks (n, P) each, tags (T, P), background (B, P); all rows are unit vectors.
+    Memory hardly grows with the library: scores are kept as one histogram a tag.
+    Shapes: blocks (n, P) each, tags (T, P), background (B, P), blanks (K, P), the vectors of
+    ``make_blanks``; all rows are unit vectors.
     Errors: UsageError for no tags, or blocks that can be read only once; NumericsError for a
     vector that is not finite.
     """
@@ -102,13 +152,22 @@ def fit(blocks: Iterable[Floats], tags: Floats, background: Floats) -> Calibrati
         )
     if len(tags) == 0:
         raise UsageError("no tags to calibrate", hint="give a vocabulary with at least one tag")
-    atoms = np.concatenate([tags, background]).astype(np.float32)
-    penalty = _penalty(blocks, len(tags), atoms)
-    atoms = _adapted(blocks, atoms, penalty)
-    counts = np.zeros((len(tags), _BINS))
-    for rows in _rows(blocks):
-        counts += _histograms(_explained(rows, atoms, penalty)[:, : len(tags)])
-    return Calibration(atoms, penalty, _split(counts, _pooled(counts), _TAG_WEIGHTS))
+    space = _space(tags, background, blanks)
+    unlearnt = Calibration(space, space.scale, np.full(len(tags), CONSTANTS.share))
+    weights, plain = _evidence(blocks, space)
+    distinct, photos = float(weights.sum()), len(weights)
+    if distinct < CONSTANTS.few:
+        if photos < CONSTANTS.many:
+            return unlearnt
+        note = f"{photos:,} photos say too little to learn from: tags are given as in any library"
+        return Calibration(space, space.scale, unlearnt.shares, note)
+    scale = _scale(plain, space.scale, distinct)
+    learnt = Calibration(space, scale, unlearnt.shares)
+    shares = _shares(blocks, learnt, weights)
+    if not (np.isfinite(shares).all() and np.isfinite(scale)):
+        note = "what the library's photos say is no number: tags are given as in any library"
+        return Calibration(space, space.scale, unlearnt.shares, note)
+    return Calibration(space, scale, shares)
 
 
 def choose(
@@ -146,45 +205,108 @@ def _rows(blocks: Iterable[Floats]) -> Iterator[Floats]:
             yield rows
 
 
-def _penalty(blocks: Iterable[Floats], tags: int, atoms: Floats) -> float:
-    """The least score at which a tag is taken: the robust scale of scores over the background's."""
-    counts = np.zeros((1, _BINS))
-    for rows in _rows(blocks):
-        scores = rows @ atoms.T
-        centred = scores[:, :tags]
-        if len(atoms) > tags:
-            centred = centred - scores[:, tags:].mean(axis=1, keepdims=True)
-        counts += _histograms(centred.reshape(-1, 1))
-    return float(_middle(counts[0])[1])
+def _space(tags: Floats, background: Floats, blanks: Floats) -> Space:
+    known = CONSTANTS
+    together = float((tags @ background.T).mean()) if len(background) else 0.0
+    gap = float(np.clip((together - known.gap_from) / (known.gap_to - known.gap_from), 0, 1))
+    atoms = np.concatenate([tags, background]).astype(np.float32)
+    centre = blanks.mean(axis=0)
+    if gap > 0:
+        atoms = _unit(atoms - gap * atoms.mean(axis=0))
+        towards = centre / max(float(np.linalg.norm(centre)), 1e-12)
+        atoms = _unit(atoms - gap * (atoms @ towards)[:, None] * towards)
+    rows = _unit(blanks - gap * centre)
+    found = rows @ atoms[: len(tags)].T
+    by_chance = float(np.median(np.abs(found - np.median(found, axis=0)))) / 0.6745
+    scale = by_chance * (known.scale + gap * (known.scale_with_gap - known.scale))
+    every = np.concatenate([atoms, rows])
+    return Space(gap, centre, atoms, every, max(scale, 2 / _BINS), len(tags))
 
 
-def _adapted(blocks: Iterable[Floats], atoms: Floats, penalty: float) -> Floats:
-    """Atoms nearer to the pictures they explain: ridge regression towards the texts' vectors.
+def _fit(space: Space, known: Floats) -> Floats:
+    """How much better the best tag fits a picture than blanks and background, by its scores.
 
-    Only amounts above the penalty count. Shapes: (A, P) -> (A, P), unit rows.
+    Shapes: (n, T + B + K) -> (n,).
     """
-    together = _TEXT_WEIGHT * np.eye(len(atoms))
-    explained = _TEXT_WEIGHT * atoms.astype(np.float64)
-    gram = atoms @ atoms.T
-    for rows in _rows(blocks):
-        amount, _ = _pursue(rows @ atoms.T, gram, penalty)
-        amount[amount < penalty] = 0
-        together += amount.T @ amount
-        explained += amount.T @ rows
-    moved = np.linalg.solve(together, explained)
-    return np.asarray(moved / np.linalg.norm(moved, axis=1, keepdims=True), np.float32)
+    tags, background, blanks = np.split(known, [space.tags, len(space.atoms)], axis=1)
+    sharp = np.float32(CONSTANTS.blank_sharpness)
+    alike = np.log(np.exp(sharp * blanks).mean(axis=1)) / sharp
+    best = tags.max(axis=1) - np.float32(CONSTANTS.blank_weight) * alike
+    return np.asarray(best - background.mean(axis=1) if background.size else best, np.float32)
 
 
-def _explained(images: Floats, atoms: Floats, penalty: float) -> Floats:
-    """The score of each atom in what the others do not explain. Shapes: (n, P) -> (n, A)."""
-    gram = atoms @ atoms.T
-    result = np.empty((len(images), len(atoms)), np.float32)
+def _evidence(blocks: Iterable[Floats], space: Space) -> tuple[Doubles, Doubles]:
+    """Each picture's weight, and histograms of plain scores. Shapes: (N,), (T, bins).
+
+    Near-copies count once together, pictures that fit nothing not at all.
+    """
+    axes = np.random.default_rng(0).normal(size=(space.atoms.shape[1], _BITS)).astype(np.float32)
+    centre = space.atoms[: space.tags].mean(axis=0)
+    codes, fits = [np.empty(0, np.int64)], [np.empty(0, np.bool_)]
+    for block in _rows(blocks):
+        rows = space.rows(block)
+        codes.append(((rows - centre) @ axes > 0) @ (1 << np.arange(_BITS)))
+        fits.append(_fit(space, rows @ space.known.T) >= CONSTANTS.refused * space.scale)
+    code, fit = np.concatenate(codes), np.concatenate(fits)
+    _, of, counts = np.unique(code[fit], return_inverse=True, return_counts=True)
+    weights = np.zeros(len(code))
+    weights[fit] = 1 / counts[of]
+    plain = np.zeros((space.tags, _BINS))
+    for rows, weight in _weighted(blocks, weights):
+        plain += _histograms(space.rows(rows) @ space.atoms[: space.tags].T, weight)
+    return weights, plain
+
+
+def _weighted(blocks: Iterable[Floats], weights: Doubles) -> Iterator[tuple[Floats, Doubles]]:
+    """The pictures that count, with their weights."""
     first = 0
-    for rows in _rows([images]):
-        amount, left = _pursue(rows @ atoms.T, gram, penalty)
-        result[first : first + len(rows)] = amount + left
+    for rows in _rows(blocks):
+        weight = weights[first : first + len(rows)]
         first += len(rows)
-    return result
+        counts = weight > 0
+        if counts.any():
+            yield rows[counts], weight[counts]
+
+
+def _scale(plain: Doubles, prior: float, distinct: float) -> float:
+    """The spread of the library's scores as far as it may say: within bounds, and by its size."""
+    shares = plain.cumsum(axis=1) / plain.sum(axis=1, keepdims=True)
+    low, high = (_CENTRES[(shares < part).sum(axis=1).clip(max=_BINS - 1)] for part in (0.25, 0.75))
+    found = float(np.median(high - low)) / 1.349
+    known = CONSTANTS.scale_weight * distinct / (distinct + CONSTANTS.share_weight)
+    bounded = np.clip(found / prior, 1 / CONSTANTS.scale_bound, CONSTANTS.scale_bound)
+    return float(prior * bounded**known)
+
+
+def _shares(blocks: Iterable[Floats], learnt: Calibration, weights: Doubles) -> Doubles:
+    """Each tag's share of the pictures that count, by expectation maximisation. Shapes: (T,)."""
+    counts = np.zeros((learnt.space.tags, _BINS))
+    reach = _BINS / 64  # bins reach from -16 to 16 scales
+    for rows, weight in _weighted(blocks, weights):
+        counts += _histograms(learnt.scores(rows) / np.float32(reach), weight)
+    total = weights.sum() + CONSTANTS.share_weight
+    shares = learnt.shares
+    for _ in range(_ROUNDS):
+        sure = logistic(_log_odds((_CENTRES * reach)[:, None], shares)).T
+        found = (counts * sure).sum(axis=1) + CONSTANTS.share_weight * CONSTANTS.share
+        shares = np.clip(found / total, CONSTANTS.least_share, CONSTANTS.most_share)
+    return shares
+
+
+def _log_odds(scores: NDArray[np.floating], shares: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Of a tag that so many pictures have; at the threshold and the usual share, 3 to 1.
+
+    Shapes: (n, T or 1), (T,) -> (n, T).
+    """
+    known = CONSTANTS
+    usual = np.log(known.share / (1 - known.share)) + known.steepness * known.threshold
+    offsets = np.log(shares / (1 - shares)) - usual + np.log(MIN_CONFIDENCE / (1 - MIN_CONFIDENCE))
+    return np.asarray(scores * scores.dtype.type(known.steepness) + offsets.astype(scores.dtype))
+
+
+def _unit(rows: Floats) -> Floats:
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(norms, np.finfo(np.float32).tiny), np.float32)
 
 
 def _pursue(left: Floats, gram: Floats, penalty: float) -> tuple[Floats, Floats]:
@@ -214,81 +336,12 @@ def _pursue(left: Floats, gram: Floats, penalty: float) -> tuple[Floats, Floats]
     return amount, rest
 
 
-def _histograms(scores: Floats) -> Doubles:
-    """One histogram of scores a tag. Shapes: (n, T) -> (T, bins)."""
+def _histograms(scores: Floats, weights: Doubles) -> Doubles:
+    """One histogram of scores from -1 to 1 a tag. Shapes: (n, T), (n,) -> (T, bins)."""
     tags = scores.shape[1]
     bins = ((scores + 1) * (_BINS / 2)).astype(np.int64)
     np.clip(bins, 0, _BINS - 1, out=bins)
     bins += np.arange(tags) * _BINS
-    return np.bincount(bins.ravel(), minlength=tags * _BINS).reshape(tags, _BINS).astype(np.float64)
-
-
-def _middle(counts: Doubles) -> tuple[float, float]:
-    """Where scores without a tag lie, and their scale: the median and what is below it.
-
-    Nothing above the median is looked at: the pictures with a tag are there.
-    """
-    total = counts.sum()
-    if total == 0:
-        return 0.0, _EMPTY_SCALE
-    shares = counts.cumsum() / total
-    median = float(_CENTRES[np.searchsorted(shares, 0.5)])
-    distance = median - float(_CENTRES[np.searchsorted(shares, _ONE_SCALE_BELOW)])
-    known = float(total / (total + _EMPTY_WEIGHT))
-    return median, max(known * distance + (1 - known) * _EMPTY_SCALE, _NARROWEST)
-
-
-def _pooled(counts: Doubles) -> Groups:
-    """The two groups of all tags' scores together: the prior of each tag's groups."""
-    pool = counts.sum(axis=0, keepdims=True)
-    location, scale = _middle(pool[0])
-    prior = (location, scale, location + _DISTANCE * scale, _SPREAD * scale, _SHARE)
-    return _split(pool, Groups(*(np.array([value]) for value in prior)), _POOL_WEIGHTS)
-
-
-def _split(counts: Doubles, prior: Groups, weights: Weights) -> Groups:
-    """Two groups for each row, by expectation maximisation that starts at the prior.
-
-    Shapes: (T, bins) -> (T,) each.
-    """
-    groups = prior
-    total = counts.sum(axis=1)
-    for _ in range(_ROUNDS):
-        found = counts * _posterior(groups, _CENTRES[None])
-        share = (found.sum(axis=1) + weights.share * prior.share) / (total + weights.share)
-        groups = Groups(
-            *_moments(counts - found, prior.location, prior.scale, weights.absent),
-            *_moments(found, prior.found_location, prior.found_scale, weights.found),
-            share,
-        )
-    return groups
-
-
-def _moments(
-    counts: Doubles, location: Doubles, scale: Doubles, weight: float
-) -> tuple[Doubles, Doubles]:
-    total = counts.sum(axis=1) + weight
-    mean = (counts @ _CENTRES + weight * location) / total
-    squares = (counts * (_CENTRES - mean[:, None]) ** 2).sum(axis=1)
-    return mean, np.maximum(np.sqrt((squares + weight * scale**2) / total), _NARROWEST)
-
-
-def _posterior(groups: Groups, scores: Doubles | Floats) -> NDArray[Any]:
-    """The chance that pictures of these scores have the tag; it never falls as scores rise.
-
-    Beyond the middle of either group it stays what it is there. Shapes: (T or 1, k) -> (T, k).
-    """
-
-    def column(values: Doubles) -> NDArray[Any]:
-        return values[:, None].astype(scores.dtype)  # of float32 there are too many to widen
-
-    low = column(groups.location)
-    high = np.maximum(column(groups.found_location), low)
-    within = np.clip(scores, low, high)
-    absent = (within - low) * column(0.5 / groups.scale)
-    found = (within - high) * column(0.5 / groups.found_scale)
-    log_odds = (absent - found) * (absent + found)
-    even = groups.share / (1 - groups.share) * groups.scale / groups.found_scale
-    log_odds += column(0.5 * np.log(even))
-    log_odds *= 2  # both terms above are halved
-    return np.asarray(logistic(log_odds))
+    each = np.repeat(weights, tags)
+    counts = np.bincount(bins.ravel(), each, minlength=tags * _BINS)
+    return np.asarray(counts.reshape(tags, _BINS), np.float64)

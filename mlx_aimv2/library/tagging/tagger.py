@@ -1,5 +1,6 @@
 """Choosing the tags of photos, by their vectors and a vocabulary."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -7,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from mlx_aimv2.errors import UsageError
+from mlx_aimv2.errors import Aimv2Warning, UsageError
 from mlx_aimv2.files.paths import printable
 from mlx_aimv2.inference.zero_shot import BACKGROUND
 
@@ -72,6 +73,7 @@ def assign(
     vectors: VectorSet,
     vocabularies: Sequence[Vocabulary],
     embed_texts: Callable[[list[str]], Floats],
+    embed_blanks: Callable[[], Floats],
     *,
     filters: Filters | None = None,
 ) -> Iterator[Tagged]:
@@ -80,7 +82,8 @@ def assign(
     All files of a shot get the tags of the one that is shown, and count as one. What the owner
     rejected is not given.
     Each tag is calibrated on the whole library (docs/tagging.md), whatever the filters, and each
-    vocabulary by itself.
+    vocabulary by itself; ``embed_blanks`` gives the vectors of ``make_blanks``. A warning says
+    where the library says too little.
     Errors: UsageError for a checkpoint without texts, and for a place without photos; of several
     patterns one at least must fit.
     """
@@ -97,16 +100,18 @@ def assign(
     known = _with_rows(known, shown)
     blocks = _Blocks(store, vectors, _spread(np.unique(known[:, 0])))
     words = [embed_vocabulary(each.tags, embed_texts) for each in vocabularies]
-    background = embed_texts(list(BACKGROUND))
+    background, blanks = embed_texts(list(BACKGROUND)), embed_blanks()
     named = store.named()
     givers = [
         _Giver(
             each,
-            calibration.fit(blocks, vectors_of_tags, background),
+            calibration.fit(blocks, vectors_of_tags, background, blanks),
             [named(tag.text) for tag in each.tags],
         )
         for each, vectors_of_tags in zip(vocabularies, words, strict=True)
     ]
+    for note in sorted({giver.learnt.note for giver in givers} - {""}):
+        warnings.warn(note, Aimv2Warning, stacklevel=2)
     if filters is not None and not filters.is_empty:
         known = _with_rows(rows_that_fit(store, vectors, filters), shown)
     had = {giver.origin: _by_file(store, giver.origin) for giver in givers}
