@@ -8,15 +8,17 @@ import gc
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
+from inspect import signature
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from mlx_aimv2.errors import UsageError
+from mlx_aimv2.files.paths import printable
 
 from . import help, output
 from .exit_codes import FAILED, INTERRUPTED, USAGE, explain
@@ -27,7 +29,7 @@ GROUPS = {
     "Photo library": {
         "index": "Read new and changed photos into the library.",
         "search": "Find photos in the library by words or by likeness.",
-        "tag": "Give photos tags, in the library and in sidecars.",
+        "tag": "Give photos tags, and correct, rename or undo them.",
         "duplicates": "Find files that show one picture.",
         "library": "Look after the library: status, errors, prune, forget, export.",
     },
@@ -93,22 +95,33 @@ class Commands(TyperGroup):
 
 
 class Actions(TyperGroup):
-    """A command that has commands of its own, whose options may stand before their names too."""
+    """A command that has commands of its own, whose options may stand before their names too.
+
+    With ``invoke_without_command`` it does something without any of them, by options of its own.
+    """
+
+    groups: Mapping[str, str] = {}
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the commands, then the options."""
-        commands = [(name, command.help or "") for name, command in self.commands.items()]
-        options = [help.row(option, ctx) for option in self.get_params(ctx)]
-        help.write_sections(formatter, {"Commands": commands, "Options": options})
+        rows = [
+            (name, (command.help or "").partition("\n\n")[0])
+            for name, command in self.commands.items()
+        ]
+        options = help.sections(self.get_params(ctx), ctx, self.groups)
+        help.write_sections(formatter, {"Commands": rows, **options})
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Move the action's name to the front; without any words show the help, as aimv2 does."""
-        if not args:
+        """Move the action's name to the front.
+
+        Without any words show the help, as aimv2 does, of what does nothing without an action.
+        """
+        if not args and not self.invoke_without_command:
             output.line(ctx.get_help())
             ctx.exit(USAGE)
         takes_value = {
             option
-            for action in self.commands.values()
+            for action in (self, *self.commands.values())
             for param in action.params
             if not getattr(param, "is_flag", True)
             for option in param.opts
@@ -120,8 +133,19 @@ class Actions(TyperGroup):
             if word in self.commands and after[at] not in takes_value
         )
         at = next(named, None)
-        front = args if at is None else [args[at], *args[:at], *args[at + 1 :]]
-        return super().parse_args(ctx, front)
+        if at is None:
+            return super().parse_args(ctx, args)
+        self.callback = None  # it is what is done without an action
+        return super().parse_args(ctx, [args[at], *args[:at], *args[at + 1 :]])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if self.invoke_without_command and args[0] not in self.commands:
+            raise UsageError(
+                f"aimv2 {self.name} does not know {printable(args[0])!r}",
+                hint=f"one of {', '.join(self.commands)}, or options only: "
+                f"aimv2 {self.name} --help",
+            )
+        return super().resolve_command(ctx, args)
 
 
 def load_command(name: str) -> Any:
@@ -136,20 +160,26 @@ def load_command(name: str) -> Any:
         command: Any = typer.main.get_command(alone)
         command.groups = getattr(module, "GROUPS", {})
         return command
+    by_default = with_parameters(getattr(module, name))
+    does_something = bool(signature(by_default).parameters)
     several = typer.Typer(
         name=name,
         cls=Actions,
         rich_markup_mode=None,
         add_completion=False,
         epilog=_epilog(module.EXAMPLES),
+        invoke_without_command=does_something,
+        subcommand_metavar="[COMMAND [ARGS]...]" if does_something else None,
     )
-    several.callback()(getattr(module, name))
+    several.callback()(by_default)
     for action in module.ACTIONS:
         lines = module.EXAMPLES.splitlines()
         examples = [line for line in lines if f" {name} {action.__name__}" in line]
         decorate = several.command(cls=help.Command, epilog=_epilog("\n".join(examples)))
         decorate(with_parameters(action))
-    return typer.main.get_command(several)
+    group: Any = typer.main.get_command(several)
+    group.groups = getattr(module, "GROUPS", {})
+    return group
 
 
 def build() -> Any:
@@ -268,9 +298,10 @@ def _show_version() -> None:
 
 def _commands_below() -> dict[str, str]:
     """Actions of a command, such as prune of library, by the words that reach them."""
-    from .library import ACTIONS  # noqa: PLC0415
+    from . import library, tag_edits  # noqa: PLC0415
 
-    return {each.__name__: f"library {each.__name__}" for each in ACTIONS} | {"undo": "tag undo"}
+    actions = {"library": library.ACTIONS, "tag": tag_edits.ACTIONS}
+    return {each.__name__: f"{name} {each.__name__}" for name in actions for each in actions[name]}
 
 
 def _epilog(examples: str) -> str:

@@ -5,7 +5,7 @@ name are the rare ones, after those that it names as such. Typer would do this w
 costs 135 ms.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from typer.core import TyperCommand
@@ -29,20 +29,19 @@ class Command(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments, then each group, then what is in none."""
-        options = {max(each.opts, key=len): each for each in self.get_params(ctx)}
-        arguments = [name for name, each in options.items() if each.param_type_name == "argument"]
-        groups = {heading: names.split() for heading, names in self.groups.items()}
-        named = {*arguments}.union(*groups.values())
-        rest = [name for name in options if name not in named]
-        last = RARE if groups else "Options"
-        sections = {"Arguments": arguments, **groups, last: [*groups.pop(last, ()), *rest]}
-        write_sections(
-            formatter,
-            {
-                heading: [row(options[name], ctx) for name in names]
-                for heading, names in sections.items()
-            },
-        )
+        write_sections(formatter, sections(self.get_params(ctx), ctx, self.groups))
+
+
+def sections(params: Sequence[Any], ctx: Any, groups: Mapping[str, str]) -> dict[str, Rows]:
+    """The rows of arguments, of options by their groups, and of options that are in none."""
+    options = {max(each.opts, key=len): each for each in params}
+    arguments = [name for name, each in options.items() if each.param_type_name == "argument"]
+    named_in = {heading: names.split() for heading, names in groups.items()}
+    named = {*arguments}.union(*named_in.values())
+    rest = [name for name in options if name not in named]
+    last = RARE if groups else "Options"
+    names = {"Arguments": arguments, **named_in, last: [*named_in.pop(last, ()), *rest]}
+    return {heading: [row(options[name], ctx) for name in each] for heading, each in names.items()}
 
 
 def write_sections(formatter: Any, sections: Mapping[str, Rows]) -> None:

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from mlx_aimv2.errors import Aimv2Error, UsageError
-from mlx_aimv2.files.paths import printable
-from mlx_aimv2.options import argument, option
+from mlx_aimv2.options import option
 
-from . import output
+from . import output, tag_edits
 from .exit_codes import exit_code
-from .options import LIBRARY, YES, confirm_download, given_flags
+from .options import LIBRARY, YES, confirm_download
 
 if TYPE_CHECKING:
-    from mlx_aimv2.library.library import Library
     from mlx_aimv2.library.tagging.tag_sidecars import Written
     from mlx_aimv2.library.tagging.tagger import Tagged
 
@@ -24,13 +22,25 @@ aimv2 tag --dry-run
 aimv2 tag --in ~/Pictures/2024 --write sidecar
 aimv2 tag --write exiftool > keywords.args
 aimv2 tag --vocabulary my-tags.txt --min-confidence 0.5
+aimv2 tag add Luna IMG_1.jpg IMG_2.jpg
+aimv2 tag add "Trips|Norway" --from-search "fjord + boat" -n 50
+aimv2 tag remove Boat IMG_3.jpg
+aimv2 tag confirm Dog IMG_1.jpg
+aimv2 tag reject Dog IMG_4.jpg
+ls cats/*.jpg | aimv2 tag reject Dog --from -
+aimv2 tag list
+aimv2 tag rename Dog "Animals|Dog"
+aimv2 tag merge Puppy Hound --into "Animals|Dog"
+aimv2 tag history
 aimv2 tag undo
+aimv2 tag undo 12
 """
 GROUPS = {
     "Which photos and tags": "--in --vocabulary --replace --min-confidence --limit",
     "Output": "--dry-run --write --sidecar-names",
     "Library": "--library",
 }
+ACTIONS = tag_edits.ACTIONS
 Write = Literal["sidecar", "exiftool", "json"]
 MIN_CONFIDENCE = 0.75  # calibration.MIN_CONFIDENCE; importing that would make help slow
 _NOT_IN_PHOTOS = {"sidecar": "no sidecars", "exiftool": "not listed for ExifTool"}
@@ -40,11 +50,6 @@ _NOT_IN_PHOTOS = {"sidecar": "no sidecars", "exiftool": "not listed for ExifTool
 class Options:
     """What ``aimv2 tag`` takes."""
 
-    action: str | None = argument(
-        None,
-        help="Take back all tags that aimv2 has given, in sidecars too, and give none.",
-        metavar="undo",
-    )
     write: Write | None = option(
         help="Write XMP files beside the photos (sidecar), or on stdout ExifTool's argument "
         "file (exiftool) or lines (json).",
@@ -90,18 +95,16 @@ class Options:
 
 
 def tag(options: Options) -> int:
-    """Give photos tags, several each, from a vocabulary of everyday words.
+    """Give photos tags, several each, from vocabularies; or say yourself what fits.
 
-    How sure a tag must be is learnt from your library. Photos themselves are never changed; a
-    sidecar keeps what other programs wrote, and undo puts the sidecar back as it was.
+    Without a command every vocabulary that the library uses gives its tags anew. What you rejected
+    is never given again, and what you added or confirmed stays. Photos themselves are never
+    changed; a sidecar keeps what other programs wrote.
     """
     _check(options)
     from mlx_aimv2.library.library import Library  # noqa: PLC0415  (heavy)
     from mlx_aimv2.library.search.filters import Filters  # noqa: PLC0415
 
-    if options.action == "undo":
-        with Library(options.library) as opened:
-            return _undo(opened)
     teller = Teller(options.write, is_dry=options.dry_run)
     sidecars = (options.sidecar_names or "full") if options.write == "sidecar" else None
     with Library(options.library) as opened, output.Progress("tagged") as line:
@@ -131,7 +134,9 @@ def tag(options: Options) -> int:
                 texts_told=texts_told,
             )
         except KeyboardInterrupt:
-            output.stopped("what is done is kept: the same command goes on")
+            output.stopped(
+                "what is done is kept: the same command goes on, aimv2 tag undo takes it back"
+            )
             raise
     return teller.report()
 
@@ -154,13 +159,6 @@ def _agreement(options: Options) -> Callable[[int, int], bool]:
 
 
 def _check(options: Options) -> None:
-    if options.action == "undo" and (given := given_flags(options, without="library yes")):
-        raise UsageError(f"undo takes no {', '.join(given)}", hint="aimv2 tag undo")
-    if options.action not in (None, "undo"):
-        raise UsageError(
-            f"tag does not know {printable(options.action)!r}, only undo",
-            hint="aimv2 tag undo; to tag some of the photos: aimv2 tag --in PLACE",
-        )
     if options.replace and options.vocabulary is None:
         raise UsageError(
             "--replace needs --vocabulary", hint="aimv2 tag --vocabulary NAME --replace"
@@ -245,6 +243,7 @@ class Teller:
             {
                 "path": escape(os.fsdecode(tagged.file.path)),
                 "tags": {tag: round(confidence, 4) for tag, confidence in tagged.tags},
+                "origins": tagged.origins,
                 "added": list(tagged.added),
                 "removed": list(tagged.removed),
             }
@@ -270,23 +269,3 @@ class Teller:
         sys.stdout.buffer.writelines(lines if self._written else [head, *lines])
         sys.stdout.buffer.flush()
         self._written += 1
-
-
-def _undo(library: "Library") -> int:
-    done = gone = 0
-    failures: list[Aimv2Error] = []
-    for name, outcome in library.undo_tags("all").sidecars:
-        if isinstance(outcome, Aimv2Error):
-            failures.append(outcome)
-            output.skipped(outcome)
-        else:
-            assert outcome is not None
-            done += outcome.name != "GONE"
-            gone += outcome.name == "GONE"
-            if outcome.name != "RESTORED":
-                output.note(f"{os.fsdecode(name)}: {outcome.value}")
-    restored = output.counted(done, "sidecar")
-    output.say(f"tags taken back from the library and from {restored}")
-    if failures and not (done or gone):
-        raise Aimv2Error("no sidecar could be restored", hint="the reasons are above")
-    return exit_code(max(done, 1), len(failures))

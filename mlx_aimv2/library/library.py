@@ -306,16 +306,22 @@ class Library(EditableTags):
             first = next(found, None)  # what cannot be done is no edit
             others = in_use.count_others(store, used)
             takes_others = replace(*others) if callable(replace) and others[0] else replace
+            names = " and ".join(each.name for each in used)
             if not dry_run:
-                names = " and ".join(each.name for each in used)
-                stack.enter_context(store.edit("tag", f"tags of {names}"))
+                said = f"tags of {names}, stopped before the end"
+                number = stack.enter_context(store.edit("tag", said))
                 if takes_others:
                     in_use.take_others(store, used)
                 in_use.remember(store, used)
             found = chain([first] if first else [], found)
+            added = removed = 0
             for tagged, written in tag_sidecars.keep(store, found, sidecars, dry_run=dry_run):
+                added += len(tagged.added)
+                removed += len(tagged.removed)
                 if told is not None:
                     told(tagged, written)
+            if not dry_run:
+                store.say_of_edit(number, f"tags of {names}: {added} added, {removed} removed")
             warn_of_cuts(encode.cuts)
 
     def duplicates(

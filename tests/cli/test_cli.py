@@ -17,7 +17,7 @@ from itertools import takewhile
 import pytest
 import typer
 
-from mlx_aimv2.cli import app, help, library, output
+from mlx_aimv2.cli import app, help, library, output, tag_edits
 from mlx_aimv2.errors import Aimv2Warning, CheckpointError, ImageError, UsageError
 from mlx_aimv2.files.path_text import escape, unescape
 from tests.support.commands import AIMV2, PATIENCE_S, run, start
@@ -44,6 +44,7 @@ def fake(monkeypatch):
 
 
 ACTIONS = [f"library {action.__name__}" for action in library.ACTIONS]
+ACTIONS += [f"tag {action.__name__}" for action in tag_edits.ACTIONS]
 NAMES = [*app.COMMANDS, *ACTIONS]
 
 

@@ -136,7 +136,7 @@ def test_exiftool_reads_the_same_in_all_fields(folder: Path) -> None:
 
 def test_undo_leaves_everything_as_it_was(folder: Path) -> None:
     name = next(name for name, tags in _tagged_once(folder).items() if tags)
-    tag(folder, "undo")
+    tag(folder, "undo", "--all")
     for sample, data in (("full", sidecar_samples.LIGHTROOM), ("other", sidecar_samples.DIGIKAM)):
         target = folder / "album" / f"{name}.xmp"
         target.write_bytes(data)
@@ -144,7 +144,7 @@ def test_undo_leaves_everything_as_it_was(folder: Path) -> None:
         assert tag(folder, "--write=sidecar")[0] == 0, sample
         assert sidecars(folder) != others
         assert tag(folder, "--write=sidecar", "--limit=1")[0] == 0
-        code, _, err = tag(folder, "undo")
+        code, _, err = tag(folder, "undo", "--all")
         assert code == 0, err
         assert sidecars(folder) == others
         assert photos(folder) == before
@@ -183,7 +183,7 @@ def test_undo_after_a_move(folder: Path, moved: Path, between: list[str]) -> Non
             (folder / "all.txt").rename(folder / "tags.txt")
         if "--write=sidecar" in between:
             assert not any(b"Things|" in path.read_bytes() for path in moved.glob("*.xmp"))
-    code, _, err = tag(folder, "undo")
+    code, _, err = tag(folder, "undo", "--all")
     assert code == 0
     assert f"from {count} sidecars" in err
     assert {path.name: path.read_bytes() for path in moved.glob("*.xmp")} == before
@@ -195,7 +195,7 @@ def test_a_sidecar_that_says_it_is_a_raws_is_left_alone(
     folder: Path, moved: Path, names: str, is_moved: bool
 ) -> None:
     name = next(name for name, tags in _tagged_once(folder).items() if tags)
-    tag(folder, "undo")
+    tag(folder, "undo", "--all")
     raws = folder / "album" / f"{Path(name).stem}.xmp"
     data = sidecar_samples.LIGHTROOM.replace(
         b'xmp:Rating="4"',
@@ -209,7 +209,7 @@ def test_a_sidecar_that_says_it_is_a_raws_is_left_alone(
     if is_moved:
         place = place.rename(moved)
         index(place)
-    assert tag(folder, "undo")[0] == 0
+    assert tag(folder, "undo", "--all")[0] == 0
     assert {path.name: path.read_bytes() for path in place.glob("*.xmp")} == {raws.name: data}
 
 
@@ -226,7 +226,7 @@ def test_photos_and_sidecars_that_change_names(folder: Path, tmp_path: Path) -> 
         (moved / names[-1]).rename(moved / "last.jpg")
         (moved / f"{names[-1]}.xmp").rename(moved / "last.jpg.xmp")
         index(moved)
-        code, _, err = tag(folder, "undo")
+        code, _, err = tag(folder, "undo", "--all")
         assert (code, list(moved.glob("*.xmp"))) == (0, [])
         assert f"from {len(names)} sidecars" in err
     finally:
@@ -236,12 +236,12 @@ def test_photos_and_sidecars_that_change_names(folder: Path, tmp_path: Path) -> 
 def test_undo_forgets_no_sidecar_that_may_be_elsewhere(folder: Path, moved: Path) -> None:
     tag(folder, "--write=sidecar")
     (folder / "album").rename(moved)
-    code, _, err = tag(folder, "undo")
+    code, _, err = tag(folder, "undo", "--all")
     assert code == 1
     assert "000.jpg.xmp is not there, nor its photo" in err
     assert "from 0 sidecars" in err
     index(moved)
-    assert tag(folder, "undo")[0] == 0
+    assert tag(folder, "undo", "--all")[0] == 0
     assert not list(moved.glob("*.xmp"))
 
 
@@ -249,7 +249,7 @@ def test_what_is_removed_is_not_taken_back(folder: Path) -> None:
     tag(folder, "--write=sidecar")
     for sidecar in (folder / "album").glob("*.xmp"):
         sidecar.unlink()
-    code, _, err = tag(folder, "undo")
+    code, _, err = tag(folder, "undo", "--all")
     assert code == 0
     assert ": removed since" in err
     assert "from 0 sidecars" in err
@@ -262,7 +262,7 @@ def test_copies_are_cleaned_by_their_notes(folder: Path, tmp_path: Path) -> None
     foreign = sidecar_samples.LIGHTROOM
     (tmp_path / "copy" / name).write_bytes(merge(foreign, [("Things", "x")]))
     index(tmp_path / "copy")
-    code, _, err = tag(folder, "undo")
+    code, _, err = tag(folder, "undo", "--all")
     assert code == 0
     assert "known by its own notes only" in err
     left = {path.name: path.read_bytes() for path in (tmp_path / "copy").glob("*.xmp")}
@@ -325,7 +325,7 @@ def test_what_another_program_changed_since_stays(folder: Path) -> None:
     tag(folder, "--write=sidecar")
     target = next(iter((folder / "album").glob("*.xmp")))
     target.write_bytes(merge(target.read_bytes(), []).replace(b"</rdf:RDF>", b"</rdf:RDF><!--x-->"))
-    code, _, err = tag(folder, "undo")
+    code, _, err = tag(folder, "undo", "--all")
     assert code == 0
     assert "changed since by another program" in err
     assert b"<!--x-->" in target.read_bytes()
@@ -346,6 +346,8 @@ def test_json_and_exiftool_go_to_stdout(folder: Path) -> None:
     outcome = run("tag", "--write=json", f"--vocabulary={folder}/tags.txt", "--library=library.db")
     assert len(outcome.records) == COUNT
     assert all(set(record["added"]) == set(record["tags"]) for record in outcome.records)
+    for record in outcome.records:
+        assert record["origins"] == {tag: ["vocabulary tags"] for tag in record["tags"]}
     code, out, _ = tag(folder, "--write=exiftool")
     assert code == 0
     assert out.count("-execute\n") == sum(bool(tags) for tags in tags_in_library().values())
@@ -377,7 +379,7 @@ def test_tags_of_others_stay(folder: Path) -> None:
     with Store(Path("library.db"), can_write=True) as store, store.transaction():
         store.add_tags("user", [(1, "kept", None)])
     tag(folder)
-    tag(folder, "undo")
+    tag(folder, "undo", "--all")
     with Store(Path("library.db")) as store:
         assert store.tags_of(1) == {"kept": "user"}
 
@@ -395,15 +397,14 @@ def test_found_by_their_tags(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (["undo", "--dry-run"], "undo takes no"),
+        (["undo", "--dry-run"], "No such option: --dry-run"),
         (["--min-confidence=1.5"], "min-confidence"),
         (["--limit=-1"], "limit"),
         (["--vocabulary=missing.txt"], "missing.txt"),
-        (["redo"], "tag does not know 'redo', only undo"),
+        (["redo"], "aimv2 tag does not know 'redo'"),
         (["--sidecar-names=short"], "--sidecar-names is for sidecars only"),
         (["--sidecar-names=full", "--write=json"], "--sidecar-names is for sidecars only"),
-        (["undo", "--sidecar-names=short"], "undo takes no --sidecar-names"),
-        (["undo", "--min-confidence=0"], "undo takes no --min-confidence"),
+        (["--min-confidence=0", "undo"], "No such option: --min-confidence"),
         (["--in=~/nofolder"], "the library has no photos in ~/nofolder"),
         (["--in=*.jpg", "--in=missing"], "the library has no photos in missing"),
         (["--in=*.nef"], "no photo in the library fits *.nef"),
@@ -430,7 +431,7 @@ def test_help_shows_what_is_so() -> None:
     shown = run("tag", "--help").out
     assert tag_command.MIN_CONFIDENCE == calibration.MIN_CONFIDENCE
     assert f"at first {calibration.MIN_CONFIDENCE}]" in " ".join(shown.split())
-    assert "aimv2 tag [OPTIONS] [undo]\n" in shown
+    assert "aimv2 tag [OPTIONS] [COMMAND [ARGS]...]\n" in shown
     assert "[[" not in shown
 
 
@@ -450,7 +451,7 @@ def test_one_is_no_plural(folder: Path) -> None:
 @pytest.mark.parametrize("write", ["sidecar", "exiftool"])
 def test_nothing_is_written_in_apples_photos(folder: Path, write: str) -> None:
     name = next(name for name, tags in _tagged_once(folder).items() if tags)
-    tag(folder, "undo")
+    tag(folder, "undo", "--all")
     _move(name, uuid="0A1B2C3D-0000-4000-8000-000000000001")
     code, out, err = tag(folder, f"--write={write}")
     assert code == 0

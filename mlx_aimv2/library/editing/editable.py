@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Union
 
 from mlx_aimv2.errors import Aimv2Error, LockedError, UsageError
@@ -14,6 +14,7 @@ from ..database.edits import EditRow
 from ..database.store import Store
 from ..database.tags import FROM_OUTSIDE
 from ..database.verdicts import Verdict
+from ..shots import shots_of
 from ..tag_names import tag_key
 from . import known_tags
 from .known_tags import TagCount, find_tag, must_find_tag, several_tags, typed_tag
@@ -37,7 +38,9 @@ class Edited:
     """What an edit did.
 
     ``is_waiting``: another process writes the library, and the edit counts once that has ended.
-    ``tag`` is the tag that was meant, ``photos`` are the paths of the files it was about,
+    ``tag`` is the tag that was meant, ``is_new`` if none was known by that name; ``photos`` are
+    the paths of the files it was about, ``count`` is how many photos these are, the files of a
+    shot being one, and ``changed`` of how many photos anything changed; None while that waits.
     ``errors`` are of photos that were named and are not known. ``from_others`` are photos that
     keep the tag as a keyword of another program: removing does not touch that, rejecting hides it.
     ``sidecars`` are those that were brought up to date, each with what undoing did to it, with an
@@ -49,6 +52,9 @@ class Edited:
     errors: tuple[Aimv2Error, ...] = ()
     from_others: tuple[str, ...] = ()
     is_waiting: bool = False
+    is_new: bool = False
+    count: int = 0
+    changed: int | None = None
     sidecars: Sidecars = field(default=(), repr=False)
 
 
@@ -68,11 +74,11 @@ class EditableTags(Access):
         if action not in _SAID:
             raise UsageError(f"{action!r} is no edit", hint=f"one of {', '.join(_SAID)}")
         with self._reading() as store:
-            meant = find_tag(store, tag) if action == "add" else must_find_tag(store, tag)
-            meant = meant or store.named()(typed_tag(tag))
+            known = find_tag(store, tag) if action == "add" else must_find_tag(store, tag)
+            meant = known or store.named()(typed_tag(tag))
             named = named_photos(store, photos)
+            count = _count_photos(store, list(named.files))
             others = _from_others(store, meant, named) if action == "remove" else ()
-        count = len(named.files)
         said = f"{meant} {_SAID[action]} {count} {'photo' if count == 1 else 'photos'}"
         if action == "remove":
             request = Request(action, said, removed=tuple((hash, meant) for hash in named.hashes))
@@ -80,9 +86,9 @@ class EditableTags(Access):
             verdict = _VERDICTS[action]
             words = tuple((hash, meant, verdict) for hash in named.hashes)
             request = Request(action, said, verdicts=words)
-        is_waiting, sidecars = self._make(request)
         paths = tuple(sorted(file.path_str for file in named.files.values()))
-        return Edited(meant, paths, named.errors, others, is_waiting, sidecars)
+        edited = Edited(meant, paths, named.errors, others, is_new=known is None, count=count)
+        return self._make(request, edited)
 
     def tags(self) -> list[TagCount]:
         """All tags with their photos by origin, the commonest first."""
@@ -104,7 +110,8 @@ class EditableTags(Access):
                     f"there is a tag {known[tag_key(name)]} already",
                     hint=f'make them one: aimv2 tag merge "{tag}" "{name}"',
                 )
-        return self._renamed(Request("rename", f"{tag} to {name}", renamed=((tag, name),)), name)
+        request = Request("rename", f"{tag} to {name}", renamed=((tag, name),))
+        return self._make(request, Edited(name))
 
     def merge_tags(self, tags: str | Iterable[str], into: str) -> Edited:
         """Make tags one, for good; where the owner said yes and no, the yes counts.
@@ -119,7 +126,7 @@ class EditableTags(Access):
             raise UsageError(f"there is nothing to merge into {target}", hint="name other tags")
         said = f"{', '.join(meant)} into {target}"
         renamed = tuple((tag, target) for tag in meant)
-        return self._renamed(Request("merge", said, renamed=renamed), target)
+        return self._make(Request("merge", said, renamed=renamed), Edited(target))
 
     def tag_history(self) -> list[EditRow]:
         """All edits of tags, runs of the program too, the latest first."""
@@ -151,22 +158,19 @@ class EditableTags(Access):
             photos = tuple(
                 sorted(each.path_str for each in store.files_of(store.files_of_edit(row)).values())
             )
-        is_waiting, sidecars = self._make(Request("undo", f"edit {row}", undoes=row))
-        return Edited("", photos, is_waiting=is_waiting, sidecars=sidecars)
+        return self._make(Request("undo", f"edit {row}", undoes=row), Edited("", photos))
 
-    def _renamed(self, request: Request, name: str) -> Edited:
-        is_waiting, sidecars = self._make(request)
-        return Edited(name, is_waiting=is_waiting, sidecars=sidecars)
-
-    def _make(self, request: Request) -> tuple[bool, Sidecars]:
-        """Make an edit now, or keep it for later: whether it waits, and what became of sidecars."""
+    def _make(self, request: Request, edited: Edited) -> Edited:
+        """Make an edit now, or keep it for later; what is known of it, with what became of it."""
         try:
             with self._writing() as store:
-                return False, _synced(store, make(store, request))
+                ids = make(store, request)
+                changed = _count_photos(store, ids)
+                return replace(edited, changed=changed, sidecars=_synced(store, ids))
         except LockedError:
             keep_waiting(self.path, request)
         self._make_left()  # the other process may have ended just now
-        return waiting_path(self.path).exists(), ()
+        return replace(edited, is_waiting=waiting_path(self.path).exists())
 
     @contextmanager
     def _writing(self, *, creates: bool = False) -> Iterator[Store]:
@@ -187,6 +191,11 @@ class EditableTags(Access):
             while not self._is_closed and waiting_path(self.path).exists():
                 with super()._writing() as store:
                     _synced(store, make_waiting(store))
+
+
+def _count_photos(store: Store, file_ids: list[int]) -> int:
+    shots = shots_of(store, file_ids)
+    return len({shots.get(id, (id,))[0] for id in file_ids})
 
 
 def _synced(store: Store, ids: list[int]) -> Sidecars:

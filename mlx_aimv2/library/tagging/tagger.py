@@ -58,6 +58,18 @@ class Tagged:
         return tuple(sure.values())
 
     @property
+    def origins(self) -> dict[str, list[str]]:
+        """The origins of each of its tags."""
+        return {
+            tag: [
+                origin
+                for origin, given in self.given.items()
+                if tag_key(tag) in {tag_key(each) for each, _ in given}
+            ]
+            for tag, _ in self.tags
+        }
+
+    @property
     def path(self) -> str:
         """The photo's path, as ``os.fsdecode`` gives it."""
         return self.file.path_str

@@ -1,0 +1,350 @@
+"""``aimv2 tag add`` and its like: a person's own word on tags, names of tags, and undoing."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from io import BufferedReader, BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlx_aimv2.errors import Aimv2Error, UsageError
+from mlx_aimv2.files.paths import FilePath, printable
+from mlx_aimv2.options import argument, group, option
+
+from . import lists, output
+from .exit_codes import exit_code
+from .options import JSON, LIBRARY, YES, confirm_download
+
+if TYPE_CHECKING:
+    from mlx_aimv2.library.editing.editable import Action, Edited
+    from mlx_aimv2.library.library import Library
+
+_COUNT = 20  # as a search shows
+_DONE = {"add": "added to", "remove": "removed from", "confirm": "confirmed for",
+         "reject": "rejected for"}  # fmt: skip
+_KEPT = "kept: it counts once the index that is running has ended"
+
+
+@dataclass(frozen=True)
+class PhotosOptions:
+    """Which photos a tag is said of."""
+
+    photos: tuple[str, ...] = argument((), help="The photos.", metavar="FILE")
+    from_search: str | None = option(
+        help="The photos that aimv2 search finds for these words, above its line.",
+        metavar="QUERY",
+    )
+    count: int | None = option(
+        help="Number of photos of the search, at most.",
+        flags="-n --count",
+        min=1,
+        metavar="COUNT",
+        show_default=f"{_COUNT}",
+    )
+    list_of_photos: str | None = option(
+        help="A list of photos, one on each line or a NUL after each; - for stdin.",
+        flags="--from",
+        metavar="FILE",
+    )
+
+
+@dataclass(frozen=True)
+class EditOptions:
+    """What ``aimv2 tag add``, ``remove``, ``confirm`` and ``reject`` take."""
+
+    tag: str = argument(
+        help='The tag, like "Animals|Dog", or its last name where one tag alone has that.',
+        metavar="TAG",
+    )
+    which: PhotosOptions = group(PhotosOptions)
+    library: str | None = LIBRARY()
+    yes: bool = YES()
+
+
+@dataclass(frozen=True)
+class ListOptions:
+    """What ``aimv2 tag list`` and ``history`` take."""
+
+    library: str | None = LIBRARY()
+    as_json: bool = JSON()
+
+
+@dataclass(frozen=True)
+class RenameOptions:
+    """What ``aimv2 tag rename`` takes."""
+
+    old: str = argument(help="The tag as it is.", metavar="OLD")
+    new: str = argument(help='Its new name, like "Animals|Dog".', metavar="NEW")
+    library: str | None = LIBRARY()
+
+
+@dataclass(frozen=True)
+class MergeOptions:
+    """What ``aimv2 tag merge`` takes."""
+
+    tags: tuple[str, ...] = argument(help="The tags that become one.", metavar="TAG")
+    into: str | None = option(help="The tag that they become.", metavar="TAG")
+    library: str | None = LIBRARY()
+
+
+@dataclass(frozen=True)
+class UndoOptions:
+    """What ``aimv2 tag undo`` takes."""
+
+    number: int | None = argument(
+        None, help="The number of an edit, of aimv2 tag history.", metavar="NUMBER"
+    )
+    is_all: bool = option(
+        False,
+        help="Take back all tags that aimv2 has given; sidecars are as they were before.",
+        flags="--all",
+    )
+    library: str | None = LIBRARY()
+
+
+def add(options: EditOptions) -> int:
+    """Add a tag of your own to photos; it stays whatever aimv2 gives later."""
+    return _edit("add", options)
+
+
+def remove(options: EditOptions) -> int:
+    """Take a tag off photos: your own word, and what aimv2 gave, which may give it again.
+
+    Keywords that other programs wrote stay: reject the tag to hide it there.
+    """
+    return _edit("remove", options)
+
+
+def confirm(options: EditOptions) -> int:
+    """Say that a tag fits photos; it stays whatever aimv2 gives later."""
+    return _edit("confirm", options)
+
+
+def reject(options: EditOptions) -> int:
+    """Say that a tag does not fit photos, for good: it is never given or shown there again."""
+    return _edit("reject", options)
+
+
+def list(options: ListOptions) -> None:
+    """List all tags, with how many photos have each, and from where."""
+    with _opened(options.library) as opened:
+        counts = opened.tags()
+        _note_waiting(opened)
+    if options.as_json:
+        for each in counts:
+            output.record(
+                {
+                    "tag": each.tag,
+                    "photos": each.photos,
+                    "origins": each.origins,
+                    "rejected": each.rejected,
+                }
+            )
+        return
+    rows = []
+    for each in counts:
+        origins = [f"{origin} {count}" for origin, count in each.origins.items()]
+        origins += [f"rejected {each.rejected}"] if each.rejected else []
+        rows.append((each.tag, str(each.photos), ", ".join(origins)))
+    if rows:
+        output.table(rows, ("tag", "photos", "from"), right=(1,))
+    else:
+        output.say("no photo has a tag yet: aimv2 tag")
+
+
+def rename(options: RenameOptions) -> int:
+    """Give a tag and all beneath it another name, for good, whoever gives the tag later."""
+    with _opened(options.library) as opened:
+        edited = opened.rename_tag(options.old, options.new)
+    return _tell_renamed(f"{options.old} is {edited.tag} now", edited)
+
+
+def merge(options: MergeOptions) -> int:
+    """Make several tags one, for good."""
+    if options.into is None:
+        raise UsageError("merge needs --into", hint="aimv2 tag merge TAG TAG --into TAG")
+    with _opened(options.library) as opened:
+        edited = opened.merge_tags(options.tags, options.into)
+    verb = "is" if len(options.tags) == 1 else "are"
+    return _tell_renamed(f"{', '.join(options.tags)} {verb} {edited.tag} now", edited)
+
+
+def undo(options: UndoOptions) -> int:
+    """Undo the last run of aimv2 tag, or the edit of this number; the rest stays."""
+    with _opened(options.library) as opened:
+        if options.is_all:
+            if options.number is not None:
+                raise UsageError("--all takes no number", hint="leave one of them out")
+            return _tell_all_undone(opened.undo_tags("all"))
+        number = opened.store.edit_to_undo(options.number)
+        edit = next(each for each in opened.store.edits() if each.number == number)
+        edited = opened.undo_tags(number)
+    what = f"edit {number} ({edit.kind}: {edit.said})"
+    if edited.is_waiting:
+        output.say(f"undoing {what} is {_KEPT}")
+        return 0
+    output.say(f"undone: {what}{_on_photos(edited)}")
+    return _tell_sidecars(edited, done=1)
+
+
+def history(options: ListOptions) -> None:
+    """List the edits of tags, runs of aimv2 too, with the numbers for undo."""
+    with _opened(options.library) as opened:
+        edits = opened.tag_history()
+        _note_waiting(opened)
+    if options.as_json:
+        for each in edits:
+            output.record(
+                {
+                    "number": each.number,
+                    "at": each.at,
+                    "kind": each.kind,
+                    "said": each.said,
+                    "changes": each.changes,
+                    "undone_at": each.undone_at,
+                }
+            )
+        return
+    rows = [
+        (str(each.number), _when(each.at), each.kind, each.said, "undone" * bool(each.undone_at))
+        for each in edits
+    ]
+    if rows:
+        output.table(rows, ("number", "when", "edit", "what", ""), right=(0,))
+    else:
+        output.say("no tag was given or changed yet: aimv2 tag")
+
+
+ACTIONS = (add, remove, confirm, reject, list, rename, merge, history, undo)
+
+
+def _opened(path: str | None) -> "Library":
+    from mlx_aimv2.library.library import Library  # noqa: PLC0415  (heavy)
+
+    return Library(path)
+
+
+def _edit(action: "Action", options: EditOptions) -> int:
+    with _opened(options.library) as opened:
+        photos = _photos(opened, options)
+        edited = opened.edit_tags(action, options.tag, photos)
+    for error in edited.errors:
+        output.skipped(error)
+    tag, count = edited.tag, output.counted(edited.count, "photo")
+    if edited.is_new:
+        output.note(f"{tag} is a new tag")
+    if edited.is_waiting:
+        output.say(f"{tag} {_DONE[action]} {count} is {_KEPT}")
+    elif edited.changed == 0:
+        output.say(f"{tag}: nothing new for {count}")
+    elif edited.changed is None or edited.changed == edited.count:
+        output.say(f"{tag} {_DONE[action]} {count}")
+    else:
+        same = edited.count - edited.changed
+        changed = output.counted(edited.changed, "photo")
+        output.say(f"{tag} {_DONE[action]} {changed}; nothing new for {same}")
+    if others := len(edited.from_others):
+        output.note(
+            f"{tag} stays on {output.counted(others, 'photo')} as a keyword of another program: "
+            "aimv2 tag reject hides it there"
+        )
+    return _tell_sidecars(edited, done=edited.count)
+
+
+def _photos(library: "Library", options: EditOptions) -> Sequence[FilePath]:
+    which = options.which
+    ways = (which.photos or None, which.from_search, which.list_of_photos)
+    if sum(way is not None for way in ways) != 1:
+        raise UsageError(
+            "name the photos in one way: by path, --from-search or --from",
+            hint="aimv2 tag add TAG FILE",
+        )
+    if which.count is not None and which.from_search is None:
+        raise UsageError("--count is for --from-search", hint="leave it out")
+    if which.from_search is not None:
+        return _found(library, which.from_search, which.count or _COUNT, yes=options.yes)
+    if which.list_of_photos is not None:
+        return _listed(which.list_of_photos)
+    return which.photos
+
+
+def _found(library: "Library", query: str, count: int, *, yes: bool) -> Sequence[FilePath]:
+    answer = library.search(query.split(), count=count, confirm=confirm_download(yes))
+    if not answer.hits:
+        best = "" if answer.best is None else f"; the best score is {answer.best:.3f}"
+        raise Aimv2Error(
+            f"no photo fits {printable(query)}{best}", hint=f"look first: aimv2 search {query}"
+        )
+    more = ", the best ones: -n takes more" if len(answer.hits) == count else ""
+    output.say(f"{output.counted(len(answer.hits), 'photo')} found{more}")
+    return [hit.file.path for hit in answer.hits]
+
+
+def _listed(name: str) -> Sequence[FilePath]:
+    try:
+        data = sys.stdin.buffer.read() if name == output.STDIN else Path(name).read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{printable(name)} cannot be read: {error.strerror}",
+            hint="--from takes a list of photos, one on each line",
+        ) from error
+    photos = [*lists.paths(BufferedReader(BytesIO(data)), is_null=b"\0" in data)]
+    if not photos:
+        raise UsageError("the list names no photos", hint="one path on each line")
+    return photos
+
+
+def _tell_renamed(text: str, edited: "Edited") -> int:
+    if edited.is_waiting:
+        output.say(f"{text}: {_KEPT}")
+        return 0
+    output.say(f"{text}{_on_photos(edited)}")
+    return _tell_sidecars(edited, done=1)
+
+
+def _on_photos(edited: "Edited") -> str:
+    return "" if edited.changed is None else f", on {output.counted(edited.changed, 'photo')}"
+
+
+def _tell_sidecars(edited: "Edited", *, done: int) -> int:
+    """Say what became of the sidecars of an edit that is made, and return the exit code."""
+    failures = _failures(edited)
+    if written := len(edited.sidecars) - len(failures):
+        output.say(f"{output.counted(written, 'sidecar')} brought up to date")
+    return exit_code(done, len(failures) + len(edited.errors))
+
+
+def _tell_all_undone(edited: "Edited") -> int:
+    failures = _failures(edited)
+    restored = 0
+    for name, outcome in edited.sidecars:
+        if outcome is not None and not isinstance(outcome, Aimv2Error):
+            restored += outcome.name != "GONE"
+            if outcome.name != "RESTORED":
+                output.note(f"{os.fsdecode(name)}: {outcome.value}")
+    sidecars = output.counted(restored, "sidecar")
+    output.say(f"tags taken back from the library and from {sidecars}; your own words stay")
+    if failures and len(failures) == len(edited.sidecars):
+        raise Aimv2Error("no sidecar could be restored", hint="the reasons are above")
+    return exit_code(max(restored, 1), len(failures))
+
+
+def _failures(edited: "Edited") -> Sequence[Aimv2Error]:
+    """The errors of sidecars, each told."""
+    failures = [each for _, each in edited.sidecars if isinstance(each, Aimv2Error)]
+    for failure in failures:
+        output.skipped(failure)
+    return failures
+
+
+def _note_waiting(library: "Library") -> None:
+    if waiting := library.waiting_edits():
+        edits = output.counted(waiting, "more edit")
+        output.note(f"{edits} will count once the index that is running has ended")
+
+
+def _when(at: str) -> str:
+    """A time of the journal as the clock here shows it."""
+    return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M")
