@@ -30,6 +30,7 @@ GROUPS = {
         "index": "Read new and changed photos into the library.",
         "search": "Find photos in the library by words or by likeness.",
         "tag": "Give photos tags, and correct, rename or undo them.",
+        "teach": "Teach a tag of your own by photos with it and without it.",
         "duplicates": "Find files that show one picture.",
         "library": "Look after the library: status, errors, prune, forget, export.",
     },
@@ -159,6 +160,7 @@ def load_command(name: str) -> Any:
         decorate(with_parameters(getattr(module, name)))
         command: Any = typer.main.get_command(alone)
         command.groups = getattr(module, "GROUPS", {})
+        command.several = getattr(module, "SEVERAL", ())
         return command
     by_default = with_parameters(getattr(module, name))
     does_something = bool(signature(by_default).parameters)

@@ -5,7 +5,7 @@ name are the rare ones, after those that it names as such. Typer would do this w
 costs 135 ms.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from typer.core import TyperCommand
@@ -18,9 +18,17 @@ Rows = list[tuple[str, str]]
 
 
 class Command(TyperCommand):
-    """A command whose options are listed in groups; ``groups`` are headings and long names."""
+    """A command whose options are listed in groups; ``groups`` are headings and long names.
+
+    ``several`` are options that take all words up to the next option.
+    """
 
     groups: Mapping[str, str] = {}
+    several: tuple[str, ...] = ()
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read ``--yes a b`` as ``--yes a --yes b``, for the options in ``several``."""
+        return super().parse_args(ctx, list(_one_by_one(args, self.several)))
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The words of the usage line, with names in capitals and no braces."""
@@ -42,6 +50,19 @@ def sections(params: Sequence[Any], ctx: Any, groups: Mapping[str, str]) -> dict
     last = RARE if groups else "Options"
     names = {"Arguments": arguments, **named_in, last: [*named_in.pop(last, ()), *rest]}
     return {heading: [row(options[name], ctx) for name in each] for heading, each in names.items()}
+
+
+def _one_by_one(args: list[str], several: tuple[str, ...]) -> Iterator[str]:
+    before = ""
+    takes = ""  # the option that takes the next words
+    for word in args:
+        if word.startswith("-") and word != "-":
+            name = word.partition("=")[0]
+            takes = name if name in several else ""
+        elif takes and before != takes:
+            yield takes
+        before = word
+        yield word
 
 
 def write_sections(formatter: Any, sections: Mapping[str, Rows]) -> None:

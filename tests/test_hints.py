@@ -27,7 +27,7 @@ APART = (
     "mlx_aimv2.install_hints",
 )
 OTHERS = re.compile(r"\b(hf|pip|git|uv|make) [^;:]*")
-LIBRARY = ("index", "search", "tag", "duplicates", "library")
+LIBRARY = ("index", "search", "tag", "teach", "duplicates", "library")
 # Modules that more commands import than can raise what names an option.
 RAISED_IN = {
     "outputs.output_file": ("embed", "merge", "library"),
@@ -40,6 +40,8 @@ RAISED_IN = {
     "library.sidecars.sidecar": ("tag",),
     "library.database.connection": LIBRARY,
     "library.export": ("library",),
+    "library.teaching.teacher": ("teach",),
+    "library.teaching.classifier": ("teach",),
     "outputs.merge": ("embed",),  # told in merge, typed with embed
     "cli.options": ("embed", "classify"),
     "cli.inputs": ("embed",),

@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
-from mlx_aimv2.errors import Aimv2Warning, OutputError, UsageError
+from mlx_aimv2.errors import Aimv2Warning, LockedError, OutputError, UsageError
 from mlx_aimv2.files.paths import FilePath, absolute, several
 from mlx_aimv2.images import MAX_PIXELS
 from mlx_aimv2.images.source import ImageSource, is_single
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from .sidecars.sidecar import Style
     from .tagging.tag_sidecars import Written
     from .tagging.tagger import Tagged
+    from .teaching.lessons import School
+    from .teaching.teacher import Question, Taught
 
 _SAMPLE = 20
 T = TypeVar("T")
@@ -283,6 +285,8 @@ class Library(EditableTags):
         told.
         """
         from .tagging import blanks, in_use, tag_sidecars, tagger  # noqa: PLC0415  (XML: searches start sooner)
+        from .teaching.lessons import School  # noqa: PLC0415
+        from .teaching.teacher import renew_all  # noqa: PLC0415
 
         if replace and vocabulary is None:
             raise UsageError("replace needs a vocabulary", hint="name the one that stays")
@@ -313,6 +317,8 @@ class Library(EditableTags):
                 if takes_others:
                     in_use.take_others(store, used)
                 in_use.remember(store, used)
+                if store.taught_tags():
+                    renew_all(store, School(store, vectors, encode.texts))
             found = chain([first] if first else [], found)
             added = removed = 0
             for tagged, written in tag_sidecars.keep(store, found, sidecars, dry_run=dry_run):
@@ -323,6 +329,83 @@ class Library(EditableTags):
             if not dry_run:
                 store.say_of_edit(number, f"tags of {names}: {added} added, {removed} removed")
             warn_of_cuts(encode.cuts)
+
+    def teach(
+        self,
+        tag: str,
+        *,
+        yes: FilePath | Iterable[FilePath] = (),
+        no: FilePath | Iterable[FilePath] = (),
+        words: str | Literal[False] | None = None,
+        confirm: "Confirm | None" = None,
+    ) -> "Taught | None":
+        """Teach a tag of your own by photos with it and without it, and give it to the others.
+
+        The answers are kept, and outlive other checkpoints; all that teach a tag are used each
+        time. ``words`` say what it looks like: at first its name, False for examples only. The
+        tag is given to photos that have it more likely than not, and taken from those that do
+        not any more; ``yes`` photos have it and ``no`` photos never get it. One edit, which can
+        be undone. This is no face recognition: two dogs that look alike will be confused.
+        None while another process writes the library: the answers are kept, and count once that
+        has ended; the tag is given at the next :meth:`teach` or :meth:`tag`.
+        Errors: UsageError for a photo that the library does not know, OutputError without one.
+        """
+        from .editing.request import write  # noqa: PLC0415  (searches start sooner)
+        from .editing.waiting import keep_waiting  # noqa: PLC0415
+        from .tagging.tag_sidecars import sync_sidecars  # noqa: PLC0415
+        from .teaching import teacher  # noqa: PLC0415
+        from .teaching.lessons import School  # noqa: PLC0415
+
+        with self._reading() as store:
+            vectors = _serving(store)
+            taught = teacher.named(store, tag, words)
+            request = teacher.request(store, taught, yes, no)
+        try:
+            with self._writing() as store:
+                encode = SearchModel(store, vectors, cache=self._cache, confirm=confirm)
+                with store.edit(request.kind, request.said) as number:
+                    with store.transaction():
+                        write(store, request)
+                    found = teacher.renew(store, School(store, vectors, encode.texts), taught)
+                list(sync_sidecars(store, store.files_of_edit(number)))
+                warn_of_cuts(encode.cuts)
+                return found
+        except LockedError:
+            keep_waiting(self.path, request)
+        self._make_left()
+        return None
+
+    def taught(self, tag: str, *, confirm: "Confirm | None" = None) -> "Taught":
+        """How far a taught tag is. Errors: UsageError for a tag that is not taught."""
+        from .teaching import teacher  # noqa: PLC0415
+
+        def look(store: Store) -> "Taught":
+            return teacher.status(store, self._school(store, confirm), teacher.known(store, tag))
+
+        return self._of_one_moment(look)
+
+    def questions(
+        self, tag: str, count: int = 12, *, confirm: "Confirm | None" = None
+    ) -> "list[Question]":
+        """The photos of which it helps most to know whether they have a taught tag.
+
+        Of a tag that is not taught yet, by its name. Answer them with :meth:`teach`.
+        Errors: UsageError where nothing is known of the tag, or the count is below 1.
+        """
+        from .teaching import teacher  # noqa: PLC0415
+
+        def look(store: Store) -> "list[Question]":
+            taught = teacher.named(store, tag, None)
+            return teacher.ask(store, self._school(store, confirm), taught, count)
+
+        return self._of_one_moment(look)
+
+    def _school(self, store: Store, confirm: "Confirm | None") -> "School":
+        from .teaching.lessons import School  # noqa: PLC0415
+
+        vectors = _serving(store)
+        encode = SearchModel(store, vectors, cache=self._cache, confirm=confirm)
+        return School(store, vectors, encode.texts)
 
     def duplicates(
         self, *, threshold: float = DEFAULT_THRESHOLD, shots: bool = False
@@ -407,6 +490,14 @@ def _set_of(store: Store, model: str | None) -> VectorSet | None:
     raise UsageError(
         f"this library was not indexed with {model}", hint=f"aimv2 index --model {model}"
     )
+
+
+def _serving(store: Store) -> VectorSet:
+    """The set that searches use. Errors: UsageError where there is none yet."""
+    vectors = store.serving()
+    if vectors is None:
+        raise UsageError("there are no photos to learn from", hint="aimv2 index FOLDER")
+    return vectors
 
 
 def _named(folders: FilePath | Iterable[FilePath]) -> list[Root]:

@@ -6,11 +6,14 @@ alone, as a HEIC and the JPEG made of it, are copies and no shot.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .database.connection import listed
 from .database.store import Store
@@ -68,6 +71,20 @@ def share_words(store: Store) -> None:
                     hash = store.last_hash(other)
                     if hash is not None and hash != said[id]:
                         store.share_words(said[id], hash)
+
+
+def rows_shown(store: Store, known: NDArray[np.int64]) -> dict[int, int]:
+    """The row of the file that is shown of a shot, by the id of each of its files."""
+    shots = shots_of(store)
+    row_of = dict(known[:, ::-1].tolist()) if shots else {}
+    firsts = {id: next(filter(row_of.__contains__, shot), None) for id, shot in shots.items()}
+    return {id: row_of[first] for id, first in firsts.items() if first is not None}
+
+
+def with_rows(known: NDArray[np.int64], shown: Mapping[int, int]) -> NDArray[np.int64]:
+    """Rows and file ids, each row that of its shot's shown file. Shapes: (n, 2), kept."""
+    pairs = [(shown.get(id, row), id) for row, id in known.tolist()] if shown else known
+    return np.array(pairs, np.int64).reshape(-1, 2)
 
 
 def _shots(store: Store, members: Sequence[_Member]) -> list[list[_Member]]:

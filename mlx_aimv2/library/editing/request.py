@@ -75,11 +75,12 @@ def make(store: Store, request: Request) -> list[int]:
         store.transaction(),
         store.edit(request.kind, request.said, uuid=request.uuid, at=request.at) as number,
     ):
-        _write(store, request)
+        write(store, request)
     return store.files_of_edit(number)
 
 
-def _write(store: Store, request: Request) -> None:
+def write(store: Store, request: Request) -> None:
+    """Write what an edit is to change, inside the edit."""
     named = store.named()
     for hash, tag, verdict in request.verdicts:
         store.say(hash, named(tag), verdict, at=request.at)

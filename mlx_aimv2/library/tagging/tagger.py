@@ -17,7 +17,7 @@ from ..database.store import Store
 from ..database.vectors import VectorSet
 from ..search.filters import Filters
 from ..search.fitting import rows_that_fit
-from ..shots import shots_of
+from ..shots import rows_shown, with_rows
 from ..tag_names import tag_key
 from . import calibration
 from .in_use import Vocabulary
@@ -108,8 +108,8 @@ def assign(
     known = store.rows_and_files(vectors.id)
     if not len(known):
         return
-    shown = _rows_shown(store, known)
-    known = _with_rows(known, shown)
+    shown = rows_shown(store, known)
+    known = with_rows(known, shown)
     blocks = _Blocks(store, vectors, _spread(np.unique(known[:, 0])))
     words = [embed_vocabulary(each.tags, embed_texts) for each in vocabularies]
     background, blanks = embed_texts(list(BACKGROUND)), embed_blanks()
@@ -125,7 +125,7 @@ def assign(
     for note in sorted({giver.learnt.note for giver in givers} - {""}):
         warnings.warn(note, Aimv2Warning, stacklevel=2)
     if filters is not None and not filters.is_empty:
-        known = _with_rows(rows_that_fit(store, vectors, filters), shown)
+        known = with_rows(rows_that_fit(store, vectors, filters), shown)
     had = {giver.origin: _by_file(store, giver.origin) for giver in givers}
     rejected = store.rejected()
     for start in range(0, len(known), _BLOCK_ROWS):
@@ -189,20 +189,6 @@ def in_chunks(
         return np.concatenate(parts)
 
     return embed
-
-
-def _rows_shown(store: Store, known: NDArray[np.int64]) -> dict[int, int]:
-    """The row of the file that is shown of a shot, by the id of each of its files."""
-    shots = shots_of(store)
-    row_of = dict(known[:, ::-1].tolist()) if shots else {}
-    firsts = {id: next(filter(row_of.__contains__, shot), None) for id, shot in shots.items()}
-    return {id: row_of[first] for id, first in firsts.items() if first is not None}
-
-
-def _with_rows(known: NDArray[np.int64], shown: Mapping[int, int]) -> NDArray[np.int64]:
-    """Rows and file ids, each row that of its shot's shown file. Shapes: (n, 2), kept."""
-    pairs = [(shown.get(id, row), id) for row, id in known.tolist()] if shown else known
-    return np.array(pairs, np.int64).reshape(-1, 2)
 
 
 def _check_places(store: Store, vectors: VectorSet, places: Sequence[str]) -> None:

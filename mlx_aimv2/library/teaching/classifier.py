@@ -1,0 +1,239 @@
+"""What a tag looks like, learnt from its words and from photos with and without it.
+
+A logistic regression whose weights start at the words' vector and move away from it only as far as
+the photos' answers carry them. Moves are measured by how much the library itself varies in their
+direction (whitening), so that four photos of one dog do not teach the lawn beneath it. Whether the
+words are followed at all, and whether whitening helps, is read from the answers: each photo with
+the tag is judged by what the others teach. docs/teaching.md has the figures.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlx_aimv2.errors import NumericsError, UsageError
+from mlx_aimv2.inference.zero_shot import logistic
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+_ROUNDS, _SMALLEST_GAIN, _SMALLEST_STEP = 25, 1e-3, 1e-3
+_LEAST_CURVATURE = 1e-6
+_RIDGE = 0.3  # of the library's mean variance, added in each direction before whitening
+_SOFT_WEIGHT = 3  # of the library's photos together, for each photo with the tag
+_LEAST_TO_LEAVE_WORDS = 4  # photos with the tag
+_FLOOR = 0.01  # of the library may look more like the tag than a photo that has it, for nothing
+_DOUBT = 0.5  # standard deviation of a gain, before any was seen
+
+
+@dataclass(frozen=True)
+class Space:
+    """The middle of a library, and what evens out how much it varies. Shapes: (P,), (P, P)."""
+
+    mean: Doubles
+    evening: Doubles
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a tag is learnt from; ``words`` is None where examples alone teach.
+
+    ``random`` are photos of the library whose answer nobody knows, a few of which may have the
+    tag; ``judges`` are more of them, which are not learnt from. ``scale`` is the checkpoint's.
+    Shapes: unit rows (n, P) each, words (P,).
+    """
+
+    yes: Floats
+    no: Floats
+    random: Floats
+    judges: Floats
+    words: Floats | None
+    scale: float
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A taught tag: a photo's score is its product with ``weights``, plus ``offset``.
+
+    ``yes_left_out`` and ``no_left_out`` are the scores of the photos with the tag and without
+    it, each as the others teach it; empty where that cannot be told. ``follows_words``: whether
+    the words are part of it.
+    Shapes: (P,), (k,), (m,).
+    """
+
+    weights: Floats
+    offset: float
+    yes_left_out: Doubles
+    no_left_out: Doubles
+    follows_words: bool
+
+    def scores(self, rows: Floats) -> Floats:
+        """Shapes: (n, P) -> (n,)."""
+        return np.asarray(rows @ self.weights + np.float32(self.offset), np.float32)
+
+
+@dataclass(frozen=True)
+class _Method:
+    follows_words: bool
+    is_evened: bool
+    penalty: float
+
+
+_BY_WORDS = _Method(follows_words=True, is_evened=True, penalty=0.3)
+_BY_EXAMPLES = (
+    _Method(follows_words=False, is_evened=False, penalty=1.0),
+    _Method(follows_words=False, is_evened=True, penalty=1.0),
+)
+
+
+def learn_space(rows: Floats) -> Space:
+    """The space of a library, of some of its vectors. Shapes: (n, P)."""
+    exact = rows.astype(np.float64)
+    mean = exact.mean(axis=0)
+    centred = exact - mean
+    covariance = centred.T @ centred / len(exact)
+    usual = float(np.trace(covariance)) / len(mean)
+    if usual <= 0:  # one photo, or copies of one
+        return Space(mean, np.eye(len(mean)))
+    ridge = _RIDGE * usual
+    eased = np.linalg.inv(covariance + ridge * np.eye(len(mean)))
+    return Space(mean, eased * (usual + ridge))
+
+
+def learn(lesson: Lesson, space: Space) -> Direction:
+    """The direction that the words and the answers teach.
+
+    Without a photo that has the tag the words alone count; below four such photos, the words are
+    never left. Above, they are where the examples alone place photos with the tag better by more
+    than two standard errors.
+    Errors: UsageError where there are neither words nor a photo with the tag; NumericsError for a
+    vector that is not finite.
+    """
+    given = (lesson.yes, lesson.no, lesson.random, lesson.judges)
+    if not all(np.isfinite(rows).all() for rows in (*given, space.mean)):
+        raise NumericsError(
+            "a picture's vector is not finite",
+            hint="index again in a new library: aimv2 index --dtype float32",
+        )
+    count = len(lesson.yes)
+    if not count and lesson.words is None:
+        raise UsageError(
+            "there is nothing to learn from: neither words nor a photo with the tag",
+            hint='aimv2 teach "TAG" --yes photo.jpg',
+        )
+    if not count:
+        assert lesson.words is not None
+        words = (lesson.scale * lesson.words).astype(np.float32)
+        return Direction(
+            words, 0.0, np.zeros(0), (lesson.no @ words).astype(np.float64), follows_words=True
+        )
+    if lesson.words is None and count == 1:
+        return _Fit(lesson, space, _BY_EXAMPLES[0]).direction()
+    fits = [_Fit(lesson, space, method) for method in _BY_EXAMPLES]
+    best = max(fits, key=lambda each: float(each.merits.mean()))
+    if lesson.words is None:
+        return best.direction()
+    by_words = _Fit(lesson, space, _BY_WORDS)
+    if count < _LEAST_TO_LEAVE_WORDS:
+        return by_words.direction()
+    gain = best.merits - by_words.merits
+    doubt = np.sqrt((gain.var(ddof=1) + _DOUBT**2) / count)
+    return (best if gain.mean() > 2 * doubt else by_words).direction()
+
+
+class _Fit:
+    """One method's result, in terms of the examples."""
+
+    def __init__(self, lesson: Lesson, space: Space, method: _Method) -> None:
+        parts = (lesson.yes, lesson.no, lesson.random)
+        rows = np.concatenate(parts).astype(np.float64)
+        if not len(lesson.no) + len(lesson.random):
+            rows = np.concatenate([rows, space.mean[None]])
+        count, soft = len(lesson.yes), max(1, len(rows) - len(lesson.yes) - len(lesson.no))
+        self._method, self._space = method, space
+        self._count, self._answered = count, count + len(lesson.no)
+        self._labels = np.where(np.arange(len(rows)) < count, 1.0, -1.0)
+        self._weights = np.ones(len(rows))
+        self._weights[self._answered :] = _SOFT_WEIGHT * count / soft
+        self._words = np.zeros(len(space.mean))
+        if method.follows_words and lesson.words is not None:
+            self._words = lesson.scale * lesson.words.astype(np.float64)
+        self._start = rows @ self._words
+        centred = rows - space.mean
+        self._moves = centred @ space.evening if method.is_evened else centred
+        self._gram = self._moves @ centred.T
+        self._found = self._trained()
+        self._left_out, self.merits = self._judged(lesson.judges)
+
+    def direction(self) -> Direction:
+        """What was learnt, as one vector."""
+        weights = self._words + self._moves.T @ self._found[:-1]
+        offset = self._found[-1] - float((weights - self._words) @ self._space.mean)
+        alone = self._count == 1 and not self._method.follows_words
+        left_out = self._left_out
+        return Direction(
+            weights.astype(np.float32),
+            offset,
+            np.zeros(0) if alone else left_out[: self._count],
+            left_out[self._count :],
+            self._method.follows_words,
+        )
+
+    def _trained(self) -> Doubles:
+        """Coefficients of the examples, then the intercept, at the least loss: Newton's method."""
+        found = np.zeros(len(self._gram) + 1)
+        loss = self._loss(found)
+        for _ in range(_ROUNDS):
+            system, target = self._equations(found)
+            step, size = np.linalg.solve(system, target) - found, 1.0
+            while (reached := self._loss(found + size * step)) > loss and size > _SMALLEST_STEP:
+                size /= 2
+            if reached > loss:
+                break
+            gain, found, loss = loss - reached, found + size * step, reached
+            if gain < _SMALLEST_GAIN:
+                break
+        return found
+
+    def _scores(self, found: Doubles) -> Doubles:
+        return np.asarray(self._start + self._gram @ found[:-1] + found[-1])
+
+    def _loss(self, found: Doubles) -> float:
+        losses = np.logaddexp(0, -self._labels * self._scores(found))
+        moved = found[:-1] @ self._gram @ found[:-1]
+        return float(self._weights @ losses + self._method.penalty / 2 * moved)
+
+    def _equations(self, found: Doubles) -> tuple[Doubles, Doubles]:
+        """The weighted least squares that Newton's method solves at these coefficients."""
+        chance = logistic(self._scores(found))
+        slope = self._weights * (chance - (self._labels > 0))
+        curvature = np.maximum(self._weights * chance * (1 - chance), _LEAST_CURVATURE)
+        size = len(self._gram)
+        system = np.zeros((size + 1, size + 1))
+        system[:size, :size] = self._gram
+        system[np.arange(size), np.arange(size)] += self._method.penalty / curvature
+        system[size, :size] = system[:size, size] = 1
+        target = np.zeros(size + 1)
+        target[:size] = self._gram @ found[:-1] + found[-1] - slope / curvature
+        return system, target
+
+    def _judged(self, judges: Floats) -> tuple[Doubles, Doubles]:
+        """Scores of answered photos, each learnt without it, and how well those with the tag are
+        placed among judges: merits are larger, the fewer judges score higher.
+
+        The equations at the result are solved without one example at a time, all at once.
+        Shapes: (m, P) -> (answers,), (k,).
+        """
+        count, answered, size = self._count, self._answered, len(self._gram)
+        columns = np.linalg.solve(self._equations(self._found)[0], np.eye(size + 1, answered))
+        taken = self._found[:answered] / np.diag(columns)
+        without = self._found[:, None] - columns * taken  # a column for each answer
+        left_out = self._start[:answered] + without[-1]
+        left_out = left_out + np.einsum("ij,ji->i", self._gram[:answered], without[:-1])
+        exact = judges.astype(np.float64)
+        directions = self._moves.T @ without[:-1, :count]
+        scores = (exact - self._space.mean) @ directions + without[-1, :count]
+        scores += (exact @ self._words)[:, None]
+        higher = (scores > left_out[:count]).sum(axis=0) / max(1, len(exact))
+        return left_out, -np.log(higher + _FLOOR)

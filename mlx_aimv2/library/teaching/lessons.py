@@ -1,0 +1,153 @@
+"""What a taught tag is learnt from in a library, and what it says of each photo there."""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..database.store import Store
+from ..database.taught import TaughtTag
+from ..database.vectors import VectorSet
+from ..shots import rows_shown, with_rows
+from ..tag_names import tag_key
+from ..tagging.vocabulary import Tag, embed_vocabulary
+from .classifier import Direction, Lesson, Space, learn, learn_space
+from .confidence import Confidence, learn_confidence
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+
+COPIES = 0.98  # the cosine from which two photos count as one
+_RANDOM, _LEAST_RANDOM, _JUDGES = 300, 100, 1000  # photos; answers take the place of random ones
+_SPACE_ROWS, _SCORED_ROWS = 4096, 8192
+
+
+@dataclass(frozen=True, repr=False)
+class Learnt:
+    """A taught tag as the answers teach it now. Rows are those of the photos' vectors.
+
+    ``yes`` and ``no`` count the answers, near-copies and files of one shot once. ``answered``
+    are the rows that were said to have the tag, or not to.
+    """
+
+    taught: TaughtTag
+    direction: Direction
+    confidence: Confidence
+    yes: int
+    no: int
+    answered: dict[int, bool]
+
+
+class School:
+    """The photos of a library, from which tags are learnt.
+
+    ``embed_texts`` is not needed for a checkpoint without texts: examples alone teach there.
+    """
+
+    def __init__(
+        self, store: Store, vectors: VectorSet, embed_texts: Callable[[list[str]], Floats]
+    ) -> None:
+        self._segments = store.segments(vectors)
+        self._store, self._vectors, self._embed_texts = store, vectors, embed_texts
+        self.set_id = vectors.id
+        known = store.rows_and_files(vectors.id)
+        self._shown = rows_shown(store, known)
+        self.photos = with_rows(known, self._shown)
+        self.rows: Rows = np.unique(self.photos[:, 0])
+
+    def take(self, rows: Rows) -> Floats:
+        """Unit vectors. Shapes: (n,) -> (n, P)."""
+        taken = self._segments.take(rows).astype(np.float32)
+        lengths = np.linalg.norm(taken, axis=1, keepdims=True)
+        return np.asarray(taken / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
+
+    def learn(self, taught: TaughtTag) -> Learnt | None:
+        """What is known of a tag by its words and the owner's answers; None where that is nothing.
+
+        Photos that are in no vector of this checkpoint teach nothing.
+        """
+        given = self._store.answered_rows(self._vectors.id, taught.tag)
+        answered = {self.row_of(row, id): has for row, id, has in given}
+        words = self._words(taught)
+        yes, no = (self._examples(answered, has=has) for has in (True, False))
+        if not len(self.rows) or (words is None and not len(yes)):
+            return None
+        others = self._others(taught.tag, answered)
+        unlike = others if not len(yes) else self._unlike(others, yes)
+        random = max(_LEAST_RANDOM, _RANDOM - len(yes) - len(no))
+        judges = unlike[random : random + _JUDGES] if len(unlike) > 2 * random else unlike
+        lesson = Lesson(
+            yes,
+            no,
+            self.take(unlike[:random]),
+            self.take(judges),
+            words,
+            self._vectors.logit_scale or 1.0,
+        )
+        direction = learn(lesson, self._space)
+        scores = direction.scores(self.take(others[:_SCORED_ROWS]))
+        confidence = learn_confidence(scores, direction.yes_left_out)
+        return Learnt(taught, direction, confidence, len(yes), len(no), answered)
+
+    def scores(self, learnt: Learnt) -> Floats:
+        """The score of every photo, in the order of ``rows``. Shapes: (n,)."""
+        scores = [np.zeros(0, np.float32)]
+        for first, block in self._segments.blocks():
+            inside = self.rows[(self.rows >= first) & (self.rows < first + len(block))] - first
+            for start in range(0, len(inside), _SCORED_ROWS):
+                taken = block[inside[start : start + _SCORED_ROWS]].astype(np.float32)
+                scores.append(learnt.direction.scores(taken))
+        return np.concatenate(scores)
+
+    def confidence(self, learnt: Learnt) -> Floats:
+        """How likely every photo has the tag, in the order of ``rows``. Shapes: (n,)."""
+        return learnt.confidence.of(self.scores(learnt))
+
+    @cached_property
+    def _space(self) -> Space:
+        return learn_space(self.take(_spread(self.rows, _SPACE_ROWS)))
+
+    def row_of(self, row: int, id: int) -> int:
+        """The row of the file that is shown of this one's shot."""
+        return self._shown.get(id, row)
+
+    def _examples(self, answered: dict[int, bool], *, has: bool) -> Floats:
+        rows = np.array([row for row, each in answered.items() if each is has], np.int64)
+        vectors = self.take(rows)
+        return vectors[distinct(vectors)]
+
+    def _others(self, tag: str, answered: dict[int, bool]) -> Rows:
+        """The rows of photos without an answer, in an order that is random, yet always the same."""
+        rows = self.rows[~np.isin(self.rows, list(answered))]
+        seed = zlib.crc32(tag_key(tag).encode())
+        return np.random.default_rng(seed).permutation(rows)
+
+    def _unlike(self, rows: Rows, yes: Floats) -> Rows:
+        """Those of the first rows that are no copies of photos with the tag."""
+        some = rows[: _RANDOM + _JUDGES]
+        return some[(self.take(some) @ yes.T).max(axis=1) < COPIES]
+
+    def _words(self, taught: TaughtTag) -> Floats | None:
+        if taught.words is None or not self._vectors.has_text:
+            return None
+        names = tuple(taught.tag.split("|"))
+        is_name = taught.words == names[-1]
+        tag = Tag(names, (taught.words,)) if is_name else Tag(names, (), (taught.words,))
+        return np.asarray(embed_vocabulary([tag], self._embed_texts)[0], np.float32)
+
+
+def distinct(vectors: Floats) -> list[int]:
+    """The numbers of photos, of near-copies only the first. Shapes: unit rows (n, P)."""
+    kept: list[int] = []
+    for number, vector in enumerate(vectors):
+        if not kept or float((vectors[kept] @ vector).max()) < COPIES:
+            kept.append(number)
+    return kept
+
+
+def _spread(rows: Rows, most: int) -> Rows:
+    """Rows from all over the library, so many at most."""
+    return rows[np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(np.int64)]

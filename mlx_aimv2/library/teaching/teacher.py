@@ -1,0 +1,230 @@
+"""Answers about photos, and the tags that are given by what they teach."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from shlex import quote
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlx_aimv2.errors import UsageError
+from mlx_aimv2.files.paths import FilePath, printable, several
+
+from ..database.photos import FileRow
+from ..database.store import Store
+from ..database.taught import TAUGHT, TaughtTag
+from ..database.verdicts import Verdict
+from ..editing.known_tags import find_tag, typed_tag
+from ..editing.photos import named_photos
+from ..editing.request import Request
+from ..tag_names import tag_key
+from .confidence import SURE
+from .lessons import Learnt, School
+from .questions import questions
+
+Floats = NDArray[np.float32]
+
+_NAMED = 10  # taught tags in a hint, at most
+_DOUBTFUL = 0.1  # from here on a photo without the tag is in doubt
+
+
+@dataclass(frozen=True, repr=False)
+class Question:
+    """A photo that is asked about, and how likely it has the tag."""
+
+    file: FileRow
+    score: float
+
+    @property
+    def path(self) -> str:
+        """The photo's path, as ``os.fsdecode`` gives it."""
+        return self.file.path_str
+
+    def __repr__(self) -> str:
+        return f"Question({self.path!r}, {self.score:.3f})"
+
+
+@dataclass(frozen=True)
+class Taught:
+    """How far a taught tag is.
+
+    ``words`` is None where examples alone teach; ``follows_words``: whether the words still count,
+    which several photos may outweigh. ``yes`` and ``no`` count the photos that teach, near-copies
+    once. Of those ``found_again`` and ``kept_out`` are judged rightly by what the others teach;
+    None where there are too few to tell. ``given`` are the photos that have the tag from this
+    program, of which ``expected`` have it by its own estimate; ``doubtful`` those that are left.
+    """
+
+    tag: str
+    words: str | None
+    follows_words: bool
+    yes: int
+    no: int
+    found_again: int | None
+    kept_out: int | None
+    given: int
+    expected: float
+    doubtful: int
+
+
+def named(store: Store, tag: str, words: str | Literal[False] | None = None) -> TaughtTag:
+    """A taught tag by its name, as it is or shall be: its words stay, unless others are given.
+
+    At first they are the last of its names; ``words`` is False for none.
+    Errors: UsageError for a name that no tag can have or that may mean several, and for words
+    that are none.
+    """
+    name = find_tag(store, tag) or typed_tag(tag)
+    if words is None:
+        return store.taught_tag(name) or TaughtTag(name, name.rpartition("|")[2])
+    if words is False:
+        return TaughtTag(name, None)
+    if not words.split():
+        raise UsageError("the words are empty", hint="leave them out, or give some: a brown dog")
+    return TaughtTag(name, " ".join(words.split()))
+
+
+def known(store: Store, tag: str) -> TaughtTag:
+    """The taught tag of this name. Errors: UsageError where none is."""
+    taught = store.taught_tag(find_tag(store, tag) or typed_tag(tag))
+    if taught is None:
+        names = ", ".join(each.tag for each in store.taught_tags()[:_NAMED])
+        raise UsageError(
+            f"{printable(tag)} was not taught",
+            hint=f"taught are: {names}" if names else f"aimv2 teach {quote(tag)} --yes photo.jpg",
+        )
+    return taught
+
+
+def request(
+    store: Store,
+    taught: TaughtTag,
+    yes: FilePath | Iterable[FilePath],
+    no: FilePath | Iterable[FilePath],
+) -> Request:
+    """The edit that teaches a tag by photos with it and without it.
+
+    Errors: UsageError for a photo that the library does not know, and where one picture is said
+    to have the tag and not to have it.
+    """
+    words: dict[bytes, Verdict] = {}
+    had = tag_key(taught.tag)
+    for photos, has in ((several(yes), True), (several(no), False)):
+        if not photos:
+            continue
+        spoken = named_photos(store, photos)
+        if spoken.errors:
+            raise spoken.errors[0]
+        for id, hash in spoken.contents.items():
+            is_given = had in map(tag_key, store.tags_of(id))
+            word: Verdict = ("confirmed" if is_given else "added") if has else "rejected"
+            if words.setdefault(hash, word) != "rejected" and not has:
+                raise UsageError(
+                    f"{printable(spoken.files[id].path)} is said to have {taught.tag}, and not to",
+                    hint="name that picture, or a copy of it, once",
+                )
+    before = store.verdicts_on(taught.tag)
+    new = {
+        hash: word
+        for hash, word in words.items()
+        if hash not in before or (before[hash] == "rejected") != (word == "rejected")
+    }
+    count = sum(word != "rejected" for word in words.values())
+    return Request(
+        "teach",
+        f"{taught.tag}: {count} yes, {len(words) - count} no",
+        verdicts=tuple((hash, taught.tag, word) for hash, word in new.items()),
+        taught=((taught.tag, taught.words),),
+    )
+
+
+def renew(store: Store, school: School, taught: TaughtTag) -> Taught:
+    """Learn a tag anew and give it to the photos that have it by that, and to no others.
+
+    Photos that the owner has answered get none: the answer itself says it.
+    """
+    learnt = school.learn(taught)
+    sure = np.zeros(len(school.rows), np.float32) if learnt is None else school.confidence(learnt)
+    scores = _given(store, school, taught, sure)
+    had = store.scores_given(taught.tag)
+    with store.transaction():
+        store.remove_tags(TAUGHT, [(id, taught.tag) for id in had if id not in scores])
+        store.add_tags(TAUGHT, ((id, taught.tag, score) for id, score in scores.items()))
+    return _status(store, school, taught, learnt, sure)
+
+
+def renew_all(store: Store, school: School) -> None:
+    """Learn all taught tags anew: of new photos, and by a new checkpoint."""
+    for taught in store.taught_tags():
+        renew(store, school, taught)
+
+
+def status(store: Store, school: School, taught: TaughtTag) -> Taught:
+    """How far a tag is; nothing is given."""
+    learnt = school.learn(taught)
+    sure = np.zeros(len(school.rows), np.float32) if learnt is None else school.confidence(learnt)
+    return _status(store, school, taught, learnt, sure)
+
+
+def ask(store: Store, school: School, taught: TaughtTag, count: int) -> list[Question]:
+    """The photos whose answer helps most, so many at most.
+
+    Errors: UsageError where there is nothing to go by yet, or count is below 1.
+    """
+    if count < 1:
+        raise UsageError(f"count is {count}", hint="give a positive number")
+    learnt = school.learn(taught)
+    if learnt is None:
+        raise UsageError(
+            f"nothing is known of {taught.tag} yet",
+            hint="name a photo that has the tag, with --yes photo.jpg, or --words",
+        )
+    scores = school.scores(learnt)
+    rows = questions(school, learnt, scores, count)
+    sure = learnt.confidence.of(scores[np.searchsorted(school.rows, rows)])
+    shown = store.ids_of_rows(school.set_id, rows)
+    files = store.files_of(shown[row][0] for row in rows.tolist())
+    return [
+        Question(files[shown[row][0]], float(score))
+        for row, score in zip(rows.tolist(), sure, strict=True)
+    ]
+
+
+def _given(store: Store, school: School, taught: TaughtTag, sure: Floats) -> dict[int, float]:
+    """The files to have the tag, with its probability; none that the owner has answered."""
+    said = store.answered_rows(school.set_id, taught.tag)
+    answered = {id for _, id, _ in said}
+    rows = {school.row_of(row, id) for row, id, _ in said}
+    chosen = sure >= SURE
+    score_of = dict(zip(school.rows[chosen].tolist(), sure[chosen].tolist(), strict=True))
+    return {
+        id: score_of[row]
+        for row, id in school.photos.tolist()
+        if row in score_of and row not in rows and id not in answered
+    }
+
+
+def _status(
+    store: Store, school: School, taught: TaughtTag, learnt: Learnt | None, sure: Floats
+) -> Taught:
+    had = store.scores_given(taught.tag)
+    given = len({row for row, id in school.photos.tolist() if id in had})
+    if learnt is None:
+        no = len(store.verdicts_on(taught.tag))
+        return Taught(taught.tag, taught.words, False, 0, no, None, None, given, 0.0, 0)
+    line = learnt.confidence.line()[0]
+    yes, no_left_out = learnt.direction.yes_left_out, learnt.direction.no_left_out
+    left = sure[~np.isin(school.rows, list(learnt.answered))]
+    return Taught(
+        tag=taught.tag,
+        words=taught.words,
+        follows_words=learnt.direction.follows_words,
+        yes=learnt.yes,
+        no=learnt.no,
+        found_again=int((yes >= line).sum()) if len(yes) else None,
+        kept_out=int((no_left_out < line).sum()) if len(no_left_out) else None,
+        given=given,
+        expected=float(left[left >= SURE].sum()),
+        doubtful=int(((left >= _DOUBTFUL) & (left < SURE)).sum()),
+    )

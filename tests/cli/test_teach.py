@@ -1,0 +1,76 @@
+"""``aimv2 teach``: answers as they are typed, questions, and how far a tag is."""
+
+from pathlib import Path
+
+import pytest
+
+from mlx_aimv2.library.library import Library
+from tests.support.albums import make_album
+from tests.support.commands import run
+
+
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("teach")
+    make_album(folder / "album", 24)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.setenv("HOME", str(folder))
+        outcome = run("index", f"{folder}/album", "--model=demo", f"--library={folder}/library.db")
+    assert outcome.code == 0
+    return folder
+
+
+@pytest.fixture
+def folder(indexed: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(indexed / "cache"))
+    monkeypatch.setenv("HOME", str(indexed))
+    monkeypatch.chdir(indexed / "album")
+    return indexed
+
+
+def test_several_photos_follow_one_option(folder: Path) -> None:
+    outcome = run(
+        "teach", "Luna", "--yes", "000.jpg", "001.jpg", "--no", "002.jpg", "--library=../library.db"
+    )
+    assert outcome.code == 0, outcome.err
+    assert "2 photos with it, 1 without" in outcome.err
+    with Library(folder / "library.db") as library:
+        verdicts = library.store.verdicts_on("Luna")
+    assert sorted(verdicts.values()) == ["added", "added", "rejected"]
+
+
+def test_questions_as_paths_json_and_a_sheet(folder: Path) -> None:
+    listed = run("teach", "boat", "--ask", "5", "--library=../library.db")
+    paths = listed.out.split()
+    assert len(paths) == 5
+    records = run("teach", "boat", "--ask=5", "--json", "--library=../library.db").records
+    assert [each["path"] for each in records] == paths
+    sheet = run("teach", "boat", "--ask=5", "--html=../s.html", "--library=../library.db")
+    assert sheet.code == 0, sheet.err
+    page = (folder / "s.html").read_text()
+    assert all(f"--no {path}" in page for path in paths)
+
+
+def test_how_far_a_tag_is(folder: Path) -> None:
+    run("teach", "Rex", "--no-words", "--yes", "003.jpg", "004.jpg", "--library=../library.db")
+    [record] = run("teach", "Rex", "--status", "--json", "--library=../library.db").records
+    assert (record["tag"], record["yes"], record["words"]) == ("Rex", 2, None)
+    assert "photos alone" in run("teach", "Rex", "--status", "--library=../library.db").out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["Luna", "--yes", "unknown.jpg"], "does not know"),
+        (["Luna", "--yes", "000.jpg", "--no", "000.jpg"], "not to"),
+        (["Luna", "--words=dog", "--no-words"], "cannot be combined"),
+        (["Luna", "--html=x.html"], "--ask"),
+        (["Nobody", "--status"], "was not taught"),
+        (["", "--yes", "000.jpg"], "empty name"),
+    ],
+)
+def test_what_cannot_be_taught(folder: Path, words: list[str], said: str) -> None:
+    outcome = run("teach", *words, "--library=../library.db")
+    assert outcome.code == 2
+    assert said in outcome.err
