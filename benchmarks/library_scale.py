@@ -7,18 +7,21 @@ Libraries without pictures (``made_library``) in a temporary folder. A cold sear
 process of the command, from its start to its end, with its files in the page cache and its
 bytecode compiled; "new words" need the demo's text tower, "known words" are in the text cache.
 Warm searches, tags and duplicates are at 768 wide, in a process of their own each, whose peak of
-memory is given. Beside them what others do: a loop over blobs in SQLite, and NumPy over float16.
-Tags and duplicates are measured on the smallest library. Figures are medians. Exits with 1 where a
-limit is exceeded.
+memory is given; ``aimv2 tag`` is timed as a cold search is, its words known, and how often a text
+of the vocabulary is embedded is counted. Beside them what others do: a loop over blobs in SQLite,
+and NumPy over float16. Tags and duplicates are measured on the smallest library. Figures are
+medians. Exits with 1 where a limit is exceeded.
 """
 
 import argparse
 import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -45,7 +48,7 @@ from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.database.text_cache import TextCache
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.tagging.in_use import Vocabulary
-from mlx_aimv2.library.tagging.tagger import assign
+from mlx_aimv2.library.tagging.tagger import assign, in_chunks
 from mlx_aimv2.library.tagging.vocabulary import vocabulary_text
 
 AIMV2 = Path(sys.executable).with_name("aimv2")
@@ -55,7 +58,7 @@ SHOWN = 20
 COLD_S = {100_000: 1.0, 1_000_000: 2.0}
 WARM_S = {100_000: 0.020, 1_000_000: 0.150}
 PEAK_BYTES = {1_000_000: 2500e6}
-TAGS_S, DUPLICATES_S, UNCHANGED_S = 10.0, 120.0, 5.0
+TAGS_S, TAG_COMMAND_S, DUPLICATES_S, UNCHANGED_S = 3.0, 10.0, 120.0, 5.0
 
 
 def timed(name: str, work: Callable[[], object], runs: int, at_most: float | None = None) -> Check:
@@ -129,12 +132,8 @@ def as_kept(texts: Sequence[str]) -> Floats:
 
 def tags(library: Path, rows: int, runs: int) -> list[Check]:
     """Calibrating the tags on all rows and choosing each photo's, without writing them."""
-    lines = [line for line in vocabulary_text().splitlines() if line and line[0] != "#"]
-    vocabulary = Vocabulary("everyday", "\n".join(lines[:TAGS]))
+    vocabulary = Vocabulary("everyday", first_tags())
     embed = cache(embed_words)  # their vectors are made the first time
-
-    def blanks() -> Floats:
-        return embed(tuple(f"blank {at}" for at in range(64)))
 
     def work() -> None:
         with Store(library) as store:
@@ -145,6 +144,60 @@ def tags(library: Path, rows: int, runs: int) -> list[Check]:
         assert given > rows, f"{given} tags: rows have two each"
 
     return [timed(f"{TAGS} tags over {rows:,} rows", work, runs, TAGS_S), memory(rows)]
+
+
+@cache
+def blanks() -> Floats:
+    """For pictures that show nothing. Shapes: (64, WIDE)."""
+    return embed_words([f"blank {at}" for at in range(64)])
+
+
+def first_tags() -> str:
+    """The lines of the vocabulary for as many tags as made libraries have."""
+    lines = [line for line in vocabulary_text().splitlines() if line and line[0] != "#"]
+    return "\n".join(lines[:TAGS])
+
+
+def tag_commands(library: Path, rows: int, runs: int) -> Iterator[Check]:
+    """New processes of ``aimv2 tag`` that only look, and one that writes a copy's first tags."""
+    with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
+        folder = Path(scratch)
+        copy, words = folder / library.name, folder / "words.txt"
+        shutil.copy(library, copy)
+        shutil.copytree(f"{library}.vectors", f"{copy}.vectors")
+        words.write_text(first_tags(), encoding="utf-8")
+        arguments = ["tag", "--vocabulary", str(words), "--library", str(copy)]
+        at_most = TAG_COMMAND_S if rows <= min(COLD_S) else None
+
+        def look() -> None:  # the first time, which does not count, its words become known
+            command([*arguments, "--dry-run"], folder)
+
+        yield timed(f"aimv2 tag --dry-run, {TAGS} tags, {rows:,} rows", look, runs, at_most)
+        writing = Timing((clock(lambda: command(arguments, folder)),))
+        with Store(copy) as store:
+            given = sum(1 for _ in store.tags("vocabulary words"))
+        name = f"aimv2 tag that writes {given:,} of {TAGS} tags, {rows:,} rows"
+        yield Check(seconds("library", name, writing), at_most=at_most)
+
+
+def texts_embedded(library: Path) -> Iterator[Check]:
+    """How often each text of the whole vocabulary is embedded, in a run and in the next one."""
+    embedded: Counter[str] = Counter()
+
+    def embed(texts: Sequence[str]) -> Floats:
+        embedded.update(texts)
+        return as_kept(texts)
+
+    vocabulary = Vocabulary("everyday", vocabulary_text())
+    with tempfile.TemporaryDirectory(dir=library.parent) as scratch, Store(library) as store:
+        vectors = store.serving()
+        assert vectors is not None
+        texts = TextCache(Path(scratch) / "texts.db")
+        known = in_chunks(lambda each: texts.embed(each, "wide", embed, WIDE + 1)[:, :WIDE])
+        for _ in range(2):
+            assert sum(1 for _ in assign(store, vectors, [vocabulary], known, blanks))
+    name = f"times that a text of {len(vocabulary.tags)} tags is embedded, two runs"
+    yield Check(Figure("library", name, max(embedded.values()), "times"), at_most=1)
 
 
 def duplicates(library: Path, rows: int, runs: int) -> list[Check]:
@@ -246,6 +299,8 @@ def figures(options: argparse.Namespace) -> Iterator[Check]:
                 yield Check(Figure("library", name, theirs.figure.value / ours.figure.value, "×"))
             if rows == min(options.rows):
                 yield from alone(tags, library, rows, runs)
+                yield from texts_embedded(library)
+                yield from tag_commands(folder / f"demo{rows}.db", rows, runs)
                 yield from alone(duplicates, library, rows, runs)
         if options.files:
             yield from unchanged_files(folder, options.files, runs)

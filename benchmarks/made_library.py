@@ -5,9 +5,8 @@ a copy of another, with a little noise.
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
@@ -32,7 +31,7 @@ WIDE = 768
 TAGS = 400
 COPIED = 100  # one row in so many
 _TOGETHER = 320 * COPIED  # so that rows copied in a block are those copied by their numbers
-_MIXED = 0.35  # of a tag, beside a random direction of length 1
+_MIXED = 0.35  # of a tag, beside a random direction of length 1; more where rows are narrow
 _NOISE = 0.02
 _SIGNATURES, _SIGNED_PX = 300, 96
 _LENS = ((4032, 3024), (3024, 4032), (6000, 4000), (1920, 1080))
@@ -47,13 +46,17 @@ class Checkpoint:
     source: str
     settings: dict[str, object]
     logit_scale: float
+    embed_texts: Callable[[Sequence[str]], Floats]
 
 
 def demo_checkpoint() -> Checkpoint:
     """The demo as the indexer writes it down, so that the command takes the library for its own."""
     model = aimv2.load("demo")
     key, _ = identify("demo", "hub", NATIVE_MAX_PATCHES)
-    return Checkpoint(key, "demo", model.metadata(ImageOptions()), model.logit_scale)
+    settings = model.metadata(ImageOptions())
+    return Checkpoint(
+        key, "demo", settings, model.logit_scale, lambda texts: np.array(model.embed_texts(texts))
+    )
 
 
 def wide_checkpoint() -> Checkpoint:
@@ -64,7 +67,7 @@ def wide_checkpoint() -> Checkpoint:
         "width": WIDE,
         "preprocessing": {"preset": "hub"},
     }
-    return Checkpoint("wide", "wide", settings, 100.0)
+    return Checkpoint("wide", "wide", settings, 100.0, embed_words)
 
 
 def embed_words(texts: Sequence[str], width: int = WIDE) -> Floats:
@@ -72,12 +75,6 @@ def embed_words(texts: Sequence[str], width: int = WIDE) -> Floats:
     seeds = [int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) for text in texts]
     rows = [np.random.default_rng(seed).standard_normal(width, np.float32) for seed in seeds]
     return unit(np.stack(rows))
-
-
-@cache
-def tag_vectors(width: int) -> Floats:
-    """Of the first tags of the vocabulary. Shapes: (TAGS, width)."""
-    return embed_vocabulary(read_vocabulary()[:TAGS], lambda texts: embed_words(texts, width))
 
 
 def unit(rows: Floats) -> Floats:
@@ -101,20 +98,22 @@ def make_library(path: Path, rows: int, checkpoint: Checkpoint) -> None:
         )
         segments = store.segments(vectors)
         segments.cut()
-        for first, part in _rows(rng, rows, vectors.width):
+        tags = embed_vocabulary(read_vocabulary()[:TAGS], checkpoint.embed_texts)
+        for first, part in _rows(rng, rows, tags):
             segments.append(part.astype(np.float16))
             with store.transaction():
                 _add_files(store, vectors, range(first, first + len(part)), signatures, names)
                 store.set_row_count(vectors.id, segments.row_count)
 
 
-def _rows(rng: np.random.Generator, rows: int, width: int) -> Iterator[tuple[int, Floats]]:
-    tags = tag_vectors(width)
+def _rows(rng: np.random.Generator, rows: int, tags: Floats) -> Iterator[tuple[int, Floats]]:
+    width = tags.shape[1]
+    mixed = _MIXED * (WIDE / width) ** 0.5
     for first in range(0, rows, _TOGETHER):
         count = min(_TOGETHER, rows - first)
         part = unit(rng.standard_normal((count, width), np.float32))
         for _ in range(2):
-            part += _MIXED * tags[rng.integers(0, len(tags), count)]
+            part += mixed * tags[rng.integers(0, len(tags), count)]
         copies = np.arange(COPIED - 1, count, COPIED)
         part[copies] = part[copies - 1] + _NOISE * rng.standard_normal(
             (len(copies), width), np.float32
