@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -49,7 +49,10 @@ class Options:
     index: IndexOptions = group(IndexOptions)
     library: str | None = LIBRARY()
     as_json: bool = JSON()
-    yes: bool = YES()
+    yes: bool = YES(
+        help="Download weights, and reject many keywords that another program took out of "
+        "sidecars, without being asked first."
+    )
 
 
 def index(options: Options) -> int:
@@ -60,7 +63,7 @@ def index(options: Options) -> int:
     listed with the reason, and the rest is done (exit code 3). Photos themselves are never changed.
     """
     from mlx_aimv2.library.apple_photos import default_bundle  # noqa: PLC0415
-    from mlx_aimv2.library.indexing.report import Estimate  # noqa: PLC0415
+    from mlx_aimv2.library.indexing.report import Estimate, Report  # noqa: PLC0415
     from mlx_aimv2.library.library import Library  # noqa: PLC0415  (heavy)
 
     folders: list[str | bytes] = [*options.folders]
@@ -69,15 +72,22 @@ def index(options: Options) -> int:
     if options.photos:
         folders.append(os.fsencode(default_bundle()))
     opened = Library(options.library)
-    run = opened.estimate_with if options.estimate else opened.index_with
+    confirm = confirm_download(options.yes)
     counter = Counter()
+    found: Estimate | Report
     try:
-        found = run(
-            options.index,
-            folders,
-            confirm=confirm_download(options.yes),
-            progress=counter.progress(),
-        )
+        if options.estimate:
+            found = opened.estimate_with(
+                options.index, folders, confirm=confirm, progress=counter.progress()
+            )
+        else:
+            found = opened.index_with(
+                options.index,
+                folders,
+                confirm=confirm,
+                rejects=_confirm_rejections(options.yes),
+                progress=counter.progress(),
+            )
     except KeyboardInterrupt:
         counter.close()
         output.stopped_after(counter.done, "photo", "the same command goes on")
@@ -87,6 +97,19 @@ def index(options: Options) -> int:
     if isinstance(found, Estimate):
         return tell_estimate(found, as_json=options.as_json)
     return tell(found, counter.elapsed_s, as_json=options.as_json)
+
+
+def _confirm_rejections(yes: bool) -> "Callable[[int], bool]":
+    """What an index asks before many keywords count as rejected."""
+
+    def confirm(count: int) -> bool:
+        if yes or not output.is_interactive():
+            return yes
+        return output.ask(
+            f"Another program took {count} keywords of this one out of sidecars. Reject them?"
+        )
+
+    return confirm
 
 
 class Counter:
@@ -141,6 +164,7 @@ def tell(report: "Report", elapsed_s: float, *, as_json: bool = False) -> int:
                 "failed": len(report.errors),
                 "away": report.away,
                 "excluded": report.excluded,
+                "unsettled": report.unsettled,
                 "elapsed_s": round(elapsed_s, 3),
                 "is_serving": report.is_serving,
                 "empty": [escape(folder) for folder in report.empty],
@@ -187,6 +211,11 @@ def _tell_notes(report: "Report") -> None:
         output.note(
             "read again, because their colour profiles were ignored before, or they are TIFFs that "
             f"were read wrong: {output.counted(report.recoloured, 'photo')}"
+        )
+    if report.unsettled:
+        output.note(
+            f"another program took {report.unsettled} keywords of this one out of sidecars: "
+            "aimv2 index --yes rejects them, and aimv2 tag history tells how to undo that"
         )
     if report.colours_unread:
         output.note(

@@ -82,6 +82,7 @@ class Library(EditableTags):
         decode: Decoding | None = None,
         dtype: Dtype | None = None,
         confirm: "Confirm | None" = None,
+        rejects: Callable[[int], bool] | None = None,
         progress: Progress | Counted | None = None,
     ) -> Report:
         """Bring the library up to date with folders, files and Photos libraries.
@@ -94,6 +95,9 @@ class Library(EditableTags):
         ``exclude`` are patterns of names, or with a / of paths in a folder, that are not indexed
         from now on, in any run; ``include`` takes such patterns back. ``reread`` reads all files,
         also those that look unchanged.
+        Keywords of photos and sidecars are read too. Those that this program wrote into a sidecar
+        and another one took out are rejected; of more than 20, ``rejects`` is asked with their
+        number, and without a yes they are left to the next run.
         Errors: what cannot be read is in the report; OutputError where the library cannot be
         written, or another process writes it.
         """
@@ -101,7 +105,9 @@ class Library(EditableTags):
         options = IndexOptions(
             exclude, include, reread, model, preset, max_patches, images, decode, dtype
         )
-        return self.index_with(options, folders, confirm=confirm, progress=progress)
+        return self.index_with(
+            options, folders, confirm=confirm, rejects=rejects, progress=progress
+        )
 
     def index_with(
         self,
@@ -109,6 +115,7 @@ class Library(EditableTags):
         folders: FilePath | Iterable[FilePath] = (),
         *,
         confirm: "Confirm | None" = None,
+        rejects: Callable[[int], bool] | None = None,
         progress: Progress | Counted | None = None,
     ) -> Report:
         """:meth:`index`, its options given as one."""
@@ -118,7 +125,7 @@ class Library(EditableTags):
         with self._writing(creates=True) as store, _told(progress) as told:
             roots = named or _roots(store)
             patterns = excluded_patterns(store, options)
-            indexer = make_indexer(store, options, confirm, told, patterns)
+            indexer = make_indexer(store, options, confirm, told, patterns, rejects=rejects)
             if options.exclude or options.include:
                 store.set_excluded(patterns)
             return indexer.run(roots)

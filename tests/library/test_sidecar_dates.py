@@ -8,7 +8,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from mlx_aimv2.library.database.store import Store
-from mlx_aimv2.library.indexing import sidecar_dates
+from mlx_aimv2.library.indexing import look
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.search.filters import Filters
 from mlx_aimv2.library.sidecars.xmp import merge
@@ -96,13 +96,13 @@ def test_only_what_has_changed_is_read(
         write(Path(f"{save(album / f'{number}.jpg', number)}.xmp"), "2024-05-31")
     index(library, album)
     read: list[str] = []
-    read_sidecar = sidecar_dates.read_sidecar
+    read_sidecar = look.read_sidecar
 
     def note(path: Path) -> bytes | None:
         read.append(path.name)
         return read_sidecar(path)
 
-    monkeypatch.setattr(sidecar_dates, "read_sidecar", note)
+    monkeypatch.setattr(look, "read_sidecar", note)
     write(album / "3.jpg.xmp", "2023-05-31")
     os.utime(album / "3.jpg.xmp", ns=(1, 1))
     assert index(library, album)["3.jpg"] == "2023-05-31T00:00:00"
@@ -123,7 +123,7 @@ def test_what_cannot_be_looked_at_keeps_its_date(
         return listed(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sidecar_dates.os, "scandir", refuse)
+        patch.setattr(look.os, "scandir", refuse)
         assert index(library, photo.parent) == dates
     Path(f"{photo}.xmp").unlink()
     Path(f"{photo}.xmp").mkdir()  # no sidecar can be read from it

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import IO, Any
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, TiffTags
 from PIL.PngImagePlugin import PngImageFile
 
 from mlx_aimv2.files.paths import FilePath, blaming_the_disk, open_file, printable
@@ -13,6 +13,7 @@ from ..formats.png import read_text_after_pixels
 from ..formats.raw import is_raw, read_raw_header
 from ..orientation import ORIENTATIONS
 from .date_parsing import read_date
+from .embedded import IPTC, Embedded, find_embedded
 
 # When the picture was taken, the most trustworthy tag first. Source: EXIF 2.3, section 4.6.5 F.
 _DATE_TAGS = (
@@ -25,7 +26,6 @@ _DATE_TAGS = (
 _LATITUDE = (ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLatitudeRef, {"N": 1, "S": -1}, 90)
 _LONGITUDE = (ExifTags.GPS.GPSLongitude, ExifTags.GPS.GPSLongitudeRef, {"E": 1, "W": -1}, 180)
 
-_XMP = 700  # a TIFF's tag; Pillow's ExifTags calls it XMLPacket
 _TURNED_BY_READER = {"TIFF", "HEIF"}
 
 
@@ -61,21 +61,27 @@ def read_facts(path: FilePath) -> PhotoFacts:
 
 def facts_in(file: IO[bytes], path: FilePath) -> PhotoFacts:
     """``read_facts`` of an open file, read from its start."""
+    return header_in(file, path)[0]
+
+
+def header_in(file: IO[bytes], path: FilePath) -> tuple[PhotoFacts, Embedded]:
+    """``facts_in``, and where keywords are in the header."""
     if is_raw(path):
         raw = read_raw_header(path, file)
+        embedded = find_embedded({}, _directory(raw.exif, None))
         size = (raw.width_px, raw.height_px)
-        packet = _directory(raw.exif, None).get(_XMP)
-        return _facts(raw.format, size, raw.orientation, raw.exif, packet)
+        return _facts(raw.format, size, raw.orientation, raw.exif, embedded.packet), embedded
     image = read_header(file, printable(path))
     format, size = image.format or "", image.size
     exif, orientation = _read_exif(image)
     if orientation and ORIENTATIONS[orientation].swaps_sides and format not in _TURNED_BY_READER:
         size = size[::-1]
-    return _facts(format, size, orientation, exif, image.info.get("xmp"))
+    embedded = find_embedded(image.info, _directory(exif, None))
+    return _facts(format, size, orientation, exif, embedded.packet), embedded
 
 
 def _facts(
-    format: str, size: tuple[int, int], orientation: int | None, exif: Image.Exif, packet: object
+    format: str, size: tuple[int, int], orientation: int | None, exif: Image.Exif, packet: bytes
 ) -> PhotoFacts:
     latitude, longitude = _place(exif)
     taken_at = _taken_at(exif) or _taken_at_in_xmp(packet)
@@ -96,6 +102,10 @@ def _read_exif(image: Image.Image) -> tuple[Image.Exif, int | None]:
 
 def _directory(exif: Image.Exif, tag: int | None) -> dict[int, Any]:
     try:
+        # Photoshop calls the bytes of IPTC numbers, of which Pillow would take the first, and warn.
+        types = getattr(getattr(exif, "_info", None), "tagtype", {})
+        if IPTC in types:
+            types[IPTC] = TiffTags.UNDEFINED
         return dict(exif) if tag is None else exif.get_ifd(tag)
     except Exception:  # as above
         return {}
@@ -106,11 +116,8 @@ def _taken_at(exif: Image.Exif) -> str | None:
     return next((date for date in map(read_date, texts) if date), None)
 
 
-def _taken_at_in_xmp(packet: object) -> str | None:
-    """The date in a file's own XMP, as its reader gives it: bytes, or a text in a PNG or a TIFF."""
-    if isinstance(packet, str):
-        packet = packet.encode("utf-8", "replace")
-    if not isinstance(packet, bytes):
+def _taken_at_in_xmp(packet: bytes) -> str | None:
+    if not packet:
         return None
     from .xmp_values import read_taken_at  # noqa: PLC0415  (XML: a search starts sooner without it)
 

@@ -241,6 +241,13 @@ class Packet:
         return element.name in self._wanted if element.depth == 2 else element.depth <= 4
 
 
+def trimmed(data: bytes) -> bytes:
+    """A packet without the zeros and the space around it, which no XML has."""
+    if b"\0" in data[:4]:  # in UTF-16 they are half of the letters
+        return data
+    return data.strip(b"\0 \t\r\n")
+
+
 def prefix_of(scope: Mapping[str, str], uri: str) -> str:
     """A prefix that stands for a namespace there, or nothing."""
     return next((prefix for prefix, known in scope.items() if prefix and known == uri), "")

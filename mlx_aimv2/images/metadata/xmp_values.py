@@ -5,7 +5,7 @@ from collections.abc import Collection
 from mlx_aimv2.errors import OutputError
 
 from .date_parsing import read_date
-from .xmp_packet import Name, Packet
+from .xmp_packet import Name, Packet, trimmed
 
 _PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"
 _EXIF = "http://ns.adobe.com/exif/1.0/"
@@ -36,10 +36,8 @@ def read_extension(data: bytes) -> str | None:
 
 def _read(data: bytes, names: Collection[Name]) -> dict[Name, list[str]]:
     """The texts of these properties, whether they are attributes or elements."""
-    if b"\0" not in data[:4]:  # in UTF-16 they are half of the letters
-        data = data.strip(b"\0 \t\r\n")
     try:
-        file = Packet(data, names, "the packet")
+        file = Packet(trimmed(data), names, "the packet")
     except OutputError:
         return {}
     said: dict[Name, list[str]] = {}

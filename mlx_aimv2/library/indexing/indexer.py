@@ -44,7 +44,7 @@ class Indexer:
 
     ``key`` tells this way of making vectors from all others; the model is loaded only when a
     picture has to be embedded. ``exclude`` are patterns of what is passed over; with ``reread``
-    every file is read, and embedded if its content is new.
+    every file is read, and embedded if its content is new. ``rejects``: see ``look``.
     """
 
     def __init__(
@@ -58,9 +58,11 @@ class Indexer:
         *,
         exclude: Sequence[str] = (),
         reread: bool = False,
+        rejects: Callable[[int], bool] | None = None,
     ) -> None:
         self._store = store
         self._exclude, self._rereads = exclude, reread
+        self._rejects = rejects
         self._key = key
         self._source = source
         self._options = options
@@ -89,10 +91,9 @@ class Indexer:
         report.colours_unread = store.count(UNREAD)
         with found_photos(store) as found:
             self._update(roots, found)
-        from .sidecar_dates import date_undated  # noqa: PLC0415  (XML: searches start sooner)
+        from .look import look  # noqa: PLC0415  (XML: searches start sooner)
 
-        for root in roots:
-            date_undated(store, root.path)
+        report.unsettled = look(store, [root.path for root in roots], self._rejects)
         share_words(store)
         report.had_photos = any(next(store.files(*under(root.path)), None) for root in roots)
         return report
@@ -279,6 +280,10 @@ class Indexer:
                 uuid=candidate.uuid,
                 signature=reading.signature,
             )
+            if reading.keywords is not None:
+                from .look import keep_keywords  # noqa: PLC0415  (XML, as above)
+
+                keep_keywords(store, file_id, reading.hash, reading.keywords)
         store.set_vector(self._set.id, file_id, row)
 
     def _moved_from(self, candidate: Candidate, hash: bytes) -> FileRow | None:

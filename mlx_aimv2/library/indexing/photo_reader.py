@@ -2,13 +2,15 @@
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import IO
 
 from mlx_aimv2.files.paths import FilePath, blaming_the_disk, open_file, printable
 from mlx_aimv2.images.decode import decode_file
-from mlx_aimv2.images.metadata.exif import PhotoFacts, facts_in
+from mlx_aimv2.images.metadata.embedded import Embedded
+from mlx_aimv2.images.metadata.exif import PhotoFacts, header_in
 from mlx_aimv2.inference.preprocessing import Plan
 from mlx_aimv2.inference.records import Sample
 
@@ -19,11 +21,15 @@ _BLAKE2B = partial(hashlib.blake2b, digest_size=16)
 
 @dataclass(frozen=True)
 class Reading:
-    """What the library keeps of a photo beside its embedding; ``hash`` is its content's."""
+    """What the library keeps of a photo beside its embedding; ``hash`` is its content's.
+
+    ``keywords`` are those inside it, by their keys; None where they have to be read yet.
+    """
 
     hash: bytes
     facts: PhotoFacts
     signature: bytes
+    keywords: Mapping[str, str] | None = None
 
 
 def read_photo(plan: Plan, sample: Sample) -> None:
@@ -39,9 +45,15 @@ def read_photo(plan: Plan, sample: Sample) -> None:
             file, path, printable(path), max_pixels=plan.options.max_pixels, shrink=plan.shrink
         )
         file.seek(0)
-        facts = facts_in(file, path)
-    sample.facts = Reading(hash, facts, make_signature(picture))
+        facts, embedded = header_in(file, path)
+    sample.facts = Reading(hash, facts, make_signature(picture), _keywords(embedded))
     sample.pixels, sample.note = plan.fit(picture)
+
+
+def read_keywords_inside(path: FilePath) -> dict[str, str]:
+    """The keywords inside a photo, by their keys. Errors: ImageError for what cannot be read."""
+    with open_file(path) as file, blaming_the_disk(file, path):
+        return _keywords(header_in(file, path)[1])
 
 
 def hash_file(path: FilePath) -> bytes:
@@ -52,3 +64,12 @@ def hash_file(path: FilePath) -> bytes:
 
 def _hash(file: IO[bytes]) -> bytes:
     return hashlib.file_digest(file, _BLAKE2B).digest()  # type: ignore[arg-type]  # typeshed wants a BytesIO
+
+
+def _keywords(embedded: Embedded) -> dict[str, str]:
+    if not embedded.packet and not embedded.iptc:
+        return {}
+    from ..sidecars.xmp import read_keywords  # noqa: PLC0415  (XML: searches start sooner)
+
+    said = read_keywords(embedded.packet, embedded.iptc)
+    return {**said.ours, **said.others}

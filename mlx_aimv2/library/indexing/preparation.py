@@ -1,6 +1,6 @@
 """What a run of the index works with: checkpoint, pixels and patterns, by options and library."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ def make_indexer(
     progress: Progress | None,
     exclude: Sequence[str],
     missing: Checkpoint | None = None,
+    rejects: Callable[[int], bool] | None = None,
 ) -> Indexer:
     """What indexes with these options; what they leave open is as the library was made.
 
@@ -69,8 +70,9 @@ def make_indexer(
         return load(source, tower="image" if config.text_config else None, dtype=options.dtype)
 
     return Indexer(
-        store, key, source, images, load, progress, exclude=exclude, reread=options.reread
-    )
+        store, key, source, images, load, progress,
+        exclude=exclude, reread=options.reread, rejects=rejects,
+    )  # fmt: skip
 
 
 def excluded_patterns(store: Store, options: IndexOptions) -> list[str]:

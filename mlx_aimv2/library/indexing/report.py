@@ -17,6 +17,8 @@ class Report:
     ``had_photos``: some were known there before, or are. ``recoloured`` have to be embedded again,
     because their colour profiles were ignored when they were read, or a TIFF was read wrong;
     ``colours_unread`` may have to be, but are not in these folders, or out of reach.
+    ``unsettled`` keywords of this program were taken out of sidecars by another one: too many to be
+    rejected by that without being asked.
     """
 
     found: int = 0
@@ -30,6 +32,7 @@ class Report:
     left: int = 0
     recoloured: int = 0
     colours_unread: int = 0
+    unsettled: int = 0
     is_serving: bool = True
     had_photos: bool = False
     empty: list[str] = field(default_factory=list)

@@ -4,6 +4,7 @@ A tag is a path of names, ``("Animals", "Dog")``, written ``Animals|Dog`` in our
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mlx_aimv2.errors import UsageError
@@ -60,6 +61,24 @@ PATH_FIELDS = (HIERARCHICAL, TAGS_LIST)
 def key(tag: Tag) -> Tag:
     """A key that is equal for two spellings of a tag."""
     return tuple(fold(name) for name in tag)
+
+
+def joined(paths: Iterable[Tag], flat: Iterable[str]) -> dict[Tag, Tag]:
+    """The keywords of a file by their keys: its paths, and flat names that are in none of them.
+
+    Lightroom writes the names above a keyword flat too: they are no keywords of their own.
+    """
+    found: dict[Tag, Tag] = {}
+    for tag in paths:
+        found.setdefault(key(tag), tag)
+    found.pop((), None)
+    said = {fold(name) for tag in found.values() for name in tag}
+    said |= {separator.join(each) for each in found for separator in "|/"}
+    for text in flat:
+        name = " ".join(text.split())
+        if name and fold(name) not in said:
+            found.setdefault(key((name,)), (name,))
+    return found
 
 
 def clean(tag: Tag) -> Tag:

@@ -7,15 +7,27 @@ taken out. Names with a field's separator in them are written with its full-widt
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
+from mlx_aimv2.errors import OutputError, UsageError
 from mlx_aimv2.files.paths import FilePath
 from mlx_aimv2.images.metadata import xmp_packet
-from mlx_aimv2.images.metadata.xmp_packet import RDF, Element, Name, Packet
+from mlx_aimv2.images.metadata.xmp_packet import RDF, Element, Name, Packet, trimmed
 
-from ..tag_names import fold
-from .keywords import FIELDS, HIERARCHICAL, PATH_FIELDS, SUBJECT, TAGS_LIST, Field, Tag, clean
+from ..tag_names import tag_key
+from .keywords import (
+    FIELDS,
+    HIERARCHICAL,
+    PATH_FIELDS,
+    SUBJECT,
+    TAGS_LIST,
+    Field,
+    Tag,
+    clean,
+    joined,
+)
 from .keywords import key as key_of
 
 OURS = "https://github.com/mlx-aimv2/ns/1.0/"
@@ -35,6 +47,19 @@ _NEW = f"""<?xml version="1.0" encoding="UTF-8"?>
  </rdf:RDF>
 </x:xmpmeta>
 """.encode()
+
+
+@dataclass(frozen=True)
+class Said:
+    """The keywords that a packet names, as tags by their keys.
+
+    ``ours`` are those that its notes say this program added, ``gone`` those that its notes name
+    and none of its fields has; ``others`` are all the rest.
+    """
+
+    others: Mapping[str, str]
+    ours: Mapping[str, str]
+    gone: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -89,6 +114,51 @@ def replace_ours(
     wanted = set(map(key_of, tags))
     dropped = [tag for tag in noted if tag and key_of(tag) not in wanted]
     return merge(data, tags, dropped, name=name)
+
+
+def read_keywords(data: bytes, flat: Sequence[str] = ()) -> Said:
+    """The keywords of a sidecar, or of a photo that has these flat ones besides its packet.
+
+    A packet that is none, or is damaged, says nothing.
+    """
+    everyone: dict[Field, list[str]] = {field: [] for field in FIELDS}
+    others = {field: list[str]() for field in FIELDS}
+    noted: list[Tag] = []
+    try:
+        file = _open(trimmed(data), "the packet") if data else None
+        for field in FIELDS if file else ():
+            assert file is not None
+            everyone[field] = [entry.text for entry in _entries(file, field)]
+            others[field] = [entry.text for entry in _split_off(file, field)[0]]
+        if file:
+            noted = [_WRITTEN.tag(entry.text) for entry in _entries(file, _WRITTEN)]
+    except OutputError:
+        everyone = {field: [] for field in FIELDS}
+        others = {field: [] for field in FIELDS}
+    foreign, there = _tags(others, flat), _tags(everyone, flat)
+    mine = _by_key(noted)
+    gone = {
+        key: tag
+        for key, tag in mine.items()
+        if key not in there and key.rpartition("|")[2] not in there
+    }
+    ours = {key: tag for key, tag in mine.items() if key in there and key not in foreign}
+    return Said(foreign, ours, gone)
+
+
+def _tags(entries: Mapping[Field, Sequence[str]], flat: Sequence[str]) -> dict[str, str]:
+    paths = [field.tag(text) for field in PATH_FIELDS for text in entries[field]]
+    return _by_key(joined(paths, (*entries[SUBJECT], *flat)).values())
+
+
+def _by_key(tags: Iterable[Tag]) -> dict[str, str]:
+    """Tags as texts by their keys, but for those that could never be written."""
+    found: dict[str, str] = {}
+    for tag in tags:
+        with suppress(UsageError):
+            text = HIERARCHICAL.entry(clean(tag))
+            found.setdefault(tag_key(text), text)
+    return found
 
 
 def has_ours(data: bytes) -> bool:
@@ -166,18 +236,8 @@ def _additions(
     base: Mapping[Field, Sequence[_Entry]], tags: Sequence[Tag]
 ) -> dict[Field, list[str]]:
     """What each field lacks of the tags and of the other fields' keywords."""
-    paths: dict[Tag, Tag] = {}
     there = (field.tag(entry.text) for field in PATH_FIELDS for entry in base[field])
-    for tag in (*there, *tags):
-        paths.setdefault(key_of(tag), tag)
-    paths.pop((), None)
-    # Lightroom writes the names above a keyword flat too: they are no keywords of their own.
-    said = {fold(name) for path in paths.values() for name in path}
-    said |= {separator.join(key) for key in paths for separator in "|/"}
-    for other in base[SUBJECT]:
-        flat = " ".join(other.text.split())
-        if flat and fold(flat) not in said:
-            paths.setdefault(key_of((flat,)), (flat,))
+    paths = joined((*there, *tags), (entry.text for entry in base[SUBJECT]))
     added: dict[Field, list[str]] = {}
     for field in FIELDS:
         held = {field.key(entry.text) for entry in base[field]}
