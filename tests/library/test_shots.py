@@ -298,7 +298,9 @@ def test_all_files_of_a_shot_get_the_tags_of_the_one_shown(
         dry_run=True,
         told=lambda tagged, _: some.update({Path(os.fsdecode(tagged.file.path)).name: tagged.tags}),
     )
-    assert some == {name: tags for name, tags in given.items() if name.endswith("DNG")}
+    assert some.keys() == {name for name in given if name.endswith("DNG")}
+    for name, tags in some.items():  # other batches round otherwise
+        assert dict(tags) == pytest.approx(dict(given[name]), abs=1e-5)
 
 
 def test_the_command_names_the_other_files(library: Library, shots: Path, tmp_path: Path) -> None:
