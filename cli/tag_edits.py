@@ -13,7 +13,7 @@ from mlx_aimv2.errors import Aimv2Error, UsageError
 from mlx_aimv2.files.paths import FilePath, printable
 from mlx_aimv2.options import argument, group, option
 
-from . import lists, output
+from . import output
 from .exit_codes import exit_code
 from .options import JSON, LIBRARY, YES, confirm_download
 
@@ -283,6 +283,8 @@ def _found(library: "Library", query: str, count: int, *, yes: bool) -> Sequence
 
 
 def _listed(name: str) -> Sequence[FilePath]:
+    from . import lists  # noqa: PLC0415  (heavy)
+
     try:
         data = sys.stdin.buffer.read() if name == output.STDIN else Path(name).read_bytes()
     except OSError as error:

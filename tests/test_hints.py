@@ -45,6 +45,7 @@ RAISED_IN = {
     "outputs.merge": ("embed",),  # told in merge, typed with embed
     "cli.options": ("embed", "classify"),
     "cli.inputs": ("embed",),
+    "cli.lists": ("embed", "classify"),  # tag sees itself which kind of list it gets
 }
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 WHOLE_COMMAND = re.compile(r"aimv2 (?P<name>[a-z]+)(?P<rest>[^;:`]*)")
