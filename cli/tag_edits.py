@@ -185,7 +185,8 @@ def undo(options: UndoOptions) -> int:
     if edited.is_waiting:
         output.say(f"undoing {what} is {_KEPT}")
         return 0
-    output.say(f"undone: {what}{_on_photos(edited)}")
+    later = "; later edits changed it since, so nothing changes" if edited.changed == 0 else ""
+    output.say(f"undone: {what}{later or _on_photos(edited)}")
     return _tell_sidecars(edited, done=1)
 
 

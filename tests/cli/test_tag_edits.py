@@ -208,6 +208,33 @@ def test_edits_are_undone_by_number_and_runs_without_one(photos: list[str]) -> N
     assert any(before)
 
 
+def test_what_was_changed_since_is_not_set_back(photos: list[str]) -> None:
+    on("tag add", "Luna", photos[0])
+    on("tag reject", "Luna", photos[0])
+    added = on("tag history", "--json").records[1]["number"]
+    outcome = on("tag undo", str(added))
+    assert "later edits changed it since, so nothing changes\n" in outcome.err
+    assert "Luna" not in shown(photos[0])
+
+
+def test_replacing_other_vocabularies_says_how_many_tags_go(photos: list[str]) -> None:
+    Path("mine.txt").write_text("Boat\nOwl\n")
+    before = [{tag for tag, origins in shown(photo).items()} for photo in photos]
+    tags, tagged = sum(map(len, before)), sum(map(bool, before))
+    what = f"{tags} tags of other vocabularies"
+    replacing = ("--vocabulary=mine.txt", "--replace")
+    assert f"{what} would go from {tagged} photos\n" in on("tag", *replacing, "--dry-run").err
+    refused = on("tag", *replacing)
+    assert refused.code == 2
+    assert f"{what} on {tagged} photos would go\nhint: --yes" in refused.err
+    assert [set(shown(photo)) for photo in photos] == before
+    assert f"{what} go from {tagged} photos\n" in on("tag", *replacing, "--yes").err
+    origins = {origin for photo in photos for each in shown(photo).values() for origin in each}
+    assert origins <= {"vocabulary mine"}
+    on("tag undo")
+    assert [set(shown(photo)) for photo in photos] == before
+
+
 def test_edits_wait_while_the_library_is_written(photos: list[str]) -> None:
     writer = Library("library.db")
     with writer._writing():  # as an index does

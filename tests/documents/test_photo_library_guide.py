@@ -42,7 +42,9 @@ def test_its_commands_work_in_their_order_and_print_what_it_shows(tmp_path):
 
 
 def test_options_in_its_text_are_there():
-    commands = ("index", "search", "tag", "duplicates", "library prune", "library export")
+    commands = (
+        "index", "search", "tag", "tag add", "tag undo", "duplicates", "library prune",
+        "library export")  # fmt: skip
     helps = "".join(run(*name.split(), "--help").out for name in commands)
     prose = re.sub(r"^```.*?^```$", "", TEXT, flags=re.DOTALL | re.MULTILINE)
     named = {

@@ -65,10 +65,10 @@ def make(store: Store, request: Request) -> list[int]:
     if request.undoes is not None:
         touched = store.files_of_edit(request.undoes)
         try:
-            store.undo_edit(request.undoes)
+            is_changed = store.undo_edit(request.undoes)
         except UsageError:  # undone meanwhile
             return []
-        return touched
+        return touched if is_changed else []
     if store.knows_edit(request.uuid):
         return []
     with (
