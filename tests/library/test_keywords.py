@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mlx_aimv2.cli import output
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.indexing import look, photo_reader
 from mlx_aimv2.library.library import Library
@@ -14,6 +15,7 @@ from mlx_aimv2.library.sidecars.xmp import merge
 from mlx_aimv2.library.tagging.tag_sidecars import write_sidecar
 from mlx_aimv2.library.tagging.tagger import Tagged
 from tests.support.albums import make_album, save
+from tests.support.commands import Outcome, run
 from tests.support.exiftool_runs import exiftool
 from tests.support.keyword_packet import PACKET
 
@@ -284,3 +286,28 @@ def test_what_exiftool_takes_out_and_adds(library: Library, album: Path) -> None
     library.index()
     assert verdicts(library, photo) == {"places|sea": "rejected"}
     assert shown(library, photo) == {"Boat": [RUN], "Luna": ["sidecar"]}
+
+
+def test_the_command_asks_about_many(
+    library: Library, album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tags = [f"Word {letter}" for letter in "abcdefghijklmnopqrstu"]
+    sidecar = tagged(library, album / "000.jpg", *tags)
+    library.index()
+    touch(sidecar, without(sidecar, *tags))
+
+    def index(*options: str) -> Outcome:
+        return run("index", "--library", str(library.path), *options)
+
+    left = index("--json")
+    assert (left.code, left.records[0]["unsettled"]) == (0, 21)
+    assert "took 21 keywords of this one out of sidecars: aimv2 index --yes" in left.err
+    assert verdicts(library, album / "000.jpg") == {}
+    asked: list[str] = []
+    monkeypatch.setattr(output, "is_interactive", lambda: True)
+    monkeypatch.setattr(output, "ask", lambda question: bool(asked.append(question)))
+    assert index().code == 0
+    assert asked == ["Another program took 21 keywords of this one out of sidecars. Reject them?"]
+    assert verdicts(library, album / "000.jpg") == {}
+    assert "took" not in index("--yes").err
+    assert len(verdicts(library, album / "000.jpg")) == 21
