@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 Pixels = NDArray[np.float64]
 
-EACH = 16  # of every kind
+EACH = 40  # of every kind
 NAME = "blank 1"  # other pictures get another number, so that none comes from the cache
 _SIDE_PX = 112
 _SEED = 2026
@@ -77,9 +77,9 @@ def _screen(rng: np.random.Generator) -> Pixels:
     image = Image.new("RGB", (side, side), _colour(rng))
     pen, dark = ImageDraw.Draw(image), rng.random() < 0.4
     frames = [(0, 0, side, side)]
-    if rng.random() < 0.7:
-        left, top, right, bottom = map(int, (*rng.integers(0, 90, 2), *rng.integers(130, side, 2)))
-        frames = [(left, top, right, bottom)]
+    if rng.random() < 0.75:
+        corners = np.sort(rng.integers(-40, side + 40, (rng.integers(1, 5), 2, 2)), axis=1)
+        frames = [(left, top, right, bottom) for (left, top), (right, bottom) in corners.tolist()]
     while frames:
         left, top, right, bottom = frames.pop()
         grey = int(rng.integers(20, 70) if dark else rng.integers(225, 256))
@@ -114,13 +114,19 @@ def _leaves(rng: np.random.Generator) -> Pixels:
         x, y = rng.uniform(-0.1, 1.1, 2)
         # Radii by the inverse cube, which looks the same at every scale.
         radius = min(0.6, smallest / np.sqrt(1 - 0.98 * rng.random()))
-        inside = np.hypot((_COLUMNS - x) * rng.uniform(0.6, 1.6), _ROWS - y) < radius
-        light = (_COLUMNS - x) * rng.normal() + (_ROWS - y) * rng.normal()
-        texture = grain[rng.integers(3)]
+        wide = radius / rng.uniform(0.6, 1.6)
+        part = (_pixels(y - radius, y + radius), _pixels(x - wide, x + wide))
+        across, down = _COLUMNS[part] - x, _ROWS[part] - y
         shade = mood + strength * rng.normal(size=3) * rng.uniform(0.3, 1) + strength * rng.normal()
-        lit = rng.uniform(5, 35) * texture + 120 * light
-        pixels[inside] = (shade + lit[..., None])[inside]
+        light = 120 * (across * rng.normal() + down * rng.normal())
+        lit = light + rng.uniform(5, 35) * grain[rng.integers(3)][part]
+        inside = np.hypot(across * (radius / wide), down) < radius
+        pixels[part][inside] = (shade + lit[..., None])[inside]
     return np.asarray(pixels)
+
+
+def _pixels(first: float, last: float) -> slice:
+    return slice(max(0, int(first * _SIDE_PX)), max(0, int(last * _SIDE_PX) + 1))
 
 
 def _soft(rng: np.random.Generator, softness: float) -> Pixels:

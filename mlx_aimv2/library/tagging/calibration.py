@@ -57,8 +57,8 @@ class Constants:
     most_share: float = 0.25
     # A picture is refused where the best tag falls this short of the likeness to blanks.
     blank_weight: float = 1.5
-    refused: float = -3.9
-    blank_sharpness: float = 12.0  # of the soft maximum over blanks
+    refused: float = -6.9
+    blank_sharpness: float = 40.0  # of the soft maximum over blanks
     few: int = 10  # distinct pictures say nothing yet
     many: int = 60  # photos should be more than a few distinct ones
 
