@@ -88,7 +88,7 @@ class Options:
     )
     sidecar_names: Literal["full", "short"] | None = option(
         help="Name sidecars IMG_1.jpg.xmp (full), or IMG_1.xmp as Adobe does (short).",
-        show_default="full",
+        show_default="as last time, at first full",
     )
     library: str | None = LIBRARY()
     yes: bool = YES()
@@ -106,7 +106,7 @@ def tag(options: Options) -> int:
     from mlx_aimv2.library.search.filters import Filters  # noqa: PLC0415
 
     teller = Teller(options.write, is_dry=options.dry_run)
-    sidecars = (options.sidecar_names or "full") if options.write == "sidecar" else None
+    sidecars = (options.sidecar_names or True) if options.write == "sidecar" else False
     with Library(options.library) as opened, output.Progress("tagged") as line:
 
         def told(tagged: "Tagged", written: "Written | None") -> None:
@@ -129,6 +129,7 @@ def tag(options: Options) -> int:
                 filters=Filters(options.places),
                 dry_run=options.dry_run,
                 sidecars=sidecars,
+                exiftool=options.write == "exiftool",
                 confirm=confirm_download(options.yes),
                 told=told,
                 texts_told=texts_told,
@@ -190,11 +191,13 @@ class Teller:
         self._in_photos += tagged.is_in_photos
         if self._write == "json":
             self._print_json(tagged)
-        elif self._write == "exiftool":
-            self._print_arguments(tagged)
         elif self._is_dry and (tagged.added or tagged.removed):
             self._print_change(tagged)
-        if written is not None:
+        if written is not None and written.error is not None:
+            self._fail(written.error)
+        elif written is not None and self._write == "exiftool":
+            self._print_arguments(written.arguments)
+        elif written is not None:
             self._add_sidecar(written)
         elif self._write == "sidecar" and tagged.tags and not tagged.is_in_photos:
             self._up_to_date += 1
@@ -211,6 +214,8 @@ class Teller:
             text += f", {output.counted(self._written, 'sidecar')} {verb}"
             text += f" ({self._new} new)" if self._is_dry else ""
         output.say(text)
+        if self._write == "exiftool" and not (self._written or self._failures):
+            output.note("there is nothing for ExifTool to write")
         if self._in_photos and self._write in _NOT_IN_PHOTOS:
             photos = output.counted(self._in_photos, "photo")
             output.note(
@@ -223,9 +228,6 @@ class Teller:
         return exit_code(self._photos - len(self._failures), len(self._failures))
 
     def _add_sidecar(self, written: "Written") -> None:
-        if written.error is not None:
-            self._fail(written.error)
-            return
         self._written += 1
         self._new += written.is_new
         if self._is_dry:
@@ -255,17 +257,7 @@ class Teller:
         signs += [f"-{tag}" for tag in tagged.removed]
         output.table([(os.fsdecode(tagged.file.path), ", ".join(signs))])
 
-    def _print_arguments(self, tagged: "Tagged") -> None:
-        from mlx_aimv2.library.sidecars.exiftool import arguments  # noqa: PLC0415
-
-        if tagged.is_in_photos or not tagged.tags:
-            return
-        tags = [tuple(tag.split("|")) for tag, _ in tagged.tags]
-        try:
-            head, *lines = arguments([(tagged.file.path, tags)])
-        except Aimv2Error as error:
-            self._fail(error)
-            return
-        sys.stdout.buffer.writelines(lines if self._written else [head, *lines])
+    def _print_arguments(self, lines: tuple[bytes, ...]) -> None:
+        sys.stdout.buffer.writelines(lines[1:] if self._written else lines)
         sys.stdout.buffer.flush()
         self._written += 1

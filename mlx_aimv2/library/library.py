@@ -268,7 +268,8 @@ class Library(EditableTags):
         limit: int | None = None,
         filters: Filters | None = None,
         dry_run: bool = False,
-        sidecars: "Style | None" = None,
+        sidecars: "Style | bool" = False,
+        exiftool: bool = False,
         confirm: "Confirm | None" = None,
         told: "Callable[[Tagged, Written | None], None] | None" = None,
         texts_told: Callable[[int, int], None] | None = None,
@@ -283,7 +284,8 @@ class Library(EditableTags):
         many photos that are. What the owner rejected is not given.
         ``min_confidence`` and ``limit``, at most so many tags a photo and 0 for any number, are
         remembered with the vocabulary. ``sidecars`` merges the tags into XMP files beside the
-        photos too, named in this style; those of Apple's Photos get none.
+        photos too, named in this style, which is remembered, or with True in that of the last
+        time; those of Apple's Photos get none. ``exiftool`` gives lines for ExifTool instead.
         ``told`` is called with each photo's tags and what became of its sidecar; ``texts_told``,
         before that, with how many of the vocabulary's texts are embedded, and of how many.
         ``dry_run`` writes nothing, and tells what it would do.
@@ -314,6 +316,7 @@ class Library(EditableTags):
                 lambda: encode.drawn(blanks.NAME, blanks.NUMBER, blanks.make_blanks),
                 filters=filters and as_known(store, filters),
             )
+            style = store.setting("sidecar_names") or "full" if sidecars is True else sidecars
             first = next(found, None)  # what cannot be done is no edit
             others = in_use.count_others(store, used)
             takes_others = replace(*others) if callable(replace) and others[0] else replace
@@ -326,9 +329,18 @@ class Library(EditableTags):
                 in_use.remember(store, used)
                 if store.taught_tags():
                     renew_all(store, School(store, vectors, encode.texts))
+                if style:
+                    store.set_setting("sidecar_names", style)
             found = chain([first] if first else [], found)
             added = removed = 0
-            for tagged, written in tag_sidecars.keep(store, found, sidecars, dry_run=dry_run):
+            kept = tag_sidecars.keep(
+                store,
+                found,
+                cast("Style | None", style or None),
+                for_exiftool=exiftool,
+                dry_run=dry_run,
+            )
+            for tagged, written in kept:
                 added += len(tagged.added)
                 removed += len(tagged.removed)
                 if told is not None:

@@ -15,7 +15,7 @@ from mlx_aimv2.library.database.photos import FileRow
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.database.text_cache import TextCache
 from mlx_aimv2.library.library import Library
-from mlx_aimv2.library.sidecars.xmp import merge
+from mlx_aimv2.library.sidecars.xmp import Owner, merge
 from mlx_aimv2.library.tagging import calibration
 from mlx_aimv2.training.drawings.album import write_album
 from mlx_aimv2.training.drawings.nouns import NOUNS
@@ -260,7 +260,9 @@ def test_copies_are_cleaned_by_their_notes(folder: Path, tmp_path: Path) -> None
     shutil.copytree(folder / "album", tmp_path / "copy")
     name = next(iter(sidecars(folder)))
     foreign = sidecar_samples.LIGHTROOM
-    (tmp_path / "copy" / name).write_bytes(merge(foreign, [("Things", "x")]))
+    with Store(Path("library.db")) as store:
+        owner = Owner(store.setting("library_id"))
+    (tmp_path / "copy" / name).write_bytes(merge(foreign, [("Things", "x")], owner=owner))
     index(tmp_path / "copy")
     code, _, err = tag(folder, "undo", "--all")
     assert code == 0

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mlx_aimv2.errors import OutputError, UsageError
-from mlx_aimv2.library.sidecars.exiftool import arguments
+from mlx_aimv2.library.sidecars.exiftool import Change, arguments
 from mlx_aimv2.library.sidecars.keywords import Tag
 from mlx_aimv2.library.sidecars.sidecar import Undone, restore, sidecar_path, write_sidecar
 from mlx_aimv2.library.sidecars.xmp import merge
@@ -58,7 +58,9 @@ def photo(path: Path) -> Path:
 
 
 def run(tmp_path: Path, entries: list[tuple[Path, list[Tag]]]) -> None:
-    (tmp_path / "arguments.txt").write_bytes(b"".join(arguments(entries)))
+    (tmp_path / "arguments.txt").write_bytes(
+        b"".join(arguments(Change(*entry) for entry in entries))
+    )
     exiftool("-@", tmp_path / "arguments.txt", cwd=tmp_path)
 
 
@@ -123,7 +125,9 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
 
 
 def test_the_file_itself() -> None:
-    lines = b"".join(arguments([("a.jpg", [("Animals", "Dog")]), ("b.jpg", [])])).splitlines()
+    lines = b"".join(
+        arguments([Change("a.jpg", [("Animals", "Dog")]), Change("b.jpg")])
+    ).splitlines()
     assert [line for line in lines if not line.startswith(b"#")] == [
         *(b"-XMP-dc:Subject-=Dog", b"-XMP-dc:Subject+=Dog"),
         *(b"-XMP-lr:HierarchicalSubject-=Animals|Dog", b"-XMP-lr:HierarchicalSubject+=Animals|Dog"),
@@ -136,15 +140,37 @@ def test_the_file_itself() -> None:
 
 def test_names_too_long_or_too_new_for_iptc() -> None:
     for name in ("é" * 33, "🐈", "ł"):
-        written = b"".join(arguments([("a.jpg", [(name,)])]))
+        written = b"".join(arguments([Change("a.jpg", [(name,)])]))
         assert f"-XMP-dc:Subject+={name}".encode() in written
         assert b"-IPTC" not in written
 
 
 def test_what_cannot_be_written() -> None:
     with pytest.raises(OutputError, match=r"a\\n\$\.jpg"):
-        list(arguments([("a\n$.jpg", [("snow",)])]))
+        list(arguments([Change("a\n$.jpg", [("snow",)])]))
     with pytest.raises(UsageError):
-        list(arguments([("a.jpg", [("a\0",)])]))
-    one_line = b"".join(arguments([("a.jpg", [("a\n-delete_original",)])]))
+        list(arguments([Change("a.jpg", [("a\0",)])]))
+    one_line = b"".join(arguments([Change("a.jpg", [("a\n-delete_original",)])]))
     assert b"+=a -delete_original\n" in one_line
+
+
+def test_keywords_given_earlier_are_taken_out(tmp_path: Path) -> None:
+    path = photo(tmp_path / "a.jpg")
+    exiftool("-Subject=Cat", "-Keywords=Cat", "-overwrite_original", path)
+    run(tmp_path, [(path, [("Animals", "Dog"), ("snow",), ("Mine", "Cat")])])
+    (tmp_path / "a.jpg_original").unlink()
+    gone: list[Tag] = [("Animals", "Dog"), ("snow",), ("Mine", "Cat")]
+    change = Change(path, [("Pets", "Dog")], gone, keep=[("Cat",)])
+    (tmp_path / "arguments.txt").write_bytes(b"".join(arguments([change])))
+    exiftool("-@", tmp_path / "arguments.txt", cwd=tmp_path)
+    [facts] = read_back([path])
+    assert {name: set(entries) for name, entries in facts.items()} == {
+        "Subject": {"Cat", "Dog"},
+        "HierarchicalSubject": {"Pets|Dog"},
+        "TagsList": {"Pets/Dog"},
+        "Keywords": {"Cat", "Dog"},
+    }
+
+
+def test_nothing_to_write_is_no_file() -> None:
+    assert list(arguments([])) == list(arguments([Change("a.jpg"), Change("b.jpg")])) == []

@@ -151,7 +151,8 @@ MIGRATIONS = (
     CREATE TABLE emitted (
         hash BLOB NOT NULL,
         key TEXT NOT NULL,
-        PRIMARY KEY (hash, key)
+        tag TEXT NOT NULL, -- as it was spelled: ExifTool takes out exactly that
+        PRIMARY KEY (hash, key, tag)
     ) STRICT, WITHOUT ROWID;
 
     CREATE TABLE aliases (key TEXT PRIMARY KEY, tag TEXT NOT NULL) STRICT, WITHOUT ROWID;

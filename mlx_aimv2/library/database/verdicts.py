@@ -60,7 +60,7 @@ class Verdicts(Database):
         """A photo at a known path has new content: the owner's word holds for that too."""
         self.share_words(was, now)
         self.run(
-            "INSERT OR IGNORE INTO emitted (hash, key) SELECT ?, key FROM emitted WHERE hash = ?",
+            "INSERT OR IGNORE INTO emitted SELECT ?, key, tag FROM emitted WHERE hash = ?",
             now, was,
         )  # fmt: skip
 
@@ -84,10 +84,16 @@ class Verdicts(Database):
         """The keys of what this program wrote beside or into photos of this content."""
         return {key for (key,) in self.rows("SELECT key FROM emitted WHERE hash = ?", (hash,))}
 
+    def emitted_tags(self, hash: bytes) -> list[str]:
+        """What this program wrote beside or into photos of this content, as it was spelled."""
+        query = "SELECT tag FROM emitted WHERE hash = ? ORDER BY key, tag"
+        return [tag for (tag,) in self.rows(query, (hash,))]
+
     def remember_emitted(self, hash: bytes, tags: Iterable[str]) -> None:
         """Remember tags that are about to be written beside or into photos of this content."""
         self.run_many(
-            "INSERT OR IGNORE INTO emitted VALUES (?, ?)", ((hash, tag_key(tag)) for tag in tags)
+            "INSERT OR IGNORE INTO emitted VALUES (?, ?, ?)",
+            ((hash, tag_key(tag), tag) for tag in tags),
         )
 
     def forget_emitted(self, hash: bytes, tags: Iterable[str]) -> None:

@@ -5,6 +5,7 @@ Source: ExifTool's documentation of -@ and of list tags, https://exiftool.org/ex
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from mlx_aimv2.errors import OutputError
 from mlx_aimv2.files.paths import FilePath, printable
@@ -14,8 +15,9 @@ from .keywords import HIERARCHICAL, SUBJECT, TAGS_LIST, Tag, clean
 _HEAD = b"""\
 # Keywords for photos, to be written by ExifTool:
 #   exiftool -@ FILE
-# They are added to those that are there. ExifTool keeps each photo as it was beside the new one,
-# as NAME_original; once all is well, remove those with: exiftool -delete_original FOLDER
+# They are added to those that are there, and taken out where aimv2 gave them and does no more.
+# ExifTool keeps each photo as it was beside the new one, as NAME_original; once all is well,
+# remove those with: exiftool -delete_original FOLDER
 """
 _XMP = (
     ("XMP-dc:Subject", SUBJECT),
@@ -27,31 +29,47 @@ _IPTC_MAX_BYTES = 64
 _C_ESCAPES = {b"\\": rb"\\", b"\n": rb"\n", b"\r": rb"\r"}
 
 
-def arguments(entries: Iterable[tuple[FilePath, Sequence[Tag]]]) -> Iterator[bytes]:
-    """The lines of an argument file that adds tags to photos, each line with its end.
+@dataclass(frozen=True)
+class Change:
+    """What a photo's keywords are to be: tags to add, and tags to take out.
 
-    A keyword that is there already is taken out and added again, so that it is there once.
-    IPTC, older than Unicode, gets only names that all its readers understand.
+    ``keep`` are tags of other programs: what they are written with is not taken out.
+    """
+
+    path: FilePath
+    add: Sequence[Tag] = ()
+    remove: Sequence[Tag] = ()
+    keep: Sequence[Tag] = ()
+
+
+def arguments(changes: Iterable[Change]) -> Iterator[bytes]:
+    """The lines of an argument file that changes photos' keywords, each line with its end.
+
+    Nothing without a change. A keyword that is there already is taken out and added again, so
+    that it is there once. IPTC, older than Unicode, gets only names that all its readers
+    understand.
     Errors: UsageError for a tag that no field can hold; OutputError for a path with a line end
     in it beside ``$`` or ``@``, which ExifTool's argument files cannot express.
     """
-    yield _HEAD
-    for path, tags in entries:
-        cleaned = [clean(tag) for tag in tags]
-        if not cleaned:
-            continue
-        for name, field in _XMP:
-            yield from _added(name, dict.fromkeys(field.entry(tag) for tag in cleaned))
-        leaves = dict.fromkeys(tag[-1] for tag in cleaned)
-        yield from _added("IPTC:Keywords", filter(_suits_iptc, leaves))
-        yield _path_line(path)
-        yield b"-execute\n"
-
-
-def _added(name: str, values: Iterable[str]) -> Iterator[bytes]:
-    for value in values:
-        yield f"-{name}-={value}\n".encode()
-        yield f"-{name}+={value}\n".encode()
+    head = _HEAD
+    for change in changes:
+        add, remove, keep = (
+            [clean(tag) for tag in tags] for tags in (change.add, change.remove, change.keep)
+        )
+        lines: list[bytes] = []
+        for name, field in (*_XMP, ("IPTC:Keywords", SUBJECT)):
+            added, gone, kept = (
+                dict.fromkeys(field.entry(tag) for tag in tags) for tags in (add, remove, keep)
+            )
+            is_written = _suits_iptc if name.startswith("IPTC") else bool
+            for value in filter(
+                is_written, (*sorted(gone.keys() - added.keys() - kept.keys()), *added)
+            ):
+                lines.append(f"-{name}-={value}\n".encode())
+                lines += [f"-{name}+={value}\n".encode()] if value in added else []
+        if lines:
+            yield from (head, *lines, _path_line(change.path), b"-execute\n")
+            head = b""
 
 
 def _suits_iptc(name: str) -> bool:

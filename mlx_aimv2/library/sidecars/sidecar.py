@@ -20,7 +20,7 @@ from mlx_aimv2.images.metadata.xmp_packet import MAX_BYTES
 from mlx_aimv2.images.metadata.xmp_values import read_extension
 
 from ..apple_photos import VIDEOS
-from .xmp import remove_ours, without_ours
+from .xmp import EARLIER, Owner, has_ours, without_ours
 
 Style = Literal["full", "short"]
 
@@ -134,7 +134,7 @@ def write_sidecar(path: FilePath, data: bytes) -> None:
     _sync_folder(target)
 
 
-def restore(path: FilePath, before: bytes | None, after: bytes) -> Undone:
+def restore(path: FilePath, before: bytes | None, after: bytes, owner: Owner = EARLIER) -> Undone:
     """Undo the writing of ``after`` where ``before`` was (None: no file).
 
     Errors: OutputError where it cannot be written, or was changed to what cannot be read.
@@ -142,22 +142,36 @@ def restore(path: FilePath, before: bytes | None, after: bytes) -> Undone:
     now = read_sidecar(path)
     if now is None:
         return Undone.GONE
-    if now != after:
-        cleaned = remove_ours(now, name=path)
-        if cleaned != now:
-            write_sidecar(path, cleaned)
+    if not is_as_written(now, after, owner, name=path):
+        cleaned = without_ours(now, owner=owner, name=path)
+        if cleaned != now and has_ours(now, owner):
+            put_back(path, cleaned)
         return Undone.CLEANED
-    _put_back(path, before)
+    put_back(path, before)
     return Undone.RESTORED
 
 
-def clean(path: FilePath, now: bytes) -> Undone:
-    """Take out what a sidecar's own notes say that this program added; see ``restore``."""
-    _put_back(path, without_ours(now, name=path))
+def is_as_written(now: bytes, after: bytes, owner: Owner, *, name: FilePath) -> bool:
+    """Whether nobody but this library changed a sidecar since it wrote ``after``.
+
+    A kill leaves one that the library knows already as it was to be. Errors: as for reading.
+    """
+    if now == after:
+        return True
+    if not (after and has_ours(now, owner)):
+        return False
+    left = without_ours(now, owner=owner, name=name)
+    return left == without_ours(after, owner=owner, name=name)
+
+
+def clean(path: FilePath, now: bytes, owner: Owner = EARLIER) -> Undone:
+    """Take out what a sidecar's own notes say that the owner added; see ``restore``."""
+    put_back(path, without_ours(now, owner=owner, name=path))
     return Undone.FOUND
 
 
-def _put_back(path: FilePath, before: bytes | None) -> None:
+def put_back(path: FilePath, before: bytes | None) -> None:
+    """Write a sidecar as it was before; None: there was no file. Errors: OutputError."""
     if before is None:
         _remove(path)
     else:

@@ -11,9 +11,11 @@ from mlx_aimv2.files.paths import printable
 
 from ..database.photos import FileRow
 from ..database.store import Store
-from ..sidecars import sidecar, xmp
+from ..database.tags import FROM_OUTSIDE
+from ..sidecars import exiftool, sidecar, xmp
 from ..sidecars.keywords import Tag as TagPath
 from ..sidecars.sidecar import Style, Undone
+from ..tag_names import tag_key
 from .tagger import Tagged
 
 _TOGETHER = 4096  # photos in a transaction: what a kill may cost
@@ -25,29 +27,109 @@ _MOVED = (
 
 @dataclass(frozen=True)
 class Written:
-    """A photo's sidecar after writing, or the error; ``is_new`` where there was none before."""
+    """A photo's sidecar after writing, or the error; ``is_new`` where there was none before.
+
+    ``undone``: nothing of this library is left in the sidecar. ``arguments`` are the lines for
+    ExifTool, where these were asked for; there is no sidecar then.
+    """
 
     file: FileRow
     path: bytes
     error: Aimv2Error | None = None
     is_new: bool = False
+    undone: Undone | None = None
+    arguments: tuple[bytes, ...] = ()
 
 
 def keep(
-    store: Store, found: Iterator[Tagged], style: Style | None, *, dry_run: bool
+    store: Store,
+    found: Iterator[Tagged],
+    style: Style | None,
+    *,
+    for_exiftool: bool = False,
+    dry_run: bool,
 ) -> Iterator[tuple[Tagged, Written | None]]:
     """Each photo with its tags, and what became of its sidecar, once both are written.
 
-    Without a ``style`` no sidecars are written; with ``dry_run`` nothing is.
+    Without a ``style`` no sidecars are written; with ``dry_run`` nothing is. ``for_exiftool`` gives
+    the lines of an argument file instead.
     """
     if style and not dry_run:
         follow_sidecars(store)
+    known = _known_paths(store) if style else {}
     # A photo's tags are in the library before its sidecar is touched.
-    while some := list(islice(found, 1 if style else _TOGETHER)):
+    while some := list(islice(found, 1 if style or for_exiftool else _TOGETHER)):
         if not dry_run:
             _remember(store, some)
         for each in some:
-            yield each, write_sidecar(store, each, style, dry_run=dry_run) if style else None
+            if each.is_in_photos or not (style or for_exiftool):
+                yield each, None
+                continue
+            wanted = _wanted(store, each)
+            if for_exiftool:
+                yield each, _arguments(store, each.file, wanted, dry_run=dry_run)
+                continue
+            assert style is not None
+            path = os.fsencode(sidecar.existing_or_new(each.file.path, style))
+            beside = [other for other in known.get(each.file.id, ()) if other != path]
+            done = [
+                write_sidecar(store, each.file, at, wanted, dry_run=dry_run)
+                for at in (path, *filter(os.path.lexists, beside))
+            ]
+            written = [one for one in done if one is not None]
+            yield each, next((one for one in written if one.error), next(iter(written), None))
+
+
+def _known_paths(store: Store) -> dict[int, list[bytes]]:
+    """The sidecars that this library has written, by the files that they are of."""
+    known: dict[int, list[bytes]] = {}
+    for path, id in store.rows("SELECT path, file_id FROM sidecars WHERE file_id IS NOT NULL"):
+        known.setdefault(id, []).append(path)
+    return known
+
+
+def _wanted(store: Store, tagged: Tagged) -> list[str]:
+    """The tags that a photo's sidecar is to have: all that are shown but those of others."""
+    origins = store.origins_of([tagged.file.id])[tagged.file.id]
+    others = {*FROM_OUTSIDE, *tagged.given}
+    stored = [tag for tag, each in origins.items() if not others.issuperset(each)]
+    return list({tag_key(tag): tag for tag in (*(tag for tag, _ in tagged.tags), *stored)}.values())
+
+
+def _arguments(store: Store, file: FileRow, wanted: list[str], *, dry_run: bool) -> Written | None:
+    """The lines that make ExifTool write a photo's tags, and take out those given earlier.
+
+    What was given is remembered first. It is taken out anew until ``forget_emitted`` says that
+    the photo was seen without it.
+    """
+    hash = store.last_hash(file.id) or b""
+    others = _of_others(store, file.id)
+    gone = set(store.emitted_tags(hash)).difference(wanted)
+    change = exiftool.Change(
+        file.path,
+        *([_path_of(tag) for tag in tags] for tags in (wanted, sorted(gone), others.values())),
+    )
+    try:
+        lines = tuple(exiftool.arguments([change]))
+    except Aimv2Error as error:
+        return Written(file, file.path, error)
+    if not dry_run:
+        _remember_emitted(store, file.id, wanted)
+    return Written(file, file.path, arguments=lines) if lines else None
+
+
+def _of_others(store: Store, file_id: int) -> dict[str, str]:
+    """The keywords that a file and its sidecars say without this library, by key."""
+    query = "SELECT key, tag FROM tags WHERE file_id = ? AND origin IN ('file', 'sidecar')"
+    return dict(store.rows(query, (file_id,)))
+
+
+def _remember_emitted(store: Store, file_id: int, tags: Sequence[str]) -> None:
+    """Remember what is about to be written, but for what others wrote before."""
+    hash, others = store.last_hash(file_id), _of_others(store, file_id)
+    if hash is not None:
+        with store.transaction():
+            store.remember_emitted(hash, [tag for tag in tags if tag_key(tag) not in others])
 
 
 def _remember(store: Store, tagged: Sequence[Tagged]) -> None:
@@ -69,28 +151,53 @@ def _remember(store: Store, tagged: Sequence[Tagged]) -> None:
 
 
 def write_sidecar(
-    store: Store, tagged: Tagged, style: Style, *, dry_run: bool = False
+    store: Store, file: FileRow, path: bytes, tags: Sequence[str], *, dry_run: bool = False
 ) -> Written | None:
-    """Merge a photo's tags into its sidecar; None where there is nothing to change.
+    """Make a photo's sidecar say these tags of the library; None where there is nothing to change.
 
     What was there before is kept in the library, so that it can be undone; it is written there
-    before the sidecar is touched. Photos of Apple's Photos get none. ``dry_run`` writes nothing.
+    before the sidecar is touched. A tag that another program took out since stays out, until the
+    index has read what that means. ``dry_run`` writes nothing.
     """
-    if tagged.is_in_photos:
+    if not (tags or os.path.lexists(path)):
         return None
-    path = os.fsencode(sidecar.existing_or_new(tagged.file.path, style))
-    if not (tagged.tags or os.path.lexists(path)):
-        return None
+    known = store.sidecar(path)
+    owner = _owner(store, is_known=known is not None)
     try:
         now = sidecar.read_sidecar(path)
-        after = xmp.replace_ours(now, [_path_of(tag) for tag, _ in tagged.tags], name=path)
-        if after is None or after == now:
+        is_ours = bool(known and now and sidecar.is_as_written(now, known[1], owner, name=path))
+        out = [] if now is None or known is None else xmp.taken_out(now, owner, name=path)
+        left_out = [tag for tag in out if tag_key("|".join(tag)) in map(tag_key, tags)]
+        out_keys = {tag_key("|".join(tag)) for tag in left_out}
+        paths = [_path_of(tag) for tag in tags if tag_key(tag) not in out_keys]
+        after = xmp.replace_ours(now, paths, owner=owner, left_out=left_out, name=path)
+        undone = None
+        if known and now is not None and not (paths or left_out) and xmp.has_ours(now, owner):
+            undone = Undone.RESTORED if is_ours else Undone.CLEANED
+            after = known[0] if is_ours else xmp.without_ours(now, owner=owner, name=path)
+        if after == now:
             return None
         if not dry_run:
-            _replace(store, tagged.file, path, now, after)
+            before = (
+                known[0]
+                if known and is_ours
+                else now and xmp.without_ours(now, owner=owner, name=path)
+            )  # our own tags are no original
+            # With tags that were taken out the bytes are not as after our writing: that stays told.
+            full = [_path_of(tag) for tag in tags]
+            said = xmp.replace_ours(now, full, owner=owner, name=path) if left_out else after
+            with store.transaction():
+                _remember_emitted(store, file.id, tags)
+                store.remember_sidecar(path, file.id, before, said or b"")
+            sidecar.put_back(path, after)
     except Aimv2Error as error:
-        return Written(tagged.file, path, error)
-    return Written(tagged.file, path, is_new=now is None)
+        return Written(file, path, error)
+    return Written(file, path, is_new=now is None, undone=undone)
+
+
+def _owner(store: Store, *, is_known: bool) -> xmp.Owner:
+    """This library as the owner of keywords; of a sidecar that it knows, earlier notes too."""
+    return xmp.Owner(store.setting("library_id") or "", has_earlier=is_known)
 
 
 def follow_sidecars(store: Store) -> None:
@@ -113,19 +220,26 @@ def follow_sidecars(store: Store) -> None:
 
 def sync_sidecars(
     store: Store, file_ids: Sequence[int]
-) -> Iterator[tuple[bytes, Aimv2Error | None]]:
+) -> Iterator[tuple[bytes, Undone | Aimv2Error | None]]:
     """Bring the sidecars of these files up to date that this library has written before.
 
-    Yields each sidecar that was changed, with None, or that could not be, with the error.
+    Yields each sidecar that was changed, with what undoing did to it, None where tags of this
+    library are left, or the error. A sidecar that somebody removed is not written anew.
     """
-    ids = {id for (id,) in store.rows("SELECT file_id FROM sidecars WHERE file_id IS NOT NULL")}
-    files = store.files_of(ids.intersection(file_ids))
-    for id, origins in store.origins_of(list(files)).items():
-        ours = [tag for tag, each in origins.items() if not set(each) <= {"file", "sidecar"}]
-        given = {"": tuple((tag, 1.0) for tag in ours)}
-        written = write_sidecar(store, Tagged(files[id], given, {}, (), ()), "full")
-        if written is not None:
-            yield written.path, written.error
+    known = _known_paths(store)
+    if not (ids := known.keys() & set(file_ids)):
+        return
+    follow_sidecars(store)
+    known = _known_paths(store)
+    for file in store.files_of(sorted(ids)).values():
+        wanted = _wanted(store, Tagged(file, {}, {}, (), ()))
+        for path in known.get(file.id, ()):
+            row = store.sidecar(path)
+            if not os.path.lexists(path) and (row is None or row[1]):
+                continue
+            written = write_sidecar(store, file, path, wanted)
+            if written is not None:
+                yield path, written.error or written.undone
 
 
 def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
@@ -142,7 +256,10 @@ def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
         try:
             if photo is not None and not any(map(os.path.lexists, (path, photo))):
                 raise OutputError(f"{printable(path)} is not there, nor its photo", hint=_MOVED)
-            done = sidecar.restore(path, *known)
+            if not known[1] and not os.path.lexists(path):
+                done = Undone.RESTORED  # by an edit before
+            else:
+                done = sidecar.restore(path, *known, _owner(store, is_known=True))
         except Aimv2Error as error:
             yield path, error
             continue
@@ -153,21 +270,21 @@ def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
     for file in list(store.files("missing_since IS NULL AND uuid IS NULL")):
         for path in map(os.fsencode, sidecar.own_sidecars(file.path)):
             if path not in known_paths:
-                yield from _clean(path)
+                yield from _clean(path, _owner(store, is_known=False))
     with store.edit("undo", "all tags of the program taken back"):
         store.run("DELETE FROM tags WHERE origin LIKE 'vocabulary %' OR origin = 'taught'")
         store.run("DELETE FROM vocabularies")
 
 
-def _clean(path: bytes) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
+def _clean(path: bytes, owner: xmp.Owner) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
     try:
         now = sidecar.read_sidecar(path)
     except Aimv2Error:
         return  # none that was written here can be told from it
-    if now is None or not xmp.has_ours(now):
+    if now is None or not xmp.has_ours(now, owner):
         return
     try:
-        yield path, sidecar.clean(path, now)
+        yield path, sidecar.clean(path, now, owner)
     except Aimv2Error as error:
         yield path, error
 
@@ -178,24 +295,15 @@ def _moved_to(store: Store, path: bytes, photo: bytes) -> bytes | None:
     known = store.sidecar(path)
     if path in names or known is None:
         return None
+    owner = _owner(store, is_known=True)
     found: dict[bytes, bytes] = {}
     for name in filter(os.path.lexists, names):
         with suppress(Aimv2Error):
             found[name] = sidecar.read_sidecar(name) or b""
     same = [name for name, data in found.items() if data == known[1]]
     own = set(map(os.fsencode, sidecar.own_sidecars(photo)))
-    ours = [name for name, data in found.items() if name in own and xmp.has_ours(data)]
+    ours = [name for name, data in found.items() if name in own and xmp.has_ours(data, owner)]
     return next(iter(same or (ours if not os.path.lexists(path) else [])), None)
-
-
-def _replace(store: Store, file: FileRow, path: bytes, now: bytes | None, after: bytes) -> None:
-    known = store.sidecar(path)
-    # Another program's changes since are not ours to undo, and our own tags are no original.
-    is_known = known is not None and known[1] == now
-    before = known[0] if known and is_known else now and xmp.without_ours(now, name=path)
-    with store.transaction():
-        store.remember_sidecar(path, file.id, before, after)
-    sidecar.write_sidecar(path, after)
 
 
 def _path_of(tag: str) -> TagPath:
