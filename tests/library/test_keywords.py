@@ -11,9 +11,9 @@ from mlx_aimv2.cli import output
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.indexing import look, photo_reader
 from mlx_aimv2.library.library import Library
+from mlx_aimv2.library.sidecars.sidecar import existing_or_new
 from mlx_aimv2.library.sidecars.xmp import merge
 from mlx_aimv2.library.tagging.tag_sidecars import write_sidecar
-from mlx_aimv2.library.tagging.tagger import Tagged
 from tests.support.albums import make_album, save
 from tests.support.commands import Outcome, run
 from tests.support.exiftool_runs import exiftool
@@ -67,7 +67,8 @@ def tagged(library: Library, photo: Path, *tags: str) -> Path:
         rows = tuple((tag, 0.9) for tag in tags)
         with store.edit("tag", "a run"), store.transaction():
             store.add_tags(RUN, [(file.id, *row) for row in rows])
-        written = write_sidecar(store, Tagged(file, {RUN: rows}, {}, (), ()), "full")
+        path = os.fsencode(existing_or_new(file.path))
+        written = write_sidecar(store, file, path, tags)
         assert written is not None and written.error is None
     return Path(os.fsdecode(written.path))
 

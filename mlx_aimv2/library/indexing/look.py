@@ -14,11 +14,11 @@ from ..database.store import Store
 from ..database.tags import FROM_OUTSIDE
 from ..database.verdicts import Verdict
 from ..sidecars.sidecar import own_sidecars, read_sidecar
-from ..sidecars.xmp import read_keywords
+from ..sidecars.sidecar import stamp as sidecar_stamp
+from ..sidecars.xmp import Owner, read_keywords
 from ..tag_names import tag_key
 from .photo_reader import read_keywords_inside
 
-_MOST = (1 << 62) - 1  # of the times of sidecars
 READ = -1  # as stamp: the photo's own keywords were read, its sidecars were not looked at
 ASKS_ABOVE = 20  # keywords that are gone: so many are seldom taken out by hand
 
@@ -138,7 +138,7 @@ def _looked(store: Store, photo: _Photo, stamps: Mapping[bytes, int] | None) -> 
     name = os.path.basename(photo.path).lower()  # noqa: PTH119  (pathlib takes no bytes)
     names = {name + b".xmp", os.path.splitext(name)[0] + b".xmp"}  # noqa: PTH122  (as above)
     found = names & stamps.keys()
-    stamp = sum(stamps[each] for each in found) & _MOST if found else READ
+    stamp = sidecar_stamp(stamps[each] for each in found) if found else READ
     date_stamp = READ if photo.date_stamp is None else photo.date_stamp
     if stamp == photo.keywords_stamp and (not photo.is_undated or stamp == date_stamp):
         return None
@@ -161,9 +161,12 @@ def _read_sidecars(store: Store, look: _Look, packets: Mapping[bytes, bytes]) ->
     """Note the keywords of other programs in sidecars, and which of ours are there and gone."""
     query = "SELECT before, after FROM sidecars WHERE file_id = ? OR path = ?"
     emitted, others = store.emitted(look.photo.hash), dict[str, str]()
+    library = store.setting("library_id") or ""
     for path, data in packets.items():
         said = read_keywords(data)
         written = store.rows(query, (look.photo.id, path))
+        said = read_keywords(data, owner=Owner(library, has_earlier=bool(written)))
+        others |= said.others
         others |= said.others
         for key, tag in said.ours.items():  # noted by another library, it is another program's
             (look.emitted if written or key in emitted else others)[key] = tag

@@ -6,6 +6,7 @@ Photos are never opened here, and nothing is written to a name that does not end
 import errno
 import os
 import secrets
+from collections.abc import Iterable
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
@@ -34,6 +35,9 @@ _HINTS = {
     errno.ENAMETOOLONG: "shorten the photo's name, or take --write json",
 }
 _RIVALS = header.EXTENSIONS | raw.EXTENSIONS | VIDEOS
+
+
+_MOST = (1 << 62) - 1  # of SQLite's integers, with room for a mark
 
 
 class Undone(Enum):
@@ -72,6 +76,11 @@ def own_sidecars(photo: FilePath, style: Style = "full") -> list[Path]:
         if os.path.lexists(name)
         and not (name in short and _is_of_another(name, Path(os.fsdecode(photo))))
     ]
+
+
+def stamp(times_ns: Iterable[int]) -> int:
+    """When a photo's sidecars changed, as one number that is kept; from each one's mtime."""
+    return sum(times_ns) & _MOST
 
 
 def existing_or_new(photo: FilePath, style: Style = "full") -> Path:

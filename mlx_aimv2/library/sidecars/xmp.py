@@ -9,17 +9,28 @@ field). What is read in UTF-16 is written in UTF-8.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 
-from mlx_aimv2.errors import OutputError
+from mlx_aimv2.errors import OutputError, UsageError
 from mlx_aimv2.files.paths import FilePath, printable
 from mlx_aimv2.images.metadata import xmp_packet
-from mlx_aimv2.images.metadata.xmp_packet import RDF, Element, Name, Packet
+from mlx_aimv2.images.metadata.xmp_packet import RDF, Element, Name, Packet, trimmed
 
-from ..tag_names import fold
-from .keywords import FIELDS, HIERARCHICAL, PATH_FIELDS, SUBJECT, TAGS_LIST, Field, Tag, clean
+from ..tag_names import tag_key
+from .keywords import (
+    FIELDS,
+    HIERARCHICAL,
+    PATH_FIELDS,
+    SUBJECT,
+    TAGS_LIST,
+    Field,
+    Tag,
+    clean,
+    joined,
+)
 from .keywords import key as key_of
 
 OURS = "https://github.com/mlx-aimv2/ns/1.0/"
@@ -79,6 +90,19 @@ class _Sidecar:
 
 
 @dataclass(frozen=True)
+class Said:
+    """The keywords that a packet names, as tags by their keys.
+
+    ``ours`` are those that its notes say the owner added, ``gone`` those that its notes name
+    and none of its fields has; ``others`` are all the rest.
+    """
+
+    others: Mapping[str, str]
+    ours: Mapping[str, str]
+    gone: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class _Entry:
     text: str
     item: Element | None  # none where the property has no rdf:Bag or rdf:Seq
@@ -134,23 +158,54 @@ def replace_ours(
     return merge(data, tags, dropped, owner=owner, left_out=left_out, name=name)
 
 
+def read_keywords(data: bytes, flat: Sequence[str] = (), *, owner: Owner = EARLIER) -> Said:
+    """The keywords of a sidecar, or of a photo that has these flat ones besides its packet.
+
+    A packet that is none, or is damaged, says nothing.
+    """
+    everyone: dict[Field, list[str]] = {field: [] for field in FIELDS}
+    others = {field: list[str]() for field in FIELDS}
+    noted: list[Tag] = []
+    try:
+        if data:
+            sidecar = _open(trimmed(data), owner, "the packet")
+            for field in FIELDS:
+                programs, libraries, own = _split_off(sidecar, field)
+                others[field] = [entry.text for entry in (*programs, *libraries)]
+                everyone[field] = [*others[field], *(entry.text for entry in own)]
+            noted = _written(sidecar, *sidecar.own)
+    except OutputError:
+        everyone = {field: [] for field in FIELDS}
+        others = {field: [] for field in FIELDS}
+    foreign, there = _tags(others, flat), _tags(everyone, flat)
+    mine = _by_key(noted)
+    gone = {
+        key: tag
+        for key, tag in mine.items()
+        if key not in there and key.rpartition("|")[2] not in there
+    }
+    ours = {key: tag for key, tag in mine.items() if key in there and key not in foreign}
+    return Said(foreign, ours, gone)
+
+
+def _tags(entries: Mapping[Field, Sequence[str]], flat: Sequence[str]) -> dict[str, str]:
+    paths = [field.tag(text) for field in PATH_FIELDS for text in entries[field]]
+    return _by_key(joined(paths, (*entries[SUBJECT], *flat)).values())
+
+
+def _by_key(tags: Iterable[Tag]) -> dict[str, str]:
+    """Tags as texts by their keys, but for those that could never be written."""
+    found: dict[str, str] = {}
+    for tag in tags:
+        with suppress(UsageError):
+            text = HIERARCHICAL.entry(clean(tag))
+            found.setdefault(tag_key(text), text)
+    return found
+
+
 def has_ours(data: bytes, owner: Owner = EARLIER) -> bool:
     """Whether a sidecar has notes of the owner."""
     return not _libraries(data).isdisjoint(owner.libraries)
-
-
-def taken_out(data: bytes, owner: Owner, *, name: FilePath = "the sidecar") -> list[Tag]:
-    """Tags that the owner's notes name, and that are in no field any more.
-
-    Errors: OutputError, with ``name``, as for reading.
-    """
-    sidecar = _open(data, owner, name)
-    paths, flat = _keys(sidecar, PATH_FIELDS), _keys(sidecar, (SUBJECT,))
-    return [
-        tag
-        for tag in _written(sidecar, *sidecar.own)
-        if key_of(tag) not in paths and key_of(tag[-1:]) not in flat
-    ]
 
 
 def without_ours(
@@ -275,18 +330,8 @@ def _additions(sidecar: _Sidecar, tags: Sequence[Tag]) -> dict[Field, list[str]]
     """What each field lacks of the tags and of other programs' keywords in the other fields."""
     split = {field: _split_off(sidecar, field) for field in FIELDS}
     base = {field: programs for field, (programs, _, _) in split.items()}
-    paths: dict[Tag, Tag] = {}
     there = (field.tag(entry.text) for field in PATH_FIELDS for entry in base[field])
-    for tag in (*there, *tags):
-        paths.setdefault(key_of(tag), tag)
-    paths.pop((), None)
-    # Lightroom writes the names above a keyword flat too: they are no keywords of their own.
-    said = {fold(name) for path in paths.values() for name in path}
-    said |= {separator.join(key) for key in paths for separator in "|/"}
-    for other in base[SUBJECT]:
-        flat = " ".join(other.text.split())
-        if flat and fold(flat) not in said:
-            paths.setdefault(key_of((flat,)), (flat,))
+    paths = joined((*there, *tags), (entry.text for entry in base[SUBJECT]))
     added: dict[Field, list[str]] = {}
     for field, (programs, libraries, _) in split.items():
         held = {field.key(entry.text) for entry in (*programs, *libraries)}

@@ -166,10 +166,10 @@ def write_sidecar(
     try:
         now = sidecar.read_sidecar(path)
         is_ours = bool(known and now and sidecar.is_as_written(now, known[1], owner, name=path))
-        out = [] if now is None or known is None else xmp.taken_out(now, owner, name=path)
-        left_out = [tag for tag in out if tag_key("|".join(tag)) in map(tag_key, tags)]
-        out_keys = {tag_key("|".join(tag)) for tag in left_out}
-        paths = [_path_of(tag) for tag in tags if tag_key(tag) not in out_keys]
+        is_unread = now and known and not _was_read(store, file)
+        gone = xmp.read_keywords(now, owner=owner).gone if now and is_unread else {}
+        left_out = [_path_of(gone[key]) for key in map(tag_key, tags) if key in gone]
+        paths = [_path_of(tag) for tag in tags if tag_key(tag) not in gone]
         after = xmp.replace_ours(now, paths, owner=owner, left_out=left_out, name=path)
         undone = None
         if known and now is not None and not (paths or left_out) and xmp.has_ours(now, owner):
@@ -193,6 +193,14 @@ def write_sidecar(
     except Aimv2Error as error:
         return Written(file, path, error)
     return Written(file, path, is_new=now is None, undone=undone)
+
+
+def _was_read(store: Store, file: FileRow) -> bool:
+    """Whether the index has read a photo's sidecars as they are."""
+    names = [name for name in sidecar.sidecar_names(file.path) if os.path.lexists(name)]
+    stamps = {name.name.lower(): name.lstat().st_mtime_ns for name in names}
+    [stamp] = store.one("SELECT keywords_stamp FROM files WHERE id = ?", file.id)
+    return stamp == sidecar.stamp(stamps.values())
 
 
 def _owner(store: Store, *, is_known: bool) -> xmp.Owner:
