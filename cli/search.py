@@ -24,13 +24,13 @@ aimv2 search red bicycle in snow
 aimv2 search horse + stripes - 2:zebra --in ~/Pictures
 aimv2 search --like cat.jpg --since 2023 -n 50
 aimv2 search --tag Dog --not-tag Luna --since 2024
-aimv2 search beach --sort date --unique
+aimv2 search tag:Luna + beach --sort date --unique
 aimv2 search birthday cake --html cakes.html --open
 aimv2 search receipts --photos --uuid | osxphotos batch-edit --uuid-from-file - --keyword receipt
 """
 GROUPS = {
-    "Which photos": "--like --in --since --until --tag --not-tag",
-    "Output": "--count --min-score --sort --unique --html --open",
+    "Which photos": "--like --in --since --tag --not-tag",
+    "Output": "--count --min-score --sort --html",
     "Library": "--library",
 }
 

@@ -19,7 +19,6 @@ aimv2 teach "Luna" --yes a.jpg b.jpg --no c.jpg
 aimv2 teach "Luna" --words "our brown dog" --yes a.jpg
 aimv2 teach "Luna" --ask 12 --html luna.html --open
 aimv2 teach "Luna" --status
-aimv2 search tag:Luna + beach
 """
 GROUPS = {
     "What teaches": "--yes --no --words --no-words",
