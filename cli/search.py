@@ -43,7 +43,8 @@ class Options:
 
     words: tuple[str, ...] = argument(
         (),
-        help="What to look for; + and - stand between terms, a picture's path is a term too.",
+        help="What to look for; + and - stand between terms, a picture's path is a term too, and "
+        "tag:Luna a tag: taught, by what it was taught; else by its name.",
         metavar="QUERY",
     )
     like: tuple[str, ...] = option(

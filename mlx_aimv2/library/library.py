@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
@@ -232,7 +233,7 @@ class Library(EditableTags):
             answer = search(
                 store,
                 vectors,
-                terms,
+                self._with_tags(store, vectors, terms, model_of),
                 model_of,
                 count=count,
                 filters=chosen,
@@ -418,6 +419,16 @@ class Library(EditableTags):
             return teacher.ask(store, self._school(store, confirm), taught, count)
 
         return self._of_one_moment(look)
+
+    def _with_tags(
+        self, store: Store, vectors: VectorSet, terms: Sequence[query.Term], encode: SearchModel
+    ) -> Sequence[query.Term]:
+        if all(term.tag is None for term in terms):
+            return terms
+        from .teaching.lessons import School  # noqa: PLC0415  (searches start sooner)
+        from .teaching.terms import with_tags  # noqa: PLC0415
+
+        return with_tags(store, cache(lambda: School(store, vectors, encode.texts)), terms)
 
     def _school(self, store: Store, confirm: "Confirm | None") -> "School":
         from .teaching.lessons import School  # noqa: PLC0415

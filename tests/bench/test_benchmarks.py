@@ -29,6 +29,7 @@ SMALL = {
     "limits": f"{sorted(RESULTS.glob('*.json'))[0]}",
     "library_scale": "--rows 300 500 --runs 1 --files 3",
     "readme_table": "--check",
+    "teaching": "--number 300 --draws 1 --rows 300",
     "tagging": "--number 20 --photos 60 --seeds 1 --foreign 5 --near-equal 9 --topic 9 --rows 300",
 }
 # Run by tests of its own, with a library of kernels that they make.
@@ -41,7 +42,7 @@ def test_each_has_a_small_run():
 
 @pytest.mark.parametrize("name", sorted(SMALL))
 def test_a_small_run(name):
-    if name in {"decoding", "tagging"}:
+    if name in {"decoding", "tagging", "teaching"}:
         pytest.importorskip("skimage", reason="needs scikit-image")
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{name}", *SMALL[name].split()],

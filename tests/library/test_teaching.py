@@ -206,3 +206,18 @@ def test_examples_are_kept_not_weights(library: Library, photos: list[Path]) -> 
     again = library.teach("luna")
     assert again is not None
     assert (again.tag, again.words, again.yes) == ("Luna", "owl", before.yes)
+
+
+def test_a_taught_tag_is_a_term_of_a_query(library: Library, photos: list[Path]) -> None:
+    library.teach("Luna", yes=photos[:9], no=photos[9:12], words=False)
+    alone = library.search("tag:luna", count=40, min_score=0.0)
+    scores = {hit.path: hit.score for hit in alone.hits}
+    given = {os.fsdecode(store_path) for (store_path,) in library.store.rows(
+        "SELECT path FROM tags JOIN files ON files.id = file_id WHERE origin = 'taught'"
+    )}  # fmt: skip
+    answered = {str(each) for each in photos[:12]}
+    assert {path for path, score in scores.items() if score and score > 0.5} - answered == given
+    both = library.search(["tag:luna", "+", "boat"], count=40, min_score=0.0)
+    assert [hit.path for hit in both.hits] != [hit.path for hit in alone.hits]
+    with pytest.raises(UsageError, match="has the tag Lnua"):
+        library.search("tag:Lnua")

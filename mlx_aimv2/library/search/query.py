@@ -1,23 +1,27 @@
 """What to look for: texts and pictures, added and taken away, as words of a command line.
 
-``horse + stripes - 2:zebra`` is three terms. ``+`` and ``-`` stand by themselves; the words
-between them belong together. A term may begin with its weight: a number, a colon and, without a
-space, the rest. ``16:9`` and ``3:30 pm`` are words: after a weight comes no number, or one with a
-colon of its own, as in ``2:3:30 pm``. What looks like more than words and is searched as words is
+``horse + stripes - 2:zebra`` is three terms, ``tag:Luna + beach`` a tag and a text. ``+`` and ``-``
+stand by themselves; the words between them belong together. A term may begin with its weight: a
+number, a colon and, without a space, the rest. ``16:9`` and ``3:30 pm`` are words: after a weight
+comes no number, or one with a colon of its own, as in ``2:3:30 pm``. What looks like more than words and is searched as words is
 told by ``notes``.
 """
 
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.files.paths import printable, unreadable
 from mlx_aimv2.images.formats.header import EXTENSIONS
 from mlx_aimv2.images.source import ImageSource
 
+_TAG = "tag:"
 _SIGNS = {"+": 1.0, "-": -1.0}
 _STARTS = ("./", "../", "/", "~/")  # of what can only be a path
 _WEIGHT = re.compile(
@@ -57,11 +61,18 @@ _PATH_HINT = "what begins with ./ ../ / or ~/ is a picture's path"
 
 @dataclass(frozen=True)
 class Term:
-    """A text or a picture with its weight, which is below 0 where it is taken away."""
+    """A text, a picture or a tag with its weight, which is below 0 where it is taken away.
+
+    ``direction`` and ``line`` are a taught tag's, once it was looked up: a vector, and the product
+    with it from which on a photo fits. Shapes: (P,).
+    """
 
     weight: float
     text: str | None
     image: ImageSource | None
+    tag: str | None = None
+    direction: NDArray[np.float32] | None = field(default=None, compare=False)
+    line: float = 0.0
 
 
 def parse(words: Sequence[str], like: Sequence[ImageSource] = ()) -> tuple[Term, ...]:
@@ -133,6 +144,11 @@ def _split(words: Sequence[str]) -> list[tuple[str, list[str]]]:
 def _term(sign: float, words: list[str]) -> Term:
     weight, first = _split_weight(words[0])
     words = [first, *words[1:]]
+    if first.lower().startswith(_TAG):
+        name = " ".join(" ".join([first[len(_TAG) :], *words[1:]]).split())
+        if not name:
+            raise UsageError("there is no tag after tag:", hint="write: tag:Luna + beach")
+        return Term(sign * weight, None, None, name)
     pictures = [word for word in words if _is_picture(word)]
     if len(words) == 1 and pictures:
         return Term(sign * weight, None, _existing(first))

@@ -82,7 +82,11 @@ def make_query(
     images = [
         os.fspath(each) if isinstance(each, os.PathLike) else each
         # What is no text was given as a picture: None too, which is refused as all that is none.
-        for each in (cast(ImageSource, term.image) for term in terms if term.text is None)
+        for each in (
+            cast(ImageSource, term.image)
+            for term in terms
+            if term.text is None and term.direction is None
+        )
     ]
     embedded, pictures = np.zeros((2, 0, vectors.width), np.float32)
     line = 0.0
@@ -96,11 +100,18 @@ def make_query(
         line = float(_mean(store, vectors) @ embedded[len(texts) :].mean(axis=0))
     if images:
         pictures = encode.images(images)
-        if texts or any(term.weight < 0 for term in terms):
+        if len(images) < len(terms) or any(term.weight < 0 for term in terms):
             pictures = pictures - _mean(store, vectors)
     from_texts, from_images = iter(embedded), iter(pictures)
-    parts = np.stack([next(from_images if term.text is None else from_texts) for term in terms])
-    lines = np.array([0.0 if term.text is None else line for term in terms], np.float32)
+    parts = np.stack(
+        [
+            term.direction
+            if term.direction is not None
+            else next(from_images if term.text is None else from_texts)
+            for term in terms
+        ]
+    )
+    lines = np.array([term.line if term.text is None else line for term in terms], np.float32)
     exact = np.array([term.weight for term in terms], np.float64)
     weights = (exact / exact[exact > 0].sum()).astype(np.float32)
     parts, lines = parts * weights[:, None], lines * weights
@@ -110,7 +121,7 @@ def make_query(
         float(lines[wanted].sum()),
         -parts[~wanted],
         -lines[~wanted],
-        (vectors.logit_scale or 1.0) if texts else None,
+        (vectors.logit_scale or 1.0) if len(images) < len(terms) else None,
     )
 
 

@@ -52,7 +52,7 @@ class School:
     ) -> None:
         self._segments = store.segments(vectors)
         self._store, self._vectors, self._embed_texts = store, vectors, embed_texts
-        self.set_id = vectors.id
+        self.set_id, self.scale = vectors.id, vectors.logit_scale or 1.0
         known = store.rows_and_files(vectors.id)
         self._shown = rows_shown(store, known)
         self.photos = with_rows(known, self._shown)
@@ -85,7 +85,7 @@ class School:
             self.take(unlike[:random]),
             self.take(judges),
             words,
-            self._vectors.logit_scale or 1.0,
+            self.scale,
         )
         direction = learn(lesson, self._space)
         scores = direction.scores(self.take(others[:_SCORED_ROWS]))
