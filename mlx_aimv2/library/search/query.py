@@ -3,8 +3,8 @@
 ``horse + stripes - 2:zebra`` is three terms, ``tag:Luna + beach`` a tag and a text. ``+`` and ``-``
 stand by themselves; the words between them belong together. A term may begin with its weight: a
 number, a colon and, without a space, the rest. ``16:9`` and ``3:30 pm`` are words: after a weight
-comes no number, or one with a colon of its own, as in ``2:3:30 pm``. What looks like more than words and is searched as words is
-told by ``notes``.
+comes no number, or one with a colon of its own, as in ``2:3:30 pm``. What looks like more
+than words and is searched as words is told by ``notes``.
 """
 
 import os
