@@ -25,7 +25,7 @@ from .vocabulary import embed_vocabulary
 
 Floats = NDArray[np.float32]
 
-_BLOCK_ROWS, _LEARNT_ROWS = 4096, 32_768
+BLOCK_ROWS, LEARNT_ROWS = 4096, 32_768
 _CHUNK_TEXTS = 256
 
 
@@ -128,8 +128,8 @@ def assign(
         known = with_rows(rows_that_fit(store, vectors, filters), shown)
     had = {giver.origin: _by_file(store, giver.origin) for giver in givers}
     rejected = store.rejected()
-    for start in range(0, len(known), _BLOCK_ROWS):
-        part = known[start : start + _BLOCK_ROWS]
+    for start in range(0, len(known), BLOCK_ROWS):
+        part = known[start : start + BLOCK_ROWS]
         ids = part[:, 1].tolist()
         rows = _unit(store.segments(vectors).take(part[:, 0]).astype(np.float32))
         given = {giver.origin: giver.tags_of(rows, ids, rejected) for giver in givers}
@@ -211,7 +211,7 @@ def _check_places(store: Store, vectors: VectorSet, places: Sequence[str]) -> No
 
 def _spread(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Rows to calibrate on: all, or 32,768 from all over the library."""
-    return rows[np.linspace(0, len(rows) - 1, min(len(rows), _LEARNT_ROWS)).astype(np.int64)]
+    return rows[np.linspace(0, len(rows) - 1, min(len(rows), LEARNT_ROWS)).astype(np.int64)]
 
 
 class _Blocks:
@@ -222,8 +222,8 @@ class _Blocks:
         self._rows = rows
 
     def __iter__(self) -> Iterator[Floats]:
-        for start in range(0, len(self._rows), _BLOCK_ROWS):
-            taken = self._segments.take(self._rows[start : start + _BLOCK_ROWS])
+        for start in range(0, len(self._rows), BLOCK_ROWS):
+            taken = self._segments.take(self._rows[start : start + BLOCK_ROWS])
             yield _unit(taken.astype(np.float32))
 
 
