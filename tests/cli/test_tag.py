@@ -16,7 +16,7 @@ from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.database.text_cache import TextCache
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.sidecars.xmp import Owner, merge
-from mlx_aimv2.library.tagging import calibration
+from mlx_aimv2.library.tagging import calibration, tagger
 from mlx_aimv2.training.drawings.album import write_album
 from mlx_aimv2.training.drawings.nouns import NOUNS
 from tests.support import sidecar_samples
@@ -542,3 +542,33 @@ def test_the_demo_finds_what_was_drawn_without_a_vocabulary(
     found = sum(len(true[name] & tags) for name, tags in given.items())
     assert found > 0.6 * sum(map(len, true.values()))
     assert sum(len((tags & {*NOUNS}) - true[name]) for name, tags in given.items()) < 0.3 * found
+
+
+def test_exiftool_takes_out_what_it_gave_and_is_given_no_more(folder: Path) -> None:
+    _, first, _ = tag(folder, "--write=exiftool")
+    code, second, _ = tag(folder, "--write=exiftool", "--min-confidence=1")
+    given, taken, added = (
+        text.count(f"HierarchicalSubject{sign}=")
+        for text, sign in ((first, "+"), (second, "-"), (second, "+"))
+    )
+    assert code == 0
+    assert added < given == taken  # what stays is taken out and added again
+
+
+def test_with_nothing_to_write_exiftool_gets_no_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tagger, "assign", lambda *_, **__: iter(()))
+    code, out, err = tag(folder, "--write=exiftool")
+    assert (code, out) == (0, "")
+    assert "nothing for ExifTool to write" in err
+
+
+def test_the_style_of_sidecars_is_remembered(folder: Path) -> None:
+    tag(folder, "--write=sidecar", "--sidecar-names=short")
+    short = set(sidecars(folder))
+    assert short and not any(".jpg." in name for name in short)
+    for name in short:
+        (folder / "album" / name).unlink()
+    tag(folder, "--write=sidecar")
+    assert set(sidecars(folder)) == short
