@@ -24,6 +24,7 @@ _RIDGE = 0.3  # of the library's mean variance, added in each direction before w
 _SOFT_WEIGHT = 3  # of the library's photos together, for each photo with the tag
 _LEAST_TO_LEAVE_WORDS = 4  # photos with the tag
 _FLOOR = 0.01  # of the library may look more like the tag than a photo that has it, for nothing
+_TO_EVEN, _TO_LEAVE_WORDS = 0.5, 2.0  # standard errors of a gain; chosen on other drawings
 _DOUBT = 0.5  # standard deviation of a gain, before any was seen
 
 
@@ -130,16 +131,14 @@ def learn(lesson: Lesson, space: Space) -> Direction:
         )
     if lesson.words is None and count == 1:
         return _Fit(lesson, space, _BY_EXAMPLES[0]).direction()
-    fits = [_Fit(lesson, space, method) for method in _BY_EXAMPLES]
-    best = max(fits, key=lambda each: float(each.merits.mean()))
+    plain, evened = (_Fit(lesson, space, method) for method in _BY_EXAMPLES)
+    best = evened if _gain(evened, plain) > _TO_EVEN else plain
     if lesson.words is None:
         return best.direction()
     by_words = _Fit(lesson, space, _BY_WORDS)
     if count < _LEAST_TO_LEAVE_WORDS:
         return by_words.direction()
-    gain = best.merits - by_words.merits
-    doubt = np.sqrt((gain.var(ddof=1) + _DOUBT**2) / count)
-    return (best if gain.mean() > 2 * doubt else by_words).direction()
+    return (best if _gain(best, by_words) > _TO_LEAVE_WORDS else by_words).direction()
 
 
 class _Fit:
@@ -237,3 +236,9 @@ class _Fit:
         scores += (exact @ self._words)[:, None]
         higher = (scores > left_out[:count]).sum(axis=0) / max(1, len(exact))
         return left_out, -np.log(higher + _FLOOR)
+
+
+def _gain(new: _Fit, old: _Fit) -> float:
+    """How much better one method places the photos with the tag, in standard errors."""
+    gain = new.merits - old.merits
+    return float(gain.mean() / np.sqrt((gain.var(ddof=1) + _DOUBT**2) / len(gain)))
