@@ -10,6 +10,7 @@ from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.library import Library
 from tests.support.albums import make_album, save
 from tests.support.commands import Outcome, run
+from tests.support.keyword_packet import PACKET
 
 pytestmark = pytest.mark.usefixtures("at_home")
 
@@ -131,3 +132,36 @@ def test_a_sheet_shows_tags_with_their_origins(made: Path) -> None:
     page = Path("sheet.html").read_text(encoding="utf-8")
     assert "<bdi>Animals|Dog</bdi> <span>you, file, vocabulary everyday</span>" in page
     assert "Luna" not in page
+
+
+def test_keywords_of_photos_and_of_other_programs_sidecars_are_found(tmp_path: Path) -> None:
+    own = save(tmp_path / "album" / "own.jpg", 7, xmp=PACKET)
+    beside = save(tmp_path / "album" / "beside.jpg", 8)
+    save(tmp_path / "album" / "plain.jpg", 9)
+    sidecar = tmp_path / "album" / "beside.jpg.xmp"
+    sidecar.write_bytes(PACKET)
+    index = ("index", "album", "-m", "demo", "--library", str(tmp_path / "library.db"))
+    assert run(*index).code == 0
+    for tag in ("dog", "Animals|Dog", "ANIMALS", "cafe\u0301"):
+        assert sorted(found(tmp_path, "--tag", tag)) == ["beside.jpg", "own.jpg"], tag
+        assert found(tmp_path, "--not-tag", tag) == ["plain.jpg"], tag
+    origins = {
+        Path(record["path"]).name: record["origins"]
+        for record in search(tmp_path, "--format", "jpg", "--json").records
+    }
+    assert origins == {
+        "own.jpg": {"Animals|Dog": ["file"], "Café": ["file"]},
+        "beside.jpg": {"Animals|Dog": ["sidecar"], "Café": ["sidecar"]},
+        "plain.jpg": {},
+    }
+    outcome = run(
+        "tag", "reject", "Animals|Dog", str(own), "--library", str(tmp_path / "library.db")
+    )
+    assert outcome.code == 0, outcome.err
+    assert found(tmp_path, "--tag", "dog") == ["beside.jpg"]
+    assert own.read_bytes().count(b"Animals|Dog") == 1
+    sidecar.unlink()
+    assert run(*index).code == 0
+    assert found(tmp_path, "--tag", "dog") == []
+    assert found(tmp_path, "--tag", "café") == ["own.jpg"]
+    assert beside.exists()
