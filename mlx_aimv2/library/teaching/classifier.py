@@ -131,13 +131,13 @@ def learn(lesson: Lesson, space: Space) -> Direction:
         )
     if lesson.words is None and count == 1:
         return _Fit(lesson, space, _BY_EXAMPLES[0]).direction()
+    if lesson.words is not None and count < _LEAST_TO_LEAVE_WORDS:
+        return _Fit(lesson, space, _BY_WORDS).direction()
     plain, evened = (_Fit(lesson, space, method) for method in _BY_EXAMPLES)
     best = evened if _gain(evened, plain) > _TO_EVEN else plain
     if lesson.words is None:
         return best.direction()
     by_words = _Fit(lesson, space, _BY_WORDS)
-    if count < _LEAST_TO_LEAVE_WORDS:
-        return by_words.direction()
     return (best if _gain(best, by_words) > _TO_LEAVE_WORDS else by_words).direction()
 
 
