@@ -142,7 +142,8 @@ def learnt_by(drawings: Drawings, draw: int, columns: list[int], *, is_asked: bo
 
 
 def asking(drawings: Drawings, draws: int) -> Check:
-    """The share of the answers by which asking reaches what answers by chance reach at last."""
+    """The share of the answers by which asking reaches the best that answers by chance reach;
+    infinite where asking does not."""
     curves = {
         is_asked: np.mean(
             [learnt_by(drawings, each, NOUN_COLUMNS, is_asked=is_asked) for each in range(draws)],
@@ -153,7 +154,7 @@ def asking(drawings: Drawings, draws: int) -> Check:
     aim = curves[False].max()
     reached = np.flatnonzero(curves[True] >= aim)
     by_chance = int(np.argmax(curves[False] >= aim))
-    ratio = float(reached[0] / by_chance) if len(reached) and by_chance else float("nan")
+    ratio = float(reached[0] / by_chance) if len(reached) and by_chance else float("inf")
     name = f"asked answers, of {by_chance * TOGETHER} by chance, to the same {aim:.3f}"
     return Check(Figure("quality", name, ratio, ""), at_most=0.7)
 
