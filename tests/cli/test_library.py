@@ -837,7 +837,11 @@ WRONG = [
     ("command", "method", "said"),
     [
         (["index", "album", "-m", "demo"], "index_with", "stopped; nothing was done yet"),
-        (["tag"], "tag", "stopped; what is done is kept: the same command goes on"),
+        (
+            ["tag"],
+            "tag",
+            "stopped; what is done is kept: the same command goes on, aimv2 tag undo takes it back",
+        ),
     ],
 )
 def test_a_stop_is_no_error(

@@ -188,7 +188,7 @@ class EditableTags(Access):
         that for edits: so none is left between the two.
         """
         with suppress(Aimv2Error):
-            while not self._is_closed and waiting_path(self.path).exists():
+            while not self._is_closed and os.path.lexists(waiting_path(self.path)):
                 with super()._writing() as store:
                     _synced(store, make_waiting(store))
 
