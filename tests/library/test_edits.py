@@ -276,3 +276,13 @@ def test_whatever_was_done_all_of_it_can_be_undone_in_any_order(store: Store, se
     for number in numbers:
         undo(store, number)
     assert state() == before
+
+
+def test_names_that_go_round_in_a_ring_end(store: Store) -> None:
+    for number in range(6):
+        store.alias(f"other {number}", "Other")
+        store.say(HASH, "A", "added")
+        for was, name in (("A", "B"), ("B", "C"), ("C", "A")):
+            store.rename(was, name)
+        assert shown(store) == {"A": ["you"]}
+        assert store.named()("B") == store.named()("C") == "A"

@@ -312,3 +312,54 @@ def test_the_command_asks_about_many(
     assert verdicts(library, album / "000.jpg") == {}
     assert "took" not in index("--yes").err
     assert len(verdicts(library, album / "000.jpg")) == 21
+
+
+def test_a_rejected_keyword_of_others_stays_rejected_for_a_photo_that_comes_back_or_is_copied(
+    library: Library, album: Path, tmp_path: Path
+) -> None:
+    photo, sidecar = album / "000.jpg", album / "000.jpg.xmp"
+    touch(sidecar, PACKET)
+    library.index()
+    library.edit_tags("reject", "Café", photo)
+    for each in (photo, sidecar):
+        shutil.copy2(each, album / each.name.replace("000", "copy"))
+        shutil.move(each, tmp_path / each.name)
+    library.index()
+    assert "Café" not in shown(library, album / "copy.jpg")
+    library.prune()
+    for each in (photo, sidecar):
+        shutil.move(tmp_path / each.name, each)
+    library.index()
+    assert "Café" not in shown(library, photo)
+    assert verdicts(library, photo) == {"café": "rejected"}
+
+
+def test_a_rejected_keyword_is_not_added_again_by_a_sidecar_older_than_the_word(
+    library: Library, album: Path
+) -> None:
+    photo, sidecar = album / "000.jpg", album / "000.jpg.xmp"
+    library.edit_tags("add", "Café", photo)
+    library.edit_tags("reject", "Café", photo)
+    sidecar.write_bytes(PACKET)
+    os.utime(sidecar, (1e9, 1e9))
+    library.index()
+    assert verdicts(library, photo) == {"café": "rejected"}
+    assert "Café" not in shown(library, photo)
+
+
+def test_another_library_adds_again_nothing_that_was_rejected_here(
+    library: Library, album: Path, tmp_path: Path
+) -> None:
+    photo = album / "000.jpg"
+    library.edit_tags("add", "Luna", photo)
+    library.edit_tags("reject", "Luna", photo)
+    other = Library(tmp_path / "other.db")
+    other.index(album, model="demo")
+    other.edit_tags("add", "Luna", photo)
+    other.tag(sidecars="full")
+    data = (album / "000.jpg.xmp").read_bytes()
+    assert b">Luna<" in data
+    touch(album / "000.jpg.xmp", data)
+    library.index()
+    assert verdicts(library, photo) == {"luna": "rejected"}
+    assert "Luna" not in shown(library, photo)

@@ -21,6 +21,9 @@ _COLUMNS = (
     f"missing_since, is_excluded, sidecar_stamp IS NOT NULL, {', '.join(_FACTS)}"
 )
 
+# As stamp: the photo has other content than when its keywords were read; NULL: they never were.
+KEYWORDS_CHANGED = -2
+
 
 @dataclass(frozen=True, repr=False)
 class FileRow:
@@ -133,6 +136,8 @@ class Photos(Database):
         names = list(values)
         changes = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
         changes = changes.replace("excluded.last_hash", "coalesce(excluded.hash, last_hash)")
+        again = f"iif(keywords_stamp IS NULL, NULL, {KEYWORDS_CHANGED})"
+        changes = changes.replace("excluded.keywords_stamp", again)
         row = self.one(
             f"INSERT INTO files ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) "
             f"ON CONFLICT (path) DO UPDATE SET {changes} RETURNING id",

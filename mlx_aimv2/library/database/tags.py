@@ -110,8 +110,10 @@ class Tags(Database):
         Where two tags become one, the owner's yes counts, not the no.
         """
         self.alias(tag, lasting)
-        if self.named()(lasting) != lasting:  # a name that was given up before is taken again
-            self.alias(lasting, lasting)
+        aliases, names = self.aliases(), lasting.split("|")
+        paths = ("|".join(names[:count]) for count in range(1, len(names) + 1))
+        if any(tag_key(path) in aliases for path in paths):
+            self.alias(lasting, lasting)  # a name that was given up before is taken again
         named = self.named()
         for table, others, kept in _NAMED:
             for was, key in self.rows(f"SELECT DISTINCT tag, key FROM {table}"):

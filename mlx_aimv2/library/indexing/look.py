@@ -10,6 +10,7 @@ from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.images.metadata.xmp_values import read_taken_at
 
 from ..database.folders import under
+from ..database.photos import KEYWORDS_CHANGED
 from ..database.store import Store
 from ..database.tags import FROM_OUTSIDE
 from ..database.verdicts import Verdict
@@ -19,6 +20,7 @@ from ..sidecars.xmp import Owner, read_keywords
 from ..tag_names import tag_key
 from .photo_reader import read_keywords_inside
 
+_UNREAD = (None, KEYWORDS_CHANGED)
 READ = -1  # as stamp: the photo's own keywords were read, its sidecars were not looked at
 ASKS_ABOVE = 20  # keywords that are gone: so many are seldom taken out by hand
 
@@ -44,6 +46,7 @@ class _Look:
 
     ``emitted`` are keywords of ours that are in sidecars, ``gone`` those that another program took
     out of them, ``forgotten`` those that are then found nowhere: whoever adds them means them.
+    ``added`` are keys of keywords that a person may have added since the owner's word on them.
     """
 
     photo: _Photo
@@ -52,6 +55,7 @@ class _Look:
     date: str | None = None
     emitted: dict[str, str] = field(default_factory=dict)
     gone: dict[str, str] = field(default_factory=dict)
+    added: set[str] = field(default_factory=set)
     forgotten: list[str] = field(default_factory=list)
     words: list[tuple[str, Verdict | None]] = field(default_factory=list)
 
@@ -106,8 +110,8 @@ def _photos(store: Store, root: bytes) -> Iterator[tuple[bytes, _Photo]]:
         "SELECT folder_of(path), uuid IS NULL, id, path, last_hash, "
         "taken_at IS NULL OR sidecar_stamp IS NOT NULL, sidecar_stamp, keywords_stamp FROM files "
         "WHERE error IS NULL AND last_hash IS NOT NULL AND missing_since IS NULL "
-        f"AND (uuid IS NULL OR keywords_stamp IS NULL) AND {where} ORDER BY 1, path",
-        values,
+        f"AND (uuid IS NULL OR ifnull(keywords_stamp, ?) = ?) AND {where} ORDER BY 1, path",
+        (KEYWORDS_CHANGED, KEYWORDS_CHANGED, *values),
     )
     for folder, may_have_sidecars, *row in rows:
         yield (folder if may_have_sidecars else b"", _Photo(*row))
@@ -144,7 +148,7 @@ def _looked(store: Store, photo: _Photo, stamps: Mapping[bytes, int] | None) -> 
         return None
     look = _Look(photo, stamp)
     try:
-        if photo.keywords_stamp is None:
+        if photo.keywords_stamp in _UNREAD:
             look.tags["file"] = read_keywords_inside(photo.path)
         paths = own_sidecars(photo.path) if found else []
         packets = {os.fsencode(path): read_sidecar(path) or b"" for path in paths}
@@ -163,11 +167,11 @@ def _read_sidecars(store: Store, look: _Look, packets: Mapping[bytes, bytes]) ->
     emitted, others = store.emitted(look.photo.hash), dict[str, str]()
     library = store.setting("library_id") or ""
     for path, data in packets.items():
-        said = read_keywords(data)
         written = store.rows(query, (look.photo.id, path))
         said = read_keywords(data, owner=Owner(library, has_earlier=bool(written)))
         others |= said.others
-        others |= said.others
+        added = _later_than_words(store, look.photo, path, said.others)
+        look.added |= added.keys() - said.from_libraries
         for key, tag in said.ours.items():  # noted by another library, it is another program's
             (look.emitted if written or key in emitted else others)[key] = tag
         if written and all(data not in states for states in written):
@@ -178,7 +182,7 @@ def _read_sidecars(store: Store, look: _Look, packets: Mapping[bytes, bytes]) ->
 
 
 def _later_than_words(
-    store: Store, photo: _Photo, path: bytes, gone: Mapping[str, str]
+    store: Store, photo: _Photo, path: bytes, tags: Mapping[str, str]
 ) -> dict[str, str]:
     """Those keywords of which the owner has said nothing since the sidecar was written."""
     with suppress(OSError):
@@ -187,7 +191,8 @@ def _later_than_words(
             "SELECT key FROM verdicts WHERE hash = ? AND CAST(strftime('%s', at) AS INTEGER) > ?"
         )
         later = {key for (key,) in store.rows(query, (photo.hash, written_s))}
-        return {key: tag for key, tag in gone.items() if key not in later}
+        named = store.named()
+        return {key: tag for key, tag in tags.items() if tag_key(named(tag)) not in later}
     return {}
 
 
@@ -203,7 +208,7 @@ def _compare(store: Store, look: _Look) -> None:
             look.words.append((tag, "rejected"))
     if look.words:
         look.forgotten = _not_inside(look)
-    if photo.keywords_stamp is not None:
+    if photo.keywords_stamp not in _UNREAD:
         # Seen gone before, and there again under our note, which the other program has kept.
         for key in (look.emitted.keys() & rejected) - emitted:
             look.words.append((look.emitted[key], "confirmed"))
@@ -211,8 +216,11 @@ def _compare(store: Store, look: _Look) -> None:
         known = {key for key, each in before if each == origin}
         for key in tags.keys() & emitted:
             del tags[key]
-        for tag in map(named, tags.values()):
-            if tag_key(tag) in rejected - known:
+        if photo.keywords_stamp is None:
+            continue  # seen for the first time, as a copy or after prune: nobody added it since
+        for key, tag in ((key, named(tag)) for key, tag in tags.items()):
+            is_new = origin == "file" or key in look.added
+            if is_new and tag_key(tag) in rejected - known:
                 look.words.append((tag, None))
 
 

@@ -94,12 +94,14 @@ class Said:
     """The keywords that a packet names, as tags by their keys.
 
     ``ours`` are those that its notes say the owner added, ``gone`` those that its notes name
-    and none of its fields has; ``others`` are all the rest.
+    and none of its fields has; ``others`` are all the rest, ``from_libraries`` those of them that
+    only other libraries of this program added.
     """
 
     others: Mapping[str, str]
     ours: Mapping[str, str]
     gone: Mapping[str, str]
+    from_libraries: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -165,18 +167,20 @@ def read_keywords(data: bytes, flat: Sequence[str] = (), *, owner: Owner = EARLI
     """
     everyone: dict[Field, list[str]] = {field: [] for field in FIELDS}
     others = {field: list[str]() for field in FIELDS}
+    from_programs = {field: list[str]() for field in FIELDS}
     noted: list[Tag] = []
     try:
         if data:
             sidecar = _open(trimmed(data), owner, "the packet")
             for field in FIELDS:
                 programs, libraries, own = _split_off(sidecar, field)
+                from_programs[field] = [entry.text for entry in programs]
                 others[field] = [entry.text for entry in (*programs, *libraries)]
                 everyone[field] = [*others[field], *(entry.text for entry in own)]
             noted = _written(sidecar, *sidecar.own)
     except OutputError:
         everyone = {field: [] for field in FIELDS}
-        others = {field: [] for field in FIELDS}
+        others = from_programs = {field: [] for field in FIELDS}
     foreign, there = _tags(others, flat), _tags(everyone, flat)
     mine = _by_key(noted)
     gone = {
@@ -185,7 +189,8 @@ def read_keywords(data: bytes, flat: Sequence[str] = (), *, owner: Owner = EARLI
         if key not in there and key.rpartition("|")[2] not in there
     }
     ours = {key: tag for key, tag in mine.items() if key in there and key not in foreign}
-    return Said(foreign, ours, gone)
+    from_libraries = frozenset(foreign.keys() - _tags(from_programs, flat).keys())
+    return Said(foreign, ours, gone, from_libraries)
 
 
 def _tags(entries: Mapping[Field, Sequence[str]], flat: Sequence[str]) -> dict[str, str]:
