@@ -153,6 +153,8 @@ HANGING = """
 
     pictures = [Image.new("RGB", (8, 8), (number, 0, 0)) for number in range(60)]
     model = mlx_aimv2.load("demo")
+    # A shell that starts the tests in the background has them ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 """
 WAYS = {
     "after the first items": (
