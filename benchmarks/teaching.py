@@ -215,7 +215,7 @@ def teaching_figures(
             yield share(f"AP, {name} without words, {count} photos", plain, limits.get(count))
             more = mean(drawings, draws, columns, count, "none", rejected=True)
             label = f"AP, {name} without words, {count} photos and as many rejected look-alikes"
-            yield share(label, more, plain - 0.005)
+            yield share(label, more, plain)
     yield asking(drawings, max(2, draws // 2))
     yield from times(drawings, rows)
 
