@@ -235,19 +235,33 @@ def sync_sidecars(
     library are left, or the error. A sidecar that somebody removed is not written anew.
     """
     known = _known_paths(store)
-    if not (ids := known.keys() & set(file_ids)):
+    if not known and not store.sidecars():
         return
-    follow_sidecars(store)
-    known = _known_paths(store)
-    for file in store.files_of(sorted(ids)).values():
-        wanted = _wanted(store, Tagged(file, {}, {}, (), ()))
-        for path in known.get(file.id, ()):
+    if not known.keys().isdisjoint(file_ids):
+        follow_sidecars(store)
+        known = _known_paths(store)
+    for file in store.files_of(file_ids).values():
+        paths = dict.fromkeys((*known.get(file.id, ()), *_with_notes(store, file)))
+        wanted = _wanted(store, Tagged(file, {}, {}, (), ())) if paths else []
+        for path in paths:
             row = store.sidecar(path)
             if not os.path.lexists(path) and (row is None or row[1]):
                 continue
             written = write_sidecar(store, file, path, wanted)
             if written is not None:
                 yield path, written.error or written.undone
+
+
+def _with_notes(store: Store, file: FileRow) -> Iterator[bytes]:
+    """The sidecars beside a photo that have notes of this library.
+
+    A copy's, or one of a photo that was forgotten and came back, is known by these alone.
+    """
+    for path in map(os.fsencode, () if file.uuid else sidecar.own_sidecars(file.path)):
+        owner = _owner(store, is_known=store.sidecar(path) is not None)
+        with suppress(Aimv2Error):  # as whoever writes it next will say
+            if xmp.has_ours(sidecar.read_sidecar(path) or b"", owner):
+                yield path
 
 
 def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
