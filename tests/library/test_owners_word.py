@@ -40,9 +40,9 @@ from tests.support.owners_word import UNSURE, YES, Owner
 from tests.support.sidecar_samples import LIGHTROOM
 
 ALL = bool(os.environ.get("AIMV2_TEST_ALL"))
-VOCABULARIES = {"one": ("Dog", "Sea", "Animals|Cat"), "two": ("Boat", "Sea", "Places|Beach")}
-TAGS = ("Dog", "Sea", "Animals|Cat", "Boat", "Luna", "Küche")
-NAMES = (*TAGS, "Hound", "Ocean")
+VOCABULARIES = {"one": ("Dog", "Sea", "Animals|Cat"), "two": ("Luna", "Sea", "Places|Beach")}
+TAGS = ("Dog", "Sea", "Animals|Cat", "Luna")
+NAMES = (*TAGS, "Küche")
 
 tags = st.sampled_from(TAGS)
 numbers = st.integers(0, 1 << 16)
@@ -91,7 +91,7 @@ class OwnersWord(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        for number in range(3):
+        for number in range(2):
             self.new_photo()
             if number == 0:
                 self.write("0.png.xmp", LIGHTROOM)
@@ -110,7 +110,7 @@ class OwnersWord(RuleBasedStateMachine):
         self.bytes[name] = (self.folder / name).read_bytes()
         self.count += 1
 
-    @precondition(lambda self: len(self.contents) < 5)
+    @precondition(lambda self: len(self.contents) < 4)
     @rule(is_copy=st.booleans(), with_sidecar=st.booleans(), at=numbers)
     def add_photo(self, is_copy: bool, with_sidecar: bool, at: int) -> None:
         if not (is_copy and self.contents):
@@ -342,7 +342,6 @@ class OwnersWord(RuleBasedStateMachine):
                     self.library.edit_tags(what, tag, self.folder / name)  # type: ignore[arg-type]
         except KilledError:
             self.stale.update(self.sidecars())
-            self.base = {each: (base, None) for each, (base, _) in self.base.items()}
         except UsageError:
             return
         new = [each.number for each in self.history() if each.number not in before]
@@ -588,8 +587,8 @@ def test_the_owners_word_holds(
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=400 if ALL else 30,
-            stateful_step_count=30,
+            max_examples=600 if ALL else 40,
+            stateful_step_count=60 if ALL else 30,
             deadline=None,
             derandomize=not ALL,
             database=None,
