@@ -21,3 +21,6 @@ BATCH_MATES_HALF = {"float16": 8e-3, "bfloat16": 6e-2}
 # A unit vector's components are rounded to 2^-24, 2^-11 and 2^-8 of themselves.
 UNIT = {"float32": 1e-6, "float16": 1e-3, "bfloat16": 6e-3}
 SMALL_FEATURES = 1e-5  # float32 against transformers at small width: fewer terms in each sum
+PRETRAINING = 2e-5  # float32 against float64: tensors, and gradients of their largest entry
+PRETRAINING_LOSS = 1e-5  # float32 against float64
+PRETRAINING_HALF = 2e-2  # bfloat16 has three digits

@@ -123,16 +123,22 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """A stack of blocks and the final norm."""
+    """A stack of blocks and the final norm.
+
+    With ``is_recomputed`` only what goes into each block is kept for the backward pass, which
+    computes the rest again.
+    """
 
     def __init__(self, config: VisionConfig | TextConfig) -> None:
         super().__init__()
         self.blocks = [Block(config) for _ in range(config.num_hidden_layers)]
         self.post_trunk_norm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.is_recomputed = False
 
     def __call__(self, x: mx.array, mask: Mask = None) -> mx.array:
         for block in self.blocks:
-            x = block(x, mask)
+            run = nn.utils.checkpoint(block) if self.is_recomputed else block
+            x = run(x, mask)
             kernels.block_done(x)
         return self.post_trunk_norm(x)
 

@@ -16,6 +16,7 @@ from .config import VisionConfig
 from .layers import (
     AttentionPoolingHead,
     EncoderOutput,
+    Mask,
     PatchEmbed,
     Transformer,
     grid_positions,
@@ -119,13 +120,17 @@ class VisionEncoder(ImageEncoder):
             return output
         return replace(output, pooler_output=self.pool(output.last_hidden_state))
 
-    def features(self, pixels_nhwc: mx.array) -> mx.array:
-        """Patch features after the final norm, and nothing else: see :meth:`__call__`."""
-        return self.trunk(self._embed(pixels_nhwc))
+    def features(self, pixels_nhwc: mx.array, mask: Mask = None) -> mx.array:
+        """Patch features after the final norm, and nothing else: see :meth:`__call__`.
+
+        ``mask`` is of attention, as in training; without one each patch sees all.
+        """
+        return self.trunk(self._embed(pixels_nhwc), mask)
 
     def encode_patches(
-        self, patches: mx.array, grids: Sequence[tuple[int, int]]
+        self, patches: mx.array, grids: Sequence[tuple[int, int]], mask: Mask = None
     ) -> tuple[mx.array, mx.array | None]:
+        """See :meth:`ImageEncoder.encode_patches`; ``mask`` takes the place of that of padding."""
         if not self.config.is_native:
             return super().encode_patches(patches, grids)
         check_array(patches)
@@ -133,9 +138,10 @@ class VisionEncoder(ImageEncoder):
         tokens = [rows * columns for rows, columns in grids]
         if len(grids) != len(patches) or not all(0 < n <= patches.shape[1] for n in tokens):
             raise ImageError(f"patches of shape {patches.shape} do not hold the grids {grids}")
-        positions, mask = grid_positions(grids, patches.shape[1], self.config.hidden_size)
+        positions, padding = grid_positions(grids, patches.shape[1], self.config.hidden_size)
         embedded = self.preprocessor.patchifier(patches.astype(self.dtype))
-        return self.trunk(embedded + positions.astype(self.dtype), mask), mask
+        placed = embedded + positions.astype(self.dtype)
+        return self.trunk(placed, padding if mask is None else mask), padding
 
     def pool(
         self, features: mx.array, mask: mx.array | None = None, *, mean: bool = False
