@@ -19,7 +19,6 @@ ORDER = [
     "cli",
     "verification",
     "bench",
-    "evaluation",
     "training",
     "library",
     "outputs",

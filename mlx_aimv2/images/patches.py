@@ -41,29 +41,32 @@ def grid_of(
     if MIN_PATCHES <= rows * columns <= max_patches:
         return None, (rows, columns)
     target = max_patches if rows * columns > max_patches else MIN_PATCHES
-    # A picture longer than max_patches times its width is cropped to that: see crops_strip.
-    aspect = min(max(width_px, height_px) / min(width_px, height_px), max_patches)
-    shorter, longer = _sides(aspect, target, max_patches)
-    rows, columns = (longer, shorter) if width_px <= height_px else (shorter, longer)
+    rows, columns = grid_within(width_px, height_px, target, (MIN_PATCHES, max_patches))
     return (columns * patch_size, rows * patch_size), (rows, columns)
 
 
-def _sides(aspect: float, target: int, max_patches: int) -> tuple[int, int]:
-    """The grid of about ``target`` patches, from 112 to ``max_patches``, nearest in shape."""
+def grid_within(
+    width_px: int, height_px: int, target: int, limits: tuple[int, int] | None = None
+) -> tuple[int, int]:
+    """The grid (rows, columns) of about ``target`` patches that is nearest to a picture's shape.
+
+    It has no fewer and no more patches than ``limits``, by default from 1 to ``target``.
+    """
+    fewest, most = limits or (1, target)
+    # A picture longer than so many times its width is cropped to that: see crops_strip.
+    aspect = min(max(width_px, height_px) / min(width_px, height_px), most)
     exact = math.sqrt(target / aspect)
 
     def longer(shorter: int) -> int:
-        fewest, most = -(-MIN_PATCHES // shorter), max_patches // shorter
-        return min(max(round(shorter * aspect), fewest), most)
+        return min(max(round(shorter * aspect), -(-fewest // shorter)), most // shorter)
 
     fitting = (
-        shorter
-        for shorter in range(1, math.isqrt(max_patches) + 1)
-        if shorter * longer(shorter) >= MIN_PATCHES
+        shorter for shorter in range(1, math.isqrt(most) + 1) if shorter * longer(shorter) >= fewest
     )
     nearest = sorted(fitting, key=lambda shorter: abs(shorter - exact))[:2]
     shorter = min(nearest, key=lambda shorter: abs(math.log(longer(shorter) / shorter / aspect)))
-    return shorter, longer(shorter)
+    sides = longer(shorter), shorter
+    return sides if width_px <= height_px else sides[::-1]
 
 
 def crops_strip(

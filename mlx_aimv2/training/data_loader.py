@@ -25,9 +25,14 @@ _REST_S = 0.05
 
 
 def load_batches(
-    order: Sequence[int], batch_size: int, make: Callable[[list[int]], Arrays]
+    order: Sequence[int],
+    batch_size: int,
+    make: Callable[[list[int]], Arrays],
+    *,
+    threads: int = _THREADS,
+    ahead: int = _AHEAD,
 ) -> Generator[Arrays]:
-    """What ``make`` makes of each batch of numbers, in this order, up to 8 batches ahead.
+    """What ``make`` makes of each batch of numbers, in this order, up to ``ahead`` batches ahead.
 
     ``order`` has each number from 0 on once. ``make`` runs on several threads at once and returns
     arrays of numbers, not of bool. The threads are ended with the iterator.
@@ -42,10 +47,12 @@ def load_batches(
             hint=f"{install}; it has wheels for Python 3.11 to 3.13 only",
         ) from error
     numbers = dx.buffer_from_vector([{"number": number} for number in range(len(order))])
-    return _made(numbers.perm(list(order)).batch(batch_size), make)
+    return _made(numbers.perm(list(order)).batch(batch_size), make, threads, ahead)
 
 
-def _made(batches: Any, make: Callable[[list[int]], Arrays]) -> Generator[Arrays]:
+def _made(
+    batches: Any, make: Callable[[list[int]], Arrays], threads: int, ahead: int
+) -> Generator[Arrays]:
     failures: list[Exception] = []
     is_over = False
 
@@ -58,7 +65,7 @@ def _made(batches: Any, make: Callable[[list[int]], Arrays]) -> Generator[Arrays
                 failures.append(error)
         return {"missing": np.zeros(1)}
 
-    stream = batches.sample_transform(transform).ordered_prefetch(_AHEAD, _THREADS)
+    stream = batches.sample_transform(transform).ordered_prefetch(ahead, threads)
 
     def end() -> None:
         nonlocal is_over, stream

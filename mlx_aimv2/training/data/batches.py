@@ -1,0 +1,143 @@
+"""Batches of pairs for a run: the same for a seed, from any step, on one process or several."""
+
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+
+import numpy as np
+
+from mlx_aimv2.device import available_cores
+from mlx_aimv2.errors import Aimv2Error
+
+from ..data_loader import Arrays, load_batches
+from .captions import Captions
+from .order import numbers_at
+from .pair import Pairs
+from .steps import Steps
+from .view import DRAWS, View
+
+_STEPS_AT_ONCE = 1024  # that the loader lists: of all steps of a long run it would take gigabytes
+_MOST_THREADS = 8
+_MOST_AHEAD, _AHEAD_BYTES = 8, 512 << 20
+_MOST_BROKEN = 10_000  # pairs in a row; a data set can be larger than anyone would wait for
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A pair that dropped out of its batch, and why; the reason names it."""
+
+    number: int
+    reason: str
+
+
+class Batches:
+    """Batches of a source's pairs, of which this process, ``rank`` of ``ranks``, takes its part.
+
+    The pair at each position, its crop, flip, caption and prefix follow from the seed and the
+    position alone. A pair that cannot be used drops out: it is counted in ``skipped``, and ``tell``
+    is given each once.
+    """
+
+    def __init__(
+        self,
+        pairs: Pairs,
+        steps: Steps,
+        seed: int,
+        view: View | None,
+        captions: Captions | None,
+        *,
+        rank: int = 0,
+        ranks: int = 1,
+        tell: Callable[[Broken], None] = lambda _: None,
+    ) -> None:
+        self._pairs, self._steps, self._seed = pairs, steps, seed
+        self._view, self._captions = view, captions
+        self._rank, self._ranks = rank, ranks
+        self._tell = tell
+        self._broken: dict[int, list[Broken]] = {}  # of steps that are made and not taken
+        self._told: set[int] = set()
+        self._in_a_row = 0
+        self.skipped = 0
+
+    def from_step(self, step: int = 0) -> Generator[Arrays]:
+        """The batches from a step on, without end, made ahead by several threads.
+
+        ``numbers`` (B,) int64 are the pairs'. With a view of a fixed side: ``pixels`` (B, S, S, 3);
+        of native resolution: ``patches`` (B, I, P * P * 3), zero behind each picture's own, and
+        ``grids`` (B, 2), rows and columns; with both ``prefix`` (B,) int32, from 1 to one less than
+        the picture's patches. With captions: ``tokens`` and ``token_mask`` (B, T). B is what is
+        left of this process's part, and may be 0.
+        Errors: Aimv2Error where as many pairs in a row as there are, or 10,000, cannot be used.
+        """
+        for first in count(step, _STEPS_AT_ONCE):
+            made = load_batches(
+                range(_STEPS_AT_ONCE),
+                1,
+                partial(self._make, first),
+                threads=min(_MOST_THREADS, available_cores()),
+                ahead=self._ahead(first),
+            )
+            with closing(made):
+                for number, arrays in enumerate(made, first):
+                    self._count(number, len(arrays["numbers"]))
+                    if "token_mask" in arrays:
+                        arrays["token_mask"] = arrays["token_mask"].astype(bool)
+                    yield arrays
+
+    def _part(self, step: int) -> range:
+        """The positions of a step that are this process's."""
+        whole = self._steps.positions(step)
+        edges = [len(whole) * rank // self._ranks for rank in (self._rank, self._rank + 1)]
+        return whole[slice(*edges)]
+
+    def _ahead(self, step: int) -> int:
+        area = self._steps.area(step)
+        side_px = (self._view.side_px or 0) if self._view else 0
+        values = (area or 0) * 588 or side_px**2 * 3
+        return max(2, min(_MOST_AHEAD, _AHEAD_BYTES // (4 * values * len(self._part(step)) + 1)))
+
+    def _make(self, first: int, later: list[int]) -> Arrays:
+        step = first + later[0]
+        part, area = self._part(step), self._steps.area(step)
+        numbers = numbers_at(self._seed, len(self._pairs), part.start, part.stop).tolist()
+        arrays = {} if self._view is None else self._view.room(len(part), area)
+        kept: list[int] = []
+        texts: list[str] = []
+        broken: list[Broken] = []
+        for position, number in zip(part, numbers, strict=True):
+            rng = np.random.default_rng((self._seed, position))
+            draws = rng.random(1 + DRAWS)  # as many whatever comes of them
+            try:
+                pair = self._pairs.read(number)
+                if self._view is not None:
+                    rows = {name: array[len(kept) :] for name, array in arrays.items()}
+                    self._view.see(pair.image, draws[1:], rng, area, rows)
+            except Aimv2Error as error:
+                broken.append(Broken(number, str(error)))
+                continue
+            kept.append(number)
+            texts.append(pair.captions[int(draws[0] * len(pair.captions))])
+        self._broken[step] = broken
+        made = {name: array[: len(kept)] for name, array in arrays.items()}
+        made["numbers"] = np.array(kept, np.int64)
+        if self._captions is not None:
+            made["tokens"], mask = self._captions.encode(texts)
+            made["token_mask"] = mask.astype(np.uint8)
+        return made
+
+    def _count(self, step: int, kept: int) -> None:
+        """Count and tell what dropped out of a step. Errors: Aimv2Error where nothing is left."""
+        broken = self._broken.pop(step)
+        self.skipped += len(broken)
+        self._in_a_row = 0 if kept else self._in_a_row + len(broken)
+        for each in broken:
+            if each.number not in self._told:
+                self._told.add(each.number)
+                self._tell(each)
+        if broken and self._in_a_row >= min(len(self._pairs), _MOST_BROKEN):
+            raise Aimv2Error(
+                f"none of {self._in_a_row:,} pairs in a row can be used; {broken[-1].reason}",
+                hint="look at the source: are its pictures and captions there?",
+            )
