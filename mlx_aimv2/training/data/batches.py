@@ -32,6 +32,44 @@ class Broken:
     reason: str
 
 
+def make_batch(
+    pairs: Pairs,
+    view: View | None,
+    captions: Captions | None,
+    seed: int,
+    positions: range,
+    area: int | None = None,
+) -> tuple[Arrays, list[Broken]]:
+    """The batch of the pairs at these positions, and those of them that cannot be used.
+
+    Positions count over all epochs, of which each has an order of its own. Of what a batch holds,
+    :meth:`Batches.from_step` tells.
+    """
+    numbers = numbers_at(seed, len(pairs), positions.start, positions.stop).tolist()
+    arrays = {} if view is None else view.room(len(positions), area)
+    kept: list[int] = []
+    texts: list[str] = []
+    broken: list[Broken] = []
+    for position, number in zip(positions, numbers, strict=True):
+        rng = np.random.default_rng((seed, position))
+        draws = rng.random(1 + DRAWS)  # as many whatever comes of them
+        try:
+            pair = pairs.read(number)
+            if view is not None:
+                rows = {name: array[len(kept) :] for name, array in arrays.items()}
+                view.see(pair.image, draws[1:], rng, area, rows)
+        except Aimv2Error as error:
+            broken.append(Broken(number, str(error)))
+            continue
+        kept.append(number)
+        texts.append(pair.captions[int(draws[0] * len(pair.captions))])
+    made = {name: array[: len(kept)] for name, array in arrays.items()}
+    made["numbers"] = np.array(kept, np.int64)
+    if captions is not None:
+        made["tokens"], made["token_mask"] = captions.encode(texts)
+    return made, broken
+
+
 class Batches:
     """Batches of a source's pairs, of which this process, ``rank`` of ``ranks``, takes its part.
 
@@ -100,32 +138,18 @@ class Batches:
 
     def _make(self, first: int, later: list[int]) -> Arrays:
         step = first + later[0]
-        part, area = self._part(step), self._steps.area(step)
-        numbers = numbers_at(self._seed, len(self._pairs), part.start, part.stop).tolist()
-        arrays = {} if self._view is None else self._view.room(len(part), area)
-        kept: list[int] = []
-        texts: list[str] = []
-        broken: list[Broken] = []
-        for position, number in zip(part, numbers, strict=True):
-            rng = np.random.default_rng((self._seed, position))
-            draws = rng.random(1 + DRAWS)  # as many whatever comes of them
-            try:
-                pair = self._pairs.read(number)
-                if self._view is not None:
-                    rows = {name: array[len(kept) :] for name, array in arrays.items()}
-                    self._view.see(pair.image, draws[1:], rng, area, rows)
-            except Aimv2Error as error:
-                broken.append(Broken(number, str(error)))
-                continue
-            kept.append(number)
-            texts.append(pair.captions[int(draws[0] * len(pair.captions))])
-        self._broken[step] = broken
-        made = {name: array[: len(kept)] for name, array in arrays.items()}
-        made["numbers"] = np.array(kept, np.int64)
-        if self._captions is not None:
-            made["tokens"], mask = self._captions.encode(texts)
-            made["token_mask"] = mask.astype(np.uint8)
-        return made
+        arrays, self._broken[step] = make_batch(
+            self._pairs,
+            self._view,
+            self._captions,
+            self._seed,
+            self._part(step),
+            self._steps.area(step),
+        )
+        return {  # the loader takes no bool
+            name: array.astype(np.uint8) if array.dtype == bool else array
+            for name, array in arrays.items()
+        }
 
     def _count(self, step: int, kept: int) -> None:
         """Count and tell what dropped out of a step. Errors: Aimv2Error where nothing is left."""
