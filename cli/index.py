@@ -165,6 +165,7 @@ def tell(report: "Report", elapsed_s: float, *, as_json: bool = False) -> int:
                 "away": report.away,
                 "excluded": report.excluded,
                 "unsettled": report.unsettled,
+                "keywords_edit": report.keywords_edit,
                 "elapsed_s": round(elapsed_s, 3),
                 "is_serving": report.is_serving,
                 "empty": [escape(folder) for folder in report.empty],
@@ -216,6 +217,11 @@ def _tell_notes(report: "Report") -> None:
         output.note(
             f"another program took {report.unsettled} keywords of this one out of sidecars: "
             "aimv2 index --yes rejects them, and aimv2 tag history tells how to undo that"
+        )
+    if report.keywords_edit is not None:
+        output.note(
+            "another program changed keywords of this one in sidecars, which counts as your word: "
+            f"aimv2 tag history says what, aimv2 tag undo {report.keywords_edit} takes it back"
         )
     if report.colours_unread:
         output.note(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from mlx_aimv2.errors import Aimv2Error, UsageError
 from mlx_aimv2.options import option
 
-from . import output, tag_edits
+from . import output, tag_edits, tag_history
 from .exit_codes import exit_code
 from .options import LIBRARY, YES, confirm_download
 
@@ -40,7 +40,7 @@ GROUPS = {
     "Output": "--dry-run --write --sidecar-names",
     "Library": "--library",
 }
-ACTIONS = tag_edits.ACTIONS
+ACTIONS = (*tag_edits.ACTIONS, *tag_history.ACTIONS)
 Write = Literal["sidecar", "exiftool", "json"]
 MIN_CONFIDENCE = 0.75  # calibration.MIN_CONFIDENCE; importing that would make help slow
 _NOT_IN_PHOTOS = {"sidecar": "no sidecars", "exiftool": "not listed for ExifTool"}

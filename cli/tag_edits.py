@@ -1,10 +1,8 @@
-"""``aimv2 tag add`` and its like: a person's own word on tags, names of tags, and undoing."""
+"""``aimv2 tag add`` and its like: a person's own word on tags, and names of tags."""
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 _COUNT = 20  # as a search shows
 _DONE = {"add": "added to", "remove": "removed from", "confirm": "confirmed for",
          "reject": "rejected for"}  # fmt: skip
-_KEPT = "kept: it counts once the index that is running has ended"
+KEPT = "kept: it counts once the index that is running has ended"
 
 
 @dataclass(frozen=True)
@@ -89,21 +87,6 @@ class MergeOptions:
     library: str | None = LIBRARY()
 
 
-@dataclass(frozen=True)
-class UndoOptions:
-    """What ``aimv2 tag undo`` takes."""
-
-    number: int | None = argument(
-        None, help="The number of an edit, of aimv2 tag history.", metavar="NUMBER"
-    )
-    is_all: bool = option(
-        False,
-        help="Take back all tags that aimv2 has given; sidecars are as they were before.",
-        flags="--all",
-    )
-    library: str | None = LIBRARY()
-
-
 def add(options: EditOptions) -> int:
     """Add a tag of your own to photos; it stays whatever aimv2 gives later."""
     return _edit("add", options)
@@ -129,9 +112,9 @@ def reject(options: EditOptions) -> int:
 
 def list(options: ListOptions) -> None:
     """List all tags, with how many photos have each, and from where."""
-    with _opened(options.library) as opened:
+    with library_at(options.library) as opened:
         counts = opened.tags()
-        _note_waiting(opened)
+        note_waiting(opened)
     if options.as_json:
         for each in counts:
             output.record(
@@ -156,7 +139,7 @@ def list(options: ListOptions) -> None:
 
 def rename(options: RenameOptions) -> int:
     """Give a tag and all beneath it another name, for good, whoever gives the tag later."""
-    with _opened(options.library) as opened:
+    with library_at(options.library) as opened:
         edited = opened.rename_tag(options.old, options.new)
     return _tell_renamed(f"{options.old} is {edited.tag} now", edited)
 
@@ -165,70 +148,24 @@ def merge(options: MergeOptions) -> int:
     """Make several tags one, for good."""
     if options.into is None:
         raise UsageError("merge needs --into", hint="aimv2 tag merge TAG TAG --into TAG")
-    with _opened(options.library) as opened:
+    with library_at(options.library) as opened:
         edited = opened.merge_tags(options.tags, options.into)
     verb = "is" if len(options.tags) == 1 else "are"
     return _tell_renamed(f"{', '.join(options.tags)} {verb} {edited.tag} now", edited)
 
 
-def undo(options: UndoOptions) -> int:
-    """Undo the last run of aimv2 tag, or the edit of this number; the rest stays."""
-    with _opened(options.library) as opened:
-        if options.is_all:
-            if options.number is not None:
-                raise UsageError("--all takes no number", hint="leave one of them out")
-            return _tell_all_undone(opened.undo_tags("all"))
-        number = opened.store.edit_to_undo(options.number)
-        edit = next(each for each in opened.store.edits() if each.number == number)
-        edited = opened.undo_tags(number)
-    what = f"edit {number} ({edit.kind}: {edit.said})"
-    if edited.is_waiting:
-        output.say(f"undoing {what} is {_KEPT}")
-        return 0
-    later = "; later edits changed it since, so nothing changes" if edited.changed == 0 else ""
-    output.say(f"undone: {what}{later or _on_photos(edited)}")
-    return _tell_sidecars(edited, done=1)
+ACTIONS = (add, remove, confirm, reject, list, rename, merge)
 
 
-def history(options: ListOptions) -> None:
-    """List the edits of tags, runs of aimv2 too, with the numbers for undo."""
-    with _opened(options.library) as opened:
-        edits = opened.tag_history()
-        _note_waiting(opened)
-    if options.as_json:
-        for each in edits:
-            output.record(
-                {
-                    "number": each.number,
-                    "at": each.at,
-                    "kind": each.kind,
-                    "said": each.said,
-                    "changes": each.changes,
-                    "undone_at": each.undone_at,
-                }
-            )
-        return
-    rows = [
-        (str(each.number), _when(each.at), each.kind, each.said, "undone" * bool(each.undone_at))
-        for each in edits
-    ]
-    if rows:
-        output.table(rows, ("number", "when", "edit", "what", ""), right=(0,))
-    else:
-        output.say("no tag was given or changed yet: aimv2 tag")
-
-
-ACTIONS = (add, remove, confirm, reject, list, rename, merge, history, undo)
-
-
-def _opened(path: str | None) -> "Library":
+def library_at(path: str | None) -> "Library":
+    """The library that was named, or the user's own."""
     from mlx_aimv2.library.library import Library  # noqa: PLC0415  (heavy)
 
     return Library(path)
 
 
 def _edit(action: "Action", options: EditOptions) -> int:
-    with _opened(options.library) as opened:
+    with library_at(options.library) as opened:
         photos = _photos(opened, options)
         edited = opened.edit_tags(action, options.tag, photos)
     for error in edited.errors:
@@ -237,7 +174,7 @@ def _edit(action: "Action", options: EditOptions) -> int:
     if edited.is_new:
         output.note(f"{tag} is a new tag")
     if edited.is_waiting:
-        output.say(f"{tag} {_DONE[action]} {count} is {_KEPT}")
+        output.say(f"{tag} {_DONE[action]} {count} is {KEPT}")
     elif edited.changed == 0:
         output.say(f"{tag}: nothing new for {count}")
     elif edited.changed is None or edited.changed == edited.count:
@@ -251,7 +188,7 @@ def _edit(action: "Action", options: EditOptions) -> int:
             f"{tag} stays on {output.counted(others, 'photo')} as a keyword of another program: "
             "aimv2 tag reject hides it there"
         )
-    return _tell_sidecars(edited, done=edited.count)
+    return tell_sidecars(edited, done=edited.count)
 
 
 def _photos(library: "Library", options: EditOptions) -> Sequence[FilePath]:
@@ -301,40 +238,26 @@ def _listed(name: str) -> Sequence[FilePath]:
 
 def _tell_renamed(text: str, edited: "Edited") -> int:
     if edited.is_waiting:
-        output.say(f"{text}: {_KEPT}")
+        output.say(f"{text}: {KEPT}")
         return 0
-    output.say(f"{text}{_on_photos(edited)}")
-    return _tell_sidecars(edited, done=1)
+    output.say(f"{text}{on_photos(edited)}")
+    return tell_sidecars(edited, done=1)
 
 
-def _on_photos(edited: "Edited") -> str:
+def on_photos(edited: "Edited") -> str:
+    """On how many photos an edit changed something, as the end of a sentence."""
     return "" if edited.changed is None else f", on {output.counted(edited.changed, 'photo')}"
 
 
-def _tell_sidecars(edited: "Edited", *, done: int) -> int:
+def tell_sidecars(edited: "Edited", *, done: int) -> int:
     """Say what became of the sidecars of an edit that is made, and return the exit code."""
-    failures = _failures(edited)
+    failures = tell_failures(edited)
     if written := len(edited.sidecars) - len(failures):
         output.say(f"{output.counted(written, 'sidecar')} brought up to date")
     return exit_code(done, len(failures) + len(edited.errors))
 
 
-def _tell_all_undone(edited: "Edited") -> int:
-    failures = _failures(edited)
-    restored = 0
-    for name, outcome in edited.sidecars:
-        if outcome is not None and not isinstance(outcome, Aimv2Error):
-            restored += outcome.name != "GONE"
-            if outcome.name != "RESTORED":
-                output.note(f"{os.fsdecode(name)}: {outcome.value}")
-    sidecars = output.counted(restored, "sidecar")
-    output.say(f"tags taken back from the library and from {sidecars}; your own words stay")
-    if failures and len(failures) == len(edited.sidecars):
-        raise Aimv2Error("no sidecar could be restored", hint="the reasons are above")
-    return exit_code(max(restored, 1), len(failures))
-
-
-def _failures(edited: "Edited") -> Sequence[Aimv2Error]:
+def tell_failures(edited: "Edited") -> Sequence[Aimv2Error]:
     """The errors of sidecars, each told."""
     failures = [each for _, each in edited.sidecars if isinstance(each, Aimv2Error)]
     for failure in failures:
@@ -342,12 +265,8 @@ def _failures(edited: "Edited") -> Sequence[Aimv2Error]:
     return failures
 
 
-def _note_waiting(library: "Library") -> None:
+def note_waiting(library: "Library") -> None:
+    """Say how many edits wait for the end of an index."""
     if waiting := library.waiting_edits():
         edits = output.counted(waiting, "more edit")
         output.note(f"{edits} will count once the index that is running has ended")
-
-
-def _when(at: str) -> str:
-    """A time of the journal as the clock here shows it."""
-    return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -21,6 +21,7 @@ OTHER_KIND = "other file"
 PHOTO_LIBRARY = "photo library"
 RAW_FILE = "RAW file"
 SEEN_FOLDER = "repeated folder"
+SIDECAR = "sidecar"
 
 _EXTENSIONS = frozenset(extension.encode() for extension in EXTENSIONS)
 _RAW_EXTENSIONS = frozenset(extension.encode() for extension in raw.EXTENSIONS)
@@ -156,7 +157,9 @@ class Walk:
         extension = name[name.rfind(b".") :]
         if extension in _RAW_EXTENSIONS:
             return "" if self._reads_raw else RAW_FILE
-        return "" if extension in _EXTENSIONS else OTHER_KIND
+        if extension in _EXTENSIONS:
+            return ""
+        return SIDECAR if extension == b".xmp" else OTHER_KIND
 
 
 def _is_folder(entry: os.DirEntry[bytes]) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cache
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
@@ -37,7 +36,7 @@ from .search import query
 from .search.filters import Filters
 from .search.fitting import as_known, check_places
 from .search.searcher import Answer, Sort, check_order, newest, search
-from .search_model import SearchModel, absent, source_of, tags_of
+from .search_model import SearchModel, absent, source_of
 
 if TYPE_CHECKING:
     from mlx_aimv2.checkpoints.hub import Confirm
@@ -294,60 +293,24 @@ class Library(EditableTags):
         without photos, OutputError without a library; what went wrong with a single sidecar is
         told.
         """
-        from .tagging import blanks, in_use, tag_sidecars, tagger  # noqa: PLC0415  (XML: searches start sooner)
+        from .tagging.run import TagOptions, run  # noqa: PLC0415  (XML: searches start sooner)
         from .teaching.lessons import School  # noqa: PLC0415
         from .teaching.teacher import renew_all  # noqa: PLC0415
 
-        if replace and vocabulary is None:
-            raise UsageError("replace needs a vocabulary", hint="name the one that stays")
-        with self._writing_unless(dry_run) as store, ExitStack() as stack:
+        options = TagOptions(
+            vocabulary, replace, min_confidence, limit, filters, dry_run, sidecars, exiftool
+        )
+        with self._writing_unless(dry_run) as store:
             vectors = store.serving()
             if vectors is None:
                 raise UsageError("there are no photos to tag", hint="aimv2 index FOLDER")
-            used = in_use.vocabularies_to_run(
-                store, tags_of(vectors.source), Path(vectors.source).name, vocabulary
-            )
-            used = [in_use.changed(each, min_confidence, limit) for each in used]
             encode = SearchModel(store, vectors, cache=self._cache, confirm=confirm)
-            found = tagger.assign(
-                store,
-                vectors,
-                used,
-                tagger.in_chunks(encode.texts, texts_told),
-                lambda: encode.drawn(blanks.NAME, blanks.NUMBER, blanks.make_blanks),
-                filters=filters and as_known(store, filters),
-            )
-            style = store.setting("sidecar_names") or "full" if sidecars is True else sidecars
-            first = next(found, None)  # what cannot be done is no edit
-            others = in_use.count_others(store, used)
-            takes_others = replace(*others) if callable(replace) and others[0] else replace
-            names = " and ".join(each.name for each in used)
-            if not dry_run:
-                said = f"tags of {names}, stopped before the end"
-                number = stack.enter_context(store.edit("tag", said))
-                if takes_others:
-                    in_use.take_others(store, used)
-                in_use.remember(store, used)
+
+            def renew_taught() -> None:
                 if store.taught_tags():
                     renew_all(store, School(store, vectors, encode.texts))
-                if style:
-                    store.set_setting("sidecar_names", style)
-            found = chain([first] if first else [], found)
-            added = removed = 0
-            kept = tag_sidecars.keep(
-                store,
-                found,
-                cast("Style | None", style or None),
-                for_exiftool=exiftool,
-                dry_run=dry_run,
-            )
-            for tagged, written in kept:
-                added += len(tagged.added)
-                removed += len(tagged.removed)
-                if told is not None:
-                    told(tagged, written)
-            if not dry_run:
-                store.say_of_edit(number, f"tags of {names}: {added} added, {removed} removed")
+
+            run(store, vectors, encode, options, renew_taught, told=told, texts_told=texts_told)
             warn_of_cuts(encode.cuts)
 
     def teach(

@@ -193,6 +193,46 @@ def test_renamed_and_merged_tags_keep_their_names(photos: list[str], indexed: Pa
     assert {*shown(photo)} & {"Luna", f"Animals|{name}", "Animals|Luna"} == {"Animals|Luna"}
 
 
+def test_a_name_means_the_tag_that_the_photos_have(photos: list[str]) -> None:
+    photo, tag = given_to(photos)
+    name = tag.rpartition("|")[2]
+    other = next(each for each in photos if tag not in shown(each))
+    on("tag add", f"Drawn|{name}", other)
+    for words in (("add", name, photo), ("reject", name, photo, other)):
+        outcome = on("tag", *words)
+        assert outcome.code == 2
+        assert f"{name} may mean Drawn|{name}, {tag}\n" in outcome.err
+    assert f"{tag} rejected for 1 photo\n" in on("tag reject", name, photo).err
+    assert f"Drawn|{name} removed from 1 photo\n" in on("tag remove", name, other).err
+
+
+def test_what_was_rejected_is_no_change_of_the_next_run(photos: list[str]) -> None:
+    photo, tag = given_to(photos)
+    on("tag reject", tag, photo)
+    outcome = on("tag --dry-run")
+    assert outcome.out == ""
+    assert ", 0 would change\n" in outcome.err
+
+
+def test_a_run_for_the_library_alone_says_which_sidecars_are_behind(
+    photos: list[str], tmp_path: Path
+) -> None:
+    for photo in photos:
+        shutil.copy(photo, tmp_path)
+    on("index", "--model=demo", ".")
+    assert "sidecars of" not in on("tag", "--write=sidecar", f"--in={tmp_path}").err
+    tagged = {photo.name for photo in tmp_path.glob("*.jpg") if shown(str(photo))}
+    assert {path.name for path in tmp_path.glob("*.xmp")} == {f"{name}.xmp" for name in tagged}
+    Path("mine.txt").write_text("Boat\nOwl\n")
+    said = on("tag", "--vocabulary=mine.txt", "--replace", "--yes").err
+    note = f"note: sidecars of {len(tagged)} photos have the tags of before: aimv2 tag --write"
+    assert note in said
+    assert "sidecars of" not in on("tag").err
+    on("tag", "--write=sidecar", f"--in={tmp_path}")
+    left = {photo.name for photo in tmp_path.glob("*.jpg") if shown(str(photo))}
+    assert {path.name for path in tmp_path.glob("*.xmp")} == {f"{name}.xmp" for name in left}
+
+
 def test_edits_are_undone_by_number_and_runs_without_one(photos: list[str]) -> None:
     before = [shown(photo) for photo in photos]
     on("tag add", "Luna", photos[0])
@@ -223,12 +263,17 @@ def test_replacing_other_vocabularies_says_how_many_tags_go(photos: list[str]) -
     tags, tagged = sum(map(len, before)), sum(map(bool, before))
     what = f"{tags} tags of other vocabularies"
     replacing = ("--vocabulary=mine.txt", "--replace")
-    assert f"{what} would go from {tagged} photos\n" in on("tag", *replacing, "--dry-run").err
+    dry = on("tag", *replacing, "--dry-run")
+    assert f"{what} would go from {tagged} photos\n" in dry.err
+    assert dry.out.count(", -") + dry.out.count("  -") == tags
+    changed = len(dry.out.splitlines())
+    assert changed >= tagged and f", {changed} would change\n" in dry.err
     refused = on("tag", *replacing)
     assert refused.code == 2
     assert f"{what} on {tagged} photos would go\nhint: --yes" in refused.err
     assert [set(shown(photo)) for photo in photos] == before
     assert f"{what} go from {tagged} photos\n" in on("tag", *replacing, "--yes").err
+    assert on("tag history", "--json").records[0]["said"].endswith(f", {tags} removed")
     origins = {origin for photo in photos for each in shown(photo).values() for origin in each}
     assert origins <= {"vocabulary mine"}
     on("tag undo")
@@ -240,7 +285,7 @@ def test_edits_wait_while_the_library_is_written(photos: list[str]) -> None:
     with writer._writing():  # as an index does
         said = on("tag add", "Luna", photos[0]).err
         assert "note: Luna is a new tag\n" in said
-        assert f"Luna added to 1 photo is {tag_edits._KEPT}\n" in said
+        assert f"Luna added to 1 photo is {tag_edits.KEPT}\n" in said
         assert "1 more edit will count once the index" in on("tag list").err
         assert "Luna" not in shown(photos[0])
     assert shown(photos[0])["Luna"] == ["you"]

@@ -32,10 +32,13 @@ def test_folders_by_extension_sorted(tmp_path: Path) -> None:
         tmp_path,
         *("b.JPG", "a.heic", "c/d.Png", "c/e/f.webp", "c.avif", "movie.mov", "notes.txt", "noname"),
         *("jpg", ".hidden.jpg", ".cache/g.jpg", "._b.jpg", "c/._d.png", "c/Thumbs.db"),
+        *("b.JPG.xmp", "c/d.XMP"),
     )
     found = find_images([tmp_path])
     assert names_of(found, tmp_path) == ["a.heic", "b.JPG", "c.avif", "c/d.Png", "c/e/f.webp"]
-    assert found.skipped == {walk.HIDDEN: 2, walk.APPLE_DOUBLE: 2, walk.OTHER_KIND: 5}
+    assert found.skipped == {
+        walk.HIDDEN: 2, walk.APPLE_DOUBLE: 2, walk.OTHER_KIND: 5, walk.SIDECAR: 2,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("extension", sorted(header.EXTENSIONS))

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Literal, Union
 
 from mlx_aimv2.errors import Aimv2Error, LockedError, UsageError
@@ -64,8 +65,9 @@ class EditableTags(Access):
     def edit_tags(self, action: Action, tag: str, photos: FilePath | Iterable[FilePath]) -> Edited:
         """Add, remove, confirm or reject a tag of photos, given by their paths.
 
-        ``tag`` is its path, like Animals|Dog, or its last name where one tag alone has that. All
-        files of a shot are spoken of as one. ``add`` makes a tag that is not there; ``remove``
+        ``tag`` is its path, like Animals|Dog, or its last name where one tag alone has that; but
+        for ``add`` it may be one alone of those that the photos have. All files of a shot are
+        spoken of as one. ``add`` makes a tag that is not there; ``remove``
         takes back the owner's yes and what the program gave, which may give it again; ``reject``
         is for good.
         Errors: UsageError for a tag that may mean several, or, but for ``add``, is not known, and
@@ -74,9 +76,13 @@ class EditableTags(Access):
         if action not in _SAID:
             raise UsageError(f"{action!r} is no edit", hint=f"one of {', '.join(_SAID)}")
         with self._reading() as store:
-            known = find_tag(store, tag) if action == "add" else must_find_tag(store, tag)
+            look = cache(lambda: named_photos(store, photos))
+            if action == "add":
+                known = find_tag(store, tag)
+            else:
+                known = must_find_tag(store, tag, of=lambda: list(look().files))
             meant = known or store.named()(typed_tag(tag))
-            named = named_photos(store, photos)
+            named = look()
             count = _count_photos(store, list(named.files))
             others = _from_others(store, meant, named) if action == "remove" else ()
         said = f"{meant} {_SAID[action]} {count} {'photo' if count == 1 else 'photos'}"

@@ -1,7 +1,7 @@
 """The tags that a library knows, and which of them a person means who types a name."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -55,10 +55,13 @@ def typed_tag(text: str) -> str:
     return "|".join(clean(tuple(text.split("|"))))
 
 
-def find_tag(store: Store, text: str, *, is_path: bool = False) -> str | None:
+def find_tag(
+    store: Store, text: str, *, is_path: bool = False, of: Callable[[], Sequence[int]] | None = None
+) -> str | None:
     """The tag that a person means: by its path, else by its last name; None if there is none.
 
-    With ``is_path`` what only has tags beneath it is a tag too.
+    With ``is_path`` what only has tags beneath it is a tag too. ``of`` gives the files that are
+    spoken of: of several tags with this last name it is the one that they have, if it is one alone.
     Errors: UsageError naming the tags that a name may mean.
     """
     tag = store.named()(typed_tag(text))
@@ -71,15 +74,21 @@ def find_tag(store: Store, text: str, *, is_path: bool = False) -> str | None:
             if each.startswith(f"{key}|"):
                 return "|".join(found.split("|")[:count])
     alike = sorted(found for each, found in known.items() if each.rpartition("|")[2] == key)
+    if len(alike) > 1 and of is not None:
+        there = {tag_key(tag) for tags in store.origins_of(of()).values() for tag in tags}
+        if len(having := [tag for tag in alike if tag_key(tag) in there]) == 1:
+            return having[0]
     if len(alike) > 1:
         named = ", ".join(alike[:_MOST_NAMED])
         raise UsageError(f"{text} may mean {named}", hint=f'give one whole, like "{alike[0]}"')
     return alike[0] if alike else None
 
 
-def must_find_tag(store: Store, text: str, *, is_path: bool = False) -> str:
+def must_find_tag(
+    store: Store, text: str, *, is_path: bool = False, of: Callable[[], Sequence[int]] | None = None
+) -> str:
     """:func:`find_tag` of a tag that is there. Errors: UsageError naming those that are near."""
-    tag = find_tag(store, text, is_path=is_path)
+    tag = find_tag(store, text, is_path=is_path, of=of)
     if tag is not None:
         return tag
     from difflib import get_close_matches  # noqa: PLC0415  (a rare need)

@@ -93,7 +93,8 @@ class Indexer:
             self._update(roots, found)
         from .look import look  # noqa: PLC0415  (XML: searches start sooner)
 
-        report.unsettled = look(store, [root.path for root in roots], self._rejects)
+        folders = [root.path for root in roots]
+        report.unsettled, report.keywords_edit = look(store, folders, self._rejects)
         share_words(store)
         report.had_photos = any(next(store.files(*under(root.path)), None) for root in roots)
         return report

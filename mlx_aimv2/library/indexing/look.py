@@ -60,13 +60,16 @@ class _Look:
     words: list[tuple[str, Verdict | None]] = field(default_factory=list)
 
 
-def look(store: Store, roots: Iterable[bytes], rejects: Rejects | None = None) -> int:
+def look(
+    store: Store, roots: Iterable[bytes], rejects: Rejects | None = None
+) -> tuple[int, int | None]:
     """Look at the photos under roots, and their sidecars, that are new or changed.
 
     Each folder is listed once. What cannot be looked at stays as it is; Apple's Photos has no
     sidecars. Keywords of this program that another one took out are rejected, those rejected that
     another one added are so no more, by one edit. Of more than 20 that are gone, ``rejects``
-    decides; without a yes they are looked at again by the next run. Says how many those are.
+    decides; without a yes they are looked at again by the next run. Says how many those are, and
+    the number of the edit.
     """
     left: list[_Look] = []
     for root in roots:
@@ -84,12 +87,13 @@ def look(store: Store, roots: Iterable[bytes], rejects: Rejects | None = None) -
         left = [each for each in left if all(word != "rejected" for _, word in each.words)]
     else:
         count = 0
-    if left:
-        with store.transaction(), store.edit("keywords", "") as edit:
-            for each in left:
-                _keep(store, each)
-            store.say_of_edit(edit, _sentence(left))
-    return count
+    if not left:
+        return count, None
+    with store.transaction(), store.edit("keywords", "") as edit:
+        for each in left:
+            _keep(store, each)
+        store.say_of_edit(edit, _sentence(left))
+    return count, edit
 
 
 def keep_keywords(store: Store, id: int, hash: bytes, tags: Mapping[str, str]) -> None:

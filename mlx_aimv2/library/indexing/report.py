@@ -18,7 +18,8 @@ class Report:
     because their colour profiles were ignored when they were read, or a TIFF was read wrong;
     ``colours_unread`` may have to be, but are not in these folders, or out of reach.
     ``unsettled`` keywords of this program were taken out of sidecars by another one: too many to be
-    rejected by that without being asked.
+    rejected by that without being asked. ``keywords_edit`` is the number of the edit by which
+    others that were taken out or added again count as the owner's word.
     """
 
     found: int = 0
@@ -33,6 +34,7 @@ class Report:
     recoloured: int = 0
     colours_unread: int = 0
     unsettled: int = 0
+    keywords_edit: int | None = None
     is_serving: bool = True
     had_photos: bool = False
     empty: list[str] = field(default_factory=list)

@@ -10,7 +10,7 @@ from mlx_aimv2.files.local_disks import local_devices
 from mlx_aimv2.files.paths import is_gone, printable, unreadable
 from mlx_aimv2.files.stamp import Stamp, read_stamp
 from mlx_aimv2.images.exclusions import Exclusions
-from mlx_aimv2.images.walk import Found, find_images
+from mlx_aimv2.images.walk import SIDECAR, Found, find_images
 
 from .. import apple_photos
 from ..database.folders import Root, is_inside, under
@@ -157,6 +157,7 @@ class Scan:
             return
         walk = find_images([root.path], self._exclude)
         yield from walk
+        del walk.skipped[SIDECAR]  # those are read with their photos
         self._report.skipped = dict(Counter(self._report.skipped) + walk.skipped)
 
     def _is_gone(self, file: FileRow, root: Root) -> bool:

@@ -106,14 +106,23 @@ def remember(store: Store, vocabularies: list[Vocabulary]) -> None:
 def count_others(store: Store, kept: list[Vocabulary]) -> tuple[int, int]:
     """How many tags other vocabularies have given, and on how many photos."""
     others, values = _others(kept)
-    tags, photos = store.one(f"SELECT count(*), count(DISTINCT file_id) {others}", *values)
+    query = f"SELECT count(*), count(DISTINCT file_id) FROM shown_tags {others}"
+    tags, photos = store.one(query, *values)
     return tags, photos
+
+
+def origins_of_others(store: Store, kept: list[Vocabulary]) -> list[str]:
+    """The origins of tags that other vocabularies have given."""
+    others, values = _others(kept)
+    return [
+        origin for (origin,) in store.rows(f"SELECT DISTINCT origin FROM tags {others}", values)
+    ]
 
 
 def take_others(store: Store, kept: list[Vocabulary]) -> None:
     """Take away the tags of all other vocabularies, which are used no more."""
     others, values = _others(kept)
-    store.run(f"DELETE {others}", *values)
+    store.run(f"DELETE FROM tags {others}", *values)
     names = [each.name for each in kept]
     marks = ", ".join("?" * len(names))
     store.run(f"DELETE FROM vocabularies WHERE name NOT IN ({marks})", *names)
@@ -121,5 +130,5 @@ def take_others(store: Store, kept: list[Vocabulary]) -> None:
 
 def _others(kept: list[Vocabulary]) -> tuple[str, list[str]]:
     marks = ", ".join("?" * len(kept))
-    where = f"FROM tags WHERE origin LIKE 'vocabulary %' AND origin NOT IN ({marks})"
+    where = f"WHERE origin LIKE 'vocabulary %' AND origin NOT IN ({marks})"
     return where, [each.origin for each in kept]

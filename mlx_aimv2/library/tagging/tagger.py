@@ -80,22 +80,9 @@ class Tagged:
         return self.file.uuid is not None
 
 
-def assign(
-    store: Store,
-    vectors: VectorSet,
-    vocabularies: Sequence[Vocabulary],
-    embed_texts: Callable[[list[str]], Floats],
-    embed_blanks: Callable[[], Floats],
-    *,
-    filters: Filters | None = None,
-) -> Iterator[Tagged]:
-    """The tags of every photo that fits the filters, in the order of their rows.
+def check(store: Store, vectors: VectorSet, filters: Filters | None) -> None:
+    """That these photos can be tagged.
 
-    All files of a shot get the tags of the one that is shown, and count as one. What the owner
-    rejected is not given.
-    Each tag is calibrated on the whole library (docs/tagging.md), whatever the filters, and each
-    vocabulary by itself; ``embed_blanks`` gives the vectors of ``make_blanks``. A warning says
-    where the library says too little.
     Errors: UsageError for a checkpoint without texts, and for a place without photos; of several
     patterns one at least must fit.
     """
@@ -105,6 +92,26 @@ def assign(
             hint="aimv2 index --model lit",
         )
     _check_places(store, vectors, filters.named_places if filters else ())
+
+
+def assign(
+    store: Store,
+    vectors: VectorSet,
+    vocabularies: Sequence[Vocabulary],
+    embed_texts: Callable[[list[str]], Floats],
+    embed_blanks: Callable[[], Floats],
+    *,
+    filters: Filters | None = None,
+    replaced: Sequence[str] = (),
+) -> Iterator[Tagged]:
+    """The tags of every photo that fits the filters, in the order of their rows.
+
+    All files of a shot get the tags of the one that is shown, and count as one. What the owner
+    rejected is not given. Of the origins that are ``replaced`` all tags are taken.
+    Each tag is calibrated on the whole library (docs/tagging.md), whatever the filters, and each
+    vocabulary by itself; ``embed_blanks`` gives the vectors of ``make_blanks``. A warning says
+    where the library says too little.
+    """
     known = store.rows_and_files(vectors.id)
     if not len(known):
         return
@@ -126,19 +133,24 @@ def assign(
         warnings.warn(note, Aimv2Warning, stacklevel=2)
     if filters is not None and not filters.is_empty:
         known = with_rows(rows_that_fit(store, vectors, filters), shown)
-    had = {giver.origin: _by_file(store, giver.origin) for giver in givers}
+    had = {
+        origin: _by_file(store, origin)
+        for origin in (*(giver.origin for giver in givers), *replaced)
+    }
     rejected = store.rejected()
     for start in range(0, len(known), BLOCK_ROWS):
         part = known[start : start + BLOCK_ROWS]
         ids = part[:, 1].tolist()
         rows = _unit(store.segments(vectors).take(part[:, 0]).astype(np.float32))
-        given = {giver.origin: giver.tags_of(rows, ids, rejected) for giver in givers}
+        given: dict[str, list[Given]] = {origin: [()] * len(ids) for origin in replaced}
+        given |= {giver.origin: giver.tags_of(rows, ids, rejected) for giver in givers}
         files = store.files_of(ids)
         for at, id in enumerate(ids):
             yield _tagged(
                 files[id],
                 {origin: each[at] for origin, each in given.items()},
                 {origin: each.get(id, {}) for origin, each in had.items()},
+                rejected,
             )
 
 
@@ -251,14 +263,24 @@ def _by_file(store: Store, origin: str) -> dict[int, dict[str, str]]:
     return had
 
 
-def _tagged(file: FileRow, given: dict[str, Given], had: Mapping[str, Mapping[str, str]]) -> Tagged:
+def _tagged(
+    file: FileRow,
+    given: dict[str, Given],
+    had: Mapping[str, Mapping[str, str]],
+    rejected: set[tuple[int, str]],
+) -> Tagged:
     keys = {origin: {tag_key(tag) for tag, _ in each} for origin, each in given.items()}
     taken = {
         origin: tuple(tag for key, tag in each.items() if key not in keys[origin])
         for origin, each in had.items()
     }
     now = set().union(*keys.values())
-    before = {key: tag for each in had.values() for key, tag in each.items()}
+    before = {
+        key: tag
+        for each in had.values()
+        for key, tag in each.items()
+        if (file.id, key) not in rejected  # those were taken by the owner
+    }
     added = {
         key: tag
         for each in given.values()
