@@ -43,6 +43,7 @@ GROUPS = {
         "models": "List the published checkpoints and which are here already.",
         "info": "Tell what a checkpoint is and what it needs.",
         "convert": "Convert a checkpoint to this project's layout, or quantise it.",
+        "eval": "Measure a checkpoint on a data set, beside the paper's figure.",
     },
     "This machine": {
         "doctor": "Check this installation.",
@@ -176,7 +177,8 @@ def load_command(name: str) -> Any:
     several.callback()(by_default)
     for action in module.ACTIONS:
         lines = module.EXAMPLES.splitlines()
-        examples = [line for line in lines if f" {name} {action.__name__}" in line]
+        words = f" {name} {action.__name__.replace('_', '-')}"
+        examples = [line for line in lines if words in line]
         decorate = several.command(cls=help.Command, epilog=_epilog("\n".join(examples)))
         decorate(with_parameters(action))
     group: Any = typer.main.get_command(several)

@@ -63,11 +63,12 @@ def verify(options: Options) -> int:
     # MLX reads this as it is imported: without it an M5 multiplies float32 with 10 bits.
     os.environ.setdefault("MLX_ENABLE_TF32", "0")
     from mlx_aimv2.bench.conditions import conditions  # noqa: PLC0415
-    from mlx_aimv2.verification.report import check_target, write_report  # noqa: PLC0415
+    from mlx_aimv2.files.whole_file import check_new  # noqa: PLC0415
+    from mlx_aimv2.verification.report import write_report  # noqa: PLC0415
     from mlx_aimv2.verification.run import Run  # noqa: PLC0415
 
     if options.out is not None:
-        check_target(Path(options.out))
+        check_new(Path(options.out))
     started_s = time.monotonic()
     run = Run(options.model, options.against, confirm=confirm_download(options.yes))
     about: str | None = ""

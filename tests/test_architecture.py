@@ -19,6 +19,7 @@ ORDER = [
     "cli",
     "verification",
     "bench",
+    "evaluation",
     "training",
     "library",
     "outputs",

@@ -73,22 +73,30 @@ class Picture:
 
 
 def open_picture(
-    source: ImageSource, *, max_pixels: int = MAX_PIXELS, shrink: Shrink | None = None
+    source: ImageSource,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    shrink: Shrink | None = None,
+    as_stored: bool = False,
 ) -> Picture:
     """``open_rgb``, or sooner where the picture will be made smaller than it is: see ``shrink``.
 
     The decoder of a JPEG file then leaves out what is finer than half a pixel of the result: it
     divides the sides by 2, 4 or 8, as long as at least twice the size remains that the picture is
     resized to. Anything else, a PIL image too, is decoded exactly.
+    ``as_stored``: as published evaluations read pictures, by Pillow's ``convert("RGB")`` alone:
+    colours are not converted, nothing is turned upright, and alpha is dropped.
     """
     name = describe(source)
     if isinstance(source, Image.Image):
-        return _decode(source, name, max_pixels)
+        return _decode(source, name, max_pixels, as_stored=as_stored)
     if is_array(source):
         return _decode(array_to_image(to_array(source, name), name), name, max_pixels)
     file, file_name = open_source(source, name)
     with file, blaming_the_disk(file, name):
-        return decode_file(file, file_name, name, max_pixels=max_pixels, shrink=shrink)
+        return decode_file(
+            file, file_name, name, max_pixels=max_pixels, shrink=shrink, as_stored=as_stored
+        )
 
 
 def decode_file(
@@ -98,13 +106,14 @@ def decode_file(
     *,
     max_pixels: int = MAX_PIXELS,
     shrink: Shrink | None = None,
+    as_stored: bool = False,
 ) -> Picture:
     """The picture in an open file, read from its start; by its path a RAW file is known.
 
     Errors: as ``open_picture``.
     """
     image = open_preview(path, file) if is_raw(path) else read_header(file, name)
-    picture = _decode(image, name, max_pixels, shrink)
+    picture = _decode(image, name, max_pixels, shrink, as_stored=as_stored)
     if hasattr(picture.image, "fp"):
         picture.image.fp = None  # the reader's file, or its buffer of decoded pixels
     return picture
@@ -153,7 +162,12 @@ def pillow_differs(source: ImageSource) -> bool:
 
 
 def _decode(
-    image: Image.Image, name: str, max_pixels: int, shrink: Shrink | None = None
+    image: Image.Image,
+    name: str,
+    max_pixels: int,
+    shrink: Shrink | None = None,
+    *,
+    as_stored: bool = False,
 ) -> Picture:
     if isinstance(image, ImageFile.ImageFile) and image.tile and image.fp is None:
         raise closed(name)  # at the end of a with block, before it was decoded
@@ -171,8 +185,13 @@ def _decode(
         levels = Levels()
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             levels = read_levels(image, name)
-        upright, orientation = _upright(image)
-        colour, note = colour_of(image, upright.mode)
+        colour = note = None
+        if as_stored:
+            _load(image)
+            upright, orientation = _without_alpha(image), ORIENTATIONS[1]
+        else:
+            upright, orientation = _upright(image)
+            colour, note = colour_of(image, upright.mode)
         if colour is not None and colour.mode == "CMYK":
             upright, colour = colour.to_srgb(upright), None
         rgb = _to_rgb(upright, levels, name)
@@ -203,6 +222,13 @@ def _draft(image: Image.Image, shrink: Shrink) -> int:
 
 def _upright(image: Image.Image) -> tuple[Image.Image, Orientation]:
     """Decode and apply the EXIF orientation; the TIFF and HEIF readers do that themselves."""
+    orientation = ORIENTATIONS.get(_load(image), ORIENTATIONS[1])
+    upright = image if orientation.turn is None else image.transpose(orientation.turn)
+    return upright, orientation
+
+
+def _load(image: Image.Image) -> int:
+    """Decode; the number of the EXIF orientation."""
     with _LOAD_LOCKS[id(image) % len(_LOAD_LOCKS)]:
         if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tile:
             _give_memory(image)
@@ -217,12 +243,9 @@ def _upright(image: Image.Image) -> tuple[Image.Image, Orientation]:
                 raise
             Image.Image.load(image)  # raises again where the image was closed
         try:
-            number = image.getexif().get(ExifTags.Base.Orientation, 1)
+            return int(image.getexif().get(ExifTags.Base.Orientation, 1))
         except Exception:  # damaged EXIF is no reason to refuse the picture
-            number = 1
-    orientation = ORIENTATIONS.get(number, ORIENTATIONS[1])
-    upright = image if orientation.turn is None else image.transpose(orientation.turn)
-    return upright, orientation
+            return 1
 
 
 def _read_codes(image: Image.Image) -> None:
@@ -260,6 +283,16 @@ def _to_rgb(image: Image.Image, levels: Levels, name: str) -> Image.Image:
     elif image.mode in {"RGBA", "LA", "PA"} or image.info.get("transparency") is not None:
         image = _lay_on_white(image)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _without_alpha(image: Image.Image) -> Image.Image:
+    """What Pillow's ``convert("RGB")`` takes of an 8-bit picture with transparent parts."""
+    if image.mode.startswith("I;16") or image.mode in {"I", "F"}:
+        return image
+    if "transparency" in image.info:  # of which Pillow would warn
+        image = image.copy()
+        del image.info["transparency"]
+    return image.convert("RGB")
 
 
 def _lay_on_white(image: Image.Image) -> Image.Image:

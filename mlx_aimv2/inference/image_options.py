@@ -51,7 +51,8 @@ class ImageOptions:
 
     ``fills_batches``: a fixed-size checkpoint computes every batch at its full size, so that an
     image has the same bits whichever are beside it. ``decode`` "fast" lets the decoder of a large
-    JPEG leave out detail that is finer than what is seen.
+    JPEG leave out detail that is finer than what is seen. ``as_stored``: as published evaluations
+    read pictures (see ``open_picture``).
     """
 
     pooling: Pooling | None = option(
@@ -94,3 +95,4 @@ class ImageOptions:
     )
     decode: Decoding = DECODE("exact")
     fills_batches: bool = False
+    as_stored: bool = False

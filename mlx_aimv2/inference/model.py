@@ -181,7 +181,7 @@ class Model(Embedder):
             "preset": plan.preset.name,
             "mean": plan.preset.mean,
             "std": plan.preset.std,
-            "colours": colour.RULE,
+            "colours": "as stored" if options.as_stored else colour.RULE,
         }
         if plan.vision.is_native:
             preprocessing["max_patches"] = plan.max_patches

@@ -56,7 +56,12 @@ class Plan:
 
     def open(self, source: ImageSource) -> Picture:
         """The picture of a source. Errors: ImageError for what cannot be read."""
-        return open_picture(source, max_pixels=self.options.max_pixels, shrink=self.shrink)
+        return open_picture(
+            source,
+            max_pixels=self.options.max_pixels,
+            shrink=self.shrink,
+            as_stored=self.options.as_stored,
+        )
 
     def fit(self, picture: Picture) -> tuple[NDArray[np.uint8], str | None]:
         """A picture as the checkpoint takes it, and what there is to say of it.

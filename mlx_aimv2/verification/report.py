@@ -2,7 +2,6 @@
 
 import json
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -14,10 +13,11 @@ from mlx_aimv2.checkpoints.hub import Resolved
 from mlx_aimv2.checkpoints.load import empty_network
 from mlx_aimv2.checkpoints.safetensors_file import DTYPE_NAMES
 from mlx_aimv2.checkpoints.weights import Weights, read_weights
-from mlx_aimv2.errors import OutputError, UsageError
+from mlx_aimv2.errors import UsageError
 from mlx_aimv2.files.json_lines import SCHEMA
 from mlx_aimv2.files.path_text import escape
-from mlx_aimv2.files.paths import no_folder, partial_of, printable, unwritable
+from mlx_aimv2.files.paths import printable
+from mlx_aimv2.files.whole_file import write_whole
 from mlx_aimv2.models.network import Config
 
 from .check import Check
@@ -119,29 +119,7 @@ def write_report(
         "checks": [asdict(check) for check in checks],
         "checkpoints": [asdict(record) for record in records],
     }
-    partial = partial_of(target)
-    try:
-        text = json.dumps(content, indent=1, allow_nan=False)
-        partial.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-        partial.replace(target)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise unwritable(target, error) from error
-
-
-def check_target(target: Path) -> None:
-    """Errors: OutputError where a report of this name exists, or its folder takes none."""
-    if target.exists() or target.is_symlink():
-        raise OutputError(
-            f"{printable(target)} exists already", hint="choose another name, or remove it first"
-        )
-    if not target.parent.is_dir():
-        raise no_folder(target.parent)
-    try:
-        with tempfile.TemporaryFile(dir=target.parent):
-            pass
-    except OSError as error:
-        raise unwritable(target, error) from error
+    write_whole(target, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def read_report(file: Path) -> list[Record]:

@@ -527,3 +527,33 @@ class TestPreset:
         (tmp_path / "preprocessor_config.json").write_text(text)
         with pytest.raises(CheckpointError, match=r"preprocessor_config\.json"):
             presets.read_preset(tmp_path, "hub")
+
+
+class TestAsStored:
+    """As published evaluations read pictures: by Pillow's ``convert("RGB")`` alone."""
+
+    @pytest.mark.parametrize(
+        "encoding", [each for each in pictures.ENCODINGS if "heif" not in each]
+    )
+    @pytest.mark.filterwarnings("ignore:Palette images with Transparency")  # Pillow's own
+    def test_as_pillow_alone(self, encoding: str, tmp_path: Path) -> None:
+        path = pictures.write(tmp_path, encoding, 29, 23)
+        with Image.open(path) as image:
+            expected = image.convert("RGB")
+        read = decode.open_picture(path, as_stored=True)
+        assert read.colour is None
+        np.testing.assert_array_equal(np.asarray(read.image), np.asarray(expected))
+
+    def test_nothing_is_turned(self, tmp_path: Path) -> None:
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = 6
+        quarters().save(tmp_path / "turned.png", exif=exif)
+        read = decode.open_picture(tmp_path / "turned.png", as_stored=True)
+        assert_alike(read.image, quarters())
+        assert decode.open_picture(tmp_path / "turned.png").size == quarters().size[::-1]
+
+    def test_a_given_image_is_left_as_it_is(self) -> None:
+        image = pictures.photo_in("P", 31, 17)
+        image.info["transparency"] = bytes(range(200))
+        decode.open_picture(image, as_stored=True)
+        assert "transparency" in image.info

@@ -1,23 +1,28 @@
-"""Write an album of held-out drawings: picture files, and what is in each.
+"""Write an album of held-out drawings: picture files, and what is in each; or a data set.
 
 python -m mlx_aimv2.training.drawings.album FOLDER [--count N] [--first N] [--side-px N]
                                             [--copies N]
+python -m mlx_aimv2.training.drawings.album FOLDER --classes N [--count N] [--side-px N]
 """
 
 import argparse
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from .captions import caption_of
 from .nouns import NOUNS
-from .scene import HELD_OUT, Drawing, draw
+from .scene import HELD_OUT, Drawing, draw, paint, plan
 
 CAPTIONS_FILE = "captions.json"
 LABELS_FILE = "labels.txt"
+METADATA_FILE = "metadata.jsonl"
 _PNG_EVERY = 4  # the others are JPEG, as in a real album
 _JPEG_QUALITY, _COPY_QUALITY = 90, 75
+_CAPTIONS = 2
 
 
 def write_album(
@@ -44,6 +49,29 @@ def write_album(
     return files
 
 
+def write_data_set(folder: Path, classes: int, count: int, *, side_px: int = 112) -> None:
+    """Draw a data set of single things: ``train/NOUN/`` of ``count`` drawings, ``test/NOUN/`` too.
+
+    Beside the folders of classes each part has the captions, in ``metadata.jsonl``. The drawings of
+    ``train`` are of training's seeds, those of ``test`` are held out.
+    Errors: FileExistsError if the folder exists.
+    """
+    folder.mkdir(parents=True)
+    for part, first in (("train", 0), ("test", HELD_OUT)):
+        lines = []
+        for number in range(classes * count):
+            noun = NOUNS[number % classes]
+            name = f"{noun.replace(' ', '_')}/{number // classes:04}.png"
+            scene = plan(first + number, kind="single", noun=noun)
+            file = folder / part / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            paint(scene, side_px, side_px)[0].save(file)
+            rng = random.Random(f"captions {scene.seed}")
+            texts = [caption_of(scene, rng).text for _ in range(_CAPTIONS)]
+            lines.append(json.dumps({"file_name": name, "text": texts}) + "\n")
+        (folder / part / METADATA_FILE).write_text("".join(lines), encoding="utf-8")
+
+
 def write_copies(files: list[Path], folder: Path) -> None:
     """Half-size JPEGs of pictures in a new folder: duplicates to be found."""
     folder.mkdir()
@@ -63,9 +91,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--first", type=int, default=0, help="number of the first held-out drawing")
     parser.add_argument("--side-px", type=int, default=224)
     parser.add_argument("--copies", type=int, default=0, help="small copies of the first ones")
+    parser.add_argument(
+        "--classes", type=int, help="a data set of so many nouns, COUNT of each to learn and test"
+    )
     options = parser.parse_args(arguments)
     if options.folder.exists():
         parser.error(f"{options.folder} exists: choose another folder")
+    if options.classes is not None:
+        if not 1 <= options.classes <= len(NOUNS):
+            parser.error(f"--classes is from 1 to {len(NOUNS)}")
+        write_data_set(options.folder, options.classes, options.count, side_px=options.side_px)
+        print(f"{2 * options.classes * options.count} drawings in {options.folder}")
+        return
     files = write_album(options.folder, options.count, first=options.first, side_px=options.side_px)
     if options.copies:
         write_copies(files[: options.copies], options.folder / "copies")

@@ -1,0 +1,105 @@
+"""Data sets as they lie on disk: pictures with a class or with captions, in their parts."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlx_aimv2.errors import UsageError
+from mlx_aimv2.files.paths import absolute, printable
+from mlx_aimv2.images.walk import find_images
+
+from .templates import read_lines
+
+TRAIN = "train"
+_TESTS = ("test", "val", "validation")  # the names of a part to measure on, the first that is there
+_CLASS_NAMES = "classnames.txt"
+
+
+@dataclass(frozen=True)
+class Part:
+    """The pictures of one part of a data set, in a stable order.
+
+    Of classification: a class's number for each picture, and the classes' folders. Of retrieval:
+    captions for each picture, at least one.
+    Shapes: ``labels`` (n,).
+    """
+
+    name: str
+    pictures: Sequence[str]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...] = ()
+    captions: Sequence[Sequence[str]] = ()
+
+
+def part_of(data: Path, wanted: str | None = None) -> str:
+    """The name of the part to measure on: the one wanted, or ``test``, ``val``, ``validation``.
+
+    Errors: UsageError where there is no such folder.
+    """
+    for name in [wanted] if wanted else _TESTS:
+        if (data / name).is_dir():
+            return name
+    raise UsageError(
+        f"{printable(data)} has no folder {wanted or ' or '.join(_TESTS)}",
+        hint="a data set has its parts in folders: train/ and test/ or val/",
+    )
+
+
+def read_classes(data: Path, part: str, classes: Sequence[str] = ()) -> Part:
+    """A part in the layout of torchvision's ImageFolder: ``part/class/…/file``.
+
+    Classes are numbered by the sorted names of their folders; ``classes``, if given, are those of
+    another part, which may have more.
+    Errors: UsageError for a part without pictures, or with a folder that is none of ``classes``.
+    """
+    root = Path(absolute(data / part))
+    folders = sorted(each.name for each in root.iterdir() if _is_class(each))
+    classes = tuple(classes or folders)
+    if foreign := sorted({*folders}.difference(classes)):
+        raise UsageError(
+            f"{printable(root)} has the class {printable(foreign[0])}, which the part "
+            f"{TRAIN} has not",
+            hint="the folders of classes have the same names in all parts",
+        )
+    pictures: list[str] = []
+    labels: list[int] = []
+    for folder in folders:
+        found = [each.path for each in find_images(root / folder)]
+        pictures += found
+        labels += [classes.index(folder)] * len(found)
+    if not pictures:
+        raise UsageError(
+            f"{printable(root)} has no pictures in folders of classes",
+            hint="each class is a folder with its pictures: test/cat/1.jpg",
+        )
+    return Part(part, pictures, np.array(labels), classes)
+
+
+def read_class_names(data: Path, part: Part, file: Path | None) -> list[str]:
+    """Names of the classes for texts: a file's lines, else ``classnames.txt``, else the folders'.
+
+    Errors: UsageError for a file of another number of names, or folders that are ids of WordNet.
+    """
+    beside = data / _CLASS_NAMES
+    if file is None and not beside.is_file():
+        if all(re.fullmatch(r"n\d{8}", name) for name in part.classes):
+            raise UsageError(
+                f"the folders of {printable(data)} are ids of WordNet, which say nothing to a text",
+                hint="give a name for each, in the order of the ids: --class-names FILE",
+            )
+        return [name.replace("_", " ") for name in part.classes]
+    names = read_lines(file or beside)
+    if len(names) != len(part.classes):
+        raise UsageError(
+            f"{printable(file or beside)} has {len(names)} names for {len(part.classes)} classes",
+            hint="one name on each line, in the order of the classes",
+        )
+    return names
+
+
+def _is_class(entry: Path) -> bool:
+    return entry.is_dir() and not entry.name.startswith(".")

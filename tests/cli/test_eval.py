@@ -1,0 +1,148 @@
+"""`aimv2 eval`: the figures of the library's own functions, printed; errors and exit codes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mlx_aimv2 as aimv2
+from mlx_aimv2.evaluation.templates import read_templates
+from mlx_aimv2.training.drawings.album import write_data_set
+from tests.support.commands import run
+from tests.support.makers import random_vision, vision_config, write_checkpoint
+
+CLASSES, COUNT = 6, 5
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("drawings") / "data"
+    write_data_set(folder, CLASSES, COUNT)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tmp_path_factory.mktemp("cache"))
+
+
+def measured(*arguments: str) -> dict[str, object]:
+    outcome = run("eval", *arguments, "--json")
+    assert outcome.code == 0, outcome.err
+    (record,) = outcome.records
+    return record
+
+
+def test_zero_shot(data: str, cache: str) -> None:
+    record = measured("zero-shot", data, "--model", "demo", "--cache", cache, "--templates", "pets")
+    folders = sorted(path.name for path in (Path(data) / "test").iterdir() if path.is_dir())
+    files = [sorted((Path(data) / "test" / name).iterdir()) for name in folders]
+    model = aimv2.load("demo")
+    prompts = read_templates("pets")
+    scores = np.array(
+        model.classify(
+            [file for each in files for file in each],
+            [name.replace("_", " ") for name in folders],
+            templates=prompts,
+        )
+    )
+    labels = np.repeat(np.arange(CLASSES), COUNT)
+    right = scores.argmax(axis=1) == labels
+    assert record["acc1"] == pytest.approx(right.mean())
+    assert record["acc1"] > 0.5  # the demo knows drawings
+    assert record["mean_per_class_recall"] == pytest.approx(record["acc1"])  # as many of each
+    assert record["acc5"] >= record["acc1"]
+    assert (record["n"], record["classes"], record["split"]) == (30, CLASSES, "test")
+    assert record["templates"] == ["a photo of a {}, a type of pet."]
+    assert record["preprocessing"]["colours"] == "as stored"
+
+
+def test_knn(data: str, cache: str, tmp_path: Path) -> None:
+    out = tmp_path / "results.json"
+    record = measured(
+        *("knn", data, "--model", "demo", "--cache", cache, "--k", "1,20", "--out", str(out)),
+        *("--dataset", "cifar10"),
+    )
+    assert record["neighbours"] == 20
+    assert record["trained_on"] == 30
+    assert record["by_neighbours"]["20"]["acc1"] == record["acc1"]
+    written = json.loads(out.read_text())
+    assert written.pop("skipped") == []
+    assert {"schema": 1} | written == record
+    again = run("eval", "knn", data, "--model", "demo", "--cache", cache, "--out", str(out))
+    assert again.code == 1
+    assert "exists already" in again.err
+
+
+def test_retrieval(data: str, cache: str) -> None:
+    record = measured("retrieval", data, "--model", "demo", "--cache", cache)
+    assert (record["n"], record["captions"]) == (30, 60)
+    names = [f"{way}_retrieval_recall@{k}" for way in ("image", "text") for k in (1, 5, 10)]
+    values = [record[name] for name in names]
+    assert all(0 < value <= 1 for value in values)
+    assert record["mean_recall"] == pytest.approx(np.mean(values))
+    plain = run("eval", "retrieval", data, "--model", "demo", "--cache", cache)
+    assert f"{100 * record['image_retrieval_recall@10']:.1f}%" in plain.out
+
+
+def test_the_paper_s_figure_and_what_differs(
+    data: str, cache: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlx_aimv2.evaluation.paper.published", lambda *_: 0.77)
+    outcome = run(
+        *("eval", "zero-shot", data, "--model", "demo", "--cache", cache, "--dataset", "IN-1k")
+    )
+    assert "77.0%" in outcome.out
+    assert "6 classes, the paper has 1000" in outcome.out
+    assert "--preset ml-aim" in outcome.out
+
+
+def test_without_a_figure_of_the_paper(data: str, cache: str) -> None:
+    outcome = run("eval", "knn", data, "--model", "demo", "--cache", cache)
+    assert outcome.code == 0
+    assert "the paper has no figure" in outcome.out
+    assert "30 pictures of test, demo in float32, preset hub" in outcome.out
+
+
+def test_a_broken_picture_is_counted_and_named(cache: str, tmp_path: Path) -> None:
+    write_data_set(tmp_path / "data", 4, 2)
+    broken = sorted((tmp_path / "data" / "test").glob("*/*.png"))[3]
+    broken.write_bytes(b"no picture")
+    outcome = run(
+        *("eval", "zero-shot", str(tmp_path / "data"), "--model", "demo", "--cache", cache),
+        "--json",
+    )
+    assert outcome.code == 3
+    assert f"skipped: {broken}" in outcome.err
+    (record,) = outcome.records
+    assert (record["n"], record["failed"], record["acc5"]) == (7, 1, None)
+
+
+def test_a_checkpoint_without_texts(data: str, tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "vision", random_vision(), vision_config())
+    for protocol in ("zero-shot", "retrieval"):
+        outcome = run("eval", protocol, data, "--model", str(tmp_path / "vision"))
+        assert outcome.code == 2
+        assert "vision reads no texts" in outcome.err
+        assert "aimv2 eval knn" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["zero-shot", "nowhere"], "nowhere does not exist"),
+        (["knn", "DATA", "--k", "0,x"], "--k is '0,x'"),
+        (["knn", "DATA", "--dataset", "other"], "the paper has no data set 'other'"),
+        (["retrieval", "DATA", "--prompt", "a photo"], "has no place for the caption"),
+        (["zero-shot", "DATA", "--split", "other"], "has no folder other"),
+        (["zero-shot", "DATA", "--templates", "other"], "no set of templates and no file"),
+        (["knn", "DATA", "--out", "none/out.json"], "there is no folder none"),
+    ],
+)
+def test_wrong_options(arguments: list[str], told: str, data: str) -> None:
+    words = [data if word == "DATA" else word for word in arguments]
+    outcome = run("eval", *words, "--model", "demo")
+    assert outcome.code in (1, 2)
+    assert told in outcome.err
+    assert not outcome.out

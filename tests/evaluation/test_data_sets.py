@@ -1,0 +1,168 @@
+"""Data sets as they lie on disk: parts, classes, names, and captions."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mlx_aimv2.errors import Aimv2Error, UsageError
+from mlx_aimv2.evaluation import templates
+from mlx_aimv2.evaluation.captions import read_captions
+from mlx_aimv2.evaluation.data_sets import part_of, read_class_names, read_classes
+from tests.support.data_sets import write_classes
+
+ALL = {"train": {"b": 2, "a b": 1, "c": 1}, "val": {"c": 2, "b": 1}}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_classes(tmp_path / "data", ALL)
+
+
+def test_classes_are_numbered_by_their_sorted_names(data: Path) -> None:
+    (data / "train" / ".hidden").mkdir()
+    (data / "train" / "notes.txt").write_text("not a class")
+    nested = data / "train" / "c" / "more"
+    nested.mkdir()
+    (data / "train" / "c" / "0.png").rename(nested / "0.png")
+    part = read_classes(data, "train")
+    assert part.classes == ("a b", "b", "c")
+    assert part.labels.tolist() == [0, 1, 1, 2]
+    assert [Path(each).relative_to(data) for each in part.pictures] == [
+        Path("train/a b/0.png"),
+        Path("train/b/0.png"),
+        Path("train/b/1.png"),
+        Path("train/c/more/0.png"),
+    ]
+
+
+def test_numbers_of_another_part_are_kept(data: Path) -> None:
+    assert read_classes(data, "val", ("a b", "b", "c")).labels.tolist() == [1, 2, 2]
+    with pytest.raises(UsageError, match="the class c, which the part train has not"):
+        read_classes(data, "val", ("a b", "b"))
+
+
+def test_the_part_to_measure_on(data: Path) -> None:
+    assert part_of(data) == "val"
+    assert part_of(data, "train") == "train"
+    (data / "test").mkdir()
+    assert part_of(data) == "test"
+    with pytest.raises(UsageError, match="has no folder extra"):
+        part_of(data, "extra")
+    with pytest.raises(UsageError, match="has no folder test or val or validation"):
+        part_of(data / "train")
+    with pytest.raises(UsageError, match="no pictures in folders of classes"):
+        read_classes(data, "test")
+
+
+def test_names_of_classes(data: Path, tmp_path: Path) -> None:
+    part = read_classes(data, "train")
+    assert read_class_names(data, part, None) == ["a b", "b", "c"]
+    (data / "classnames.txt").write_text("one\ntwo\nthree\n")
+    assert read_class_names(data, part, None) == ["one", "two", "three"]
+    own = tmp_path / "own.txt"
+    own.write_text("x\ny\n")
+    with pytest.raises(UsageError, match="has 2 names for 3 classes"):
+        read_class_names(data, part, own)
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_class_names(data, part, tmp_path / "none.txt")
+
+
+def test_ids_of_wordnet_are_no_names(tmp_path: Path) -> None:
+    data = write_classes(tmp_path / "data", {"val": {"n01440764": 1, "n01443537": 1}})
+    with pytest.raises(UsageError, match="ids of WordNet") as raised:
+        read_class_names(data, read_classes(data, "val"), None)
+    assert "--class-names" in raised.value.hint
+
+
+def test_templates(tmp_path: Path) -> None:
+    assert len(templates.read_templates("openai-simple")) == 7
+    assert templates.read_templates("a {c}, seen") == ("a {}, seen",)
+    assert templates.of_data_set(tmp_path) == "openai-simple"
+    own = tmp_path / "zeroshot_classification_templates.txt"
+    own.write_text("a photo of {c}.\n\nart of {}\n")
+    assert templates.read_templates(templates.of_data_set(tmp_path)) == (
+        "a photo of {}.",
+        "art of {}",
+    )
+    for text in ("", "no place\n"):
+        own.write_text(text)
+        with pytest.raises(UsageError):
+            templates.read_templates(str(own))
+    with pytest.raises(UsageError, match="no set of templates and no file"):
+        templates.read_templates("unknown")
+
+
+def test_every_set_has_a_place_for_the_class() -> None:
+    assert all(text.count("{}") == 1 for texts in templates.SETS.values() for text in texts)
+
+
+class TestCaptions:
+    """In the order of torchvision's CocoCaptions, and of the other files' lines."""
+
+    def test_coco(self, tmp_path: Path) -> None:
+        file = tmp_path / "captions.json"
+        content = {
+            "images": [{"id": 7, "file_name": "b.jpg"}, {"id": 3, "file_name": "a.jpg"},
+                       {"id": 9, "file_name": "without.jpg"}],
+            "annotations": [
+                {"id": 1, "image_id": 7, "caption": "a boat "},
+                {"id": 2, "image_id": 3, "caption": "a dog"},
+                {"id": 3, "image_id": 7, "caption": "two boats"},
+                {"id": 4, "image_id": 7, "caption": " "},
+            ],
+        }  # fmt: skip
+        file.write_text(json.dumps(content))
+        part = read_captions(file, None, tmp_path / "pictures")
+        assert part.captions == [["a dog"], ["a boat", "two boats"]]
+        assert part.pictures == [str(tmp_path / "pictures" / name) for name in ("a.jpg", "b.jpg")]
+        assert read_captions(file, None, None).pictures[0] == str(tmp_path / "a.jpg")
+
+    def test_karpathy(self, tmp_path: Path) -> None:
+        file = tmp_path / "dataset_coco.json"
+        image = {"filepath": "val2014", "sentences": [{"raw": "one"}, {"raw": "two"}]}
+        file.write_text(
+            json.dumps(
+                {
+                    "images": [
+                        image | {"filename": "a.jpg", "split": "test"},
+                        image | {"filename": "b.jpg", "split": "restval"},
+                        image | {"filename": "c.jpg", "split": "test"},
+                    ]
+                }
+            )
+        )
+        part = read_captions(file, None, None)
+        assert part.name == "test"
+        assert [Path(each).name for each in part.pictures] == ["a.jpg", "c.jpg"]
+        assert part.captions == [["one", "two"]] * 2
+        assert len(read_captions(file, "restval", None).pictures) == 1
+        with pytest.raises(UsageError, match="no captions of the part other"):
+            read_captions(file, "other", None)
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", "[]", "{}", '{"images": [{}]}', '{"annotations": [{"caption": 1}]}', "[" * 9999],
+    )
+    def test_what_cannot_be_understood(self, text: str, tmp_path: Path) -> None:
+        file = tmp_path / "captions.json"
+        file.write_text(text)
+        with pytest.raises(Aimv2Error, match="json cannot be understood"):
+            read_captions(file, None, None)
+
+    def test_a_folder_without_captions(self, data: Path, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="has no captions"):
+            read_captions(data, None, None)
+        with pytest.raises(UsageError, match="does not exist"):
+            read_captions(tmp_path / "none", None, None)
+
+    def test_metadata(self, data: Path) -> None:
+        rows = [
+            {"file_name": "c/1.png", "text": "one"},
+            {"file_name": "b/0.png", "text": ["two", "three"]},
+        ]
+        file = data / "val" / "metadata.jsonl"
+        file.write_text("\n".join(map(json.dumps, rows)) + "\n\n")
+        part = read_captions(data, None, None)
+        assert part.captions == [["one"], ["two", "three"]]
+        assert part.pictures == [str(data / "val" / name) for name in ("c/1.png", "b/0.png")]
