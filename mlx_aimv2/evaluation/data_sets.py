@@ -16,6 +16,7 @@ from .templates import read_lines
 
 TRAIN = "train"
 _TESTS = ("test", "val", "validation")  # the names of a part to measure on, the first that is there
+_VALIDATIONS = ("val", "validation")
 _CLASS_NAMES = "classnames.txt"
 
 
@@ -77,6 +78,24 @@ def read_classes(data: Path, part: str, classes: Sequence[str] = ()) -> Part:
             hint="each class is a folder with its pictures: test/cat/1.jpg",
         )
     return Part(part, pictures, np.array(labels), classes)
+
+
+def validation_of(data: Path, part: str) -> str | None:
+    """The part to choose settings on, if there is one beside the part to measure on."""
+    return next((name for name in _VALIDATIONS if name != part and (data / name).is_dir()), None)
+
+
+def held_out(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which pictures of a part to choose settings on: of each class the 2nd, the 12th and so on.
+
+    Shapes: (n,) -> (n,).
+    """
+    order = np.argsort(labels, kind="stable")
+    counts = np.bincount(labels)
+    firsts = np.repeat(np.cumsum(counts) - counts, counts)
+    is_held = np.zeros(len(labels), bool)
+    is_held[order] = (np.arange(len(labels)) - firsts) % 10 == 1
+    return is_held
 
 
 def read_class_names(data: Path, part: Part, file: Path | None) -> list[str]:

@@ -12,14 +12,23 @@ from mlx_aimv2.files.path_text import escape
 from mlx_aimv2.inference.image_options import ImageOptions
 from mlx_aimv2.inference.model import Model
 
-from . import paper, retrieval, templates
+from . import linear, paper, retrieval, templates
 from .captions import read_captions
 from .classification import best_classes, classification_figures
-from .data_sets import TRAIN, Part, part_of, read_class_names, read_classes
+from .data_sets import (
+    TRAIN,
+    Part,
+    held_out,
+    part_of,
+    read_class_names,
+    read_classes,
+    validation_of,
+)
 from .features import Features, default_folder, read_features
 from .nearest_neighbours import vote
 
 Record = dict[str, Any]
+Pooling = Literal["mean", "head"]
 Tell = Callable[[str, int, int], None]
 """Told the name of a part, how many of its pictures are done, and of how many."""
 
@@ -58,7 +67,7 @@ class Evaluation:
         figures = classification_figures(best, part.labels[features.places], len(names))
         return self._record("zero-shot", part, "head", figures | {"templates": prompts})
 
-    def knn(self, counts: Sequence[int], pooling: Literal["mean", "head"]) -> Record:
+    def knn(self, counts: Sequence[int], pooling: Pooling) -> Record:
         """Classes by the nearest pictures of the part ``train``."""
         train, part = self._classes()
         known, asked = self._features(train, pooling), self._features(part, pooling)
@@ -81,6 +90,44 @@ class Evaluation:
         }
         return self._record("knn", part, pooling, figures)
 
+    def linear(self, pooling: Pooling) -> Record:
+        """Classes by logistic regression, whose decay is chosen on a validation part."""
+        train, part = self._classes()
+        known, asked = self._features(train, pooling), self._features(part, pooling)
+        labels, classes = train.labels[known.places], len(train.classes)
+        validation = validation_of(self.data, part.name)
+        if validation is None:
+            is_held = held_out(labels)
+            vectors, right = known.vectors[is_held], labels[is_held]
+            learnt, of = known.vectors[~is_held], labels[~is_held]
+        else:
+            checked = read_classes(self.data, validation, train.classes)
+            found = self._features(checked, pooling)
+            vectors, right = found.vectors, checked.labels[found.places]
+            learnt, of = known.vectors, labels
+        if not len(right):
+            raise UsageError(
+                f"the part {TRAIN} is too small to choose a decay on",
+                hint="at least two pictures of each class",
+            )
+
+        def accuracy(strength: float) -> float:
+            scores = linear.fit(learnt, of, classes, strength).scores(vectors)
+            return float((best_classes(scores)[:, 0] == right).mean())
+
+        strength = linear.choose_strength(accuracy)
+        everything = np.concatenate([learnt, vectors])
+        fitted = linear.fit(everything, np.concatenate([of, right]), classes, strength)
+        best = best_classes(fitted.scores(asked.vectors))
+        figures = classification_figures(best, part.labels[asked.places], classes) | {
+            "trained_on": len(everything),
+            "decay": 1 / strength,
+            "chosen_on": validation or f"a tenth of {TRAIN}",
+            "is_converged": fitted.is_converged,
+            "normalize": False,  # they are standardised
+        }
+        return self._record("linear", part, pooling, figures)
+
     def retrieval(self, sentence: str, images: Path | None) -> Record:
         """Pictures by their captions, and captions by their pictures."""
         self._require_text("retrieval")
@@ -98,7 +145,7 @@ class Evaluation:
         train = read_classes(self.data, part_of(self.data, TRAIN))
         return train, read_classes(self.data, part_of(self.data, self.split), train.classes)
 
-    def _features(self, part: Part, pooling: Literal["mean", "head"]) -> Features:
+    def _features(self, part: Part, pooling: Pooling) -> Features:
         features = read_features(
             part,
             self.model,
@@ -116,7 +163,7 @@ class Evaluation:
                 hint="texts need the LiT checkpoint: --model lit; without texts: aimv2 eval knn",
             )
 
-    def _options(self, pooling: Literal["mean", "head"]) -> ImageOptions:
+    def _options(self, pooling: Pooling) -> ImageOptions:
         # Pictures are read as in the published evaluations, whose figures these are beside.
         return replace(self.images, pooling=pooling, as_stored=True)
 
@@ -124,7 +171,7 @@ class Evaluation:
         self,
         protocol: str,
         part: Part,
-        pooling: Literal["mean", "head"],
+        pooling: Pooling,
         figures: Mapping[str, Any],
     ) -> Record:
         """What was measured, on what, how; and the paper's figure where it has one."""
@@ -133,9 +180,9 @@ class Evaluation:
             "data": escape(str(self.data)),
             "data_set": self.data_set,
             "split": part.name,
+            **self.model.metadata(self._options(pooling)),
             **figures,
             "failed": len(self.errors),
-            **self.model.metadata(self._options(pooling)),
         }
         value = paper.published(protocol, self.model.name, self.data_set)
         differs = [] if value is None else paper.differences(record)

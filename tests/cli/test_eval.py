@@ -75,6 +75,26 @@ def test_knn(data: str, cache: str, tmp_path: Path) -> None:
     assert "exists already" in again.err
 
 
+def test_linear(data: str, cache: str) -> None:
+    pytest.importorskip("sklearn")
+    record = measured("linear", data, "--model", "demo", "--cache", cache)
+    assert record["acc1"] > 2 / CLASSES
+    assert record["trained_on"] == 30
+    assert record["chosen_on"] == "a tenth of train"
+    assert 1e-2 <= record["decay"] <= 1e6
+
+
+def test_a_decay_is_chosen_on_the_part_val(cache: str, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    write_data_set(tmp_path / "data", 3, 4)
+    (tmp_path / "data" / "test").rename(tmp_path / "data" / "val")
+    write_data_set(tmp_path / "more", 3, 2)
+    (tmp_path / "more" / "test").rename(tmp_path / "data" / "test")
+    record = measured("linear", str(tmp_path / "data"), "--model", "demo", "--cache", cache)
+    assert (record["split"], record["n"]) == ("test", 6)
+    assert (record["chosen_on"], record["trained_on"]) == ("val", 24)
+
+
 def test_retrieval(data: str, cache: str) -> None:
     record = measured("retrieval", data, "--model", "demo", "--cache", cache)
     assert (record["n"], record["captions"]) == (30, 60)
