@@ -74,7 +74,7 @@ class Table:
             raise PairError(f"{printable(self._path)}, {entry}")
         file, caption = entry
         if not isinstance(file, str) or not file:
-            raise PairError(f"{printable(self._path)}, pair {number + 1} names no picture")
+            raise PairError(f"{printable(self._path)}, row {number + 1} names no picture")
         return Pair(printable(file), self._find(file), to_captions(caption, printable(file)))
 
 
