@@ -1,0 +1,1 @@
+"""Training runs: their settings, the loop, what is kept of them, several machines, plots."""
