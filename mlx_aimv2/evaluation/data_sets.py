@@ -12,12 +12,17 @@ from mlx_aimv2.errors import UsageError
 from mlx_aimv2.files.paths import absolute, printable
 from mlx_aimv2.images.walk import find_images
 
+from . import shards
 from .templates import read_lines
 
 TRAIN = "train"
-_TESTS = ("test", "val", "validation")  # the names of a part to measure on, the first that is there
+TESTS = ("test", "val", "validation")  # the names of a part to measure on, the first that is there
 _VALIDATIONS = ("val", "validation")
 _CLASS_NAMES = "classnames.txt"
+
+
+Stored = str | shards.Member
+"""A picture on disk: a path, or a place in a shard."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Part:
     """
 
     name: str
-    pictures: Sequence[str]
+    pictures: Sequence[Stored]
     labels: NDArray[np.int64]
     classes: tuple[str, ...] = ()
     captions: Sequence[Sequence[str]] = ()
@@ -41,43 +46,53 @@ def part_of(data: Path, wanted: str | None = None) -> str:
 
     Errors: UsageError where there is no such folder.
     """
-    for name in [wanted] if wanted else _TESTS:
+    for name in [wanted] if wanted else TESTS:
         if (data / name).is_dir():
             return name
     raise UsageError(
-        f"{printable(data)} has no folder {wanted or ' or '.join(_TESTS)}",
+        f"{printable(data)} has no folder {wanted or ' or '.join(TESTS)}",
         hint="a data set has its parts in folders: train/ and test/ or val/",
     )
 
 
 def read_classes(data: Path, part: str, classes: Sequence[str] = ()) -> Part:
-    """A part in the layout of torchvision's ImageFolder: ``part/class/…/file``.
+    """A part of a data set of classes: CLIP_benchmark's shards, or torchvision's ImageFolder.
 
-    Classes are numbered by the sorted names of their folders; ``classes``, if given, are those of
-    another part, which may have more.
-    Errors: UsageError for a part without pictures, or with a folder that is none of ``classes``.
+    In folders, ``part/class/…/file``, classes are numbered by their sorted names. ``classes``, if
+    given, are those of another part, which may have more.
+    Errors: UsageError for a part without pictures, or with a class that is none of ``classes``;
+    of shards see ``shards.read_classes``.
     """
     root = Path(absolute(data / part))
-    folders = sorted(each.name for each in root.iterdir() if _is_class(each))
-    classes = tuple(classes or folders)
-    if foreign := sorted({*folders}.difference(classes)):
+    found: list[tuple[Stored, str]]
+    if shards.are_shards(root):
+        numbered = shards.read_classes(root)
+        found = [(picture, str(number)) for picture, number in numbered]
+        count = max((number + 1 for _, number in numbered), default=0)
+        names = [str(number) for number in range(max(count, _named(data)))]
+    else:
+        names = sorted(each.name for each in root.iterdir() if _is_class(each))
+        found = [(each.path, name) for name in names for each in find_images(root / name)]
+    numbers = {name: number for number, name in enumerate(classes or names)}
+    if foreign := [name for name in names if name not in numbers]:
         raise UsageError(
             f"{printable(root)} has the class {printable(foreign[0])}, which the part "
             f"{TRAIN} has not",
-            hint="the folders of classes have the same names in all parts",
+            hint="the classes have the same names in all parts",
         )
-    pictures: list[str] = []
-    labels: list[int] = []
-    for folder in folders:
-        found = [each.path for each in find_images(root / folder)]
-        pictures += found
-        labels += [classes.index(folder)] * len(found)
-    if not pictures:
+    if not found:
         raise UsageError(
             f"{printable(root)} has no pictures in folders of classes",
             hint="each class is a folder with its pictures: test/cat/1.jpg",
         )
-    return Part(part, pictures, np.array(labels), classes)
+    labels = np.array([numbers[name] for _, name in found])
+    return Part(part, [picture for picture, _ in found], labels, tuple(numbers))
+
+
+def _named(data: Path) -> int:
+    """How many classes a data set has names for."""
+    file = data / _CLASS_NAMES
+    return len(read_lines(file)) if file.is_file() else 0
 
 
 def validation_of(data: Path, part: str) -> str | None:
@@ -105,6 +120,11 @@ def read_class_names(data: Path, part: Part, file: Path | None) -> list[str]:
     """
     beside = data / _CLASS_NAMES
     if file is None and not beside.is_file():
+        if shards.are_shards(data / part.name):
+            raise UsageError(
+                f"{printable(data)} has no {_CLASS_NAMES}, and texts need names of the classes",
+                hint="give them, in the order of their numbers: --class-names FILE",
+            )
         if all(re.fullmatch(r"n\d{8}", name) for name in part.classes):
             raise UsageError(
                 f"the folders of {printable(data)} are ids of WordNet, which say nothing to a text",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,11 @@ from mlx_aimv2.errors import Aimv2Error, OutputError
 from mlx_aimv2.files.json_lines import to_json
 from mlx_aimv2.files.paths import printable
 from mlx_aimv2.files.stamp import Stamp, stamp_of
+from mlx_aimv2.images.source import ImageSource
 from mlx_aimv2.inference.image_options import ImageOptions
 from mlx_aimv2.inference.model import Model
 
-from .data_sets import Part
+from .data_sets import Part, Stored
 
 Floats = NDArray[np.float32]
 Tell = Callable[[int, int], None]
@@ -72,16 +74,17 @@ def read_features(
     """
     # Of whole batches, so that a picture has the same bits whichever are beside it.
     options = replace(options, normalize=False, fills_batches=True)
-    names = [os.fsencode(picture) for picture in part.pictures]
+    names = [os.fsencode(_name(picture)) for picture in part.pictures]
     rows: dict[int, Floats] = {}
     errors: list[Aimv2Error] = []
     with open_cache(folder, to_json(model.metadata(options))) as cache:
-        stamps = [stamp_of(name) for name in names]
+        stamps = [stamp_of(os.fsencode(_file(picture))) for picture in part.pictures]
         for place, (name, stamp) in enumerate(zip(names, stamps, strict=True)):
             if (vector := cache.get(name, stamp)) is not None:
                 rows[place] = vector
         missing = [place for place in range(len(names)) if place not in rows]
-        samples = model.samples(model.plan(options), [part.pictures[place] for place in missing])
+        pictures = [cast("ImageSource", part.pictures[place]) for place in missing]
+        samples = model.samples(model.plan(options), pictures)
         for place, sample in zip(missing, samples, strict=True):
             if sample.embedding is not None:
                 rows[place] = sample.embedding
@@ -96,6 +99,14 @@ def read_features(
         )
     places = np.array(sorted(rows))
     return Features(np.stack([rows[place] for place in places]), places, tuple(errors))
+
+
+def _name(picture: Stored) -> str:
+    return picture if isinstance(picture, str) else picture.name
+
+
+def _file(picture: Stored) -> str:
+    return picture if isinstance(picture, str) else picture.shard
 
 
 class Cache:

@@ -1,15 +1,19 @@
 """Data sets as they lie on disk: parts, classes, names, and captions."""
 
 import json
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mlx_aimv2.errors import Aimv2Error, UsageError
 from mlx_aimv2.evaluation import templates
 from mlx_aimv2.evaluation.captions import read_captions
 from mlx_aimv2.evaluation.data_sets import part_of, read_class_names, read_classes
+from mlx_aimv2.images.decode import open_rgb
 from tests.support.data_sets import write_classes
+from tests.support.tars import pair_members, small_picture, write_tar
 
 ALL = {"train": {"b": 2, "a b": 1, "c": 1}, "val": {"c": 2, "b": 1}}
 
@@ -151,6 +155,9 @@ class TestCaptions:
             read_captions(file, None, None)
 
     def test_a_folder_without_captions(self, data: Path, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match=r"has no metadata.jsonl and no shards"):
+            read_captions(data, None, None)
+        write_tar(data / "val" / "shard.tar", pair_members(0, 2))
         with pytest.raises(UsageError, match="has no captions"):
             read_captions(data, None, None)
         with pytest.raises(UsageError, match="does not exist"):
@@ -166,3 +173,75 @@ class TestCaptions:
         part = read_captions(data, None, None)
         assert part.captions == [["one"], ["two", "three"]]
         assert part.pictures == [str(data / "val" / name) for name in ("c/1.png", "b/0.png")]
+
+
+@pytest.mark.usefixtures("at_home")
+class TestShards:
+    """CLIP_benchmark's: ``test/nshards.txt``, ``test/0.tar`` with ``s0000000.webp``, ``.cls``."""
+
+    def write(self, folder: Path, part: str, suffix: str, texts: list[list[str]]) -> Path:
+        (folder / part).mkdir(parents=True)
+        (folder / part / "nshards.txt").write_text(f"{len(texts)}\n")
+        for shard, lines in enumerate(texts):
+            members = []
+            for number, text in enumerate(lines):
+                key = f"s{100 * shard + number:07}"
+                members += [(f"{key}.{suffix}", text.encode())]
+                members += [(f"{key}.webp", small_picture(100 * shard + number, format="WEBP"))]
+            write_tar(folder / part / f"{shard}.tar", members)
+        return folder
+
+    def test_classes(self, tmp_path: Path) -> None:
+        data = self.write(tmp_path / "wds", "test", "cls", [["2", "0"], ["1", "2", "2\n"]])
+        part = read_classes(data, "test")
+        assert part.labels.tolist() == [2, 0, 1, 2, 2]
+        assert part.classes == ("0", "1", "2")
+        names = [picture.name for picture in part.pictures]
+        assert names[0] == f"{data}/test/0.tar/s0000000"
+        for number, picture in zip((0, 1, 100, 101, 102), part.pictures, strict=True):
+            assert picture.read() == small_picture(number, format="WEBP")
+            expected = np.asarray(open_rgb(small_picture(number)))
+            np.testing.assert_array_equal(np.asarray(open_rgb(picture)).shape, expected.shape)
+
+    def test_names_of_classes(self, tmp_path: Path) -> None:
+        data = self.write(tmp_path / "wds", "test", "cls", [["2", "0"]])
+        with pytest.raises(UsageError, match=r"has no classnames.txt") as raised:
+            read_class_names(data, read_classes(data, "test"), None)
+        assert "--class-names" in raised.value.hint
+        (data / "classnames.txt").write_text("cat\ndog\nowl\nbat\n")
+        part = read_classes(data, "test")
+        assert read_class_names(data, part, None) == ["cat", "dog", "owl", "bat"]
+
+    def test_another_part_has_the_same_numbers(self, tmp_path: Path) -> None:
+        data = self.write(tmp_path / "wds", "test", "cls", [["2", "0"]])
+        assert read_classes(data, "test", ("0", "1", "2", "3")).classes == ("0", "1", "2", "3")
+        with pytest.raises(UsageError, match="has the class 2, which the part train has not"):
+            read_classes(data, "test", ("0", "1"))
+
+    def test_captions(self, tmp_path: Path) -> None:
+        data = self.write(tmp_path / "wds", "test", "txt", [["a dog\n two dogs \n\n"], ["a cat"]])
+        part = read_captions(data, None, None)
+        assert part.captions == [["a dog", "two dogs"], ["a cat"]]
+        assert [picture.key for picture in part.pictures] == ["s0000000", "s0000100"]
+
+    @pytest.mark.parametrize(
+        ("breaks", "told"),
+        [
+            (lambda part: (part / "nshards.txt").write_text("x"), "holds no number of shards"),
+            (lambda part: (part / "nshards.txt").write_text("2"), r"1\.tar does not exist"),
+            (lambda part: os.truncate(part / "0.tar", 2000), "cut off"),
+            (lambda part: write_tar(part / "0.tar", [("a.cls", b"x"), ("a.png", b"x")]),
+             "the class 'x' is no number"),
+            (lambda part: write_tar(part / "0.tar", [("a.png", b"x")]), "has no class"),
+            (lambda part: write_tar(part / "0.tar", [("a.cls", b"1")]), "has no picture"),
+            (lambda part: write_tar(part / "0.tar", [("a.cls", b"\xff"), ("a.png", b"x")]),
+             "is not UTF-8"),
+            (lambda part: (part.parent / "dataset_type.txt").write_text("multilabel\n"),
+             "several classes for a picture"),
+        ],
+    )  # fmt: skip
+    def test_what_is_wrong_is_named(self, breaks: object, told: str, tmp_path: Path) -> None:
+        data = self.write(tmp_path / "wds", "test", "cls", [["0", "1"]])
+        breaks(data / "test")
+        with pytest.raises(Aimv2Error, match=told):
+            read_classes(data, "test")

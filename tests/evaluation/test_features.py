@@ -16,6 +16,7 @@ from mlx_aimv2.inference.model import Model
 from tests.support.data_sets import write_classes
 from tests.support.makers import random_vision, vision_config, write_checkpoint
 from tests.support.pictures import photo
+from tests.support.tars import small_picture, write_tar
 from tests.support.users import as_ordinary_user
 
 
@@ -39,7 +40,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def noted(self, plan, images, *more):
         images = list(images)
-        seen.extend(Path(each).name for each in images)
+        named = [each for each in images if not isinstance(each, bytes)]
+        seen.extend(Path(getattr(each, "name", each)).name for each in named)
         return samples(self, plan, images, *more)
 
     monkeypatch.setattr(Model, "samples", noted)
@@ -155,3 +157,34 @@ def test_the_database_s_errors_are_the_caches_only(tmp_path: Path) -> None:
         raise OSError("another")
     with pytest.raises(OutputError), open_cache(tmp_path, ""):
         raise sqlite3.OperationalError("disk I/O error")
+
+
+@pytest.mark.usefixtures("at_home")
+def test_pictures_in_shards(model: Model, tmp_path: Path, made: list[str]) -> None:
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "nshards.txt").write_text("1")
+    pictures = [small_picture(number) for number in range(3)]
+
+    def write(contents: list[bytes]) -> Part:
+        members = [
+            (f"{number}.{suffix}", content)
+            for number, picture in enumerate(contents)
+            for suffix, content in (("png", picture), ("cls", b"0"))
+        ]
+        write_tar(tmp_path / "test" / "0.tar", members)
+        return read_classes(tmp_path, "test")
+
+    part = write([pictures[0], b"no picture", pictures[2]])
+    features = read(part, model, tmp_path / "cache")
+    assert features.places.tolist() == [0, 2]
+    assert str(features.errors[0]).startswith(f"{tmp_path}/test/0.tar/1 ")
+    expected = np.array(model.embed_images(pictures[::2], pooling="mean"))
+    np.testing.assert_allclose(features.units, expected, atol=1e-6)
+    made.clear()
+    read(part, model, tmp_path / "cache")
+    assert made == ["1"]
+    made.clear()
+    part = write([*pictures[:2], pictures[0]])
+    os.utime(tmp_path / "test" / "0.tar", ns=(1, 1))
+    read(part, model, tmp_path / "cache")
+    assert made == ["0", "1", "2"]  # the shard has changed

@@ -1,4 +1,4 @@
-"""Where the pictures and captions are in a tar shard: listed once, and kept in the cache folder."""
+"""Where the pictures, captions and classes are in a tar shard: listed once, kept in a cache."""
 
 import hashlib
 import os
@@ -17,21 +17,25 @@ from mlx_aimv2.errors import ImageError
 from mlx_aimv2.files.paths import printable, unreadable
 from mlx_aimv2.files.stamp import Stamp, read_stamp
 
-IMAGE, TEXT, JSON = range(3)
-# Source: open_clip's and img2dataset's names; the suffix is all after a name's first dot.
-_COLUMNS = {"jpg": IMAGE, "jpeg": IMAGE, "png": IMAGE, "webp": IMAGE, "txt": TEXT, "json": JSON}
+IMAGE, TEXT, JSON, CLASS = range(4)
+# Source: open_clip's and img2dataset's names, and CLIP_benchmark's for the number of a class; the
+# suffix is all after a name's first dot.
+_COLUMNS = {
+    "jpg": IMAGE, "jpeg": IMAGE, "png": IMAGE, "webp": IMAGE, "txt": TEXT, "json": JSON,
+    "cls": CLASS,
+}  # fmt: skip
 _NOT_THERE = -1
-_VERSION = "1"  # of the file in the cache: another layout needs another
+_VERSION = "2"  # of the file in the cache: another layout needs another
 _BLOCK_BYTES = 512
 
 
 @dataclass(frozen=True)
 class Index:
-    """The samples of a shard: names, and where each one's picture, text and JSON are.
+    """The samples of a shard: names, and where each one's picture, text, JSON, class is.
 
     ``places`` has the first byte of each and its size, or -1 where there is none; ``names`` are all
     keys, one after another, which end at ``ends``. ``fault`` says where the shard is damaged.
-    Shapes: places (n, 3, 2) int64, names (bytes,) uint8, ends (n,) int64.
+    Shapes: places (n, 4, 2) int64, names (bytes,) uint8, ends (n,) int64.
     """
 
     places: NDArray[np.int64]
@@ -74,7 +78,7 @@ def _list(path: str, size_bytes: int) -> Index:
                 place = member.offset_data, member.size
                 if key != current or places[-1][column][0] != _NOT_THERE:
                     current = key
-                    places.append([(_NOT_THERE, 0)] * 3)
+                    places.append([(_NOT_THERE, 0)] * 4)
                     names += os.fsencode(key)
                     ends.append(len(names))
                 places[-1][column] = place
@@ -86,7 +90,7 @@ def _list(path: str, size_bytes: int) -> Index:
             raise _no_archive(path, error) from error
         fault = "is cut off in its last file"
     return Index(
-        np.array(places, np.int64).reshape(-1, 3, 2),
+        np.array(places, np.int64).reshape(-1, 4, 2),
         np.frombuffer(bytes(names), np.uint8),
         np.array(ends, np.int64),
         fault or _fault(path, end, size_bytes),

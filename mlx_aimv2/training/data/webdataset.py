@@ -77,7 +77,7 @@ class Shards:
         sample = number - int(self._firsts[shard])
         index, path = self._shards[shard], self._paths[shard]
         key = f"{printable(Path(path).name)}/{printable(index.name(sample))}"
-        places = index.places[sample].tolist()
+        places = index.places[sample, : JSON + 1].tolist()
         try:
             file = os.open(path, os.O_RDONLY)
             try:
