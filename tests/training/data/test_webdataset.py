@@ -198,7 +198,7 @@ def test_what_is_no_shard_is_said(tmp_path: Path, data: bytes, message: str) -> 
 
 
 def test_a_source_without_pairs_is_an_error(tmp_path: Path) -> None:
-    members: Members = [("a.cls", b"1"), ("b.mp3", b"2")]
+    members: Members = [("a.npy", b"1"), ("b.mp3", b"2")]
     shard = write_tar(tmp_path / "s.tar", members)
     for source in (str(shard), str(tmp_path)):
         with pytest.raises(Aimv2Error, match="holds no pairs"):
