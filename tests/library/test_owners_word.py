@@ -566,6 +566,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return "demo", str(newer)
 
 
+@pytest.mark.filterwarnings("ignore:sidecars of")
 def test_the_owners_word_holds(
     checkpoints: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,8 +86,8 @@ def run(
             store.set_setting("sidecar_names", style)
         added, removed = _keep(store, found, style or None, options, told)
         store.say_of_edit(number, f"tags of {names}: {added} added, {removed} removed")
-        if not style:
-            _warn_of_sidecars(store, number)
+    if not style:
+        _warn_of_sidecars(store, number)
 
 
 def _replaces(store: Store, used: list[in_use.Vocabulary], options: TagOptions) -> bool:
