@@ -131,10 +131,12 @@ class Batches:
         return whole[slice(*edges)]
 
     def _ahead(self, step: int) -> int:
-        area = self._steps.area(step)
-        side_px = (self._view.side_px or 0) if self._view else 0
-        values = (area or 0) * 588 or side_px**2 * 3
-        return max(2, min(_MOST_AHEAD, _AHEAD_BYTES // (4 * values * len(self._part(step)) + 1)))
+        """Batches that are made before they are asked for: few of large ones."""
+        if self._view is None:
+            return _MOST_AHEAD
+        room = self._view.room(1, self._steps.area(step))
+        batch_bytes = len(self._part(step)) * sum(array.nbytes for array in room.values())
+        return max(2, min(_MOST_AHEAD, _AHEAD_BYTES // (batch_bytes or 1)))
 
     def _make(self, first: int, later: list[int]) -> Arrays:
         step = first + later[0]

@@ -27,6 +27,7 @@ _COLUMNS = {
 _NOT_THERE = -1
 _VERSION = "2"  # of the file in the cache: another layout needs another
 _BLOCK_BYTES = 512
+_MOST_BYTES = 1 << 62  # that an array can hold; a damaged size may be more
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,9 @@ def _list(path: str, size_bytes: int) -> Index:
     end, fault = 0, ""
     try:
         with tarfile.open(path, "r:") as archive:
-            for member, (key, column) in _members(archive):
-                place = member.offset_data, member.size
+            for member, (key, column) in _members(archive, size_bytes):
+                is_possible = 0 <= member.size < _MOST_BYTES
+                place = member.offset_data, member.size if is_possible else _MOST_BYTES
                 if key != current or places[-1][column][0] != _NOT_THERE:
                     current = key
                     places.append([(_NOT_THERE, 0)] * 4)
@@ -85,10 +87,10 @@ def _list(path: str, size_bytes: int) -> Index:
             end = archive.offset
     except OSError as error:
         raise unreadable(path, error) from error
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ValueError, OverflowError, MemoryError) as error:  # of damaged sizes
         if not places:
             raise _no_archive(path, error) from error
-        fault = "is cut off in its last file"
+        fault = f"is cut off or damaged, and not read to its end: {error}"
     return Index(
         np.array(places, np.int64).reshape(-1, 4, 2),
         np.frombuffer(bytes(names), np.uint8),
@@ -97,8 +99,13 @@ def _list(path: str, size_bytes: int) -> Index:
     )
 
 
-def _members(archive: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, tuple[str, int]]]:
-    """The members that count, each with its sample's key and what it is to the sample."""
+def _members(
+    archive: tarfile.TarFile, size_bytes: int
+) -> Iterator[tuple[tarfile.TarInfo, tuple[str, int]]]:
+    """The members that count, each with its sample's key and what it is to the sample.
+
+    Errors: TarError behind a member that is not whole.
+    """
     for member in archive:
         archive.members = []  # type: ignore[attr-defined]  # it would keep all
         folder, slash, name = member.name.rpartition("/")
@@ -107,6 +114,8 @@ def _members(archive: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, tuple[
         is_meta = not stem or (stem.startswith("__") and stem.endswith("__"))
         if column is not None and not is_meta and member.isreg() and not member.issparse():
             yield member, (f"{folder}{slash}{stem}", column)
+        if not 0 <= member.size <= size_bytes - member.offset_data:
+            raise tarfile.ReadError("unexpected end of data")
 
 
 def _fault(path: str, end: int, size_bytes: int) -> str:

@@ -109,10 +109,10 @@ class Shards:
 
 
 def _read(file: int, first: int, size: int, key: str) -> bytes:
-    content = os.pread(file, size, first)
-    if len(content) < size:
-        raise PairError(f"{key} is cut off: {len(content):,} of {size:,} bytes are there")
-    return content
+    there = os.fstat(file).st_size - first
+    if not 0 <= size <= there:
+        raise PairError(f"{key} is cut off: {max(there, 0):,} of {size:,} bytes are there")
+    return os.pread(file, size, first)
 
 
 def find_shards(pattern: str) -> list[str]:

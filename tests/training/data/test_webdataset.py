@@ -3,7 +3,6 @@
 import gzip
 import json
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, cast
 
@@ -178,8 +177,32 @@ def test_damage_in_the_middle_is_told(tmp_path: Path) -> None:
     assert list(pairs.notes) == [f"{shard} is damaged at byte {header:,}: what follows is not read"]
 
 
-def members_of(data: bytes) -> Iterator[tuple[str, bytes]]:
-    yield "a.txt", data
+SIZES = {
+    "more than the file has": b"00007777777\0",
+    "more than an offset holds": b"\x80" + b"\x7f" * 11,
+    "more than memory": b"\x80\0\0\0\0\0" + b"\x3f" * 6,
+    "less than nothing": b"\xff" * 9 + b"\xf0\0\0",
+    "no number": b"12z45678901\0",
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("number", [6, 7])  # a picture, and the long name of a text
+def test_a_size_that_is_damaged_is_told(tmp_path: Path, size: str, number: int) -> None:
+    members = list(pair_members(0, 7))
+    members[7] = (f"{LONG}.txt", b"a name before it")
+    shard = write_tar(tmp_path / "s.tar", members, tarfile.PAX_FORMAT)
+    with tarfile.open(shard) as archive:
+        header = archive.getmembers()[number].offset
+    data = bytearray(shard.read_bytes())
+    data[header + 124 : header + 136] = SIZES[size]
+    data[header + 148 : header + 156] = b" " * 8
+    data[header + 148 : header + 156] = b"%06o\0 " % sum(data[header : header + 512])
+    shard.write_bytes(data)
+    pairs = Shards([str(shard)])
+    assert outcomes(pairs)[:3] == [f"picture number {number}" for number in range(3)]
+    assert len(pairs) <= 4
+    assert len(pairs.notes) == 1
 
 
 @pytest.mark.parametrize(
