@@ -33,6 +33,7 @@ from mlx_aimv2.training.drawings.nouns import NOUNS
 
 REPORTED, CHOOSING, APART = 1_310_000, 1_200_000, 50_000  # first seeds
 COUNTS = (1, 2, 4, 8, 16)
+WIDE, RUNS = 1024, 15  # as wide as the vectors of the large checkpoints; runs that are timed
 TOGETHER, ROUNDS, BY_CHANCE = 12, 8, 24  # photos asked at once, how often, and by chance
 NOUN_COLUMNS = [at for at, tag in enumerate(TAGS) if tag.name in NOUNS and tag.name not in RARE]
 PLACE_COLUMNS = [at for at, tag in enumerate(TAGS) if tag.name not in NOUNS]
@@ -160,22 +161,15 @@ def asking(drawings: Drawings, draws: int) -> Check:
 
 
 def times(drawings: Drawings, rows: int) -> Iterator[Check]:
-    """Seconds to learn from 256 answers, and to score a library anew."""
-    tag = int(drawings.truth.sum(axis=0).argmax())
-    having, lacking = (np.flatnonzero(drawings.truth[:, tag] == has)[:128] for has in (True, False))
-    space = drawings.space
-    lesson = Lesson(
-        drawings.rows[having], drawings.rows[lacking], drawings.rows[-100:],
-        drawings.rows[-1100:-100], drawings.words[tag], drawings.scale,
-    )  # fmt: skip
-    took = []
-    for _ in range(7):
-        start = perf_counter()
-        direction = learn(lesson, space)
-        took.append(1000 * (perf_counter() - start))
-    name = f"learning anew at {len(having) + len(lacking)} answers, width {len(space.mean)}"
-    yield Check(Figure("time", name, median(took), "ms"), at_most=50)
-    library = np.resize(drawings.rows, (rows, drawings.rows.shape[1])).astype(np.float16)
+    """Milliseconds to learn from 256 answers, seconds to score a library anew."""
+    rng = np.random.default_rng(0)
+    width = drawings.rows.shape[1]
+    turned = rng.normal(size=(width, WIDE)).astype(np.float32) / np.sqrt(np.float32(WIDE))
+    for change in (np.eye(width, dtype=np.float32), turned):
+        took, direction = learning_times(drawings, change)
+        name = f"learning anew at 256 answers, width {change.shape[1]}"
+        yield Check(Figure("time", name, median(took), "ms"), at_most=50)
+    library = np.resize(drawings.rows @ turned, (rows, WIDE)).astype(np.float16)
     start = perf_counter()
     scores = np.concatenate(
         [
@@ -184,8 +178,24 @@ def times(drawings: Drawings, rows: int) -> Iterator[Check]:
         ]
     )
     learn_confidence(scores[:: max(1, rows // 8192)], direction.yes_left_out).of(scores)
-    name = f"scoring {rows:,} rows anew"
+    name = f"scoring {rows:,} rows anew, width {WIDE}"
     yield Check(Figure("time", name, perf_counter() - start, "s"), at_most=1)
+
+
+def learning_times(drawings: Drawings, change: Floats) -> tuple[list[float], Direction]:
+    """Milliseconds of each run, of vectors that are changed to another width. Shapes: (P, Q)."""
+    rows, words = drawings.rows @ change, drawings.words @ change
+    tag = int(drawings.truth.sum(axis=0).argmax())
+    having, lacking = (np.flatnonzero(drawings.truth[:, tag] == has)[:128] for has in (True, False))
+    lesson = Lesson(
+        rows[having], rows[lacking], rows[-100:], rows[-1100:-100], words[tag], drawings.scale
+    )
+    space, took = learn_space(rows), []
+    for _ in range(RUNS):
+        start = perf_counter()
+        direction = learn(lesson, space)
+        took.append(1000 * (perf_counter() - start))
+    return took, direction
 
 
 def teaching_figures(

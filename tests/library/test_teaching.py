@@ -84,6 +84,29 @@ def test_the_order_of_answers_does_not_matter() -> None:
     np.testing.assert_allclose(first.weights, second.weights, atol=1e-4)
 
 
+def test_a_tag_is_learnt_until_its_chances_agree_with_the_answers() -> None:
+    rows, has, tag = made()
+    given = lesson(rows, has, 3, tag, no=5)
+    learnt = learn(given, learn_space(rows))
+    yes, no, random = (
+        1 / (1 + np.exp(-learnt.scores(each).astype(np.float64)))
+        for each in (given.yes, given.no, given.random)
+    )
+    # The intercept is free, so chances sum to what was said; the library counts as 3 each yes.
+    assert yes.sum() + no.sum() + 3 * 3 * random.mean() == pytest.approx(3, abs=1e-3)
+
+
+def test_rejected_look_alikes_tell_what_judges_that_have_the_tag_cannot() -> None:
+    rng = np.random.default_rng(7)
+    rows = rng.normal(size=(COUNT, 13)) * np.geomspace(1, 0.2, 13)
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    has = rows[:, 0] > np.quantile(rows[:, 0], 0.8)  # most of what the library varies in
+    yes, others = rows[has][:8], rows[~has]
+    alike = others[np.argsort(-(others @ yes.mean(axis=0)))[:8]]
+    given = Lesson(yes, alike, rows[100:300], rows[has][8:], None, 20.0)
+    assert placed(learn(given, learn_space(rows)).scores(rows), has) > 0.97
+
+
 def test_what_is_not_finite_and_what_is_nothing_is_refused() -> None:
     rows, has, _ = made()
     space = learn_space(rows)

@@ -8,6 +8,7 @@ the tag is judged by what the others teach. docs/teaching.md has the figures.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +20,14 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 _ROUNDS, _SMALLEST_GAIN, _SMALLEST_STEP = 25, 1e-3, 1e-3
+_CLOSE = 1e-6  # of the square error, left by conjugate gradients
+_FREE = 1e6  # the intercept's variance, where a weight's is at most about 1: hardly bound
 _LEAST_CURVATURE = 1e-6
 _RIDGE = 0.3  # of the library's mean variance, added in each direction before whitening
 _SOFT_WEIGHT = 3  # of the library's photos together, for each photo with the tag
 _LEAST_TO_LEAVE_WORDS = 4  # photos with the tag
 _FLOOR = 0.01  # of the library may look more like the tag than a photo that has it, for nothing
+_HARD_JUDGE = 3  # judges that a rejected photo counts as: most are rejected for looking alike
 _TO_EVEN, _TO_LEAVE_WORDS = 0.5, 2.0  # standard errors of a gain; chosen on other drawings
 _DOUBT = 0.5  # standard deviation of a gain, before any was seen
 
@@ -129,63 +133,79 @@ def learn(lesson: Lesson, space: Space) -> Direction:
         return Direction(
             words, 0.0, np.zeros(0), (lesson.no @ words).astype(np.float64), follows_words=True
         )
+    examples = _Examples(lesson, space)
     if lesson.words is None and count == 1:
-        return _Fit(lesson, space, _BY_EXAMPLES[0]).direction()
+        return _Fit(examples, _BY_EXAMPLES[0]).direction()
     if lesson.words is not None and count < _LEAST_TO_LEAVE_WORDS:
-        return _Fit(lesson, space, _BY_WORDS).direction()
-    plain, evened = (_Fit(lesson, space, method) for method in _BY_EXAMPLES)
+        return _Fit(examples, _BY_WORDS).direction()
+    plain, evened = (_Fit(examples, method) for method in _BY_EXAMPLES)
     best = evened if _gain(evened, plain) > _TO_EVEN else plain
     if lesson.words is None:
         return best.direction()
-    by_words = _Fit(lesson, space, _BY_WORDS)
+    by_words = _Fit(examples, _BY_WORDS)
     return (best if _gain(best, by_words) > _TO_LEAVE_WORDS else by_words).direction()
+
+
+class _Examples:
+    """The rows of a lesson, centred, and their products: what the methods share."""
+
+    def __init__(self, lesson: Lesson, space: Space) -> None:
+        rows = np.concatenate([lesson.yes, lesson.no, lesson.random]).astype(np.float64)
+        if not len(lesson.no) + len(lesson.random):
+            rows = np.concatenate([rows, space.mean[None]])
+        self.lesson, self.rows, self.mean = lesson, rows, space.mean
+        self.centred, self._evening = rows - space.mean, space.evening
+
+    @cached_property
+    def plain(self) -> tuple[Doubles, Doubles]:
+        """How each row moves the weights, and what that does to the scores. (n, P), (n, n)."""
+        return self.centred, self.centred @ self.centred.T + _FREE
+
+    @cached_property
+    def evened(self) -> tuple[Doubles, Doubles]:
+        """As :attr:`plain`, the library's variance evened out."""
+        moves = self.centred @ self._evening
+        return moves, moves @ self.centred.T + _FREE
 
 
 class _Fit:
     """One method's result, in terms of the examples."""
 
-    def __init__(self, lesson: Lesson, space: Space, method: _Method) -> None:
-        parts = (lesson.yes, lesson.no, lesson.random)
-        rows = np.concatenate(parts).astype(np.float64)
-        if not len(lesson.no) + len(lesson.random):
-            rows = np.concatenate([rows, space.mean[None]])
-        count, soft = len(lesson.yes), max(1, len(rows) - len(lesson.yes) - len(lesson.no))
-        self._method, self._space = method, space
-        self._count, self._answered = count, count + len(lesson.no)
+    def __init__(self, examples: _Examples, method: _Method) -> None:
+        lesson, rows = examples.lesson, examples.rows
+        count, answered = len(lesson.yes), len(lesson.yes) + len(lesson.no)
+        self._examples, self._method = examples, method
+        self._count, self._answered = count, answered
         self._labels = np.where(np.arange(len(rows)) < count, 1.0, -1.0)
         self._weights = np.ones(len(rows))
-        self._weights[self._answered :] = _SOFT_WEIGHT * count / soft
-        self._words = np.zeros(len(space.mean))
+        self._weights[answered:] = _SOFT_WEIGHT * count / max(1, len(rows) - answered)
+        self._words = np.zeros(rows.shape[1])
         if method.follows_words and lesson.words is not None:
             self._words = lesson.scale * lesson.words.astype(np.float64)
         self._start = rows @ self._words
-        centred = rows - space.mean
-        self._moves = centred @ space.evening if method.is_evened else centred
-        self._gram = self._moves @ centred.T
+        self._moves, self._gram = examples.evened if method.is_evened else examples.plain
         self._found = self._trained()
-        self._left_out, self.merits = self._judged(lesson.judges)
+        self._left_out, self.merits = self._judged()
 
     def direction(self) -> Direction:
         """What was learnt, as one vector."""
-        weights = self._words + self._moves.T @ self._found[:-1]
-        offset = self._found[-1] - float((weights - self._words) @ self._space.mean)
+        moved = self._moves.T @ self._found
+        offset = _FREE * self._found.sum() - moved @ self._examples.mean
         alone = self._count == 1 and not self._method.follows_words
-        left_out = self._left_out
         return Direction(
-            weights.astype(np.float32),
-            offset,
-            np.zeros(0) if alone else left_out[: self._count],
-            left_out[self._count :],
+            (self._words + moved).astype(np.float32),
+            float(offset),
+            np.zeros(0) if alone else self._left_out[: self._count],
+            self._left_out[self._count :],
             self._method.follows_words,
         )
 
     def _trained(self) -> Doubles:
-        """Coefficients of the examples, then the intercept, at the least loss: Newton's method."""
-        found = np.zeros(len(self._gram) + 1)
+        """Coefficients of the examples at the least loss: Newton's method."""
+        found = np.zeros(len(self._gram))
         loss = self._loss(found)
         for _ in range(_ROUNDS):
-            system, target = self._equations(found)
-            step, size = np.linalg.solve(system, target) - found, 1.0
+            step, size = self._solved(*self._equations(found), found) - found, 1.0
             while (reached := self._loss(found + size * step)) > loss and size > _SMALLEST_STEP:
                 size /= 2
             if reached > loss:
@@ -196,46 +216,65 @@ class _Fit:
         return found
 
     def _scores(self, found: Doubles) -> Doubles:
-        return np.asarray(self._start + self._gram @ found[:-1] + found[-1])
+        return np.asarray(self._start + self._gram @ found)
 
     def _loss(self, found: Doubles) -> float:
         losses = np.logaddexp(0, -self._labels * self._scores(found))
-        moved = found[:-1] @ self._gram @ found[:-1]
+        moved = found @ self._gram @ found
         return float(self._weights @ losses + self._method.penalty / 2 * moved)
 
     def _equations(self, found: Doubles) -> tuple[Doubles, Doubles]:
-        """The weighted least squares that Newton's method solves at these coefficients."""
-        chance = logistic(self._scores(found))
+        """The weighted least squares that Newton's method solves at these coefficients.
+
+        What is added to the products' diagonal, and the right side. Shapes: (n,), (n,).
+        """
+        scores = self._scores(found)
+        chance = logistic(scores)
         slope = self._weights * (chance - (self._labels > 0))
         curvature = np.maximum(self._weights * chance * (1 - chance), _LEAST_CURVATURE)
-        size = len(self._gram)
-        system = np.zeros((size + 1, size + 1))
-        system[:size, :size] = self._gram
-        system[np.arange(size), np.arange(size)] += self._method.penalty / curvature
-        system[size, :size] = system[:size, size] = 1
-        target = np.zeros(size + 1)
-        target[:size] = self._gram @ found[:-1] + found[-1] - slope / curvature
-        return system, target
+        return self._method.penalty / curvature, scores - self._start - slope / curvature
 
-    def _judged(self, judges: Floats) -> tuple[Doubles, Doubles]:
+    def _solved(self, added: Doubles, target: Doubles, found: Doubles) -> Doubles:
+        """The equations' solution from ``found`` on, nearly: by conjugate gradients, scaled so
+        that the diagonal that is added is 1."""
+        scale = 1 / np.sqrt(added)
+        solution = found / scale
+        left = scale * (target - self._gram @ found) - solution
+        along, size = left, left @ left
+        enough = _CLOSE * size
+        for _ in range(len(left)):
+            if size <= enough:
+                break
+            product = along + scale * (self._gram @ (scale * along))
+            length = size / (along @ product)
+            solution = solution + length * along
+            left = left - length * product
+            before, size = size, left @ left
+            along = left + size / before * along
+        return scale * solution
+
+    def _judged(self) -> tuple[Doubles, Doubles]:
         """Scores of answered photos, each learnt without it, and how well those with the tag are
-        placed among judges: merits are larger, the fewer judges score higher.
+        placed among judges and rejected photos: merits are larger, the fewer of these score higher.
 
         The equations at the result are solved without one example at a time, all at once.
-        Shapes: (m, P) -> (answers,), (k,).
+        Shapes: (answers,), (k,).
         """
-        count, answered, size = self._count, self._answered, len(self._gram)
-        columns = np.linalg.solve(self._equations(self._found)[0], np.eye(size + 1, answered))
+        count, answered, judges = self._count, self._answered, self._examples.lesson.judges
+        added, target = self._equations(self._found)
+        inverse = np.linalg.inv(self._gram + np.diag(added))
+        self._found = inverse @ target  # the last step
+        columns = inverse[:, :answered]
         taken = self._found[:answered] / np.diag(columns)
         without = self._found[:, None] - columns * taken  # a column for each answer
-        left_out = self._start[:answered] + without[-1]
-        left_out = left_out + np.einsum("ij,ji->i", self._gram[:answered], without[:-1])
-        exact = judges.astype(np.float64)
-        directions = self._moves.T @ without[:-1, :count]
-        scores = (exact - self._space.mean) @ directions + without[-1, :count]
-        scores += (exact @ self._words)[:, None]
-        higher = (scores > left_out[:count]).sum(axis=0) / max(1, len(exact))
-        return left_out, -np.log(higher + _FLOOR)
+        left_out = self._start[:answered] + (self._gram[:, :answered] * without).sum(axis=0)
+        moved = self._moves.T @ without[:, :count]
+        offsets = _FREE * without[:, :count].sum(axis=0) - self._examples.mean @ moved
+        scores = judges @ (moved + self._words[:, None]).astype(np.float32) + offsets
+        higher = (scores > left_out[:count]).sum(axis=0)
+        higher += _HARD_JUDGE * (left_out[count:, None] > left_out[:count]).sum(axis=0)
+        total = len(judges) + _HARD_JUDGE * (answered - count)
+        return left_out, -np.log(higher / max(1, total) + _FLOOR)
 
 
 def _gain(new: _Fit, old: _Fit) -> float:
