@@ -42,7 +42,7 @@ GROUPS = {
     "Checkpoints": {
         "models": "List the published checkpoints and which are here already.",
         "info": "Tell what a checkpoint is and what it needs.",
-        "convert": "Convert a checkpoint to this project's layout, or quantise it.",
+        "convert": "Convert a checkpoint to our layout or transformers', or quantise it.",
         "eval": "Measure a checkpoint on a data set, beside the paper's figure.",
     },
     "This machine": {

@@ -1,5 +1,6 @@
-"""``aimv2 convert``: a checkpoint of any layout, as a folder in this project's."""
+"""``aimv2 convert``: a checkpoint of any layout, as a folder in this project's or transformers'."""
 
+import json
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,9 +22,10 @@ EXAMPLES = """
 aimv2 convert --hf-path lit --mlx-path lit-fp16 --dtype float16
 aimv2 convert --hf-path 3B-448 --mlx-path 3B-4bit -q --dtype float16
 aimv2 convert --hf-path ./lit-8bit --mlx-path lit-dense -d
+aimv2 convert --hf-path ./my-lit --mlx-path my-lit-torch --to transformers
 """
 GROUPS = {
-    "From and to": "--hf-path --mlx-path",
+    "From and to": "--hf-path --mlx-path --to",
     "Precision": "--quantize --q-bits --dequantize --dtype",
 }
 
@@ -42,6 +44,9 @@ class Options:
     )
     folder: str = option(
         "mlx_model", help="The new folder to write.", flags="--mlx-path", metavar="FOLDER"
+    )
+    to: Literal["mlx", "transformers"] = option(
+        "mlx", help="The library whose layout to write: its names of tensors and axes."
     )
     quantize: bool = option(
         False, help="Quantise: store weights in few bits.", flags="--quantize -q"
@@ -67,7 +72,7 @@ class Options:
 
 
 def convert(options: Options) -> None:
-    """Convert a checkpoint to this project's layout, or quantise it.
+    """Convert a checkpoint to this project's layout or transformers', or quantise it.
 
     The folder appears once it is complete; one that exists is never touched.
     """
@@ -88,12 +93,13 @@ def convert(options: Options) -> None:
             group_size=group_size or _GROUP_SIZE,
             dtype=options.dtype,
             dequantize=options.dequantize,
+            to=options.to,
             upload_repo=options.upload_repo,
             confirm=confirm_download(options.yes),
             confirm_upload=_confirm_upload(options.yes),
             on_weight=progress.reach,
         )
-    _summarise(converted)
+    _summarise(converted, options.to)
 
 
 def _confirm_upload(yes: bool) -> "Callable[[Upload], bool]":
@@ -107,7 +113,7 @@ def _confirm_upload(yes: bool) -> "Callable[[Upload], bool]":
     return confirm
 
 
-def _summarise(converted: "Converted") -> None:
+def _summarise(converted: "Converted", library: str) -> None:
     from mlx_aimv2.checkpoints.model_card import precision  # noqa: PLC0415
 
     weights = precision(converted.dtype, converted.quantization)
@@ -116,6 +122,10 @@ def _summarise(converted: "Converted") -> None:
     output.say(f"→ {converted.folder}: {after}, {weights}; licence: {converted.licence}")
     if converted.url:
         output.say(f"uploaded to {converted.url} (private)")
+    if library == "transformers":
+        folder = json.dumps(str(converted.folder))
+        output.say(f"next, in Python: transformers.AutoModel.from_pretrained({folder})")
+        return
     output.say(f"next: aimv2 embed photos --model {_as_source(converted.folder)} --out photos.npz")
 
 

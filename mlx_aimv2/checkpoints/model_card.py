@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mlx_aimv2.files.checkpoint_files import CARD_FILE
 from mlx_aimv2.models.aimv2.published import LICENCE, LICENCE_TERMS
@@ -15,11 +15,22 @@ from mlx_aimv2.models.registry import family_of
 
 from .hub import DEMO, Resolved
 
+Library = Literal["mlx", "transformers"]
+
+_LIBRARIES: dict[Library, str] = {
+    "mlx": "`mlx-aimv2`, which runs AIMv2 with MLX",
+    "transformers": "transformers, under its names, by `mlx-aimv2`, which reads it as well",
+}
 _UNKNOWN = "unknown"
 _DEMO_LICENCE = "mit"  # this project's own weights
 _LIT_EXAMPLE = """\
 model.embed_images(["photo.jpg"])
 model.classify(["photo.jpg"], ["a dog", "a cat"])"""
+_TRANSFORMERS_EXAMPLE = """\
+import transformers
+
+model = transformers.AutoModel.from_pretrained({location})
+images = transformers.AutoImageProcessor.from_pretrained({location})"""
 _VISION_EXAMPLE = 'model.embed_images(["photo.jpg"])'
 
 
@@ -49,18 +60,20 @@ def card(
     layout: str,
     dtype: str,
     quantization: Mapping[str, Any] | None,
+    library: Library = "mlx",
 ) -> str:
     """The text of README.md, with the front matter that the Hub reads.
 
-    ``location`` is what ``load`` takes, a hub id or a folder; ``resolved`` is what was converted.
+    ``location`` is what ``load`` takes, a hub id or a folder; ``resolved`` is what was converted;
+    ``library`` is the one that it was converted for.
     """
     base_model = resolved.repo_id or _front_matter(resolved.folder / CARD_FILE).get("base_model")
     licence = licence_of(resolved)
     return f"""\
-{_front_matter_of(licence, base_model, config)}
+{_front_matter_of(licence, base_model, config, library)}
 # {resolved.name}, {f"{quantization['bits']}-bit" if quantization else dtype}
 
-{_kind(config)}, converted for `mlx-aimv2`, which runs AIMv2 with MLX.
+{_kind(config)}, converted for {_LIBRARIES[library]}.
 
 | | |
 |---|---|
@@ -72,10 +85,7 @@ def card(
 ## Use
 
 ```python
-import mlx_aimv2 as aimv2
-
-model = aimv2.load({json.dumps(location)})
-{_VISION_EXAMPLE if config.text_config is None else _LIT_EXAMPLE}
+{_example(json.dumps(location), config, library)}
 ```
 
 ```sh
@@ -86,6 +96,13 @@ aimv2 embed photos --model {shlex.quote(location)} --out photos.npz
 
 {licence_notice(licence)}
 """
+
+
+def _example(location: str, config: Config, library: Library) -> str:
+    if library == "transformers":
+        return _TRANSFORMERS_EXAMPLE.format(location=location)
+    example = _VISION_EXAMPLE if config.text_config is None else _LIT_EXAMPLE
+    return f"import mlx_aimv2 as aimv2\n\nmodel = aimv2.load({location})\n{example}"
 
 
 def precision(dtype: str, quantization: Mapping[str, Any] | None) -> str:
@@ -121,9 +138,9 @@ def _front_matter(file: Path) -> dict[str, str]:
     return {key: value.strip("\"'") for key, value in pairs}
 
 
-def _front_matter_of(licence: str, base_model: str | None, config: Config) -> str:
+def _front_matter_of(licence: str, base_model: str | None, config: Config, library: Library) -> str:
     fields = {
-        "library_name": "mlx",
+        "library_name": library,
         "license": licence,
         "base_model": base_model,
         "pipeline_tag": (
@@ -133,7 +150,7 @@ def _front_matter_of(licence: str, base_model: str | None, config: Config) -> st
         ),
     }
     lines = [f"{key}: {json.dumps(value)}" for key, value in fields.items() if value]
-    return "\n".join(["---", *lines, "tags: [mlx, aimv2]", "---", ""])
+    return "\n".join(["---", *lines, f"tags: [{library}, aimv2]", "---", ""])
 
 
 def _kind(config: Config) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import mlx.core as mx
 
 from mlx_aimv2.errors import CheckpointError, NumericsError, UsageError
+from mlx_aimv2.models.family import Family
 
 from . import quantize
 from .load import DTYPES, empty_network
@@ -30,6 +31,7 @@ _SLICE = 2**18  # values tested at once: a copy that stays in the cache
 class Recipe:
     """What to do; ``dtype`` is that of whatever is not packed, None as it is on disk.
 
+    ``layout`` is the one to write, ours where it is None.
     Errors: UsageError where it contradicts itself.
     """
 
@@ -37,6 +39,7 @@ class Recipe:
     group_size: int = 64
     dtype: str | None = None
     dequantize: bool = False
+    layout: str | None = None
 
     def __post_init__(self) -> None:
         if self.dtype is not None and self.dtype not in DTYPES:
@@ -45,9 +48,24 @@ class Recipe:
             quantize.check_sizes(self.quantize_bits, self.group_size)
             if self.dequantize:
                 raise UsageError("quantise or dequantise: not both", hint="leave out -q or -d")
+            if self.layout is not None:
+                raise UsageError(
+                    f"{self.layout} reads no weights that MLX has quantised", hint="leave out -q"
+                )
 
-    def check(self, recorded: Mapping[str, Any] | None) -> None:
+    def check(self, family: Family, recorded: Mapping[str, Any] | None) -> None:
         """Errors: UsageError where it does not suit a source, ``recorded`` as quantised."""
+        if self.layout is not None and self.layout not in family.written:
+            known = ", ".join(family.written) or "none"
+            raise UsageError(
+                f"{family.with_article} checkpoint is not written for {self.layout}",
+                hint=f"there is this project's own layout; others: {known}",
+            )
+        if recorded and self.layout is not None and not self.dequantize:
+            raise UsageError(
+                f"the source is quantised, and {self.layout} reads no such weights",
+                hint="unpack it: add -d",
+            )
         if recorded and self.quantize_bits is not None:
             raise UsageError(
                 f"the source is quantised already, to {recorded['bits']} bits",
@@ -73,7 +91,7 @@ class Conversion:
         Errors: UsageError for the recipe, CheckpointError for the tensors, by name.
         """
         recorded = weights.quantization
-        recipe.check(recorded)
+        recipe.check(weights.family, recorded)
         network = empty_network(weights)
         if recipe.quantize_bits is None:
             kept = None if recipe.dequantize else recorded
@@ -123,6 +141,7 @@ class Conversion:
             with mx.stream(mx.cpu):
                 stored = dict(islice(arrays, len(group)))
                 converted = self._convert(group[0], stored)
+                converted = self._renamed(converted)
             yield stored, converted
 
     def _convert(self, name: str, stored: Arrays) -> Arrays:
@@ -134,6 +153,21 @@ class Conversion:
         if name in self.chosen and self.quantization:
             return quantize.pack(name, cast[name], self.quantization)
         return cast
+
+    def _renamed(self, arrays: Arrays) -> Arrays:
+        """Arrays by the names that the recipe's layout has for them, cut and turned as there."""
+        if self.recipe.layout is None:
+            return arrays
+        layout = self.weights.family.written[self.recipe.layout]
+        renamed: Arrays = {}
+        for name, array in arrays.items():
+            match = layout.match(name)
+            assert match is not None, f"{layout.name} has no name for {name}"
+            renamed |= {
+                target: match.rule.tensor([array], piece)
+                for piece, target in enumerate(match.targets)
+            }
+        return renamed
 
     def _cast(self, name: str, array: mx.array) -> mx.array:
         if self.recipe.dtype is None or array.dtype == mx.uint32:

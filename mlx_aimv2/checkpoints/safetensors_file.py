@@ -23,7 +23,7 @@ SHARD_BYTES = 5 * 1000**3
 DTYPE_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}  # MLX reads no F64
 _DTYPE_BYTES = {"F32": 4, "F16": 2, "BF16": 2, "U32": 4}
 _WRITTEN = {mx.float32: "F32", mx.float16: "F16", mx.bfloat16: "BF16", mx.uint32: "U32"}
-_METADATA = {"format": "mlx"}
+_MLX = "mlx"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def read_header(file: Path) -> list[Header]:
 def is_written_for_mlx(file: Path) -> bool:
     """Whether a file's metadata says that its tensors have MLX's order of axes."""
     with safe_open(str(file), framework="np") as tensors:
-        return (tensors.metadata() or {}).get("format") == _METADATA["format"]
+        return (tensors.metadata() or {}).get("format") == _MLX
 
 
 def load_lazily(file: Path) -> dict[str, mx.array]:
@@ -88,17 +88,22 @@ def load_lazily(file: Path) -> dict[str, mx.array]:
 
 
 def write_weights(
-    folder: Path, specs: Mapping[str, Spec], arrays: Iterable[tuple[str, mx.array]]
+    folder: Path,
+    specs: Mapping[str, Spec],
+    arrays: Iterable[tuple[str, mx.array]],
+    *,
+    format: str = _MLX,
 ) -> None:
-    """Write tensors in our layout, in shards above 5 GB, one tensor in memory at a time.
+    """Write tensors, in shards above 5 GB, one tensor in memory at a time.
 
-    ``arrays`` are those of ``specs``, in its order.
+    ``arrays`` are those of ``specs``, in its order; ``format`` says in the files whose order of
+    axes they have: "mlx" or "pt", torch's.
     """
     remaining = iter(arrays)
     shards = _split(specs)
     for file, names in shards.items():
         shard = {name: specs[name] for name in names}
-        _write_shard(folder / file, shard, islice(remaining, len(names)))
+        _write_shard(folder / file, shard, islice(remaining, len(names)), format)
     if extra := next(remaining, None):
         raise ValueError(f"{extra[0]} was not to be written")
     if len(shards) > 1:
@@ -137,11 +142,11 @@ def _split(specs: Mapping[str, Spec]) -> dict[str, list[str]]:
 
 
 def _write_shard(
-    file: Path, specs: Mapping[str, Spec], arrays: Iterable[tuple[str, mx.array]]
+    file: Path, specs: Mapping[str, Spec], arrays: Iterable[tuple[str, mx.array]], format: str
 ) -> None:
     # By hand, because mx.save_safetensors holds every tensor of the file in memory at once.
     # Format: 8 bytes of header length, the header as JSON padded to 8 bytes, then the tensors.
-    header: dict[str, object] = {"__metadata__": _METADATA}
+    header: dict[str, object] = {"__metadata__": {"format": format}}
     end = 0
     for name, spec in specs.items():
         start, end = end, end + spec.size_bytes

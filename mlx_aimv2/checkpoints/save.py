@@ -102,7 +102,7 @@ def write_config(folder: Path, config: Config, quantization: Mapping[str, Any] |
     stated = config.to_dict()
     if quantization:
         stated["quantization"] = dict(quantization)
-    _write_json(folder / CONFIG_FILE, stated)
+    write_json(folder / CONFIG_FILE, stated)
 
 
 def write_companions(source: Path, folder: Path, config: Config, card: str) -> None:
@@ -122,7 +122,7 @@ def write_companions(source: Path, folder: Path, config: Config, card: str) -> N
             (folder / name).write_bytes(content)
     if not (folder / PREPROCESSOR_FILE).exists():
         stated = family_of(config).processor(config.vision_config)
-        _write_json(folder / PREPROCESSOR_FILE, stated)
+        write_json(folder / PREPROCESSOR_FILE, stated)
     # A folder's name need not be UTF-8.
     (folder / CARD_FILE).write_bytes(card.encode("utf-8", "backslashreplace"))
     if text_files and not has_tokenizer(lambda name: (folder / name).exists()):
@@ -134,5 +134,6 @@ def write_companions(source: Path, folder: Path, config: Config, card: str) -> N
         )
 
 
-def _write_json(file: Path, content: Mapping[str, Any]) -> None:
+def write_json(file: Path, content: Mapping[str, Any]) -> None:
+    """Write a file of settings as people read it."""
     file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

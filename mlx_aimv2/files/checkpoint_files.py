@@ -14,11 +14,12 @@ CONFIG_FILE = "config.json"
 PREPROCESSOR_FILE = "preprocessor_config.json"
 CARD_FILE = "README.md"
 LICENCE_FILES = ("LICENSE", "LICENSE.md", "LICENSE.txt", "LICENCE", "LICENCE.md", "LICENCE.txt")
+TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 TEXT_FILES = (
     "tokenizer.json",
     "vocab.json",
     "merges.txt",
-    "tokenizer_config.json",
+    TOKENIZER_CONFIG_FILE,
     "special_tokens_map.json",
 )
 TAGS_FILE = "tags.txt"  # what the photo library looks for by default with this checkpoint

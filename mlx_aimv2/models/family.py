@@ -57,6 +57,8 @@ class Family:
     ``config.json`` of any generation or none.
     ``network``: an empty network of a configuration, or one tower of it.
     ``processor``: the ``preprocessor_config.json`` of a checkpoint that came without one.
+    ``written``: other layouts in which checkpoints can be written, by their names, from the
+    network's names to theirs.
     ``towers``: what the names of each tower's tensors begin with.
     ``float32``: names of tensors that stay float32 whatever dtype is asked for.
     ``foreign``: other models that share its tensor names, by the part of a name that shows them.
@@ -69,6 +71,7 @@ class Family:
     network: Callable[[Any, Tower | None], Network]
     cost: Cost
     processor: Callable[[VisionConfig], dict[str, Any]]
+    written: Mapping[str, Layout] = field(default_factory=dict)
     towers: Mapping[Tower, str] = field(default_factory=dict)
     float32: tuple[str, ...] = ()
     foreign: Mapping[str, str] = field(default_factory=dict)

@@ -21,8 +21,9 @@ class Rule:
     In a name ``*`` is a number, carried over. Several sources are joined along the first axis, in
     this order. One source with a number more than its targets stands for many tensors, stacked
     along a new first axis by that last number. Then ``axes`` puts the axes into another order, None
-    being a new one; a function tells them of a shape. Several targets are equal pieces along the
-    axis ``cut``, in this order. A tensor without a target is left out.
+    being a new one, and one of length 1 that is not named goes; a function tells them of a shape.
+    Several targets are equal pieces along the axis ``cut``, in this order. A tensor without a
+    target is left out.
     """
 
     source: Names
@@ -67,7 +68,8 @@ class Rule:
         elif count > 1:
             joined = (count * part[0], *part[1:])
         axes = self._axes_of(joined)
-        if sorted(axis for axis in axes if axis is not None) != list(range(len(joined))):
+        gone = [axis for axis, length in enumerate(joined) if length == 1 and axis not in axes]
+        if sorted([*gone, *(axis for axis in axes if axis is not None)]) != [*range(len(joined))]:
             raise ValueError(f"{joined} has not the axes {axes}")
         shape = [1 if axis is None else joined[axis] for axis in axes]
         if len(self.targets) > 1:
@@ -84,7 +86,9 @@ class Rule:
             whole = parts[0] if len(parts) == 1 else mx.concatenate(list(parts))
         axes = self._axes_of(whole.shape)
         if axes != tuple(range(whole.ndim)):
-            whole = whole.transpose([axis for axis in axes if axis is not None])
+            kept = [axis for axis in axes if axis is not None]
+            gone = sorted(set(range(whole.ndim)) - set(kept))
+            whole = whole.transpose([*gone, *kept]).squeeze([*range(len(gone))])
             whole = mx.expand_dims(whole, [at for at, axis in enumerate(axes) if axis is None])
         if len(self.targets) == 1:
             return whole

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import tokenizers
@@ -91,6 +92,11 @@ class Tokenizer:
     def vocab_size(self) -> int:
         """Size of the vocabulary: one more than the largest id."""
         return max(self.vocabulary.values()) + 1
+
+    @property
+    def eos_token(self) -> str:
+        """How the end token is written."""
+        return cast(str, self._pieces.id_to_token(self.eos_token_id))
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.int32]:
         """Ids of a batch, truncated to ``max_length`` with the end token kept.

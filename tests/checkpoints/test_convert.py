@@ -23,8 +23,10 @@ from mlx_aimv2.checkpoints.safetensors_file import Spec, to_bits, write_weights
 from mlx_aimv2.errors import Aimv2Warning, CheckpointError, NumericsError, UsageError
 from mlx_aimv2.files.checkpoint_files import INDEX_FILE
 from mlx_aimv2.images.presets import CLIP_MEAN, PRESETS, read_preset
+from mlx_aimv2.models import registry
 from mlx_aimv2.models.aimv2.published import LICENCE, find
 from tests.support import makers, networks
+from tests.support.toy_family import TOY, write_toy
 
 # Widths that groups of 32 divide; the MLP's is no multiple of 64, so fc2 stays dense there.
 VISION = makers.VISION | {"width": 64, "mlp": 96, "blocks": 2}
@@ -131,6 +133,58 @@ def test_values_and_configuration_are_those_of_the_source(tmp_path, case):
     before, after = load_checkpoint(source), load_checkpoint(folder)
     assert after.network.config == before.network.config
     assert same(network_arrays(after.network), network_arrays(before.network))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_transformers_names_and_back(tmp_path, case):
+    """From every layout the names, axes and values of transformers; from there ours again."""
+    tensors, config = CASES[case]
+    ours = convert(write(tmp_path / "source", tensors, config), tmp_path / "ours").folder
+    for layout in ("Apple torch", "Apple MLX", "transformers"):
+        source = write(tmp_path / layout, LAYOUTS[layout](tensors), config)
+        theirs = convert(source, tmp_path / f"{layout} theirs", to="transformers").folder
+        written = load_file(theirs / "model.safetensors")
+        expected = makers.to_transformers(tensors)
+        assert written.keys() == expected.keys()
+        for name, array in expected.items():
+            np.testing.assert_array_equal(written[name], array, name, strict=True)
+        with safe_open(theirs / "model.safetensors", framework="np") as file:
+            assert file.metadata() == {"format": "pt"}
+        back = convert(theirs, tmp_path / f"{layout} back")
+        assert back.original.layout == "transformers"
+        for name in ("model.safetensors", "config.json", "preprocessor_config.json"):
+            assert (back.folder / name).read_bytes() == (ours / name).read_bytes()
+
+
+def test_for_transformers_weights_are_dense(tmp_path, lit):
+    with pytest.raises(UsageError, match="quantised") as caught:
+        convert(lit, tmp_path / "theirs", quantize_bits=4, to="transformers")
+    assert caught.value.hint == "leave out -q"
+    packed = convert(lit, tmp_path / "packed", quantize_bits=8, group_size=32).folder
+    with pytest.raises(UsageError, match="the source is quantised") as caught:
+        convert(packed, tmp_path / "theirs", to="transformers")
+    assert caught.value.hint == "unpack it: add -d"
+    theirs = convert(packed, tmp_path / "theirs", to="transformers", dequantize=True).folder
+    ours = convert(packed, tmp_path / "ours", dequantize=True).folder
+    assert same(read(convert(theirs, tmp_path / "back").folder), read(ours))
+
+
+def test_a_family_without_that_layout_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "FAMILIES", (*registry.FAMILIES, TOY))
+    with pytest.raises(UsageError, match="a toy checkpoint is not written for transformers"):
+        convert(write_toy(tmp_path / "toy"), tmp_path / "theirs", to="transformers")
+    assert only_files(tmp_path) == ["toy"]
+
+
+def test_transformers_is_told_who_reads_a_whole_tokenizer(tmp_path):
+    demo = convert(DEMO, tmp_path / "demo", to="transformers").folder
+    stated = json.loads((demo / "tokenizer_config.json").read_text())
+    assert stated["tokenizer_class"] == "PreTrainedTokenizerFast"
+    assert (stated["pad_token"], stated["model_max_length"]) == ("<end_of_text>", 77)
+    (demo / "tokenizer_config.json").write_bytes(b'{"a": 1}')
+    again = convert(demo, tmp_path / "again", to="transformers").folder
+    assert (again / "tokenizer_config.json").read_bytes() == b'{"a": 1}'
+    assert "tokenizer_config.json" not in only_files(convert(DEMO, tmp_path / "ours").folder)
 
 
 def test_a_sharded_source_and_a_sharded_target(tmp_path, lit, monkeypatch):
@@ -351,9 +405,10 @@ def test_a_tensor_that_is_missing_left_over_or_misshapen(tmp_path, bits):
 
 
 def test_a_disk_that_gives_back_something_else(tmp_path, lit, monkeypatch):
-    def write_half(folder, specs, arrays):
+    def write_half(folder, specs, arrays, *, format):
         names = list(specs)[:-1]
-        write_weights(folder, {name: specs[name] for name in names}, islice(arrays, len(names)))
+        half = {name: specs[name] for name in names}
+        write_weights(folder, half, islice(arrays, len(names)), format=format)
 
     monkeypatch.setattr(conversion, "write_weights", write_half)
     with pytest.raises(conversion.OutputError, match="does not read back"):

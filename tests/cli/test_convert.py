@@ -70,6 +70,19 @@ def test_flags_are_the_options_of_the_library():
 
 
 @pytest.mark.usefixtures("source")
+def test_for_transformers_it_says_how_that_is_loaded():
+    done = convert("--to", "transformers")
+    assert (done.code, done.out) == (0, "")
+    assert done.err.splitlines()[-1] == (
+        'next, in Python: transformers.AutoModel.from_pretrained("mlx_model")'
+    )
+    assert run("info", "./mlx_model").out.count("transformers") == 1
+    card = Path("mlx_model/README.md").read_text()
+    assert 'library_name: "transformers"' in card
+    assert "transformers.AutoModel.from_pretrained" in card
+
+
+@pytest.mark.usefixtures("source")
 @pytest.mark.parametrize(
     ("flags", "message", "hint"),
     [
@@ -80,6 +93,8 @@ def test_flags_are_the_options_of_the_library():
         ("--dtype int8", "'int8' is not one of", "convert --help"),
         ("-q -d", "not both", "leave out -q or -d"),
         ("-d", "not quantised", "leave out -d"),
+        ("-q --to transformers", "no weights that MLX has quantised", "leave out -q"),
+        ("--to timm", "'timm' is not one of 'mlx', 'transformers'", "convert --help"),
         ("extra", "extra", "convert --help"),
         ("--upload-repo me/mine", "nobody can be asked", "add --yes"),
     ],

@@ -283,7 +283,7 @@ from mlx_aimv2.checkpoints import convert as conversion
 from mlx_aimv2.files import atomic_folder
 source, target, moment = sys.argv[1:]
 
-def stop(*_):
+def stop(*_, **__):
     print("stopped", flush=True)
     while True:
         time.sleep(600)

@@ -153,6 +153,16 @@ def exact_buffers() -> Iterator[None]:
     mx.set_cache_limit(limit)
 
 
+def test_an_axis_of_length_one_goes() -> None:
+    rule = Rule("table", "rows", (2, 1))
+    table = mx.arange(15).reshape(1, 3, 5)
+    assert rule.shape((1, 3, 5), 1) == (5, 3)
+    assert mx.array_equal(rule.tensor([table]), table[0].T)
+    for shape in ((2, 3, 5), (1, 3)):
+        with pytest.raises(ValueError, match="has not the axes"):
+            rule.shape(shape, 1)
+
+
 @pytest.mark.usefixtures("exact_buffers")
 def test_pieces_are_read_one_by_one(tmp_path: Path) -> None:
     """A piece takes no more memory than its values: not what it was cut from."""

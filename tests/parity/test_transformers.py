@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("transformers")
+transformers = pytest.importorskip("transformers")
 
+import mlx_aimv2  # noqa: E402
+from mlx_aimv2.checkpoints.convert import convert  # noqa: E402
+from mlx_aimv2.checkpoints.hub import DEMO  # noqa: E402
 from mlx_aimv2.checkpoints.load import DTYPES, load_checkpoint  # noqa: E402
 from mlx_aimv2.models.aimv2.layers import patchify  # noqa: E402
 from tests.parity import lively  # noqa: E402
@@ -148,6 +151,40 @@ def _assert_same_logits(ours, theirs, images, texts) -> None:
     per_image, per_text = ours(images[0], texts[0])
     assert difference(per_image, expected.logits_per_image) < LOGITS
     assert difference(per_text, expected.logits_per_text) < LOGITS
+
+
+# what `aimv2 convert --to transformers` writes
+
+
+@pytest.mark.filterwarnings("ignore:.*has no tokenizer")
+@pytest.mark.parametrize("layout", [*LIT_LAYOUTS, "mlx-aimv2"])
+@pytest.mark.parametrize("kind", ["fixed", "native", "lit"])
+def test_transformers_loads_what_is_written_for_it(folder: Path, layout: str, kind: str) -> None:
+    native = kind == "native"
+    tensors = makers.random_lit() if kind == "lit" else makers.random_vision(native=native)
+    config = makers.lit_config() if kind == "lit" else makers.vision_config(native=native)
+    rename = {"Apple MLX": makers.to_apple_mlx, "transformers": makers.to_transformers}
+    source = makers.write_checkpoint(folder, rename.get(layout, dict)(tensors), config)
+    if layout == "mlx-aimv2":
+        source = convert(source, folder.parent / "ours").folder
+    written = convert(source, folder.parent / "theirs", to="transformers").folder
+    theirs, report = transformers.AutoModel.from_pretrained(
+        written, attn_implementation="eager", output_loading_info=True
+    )
+    assert not any(report.values()), report
+    ours = load_float32(source).network
+    if kind == "lit":
+        _assert_same_logits(ours, theirs, lively.pixels(3, 35, 35), lively.ids(5, 13, 97))
+        return
+    images, inputs = lively.pixels(2, 28 if native else 35, 35)
+    assert difference(ours(images), theirs(inputs).last_hidden_state) < SMALL_FEATURES
+
+
+def test_transformers_reads_the_texts_of_the_demo_as_they_are_read_here(folder: Path) -> None:
+    texts = ["a red dog", "two cats on a beach, at night"]
+    written = convert(DEMO, folder, to="transformers").folder
+    tokens = transformers.AutoTokenizer.from_pretrained(written)(texts, padding=True)
+    assert tokens["input_ids"] == mlx_aimv2.load(DEMO).tokenize(texts).tolist()
 
 
 # the published widths in float32

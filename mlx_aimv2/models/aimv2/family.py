@@ -48,6 +48,7 @@ AIMV2 = Family(
     name="AIMv2",
     model_types=("aimv2", "aimv2_vision_model"),
     layouts=(layouts.APPLE, layouts.TRANSFORMERS, layouts.TIMM),
+    written={layouts.TO_TRANSFORMERS.name: layouts.TO_TRANSFORMERS},
     complete_config=complete_config,
     network=network,
     cost=cost,

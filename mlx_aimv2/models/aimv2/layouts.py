@@ -17,6 +17,9 @@ def _with_batch_axis(shape: Shape) -> Axes | None:
     return (None, 0, 1) if len(shape) == 2 else None
 
 
+_AXES_BACK: dict[object, Axes] = {_channels_last: (0, 3, 1, 2), _with_batch_axis: (1, 2)}
+
+
 # Source of each table: shared by Apple's ml-aim at bd9e068 (torch and MLX), transformers 5.23
 # and timm 1.0, and the headers of the published files; tests/parity compares with the live
 # libraries.
@@ -71,6 +74,16 @@ TRANSFORMERS = Layout(
         Rule("visual_projection.weight", "image_projector.weight"),
         Rule("text_projection.weight", "text_projector.weight"),
         Rule("logit_scale", "log_logit_scale"),
+    ),
+)
+# Ours as transformers has them: of several names that it has had for a tensor, the first.
+TO_TRANSFORMERS = Layout(
+    TRANSFORMERS.name,
+    tuple(
+        {
+            rule.target: Rule(rule.target, rule.source, _AXES_BACK.get(rule.axes))
+            for rule in reversed(TRANSFORMERS.rules)
+        }.values()
     ),
 )
 TIMM = Layout(
