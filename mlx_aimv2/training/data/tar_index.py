@@ -114,7 +114,7 @@ def _members(
         is_meta = not stem or (stem.startswith("__") and stem.endswith("__"))
         if column is not None and not is_meta and member.isreg() and not member.issparse():
             yield member, (f"{folder}{slash}{stem}", column)
-        if not 0 <= member.size <= size_bytes - member.offset_data:
+        if member.isreg() and not 0 <= member.size <= size_bytes - member.offset_data:
             raise tarfile.ReadError("unexpected end of data")
 
 
@@ -161,8 +161,13 @@ def _save(index: Index, kept: Path, stamp: Stamp) -> None:
     content = save(arrays, {"stamp": _stamped(stamp), "fault": index.fault})
     kept.parent.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=kept.parent, delete=False) as file:
-        file.write(content)
-    Path(file.name).replace(kept)  # another process may read it, or write the same
+        partial = Path(file.name)  # another process may read the file, or write the same
+        try:
+            file.write(content)
+            file.flush()
+            partial.replace(kept)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def _stamped(stamp: Stamp) -> str:

@@ -64,14 +64,13 @@ class View:
         Errors: ImageError.
         """
         if area is None:
+            rows["prefix"][0] = draw_prefix(rng, (self._side_px // self.patch_size) ** 2)
             rows["pixels"][0] = self.pixels(source, draws)
-            count = (self._side_px // self.patch_size) ** 2
         else:
             seen, grid = self.patches(source, draws, area)
-            rows["patches"][0, : len(seen)] = seen
+            rows["prefix"][0] = draw_prefix(rng, len(seen))
+            rows["patches"][0, : len(seen)] = seen  # last: what failed leaves no patch behind
             rows["grids"][0] = grid
-            count = len(seen)
-        rows["prefix"][0] = draw_prefix(rng, count)
 
     def pixels(self, source: ImageSource, draws: NDArray[np.float64]) -> Floats:
         """A picture as a checkpoint of a fixed side sees it.
