@@ -86,19 +86,22 @@ def test_batches_come_in_order_and_the_last_may_be_smaller() -> None:
     assert found == [[12, 2, 8], [0, 4, 10], [6]]
 
 
-def test_no_more_is_made_than_looked_ahead() -> None:
+@pytest.mark.parametrize(("threads", "ahead"), [(1, 1), (2, 8), (5, 3)])
+def test_no_more_is_made_than_looked_ahead(threads: int, ahead: int) -> None:
     begun, taken, most = 0, 0, 0
+    one = threading.Lock()
 
     def counted(numbers: list[int]) -> Arrays:
         nonlocal begun, most
-        begun += 1
-        most = max(most, begun - taken)
+        with one:
+            begun += 1
+            most = max(most, begun - taken)
         return doubled(numbers)
 
-    for _ in load_batches(range(97), 1, counted):
+    for _ in load_batches(range(97), 1, counted, threads=threads, ahead=ahead):
         taken += 1
     assert begun == taken == 97
-    assert most <= data_loader._AHEAD + 1
+    assert most <= ahead + 1
 
 
 def ended(make: Callable[[list[int]], Arrays]) -> "weakref.ref[object]":
