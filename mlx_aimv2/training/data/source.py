@@ -12,7 +12,7 @@ from mlx_aimv2.errors import UsageError
 from mlx_aimv2.files.paths import printable, unreadable
 from mlx_aimv2.options import option
 
-from .drawn import SIDE_PX, Drawings
+from ..drawings.pairs import SIDE_PX, Drawings
 from .pair import Pair, Pairs
 from .table import Columns, Rows, Table, read_csv, read_json_lines, read_parquet
 from .webdataset import Shards, find_shards

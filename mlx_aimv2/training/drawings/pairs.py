@@ -1,7 +1,7 @@
 """The drawings as pairs: each with four captions, painted when it is read."""
 
-from ..drawings.scene import HELD_OUT, draw
-from .pair import Pair
+from ..data.pair import Pair
+from .scene import HELD_OUT, draw
 
 SIDE_PX = 224
 
