@@ -178,7 +178,7 @@ class Teller:
         self._write = write
         self._is_dry = is_dry
         self._photos = self._tagged = self._changed = self._tags = self._in_photos = 0
-        self._written = self._new = 0  # sidecars, or entries for ExifTool
+        self._written = self._new = self._taken_back = 0  # sidecars, or entries for ExifTool
         self._up_to_date = 0
         self._failures: list[Aimv2Error] = []
 
@@ -213,6 +213,7 @@ class Teller:
             verb = "would be written" if self._is_dry else "written"
             text += f", {output.counted(self._written, 'sidecar')} {verb}"
             text += f" ({self._new} new)" if self._is_dry else ""
+            text += f", {self._taken_back} taken back" if self._taken_back else ""
         output.say(text)
         if self._write == "exiftool" and not (self._written or self._failures):
             output.note("there is nothing for ExifTool to write")
@@ -222,16 +223,19 @@ class Teller:
                 f"{photos} of Apple's Photos: {_NOT_IN_PHOTOS[self._write]}; "
                 "see docs/photo-library.md, Apple Photos"
             )
-        if self._failures and not (self._written or self._up_to_date):
+        if self._failures and not (self._written or self._taken_back or self._up_to_date):
             what = "sidecar could be written" if self._write == "sidecar" else "photo can be listed"
             raise Aimv2Error(f"no {what}", hint="the reasons are above")
         return exit_code(self._photos - len(self._failures), len(self._failures))
 
     def _add_sidecar(self, written: "Written") -> None:
-        self._written += 1
+        is_taken_back = written.undone is not None  # nothing of aimv2 is left in it
+        self._written += not is_taken_back
+        self._taken_back += is_taken_back
         self._new += written.is_new
         if self._is_dry:
-            change = "new sidecar" if written.is_new else "changed sidecar"
+            changed = "taken back" if is_taken_back else "changed sidecar"
+            change = "new sidecar" if written.is_new else changed
             output.table([(os.fsdecode(written.path), change)])
 
     def _fail(self, error: Aimv2Error) -> None:

@@ -86,6 +86,28 @@ def test_iptc_in_a_jpeg_as_pillow_reads_it(tmp_path: Path) -> None:
     assert tags(tmp_path / "a.jpg") == ["Café", "Dog"]
 
 
+@pytest.mark.parametrize("kind", ["resources", "alone", "xmp", "behind the pixels"])
+def test_profiles_in_the_texts_of_a_png(kind: str, tmp_path: Path) -> None:
+    iptc = dataset(2, 25, "Café".encode()) + dataset(2, 25, b"Dog")
+    data = {"alone": iptc, "xmp": PACKET}.get(kind, resources(iptc))
+    name = "xmp" if kind == "xmp" else "iptc"
+    digits = "\n".join(data.hex()[at : at + 72] for at in range(0, 2 * len(data), 72))
+    texts = PngImagePlugin.PngInfo()
+    title = f"Raw profile type {name}"
+    texts.add_text(title, f"\n{name}\n{len(data):8}\n{digits}\n", zip=kind != "alone")
+    file = tmp_path / "a.png"
+    photo(46, 34).save(file, pnginfo=texts)
+    if kind == "behind the pixels":
+        whole = file.read_bytes()
+        start = whole.index(b"zTXt") - 4
+        end = start + 12 + int.from_bytes(whole[start : start + 4], "big")
+        file.write_bytes(whole[:start] + whole[end:-12] + whole[start:end] + whole[-12:])
+    assert tags(file) == (["Animals|Dog", "Café"] if kind == "xmp" else ["Café", "Dog"])
+    texts.add_text(title, f"\n{name}\n2\nxyz", zip=True)
+    photo(46, 34).save(file, pnginfo=texts)
+    assert tags(file) == []
+
+
 def test_letters_of_old_programs() -> None:
     texts = ["Café".encode(), "Café".encode("cp1252"), b"\x81\x8d", b" a\0b \n", b" \0"]
     found = read_iptc_keywords(b"".join(dataset(2, 25, text) for text in texts))

@@ -30,12 +30,13 @@ def find_embedded(info: Mapping[Any, object], tags: Mapping[int, object]) -> Emb
 
     ``info`` is Pillow's of an image, ``tags`` those of its first directory.
     """
+    profile = _raw_profile(info, "iptc")
     blocks = info.get("photoshop")
     if not isinstance(blocks, dict):
-        blocks = _blocks(_bytes(tags.get(_PHOTOSHOP)))
-    found = (_bytes(blocks.get(_IPTC_BLOCK)), _bytes(tags.get(IPTC)))
+        blocks = _blocks(_bytes(tags.get(_PHOTOSHOP)) or profile)
+    found = (_bytes(blocks.get(_IPTC_BLOCK)), _bytes(tags.get(IPTC)), profile)
     keywords = [each for data in found for each in read_iptc_keywords(data)]
-    packet = _bytes(info.get("xmp")) or _bytes(tags.get(_XMP))
+    packet = _bytes(info.get("xmp")) or _bytes(tags.get(_XMP)) or _raw_profile(info, "xmp")
     return Embedded(packet, tuple(dict.fromkeys(keywords)))
 
 
@@ -77,6 +78,14 @@ def _blocks(data: bytes) -> dict[int, bytes]:
         found[number] = data[at + 4 : at + 4 + size]
         at += 4 + ((size + 1) & ~1)
     return found
+
+
+def _raw_profile(info: Mapping[Any, object], name: str) -> bytes:
+    """What ExifTool, exiv2 and ImageMagick write into a PNG as text: name, length, then digits."""
+    text = info.get(f"Raw profile type {name}")
+    with suppress(ValueError):
+        return bytes.fromhex("".join(text.split("\n")[3:])) if isinstance(text, str) else b""
+    return b""
 
 
 def _bytes(value: object) -> bytes:
