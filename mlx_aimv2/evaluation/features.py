@@ -4,11 +4,11 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,9 @@ from mlx_aimv2.files.stamp import Stamp, stamp_of
 from mlx_aimv2.images.source import ImageSource
 from mlx_aimv2.inference.image_options import ImageOptions
 from mlx_aimv2.inference.model import Model
+from mlx_aimv2.inference.prefetch import Read
 
-from .data_sets import Part, Stored
+from .data_sets.part import Part, Stored
 
 Floats = NDArray[np.float32]
 Tell = Callable[[int, int], None]
@@ -72,33 +73,89 @@ def read_features(
     that is stopped loses two seconds. Pictures that cannot be read are tried again each time.
     Errors: OutputError where the cache cannot be written; Aimv2Error if no picture could be read.
     """
-    # Of whole batches, so that a picture has the same bits whichever are beside it.
-    options = replace(options, normalize=False, fills_batches=True)
-    names = [os.fsencode(_name(picture)) for picture in part.pictures]
-    rows: dict[int, Floats] = {}
-    errors: list[Aimv2Error] = []
-    with open_cache(folder, to_json(model.metadata(options))) as cache:
-        stamps = [stamp_of(os.fsencode(_file(picture))) for picture in part.pictures]
-        for place, (name, stamp) in enumerate(zip(names, stamps, strict=True)):
-            if (vector := cache.get(name, stamp)) is not None:
-                rows[place] = vector
-        missing = [place for place in range(len(names)) if place not in rows]
-        pictures = [cast("ImageSource", part.pictures[place]) for place in missing]
-        samples = model.samples(model.plan(options), pictures)
-        for place, sample in zip(missing, samples, strict=True):
+    options = replace(options, normalize=False)
+    with open_cache(folder, model.metadata(options)) as database:
+        kept = Kept(part, database, "<f4")
+        errors = kept.fill(model, options, tell)
+        places = np.array([place for place in range(len(part.pictures)) if place not in errors])
+        vectors = np.stack([kept.get(place) for place in places])
+    return Features(vectors.astype(np.float32, copy=False), places, tuple(errors.values()))
+
+
+class Kept:
+    """What a cache has of a part's pictures, flat; ``dtype`` is how it is kept.
+
+    A picture may have another view, told by a ``suffix`` of its name.
+    """
+
+    def __init__(self, part: Part, database: sqlite3.Connection, dtype: str) -> None:
+        self._part, self._database, self._dtype = part, database, dtype
+        self._names = [os.fsencode(_name(picture)) for picture in part.pictures]
+        self._stamps = [stamp_of(os.fsencode(_file(picture))) for picture in part.pictures]
+
+    def fill(
+        self,
+        model: Model,
+        options: ImageOptions,
+        tell: Tell,
+        read: Read | None = None,
+        suffix: bytes = b"",
+    ) -> dict[int, Aimv2Error]:
+        """Make what is missing; returns why some could not be, by the places of their pictures.
+
+        ``read`` reads a sample instead of the plan.
+        Errors: Aimv2Error if no picture could be read.
+        """
+        # Of whole batches, so that a picture has the same bits whichever are beside it.
+        plan = model.plan(replace(options, fills_batches=True))
+        count = len(self._names)
+        missing = [place for place in range(count) if not self._has(place, suffix)]
+        errors: dict[int, Aimv2Error] = {}
+        samples = model.samples(plan, pictures_at(self._part, missing), read)
+        committed_s = time.monotonic()
+        for number, (place, sample) in enumerate(zip(missing, samples, strict=True), 1):
             if sample.embedding is not None:
-                rows[place] = sample.embedding
-                cache.add(names[place], stamps[place], sample.embedding)
+                self._add(place, suffix, sample.embedding)
             elif sample.error is not None:
-                errors.append(sample.error)
-            tell(len(rows) + len(errors), len(names))
-    if not rows:
-        raise Aimv2Error(
-            f"none of the {len(names)} pictures in {printable(part.name)} could be read",
-            hint=str(errors[0]),
+                errors[place] = sample.error
+            if time.monotonic() - committed_s > _COMMIT_S:
+                self._database.commit()
+                committed_s = time.monotonic()
+            tell(count - len(missing) + number, count)
+        if len(errors) == count:
+            raise Aimv2Error(
+                f"none of the {count} pictures in {printable(self._part.name)} could be read",
+                hint=str(errors[0]),
+            )
+        return errors
+
+    def get(self, place: int, suffix: bytes = b"") -> NDArray[Any]:
+        """The values of a picture, which must be there."""
+        query = "SELECT vector FROM features_1 WHERE name = ?"
+        (data,) = self._database.execute(query, (self._names[place] + suffix,)).fetchone()
+        return np.frombuffer(data, self._dtype)
+
+    def _has(self, place: int, suffix: bytes) -> bool:
+        query = "SELECT size, mtime_ns FROM features_1 WHERE name = ?"
+        found = self._database.execute(query, (self._names[place] + suffix,)).fetchone()
+        return found is not None and Stamp(*found) == self._stamps[place]
+
+    def _add(self, place: int, suffix: bytes, values: Floats) -> None:
+        stamp = self._stamps[place] or Stamp(0, 0)  # 0: it came after it was looked for
+        self._database.execute(
+            "INSERT OR REPLACE INTO features_1 VALUES (?, ?, ?, ?)",
+            (
+                self._names[place] + suffix,
+                stamp.size_bytes,
+                stamp.mtime_ns,
+                values.astype(self._dtype).tobytes(),
+            ),
         )
-    places = np.array(sorted(rows))
-    return Features(np.stack([rows[place] for place in places]), places, tuple(errors))
+
+
+def pictures_at(part: Part, places: Iterable[int]) -> list[ImageSource]:
+    """Pictures of a part, as models take them."""
+    return [cast("ImageSource", part.pictures[place]) for place in places]
 
 
 def _name(picture: Stored) -> str:
@@ -109,41 +166,13 @@ def _file(picture: Stored) -> str:
     return picture if isinstance(picture, str) else picture.shard
 
 
-class Cache:
-    """One file of vectors, by the names and the stamps of pictures; see :func:`open_cache`."""
-
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
-        self._committed_s = time.monotonic()
-
-    def get(self, name: bytes, stamp: Stamp | None) -> Floats | None:
-        """The vector of a picture, if it has not changed since. Shapes: (D,)."""
-        query = "SELECT size, mtime_ns, vector FROM features_1 WHERE name = ?"
-        found = self._database.execute(query, (name,)).fetchone()
-        if found is None or stamp is None or Stamp(found[0], found[1]) != stamp:
-            return None
-        return np.frombuffer(found[2], "<f4")
-
-    def add(self, name: bytes, stamp: Stamp | None, vector: Floats) -> None:
-        """Keep a vector of a picture that had this stamp."""
-        if stamp is None:  # gone meanwhile
-            return
-        self._database.execute(
-            "INSERT OR REPLACE INTO features_1 VALUES (?, ?, ?, ?)",
-            (name, stamp.size_bytes, stamp.mtime_ns, vector.astype("<f4").tobytes()),
-        )
-        if time.monotonic() - self._committed_s > _COMMIT_S:
-            self._database.commit()
-            self._committed_s = time.monotonic()
-
-
 @contextmanager
-def open_cache(folder: Path, settings: str) -> Iterator[Cache]:
+def open_cache(folder: Path, settings: Mapping[str, Any]) -> Iterator[sqlite3.Connection]:
     """The cache of what these settings make of pictures; at the end, and by Ctrl-C, it is kept.
 
     Errors: OutputError where it cannot be read or written.
     """
-    file = folder / f"{hashlib.sha256(settings.encode()).hexdigest()[:16]}.db"
+    file = folder / f"{hashlib.sha256(to_json(settings).encode()).hexdigest()[:16]}.db"
     elsewhere = {"cache FOLDER": "keep features elsewhere"}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -154,7 +183,7 @@ def open_cache(folder: Path, settings: str) -> Iterator[Cache]:
         with closing(sqlite3.connect(file, timeout=_WAIT_S)) as database:
             database.execute(_SCHEMA)
             try:
-                yield Cache(database)
+                yield database
             finally:
                 database.commit()
     except sqlite3.Error as error:

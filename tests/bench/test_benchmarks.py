@@ -23,6 +23,7 @@ SMALL = {
     "decoding": "--runs 1 --width 504 --photos 2 --blocks 1",
     "duplicates": "--drawings 2",
     "encoder_steps": "--model demo --batch 1 --blocks 1 --repeats 1",
+    "evaluation": "--classes 4 --number 160 --epochs 1",
     "help_time": "--runs 2",
     "kill_test": "--kills 1",
     "library_quality": "--number 20 --duplicates 2",
@@ -44,6 +45,8 @@ def test_each_has_a_small_run():
 def test_a_small_run(name):
     if name in {"decoding", "tagging", "teaching"}:
         pytest.importorskip("skimage", reason="needs scikit-image")
+    if name == "evaluation":
+        pytest.importorskip("torch")
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{name}", *SMALL[name].split()],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S,

@@ -84,6 +84,40 @@ def test_linear(data: str, cache: str) -> None:
     assert 1e-2 <= record["decay"] <= 1e6
 
 
+@pytest.mark.parametrize("variant", ["augmented", "cached features"])
+def test_probe(variant: str, data: str, cache: str) -> None:
+    record = measured(
+        *("probe", data, "--model", "demo", "--cache", cache, "--epochs", "2", "--batch", "8"),
+        *("--rates", "1e-3,2e-3", "--decays", "0.1"),
+        *["--cached"] * (variant == "cached features"),
+    )
+    assert record["variant"] == variant
+    assert (record["n"], record["trained_on"]) == (30, 24)  # one of five of each class chooses
+    assert (record["batch"], record["warm_up"], record["epochs"]) == (8, 0, 2)
+    tried = {run["rate"]: run["validation_acc1"] for run in record["runs"]}
+    assert [*tried] == [1e-3, 2e-3]
+    assert tried[record["rate"]] == max(tried.values())
+    assert 0 <= record["acc1"] <= record["acc5"] <= 1
+
+
+def test_the_cheap_probe_is_named_beside_the_paper_s_figure(
+    data: str, cache: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlx_aimv2.evaluation.paper.published", lambda *_: 0.866)
+    outcome = run(
+        *("eval", "probe", data, "--model", "demo", "--cache", cache, "--dataset", "Pets"),
+        *("--cached", "--epochs", "1", "--batch", "8", "--rates", "1e-3", "--decays", "0.1"),
+    )
+    assert outcome.code == 0, outcome.err
+    for words in (
+        "probe (cached features)",
+        "86.6%",
+        "not of augmented views",
+        "chosen on a tenth",
+    ):
+        assert words in outcome.out
+
+
 def test_a_decay_is_chosen_on_the_part_val(cache: str, tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     write_data_set(tmp_path / "data", 3, 4)
@@ -154,6 +188,9 @@ def test_a_checkpoint_without_texts(data: str, tmp_path: Path) -> None:
         (["zero-shot", "nowhere"], "nowhere does not exist"),
         (["knn", "DATA", "--k", "0,x"], "--k is '0,x'"),
         (["knn", "DATA", "--dataset", "other"], "the paper has no data set 'other'"),
+        (["probe", "DATA", "--rates", "1e-3,x"], "--rates is '1e-3,x'"),
+        (["probe", "DATA", "--decays", "0"], "--decays is '0'"),
+        (["probe", "DATA", "--rates", "inf"], "--rates is 'inf'"),
         (["retrieval", "DATA", "--prompt", "a photo"], "has no place for the caption"),
         (["zero-shot", "DATA", "--split", "other"], "has no folder other"),
         (["zero-shot", "DATA", "--templates", "other"], "no set of templates and no file"),

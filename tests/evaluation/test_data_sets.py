@@ -9,8 +9,8 @@ import pytest
 
 from mlx_aimv2.errors import Aimv2Error, UsageError
 from mlx_aimv2.evaluation import templates
-from mlx_aimv2.evaluation.captions import read_captions
-from mlx_aimv2.evaluation.data_sets import part_of, read_class_names, read_classes
+from mlx_aimv2.evaluation.data_sets.captions import read_captions
+from mlx_aimv2.evaluation.data_sets.part import part_of, read_class_names, read_classes
 from mlx_aimv2.images.decode import open_rgb
 from tests.support.data_sets import write_classes
 from tests.support.tars import pair_members, small_picture, write_tar

@@ -9,7 +9,7 @@ import pytest
 
 import mlx_aimv2 as aimv2
 from mlx_aimv2.errors import Aimv2Error, OutputError
-from mlx_aimv2.evaluation.data_sets import Part, read_classes
+from mlx_aimv2.evaluation.data_sets.part import Part, read_classes
 from mlx_aimv2.evaluation.features import Features, open_cache, read_features
 from mlx_aimv2.inference.image_options import ImageOptions
 from mlx_aimv2.inference.model import Model
@@ -146,16 +146,16 @@ def test_a_damaged_cache_is_told(data: Path, model: Model, tmp_path: Path) -> No
 def test_a_folder_that_takes_no_cache(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:
-        with pytest.raises(OutputError, match="cannot be made"), open_cache(tmp_path / "c", ""):
+        with pytest.raises(OutputError, match="cannot be made"), open_cache(tmp_path / "c", {}):
             pass
     finally:
         tmp_path.chmod(0o700)
 
 
 def test_the_database_s_errors_are_the_caches_only(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="another"), open_cache(tmp_path, ""):
+    with pytest.raises(OSError, match="another"), open_cache(tmp_path, {}):
         raise OSError("another")
-    with pytest.raises(OutputError), open_cache(tmp_path, ""):
+    with pytest.raises(OutputError), open_cache(tmp_path, {}):
         raise sqlite3.OperationalError("disk I/O error")
 
 

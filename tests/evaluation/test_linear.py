@@ -8,7 +8,7 @@ import pytest
 from mlx_aimv2.errors import Aimv2Error, UsageError
 from mlx_aimv2.evaluation import linear
 from mlx_aimv2.evaluation.classification import best_classes
-from mlx_aimv2.evaluation.data_sets import held_out
+from mlx_aimv2.evaluation.data_sets.part import held_out
 
 COUNT, WIDTH, CLASSES = 211, 11, 7
 

@@ -12,7 +12,7 @@ from mlx_aimv2.files.paths import absolute, printable
 from mlx_aimv2.training.data.source import open_pairs
 
 from . import shards
-from .data_sets import TESTS, Part, Stored, part_of
+from .part import TESTS, Part, Stored, part_of
 
 Captioned = Iterable[tuple[Stored, list[str]]]
 

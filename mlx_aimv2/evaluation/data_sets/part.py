@@ -1,4 +1,4 @@
-"""Data sets as they lie on disk: pictures with a class or with captions, in their parts."""
+"""A part of a data set: its pictures, each with a class or with captions."""
 
 import re
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from mlx_aimv2.errors import UsageError
 from mlx_aimv2.files.paths import absolute, printable
 from mlx_aimv2.images.walk import find_images
 
+from ..templates import read_lines
 from . import shards
-from .templates import read_lines
 
 TRAIN = "train"
 TESTS = ("test", "val", "validation")  # the names of a part to measure on, the first that is there

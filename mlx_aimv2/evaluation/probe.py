@@ -1,0 +1,149 @@
+"""Attentive probes of several rates and decays, trained at once on the same features."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import mlx.core as mx
+import mlx.optimizers as optim
+import numpy as np
+from mlx import nn
+from numpy.typing import NDArray
+
+from mlx_aimv2.errors import Aimv2Error, NumericsError
+from mlx_aimv2.files.paths import printable
+from mlx_aimv2.training.probe import AttentiveProbe
+
+from .classification import best_classes
+from .features import Tell
+from .probe_settings import ProbeSettings
+from .views import Seen, Views, together
+
+_LAST_RATE, _MOST_NORM = 1e-5, 3.0
+_BETAS = [0.9, 0.999]
+_MEASURED_TOGETHER = 64
+
+
+def rate_at(peak: float, steps: int, warm_up_steps: int) -> Callable[[mx.array], mx.array]:
+    """The rate of each step: a rise to the peak, then half a cosine down to 1e-5."""
+    fall = optim.cosine_decay(peak, max(1, steps - warm_up_steps), min(peak, _LAST_RATE))
+    if not warm_up_steps:
+        return fall
+    rise = optim.linear_schedule(peak / warm_up_steps, peak, warm_up_steps)
+    return optim.join_schedules([rise, fall], [warm_up_steps])
+
+
+class Run:
+    """One probe with its optimiser, AdamW as in PyTorch: decays are multiplied by the rate.
+
+    ``is_finite`` is False once a loss was not; then the run ends.
+    """
+
+    def __init__(
+        self, probe: AttentiveProbe, rate: float, decay: float, steps: int, warm_up_steps: int = 0
+    ) -> None:
+        self.probe, self.rate, self.decay = probe, rate, decay
+        self.is_finite = True
+        self._optimizer = optim.AdamW(
+            rate_at(rate, steps, warm_up_steps),
+            betas=_BETAS,
+            weight_decay=decay,
+            bias_correction=True,
+        )
+        self._loss_and_gradient: Callable[..., tuple[mx.array, Any]] = nn.value_and_grad(
+            probe, _loss
+        )
+
+    def step(self, features: mx.array, mask: mx.array | None, labels: mx.array) -> float:
+        """One update; returns the loss before it. Shapes: (B, N, D), (B, 1, 1, N), (B,)."""
+        loss, gradient = self._loss_and_gradient(self.probe, features, mask, labels)
+        gradient, _ = optim.clip_grad_norm(gradient, _MOST_NORM)
+        self._optimizer.update(self.probe, gradient)
+        mx.eval(self.probe.parameters(), self._optimizer.state, loss)
+        self.is_finite = bool(mx.isfinite(loss))
+        return float(loss)
+
+
+def _loss(
+    probe: AttentiveProbe, features: mx.array, mask: mx.array | None, labels: mx.array
+) -> mx.array:
+    return nn.losses.cross_entropy(probe(features, mask), labels, reduction="mean")
+
+
+def train(
+    views: Views,
+    places: NDArray[np.int64],
+    classes: int,
+    settings: ProbeSettings,
+    tell: Tell,
+) -> list[Run]:
+    """Train every rate with every decay on these pictures of a part; those that stayed finite.
+
+    Each epoch has its own order and its own views; what is less than a batch at its end is left
+    out. Pictures that cannot be read drop out of their batches.
+    Errors: NumericsError where no run stayed finite; Aimv2Error if no picture could be read.
+    """
+    batch = min(settings.batch or 1, len(places))
+    steps = len(places) // batch
+    warm_up_steps = (settings.warm_up or 0) * steps
+    config = views.model.vision.config
+    runs = []
+    for rate in settings.rates:
+        for decay in settings.decays:
+            probe = AttentiveProbe(config.hidden_size, config.num_attention_heads, classes)
+            probe.initialise(settings.seed)
+            runs.append(Run(probe, rate, decay, settings.epochs * steps, warm_up_steps))
+    for epoch in range(settings.epochs):
+        rng = np.random.default_rng((settings.seed, epoch, 0))
+        order = rng.permutation(places)[: steps * batch]
+        seen = views.for_training(order.tolist(), settings.seed, epoch * len(order))
+        for step, (found, features, mask) in enumerate(_batches(seen, batch), 1):
+            labels = mx.array(views.part.labels[found])
+            for run in runs:
+                run.step(features, mask, labels)
+            runs = [run for run in runs if run.is_finite]
+            if not runs:
+                raise NumericsError(
+                    "no probe's loss stayed finite", hint="try lower rates: --rates 1e-4"
+                )
+            tell(epoch * steps + step, settings.epochs * steps)
+        if views.errors.keys() >= {*order.tolist()}:
+            raise _none_read(views, len(order))
+    return runs
+
+
+def best_of(
+    runs: Sequence[Run], views: Views, places: Sequence[int], tell: Tell
+) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
+    """The best classes of pictures by each run, and the places of those that could be read.
+
+    Shapes: places (n,), then for each run (n, min(5, classes)).
+    Errors: Aimv2Error if no picture could be read.
+    """
+    for run in runs:
+        run.probe.eval()
+    known: list[NDArray[np.int64]] = []
+    best: list[list[NDArray[np.int64]]] = [[] for _ in runs]
+    for found, features, mask in _batches(views.plain(places), _MEASURED_TOGETHER):
+        known.append(found)
+        for run, rows in zip(runs, best, strict=True):
+            rows.append(best_classes(np.array(run.probe(features, mask))))
+        tell(sum(map(len, known)), len(places))
+    if not known:
+        raise _none_read(views, len(places))
+    return np.concatenate(known), [np.concatenate(rows) for rows in best]
+
+
+def _none_read(views: Views, count: int) -> Aimv2Error:
+    return Aimv2Error(
+        f"none of {count} pictures in {printable(views.part.name)} could be read",
+        hint=str(next(iter(views.errors.values()))),
+    )
+
+
+def _batches(
+    seen: Iterator[Seen | None], size: int
+) -> Iterator[tuple[NDArray[np.int64], mx.array, mx.array | None]]:
+    while batch := list(islice(seen, size)):
+        if known := [each for each in batch if each is not None]:
+            yield together(known)
