@@ -44,6 +44,7 @@ GROUPS = {
         "info": "Tell what a checkpoint is and what it needs.",
         "convert": "Convert a checkpoint to our layout or transformers', or quantise it.",
         "eval": "Measure a checkpoint on a data set, beside the paper's figure.",
+        "train": "Train a checkpoint, by the stages of the paper.",
     },
     "This machine": {
         "doctor": "Check this installation.",

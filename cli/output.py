@@ -242,6 +242,10 @@ class Progress:
         self._first_s: float | None = None  # when the first were done
         self._rate: float | None = None
 
+    def rename(self, verb: str) -> None:
+        """Say something else before the number; the count goes on."""
+        self._verb = verb
+
     def __enter__(self) -> Self:
         return self
 

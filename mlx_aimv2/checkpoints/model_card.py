@@ -22,6 +22,7 @@ _LIBRARIES: dict[Library, str] = {
     "transformers": "transformers, under its names, by `mlx-aimv2`, which reads it as well",
 }
 _UNKNOWN = "unknown"
+_OWN = "own"
 _DEMO_LICENCE = "mit"  # this project's own weights
 _LIT_EXAMPLE = """\
 model.embed_images(["photo.jpg"])
@@ -105,6 +106,31 @@ def _example(location: str, config: Config, library: Library) -> str:
     return f"import mlx_aimv2 as aimv2\n\nmodel = aimv2.load({location})\n{example}"
 
 
+def trained_card(start: Resolved | None, config: Config, made: str) -> str:
+    """The text of README.md of a checkpoint that was trained here.
+
+    ``start`` is what it began with, ``made`` says by which steps.
+    """
+    base_model, licence, began = None, _OWN, "random weights"
+    if start:
+        base_model = start.repo_id or _front_matter(start.folder / CARD_FILE).get("base_model")
+        licence, began = licence_of(start), _source(start, base_model)
+    return f"""\
+{_front_matter_of(licence, base_model, config, "mlx")}
+# Trained with mlx-aimv2
+
+{_kind(config)}, trained with mlx-aimv2 {version("mlx-aimv2")}: {made}.
+
+| | |
+|---|---|
+| Began with | {began} |
+
+## Licence
+
+{licence_notice(licence)}
+"""
+
+
 def precision(dtype: str, quantization: Mapping[str, Any] | None) -> str:
     """What weights are stored in; ``dtype`` is that of what is not packed into bits."""
     if not quantization:
@@ -119,6 +145,8 @@ def licence_notice(licence: str) -> str:
             f"The weights are under {LICENCE_TERMS} (`{LICENCE}`). Whoever receives them is bound "
             "by it too. The program that converted them has a licence of its own (MIT)."
         )
+    if licence == _OWN:
+        return "The weights began as random numbers: whoever trained them states their licence."
     if licence == _UNKNOWN:
         return (
             "The source of these weights states no licence. If they derive from Apple's "
@@ -141,7 +169,7 @@ def _front_matter(file: Path) -> dict[str, str]:
 def _front_matter_of(licence: str, base_model: str | None, config: Config, library: Library) -> str:
     fields = {
         "library_name": library,
-        "license": licence,
+        "license": licence if licence != _OWN else None,
         "base_model": base_model,
         "pipeline_tag": (
             "image-feature-extraction"

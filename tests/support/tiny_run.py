@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Generator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,9 @@ class Told:
 def run(folder: Path, *, spoiled: int | None = None, settings: Any = SETTINGS) -> Told:
     """Begin or go on, to the end."""
     ranks, told = Ranks(), Told()
-    Loop(TinyWork(ranks, spoiled), settings, RunFolder(folder), ranks, told).run()
+    kept = RunFolder(folder)
+    with kept.held() if ranks.is_first else nullcontext():
+        Loop(TinyWork(ranks, spoiled), settings, kept, ranks, told).run()
     return told
 
 

@@ -1,10 +1,11 @@
 """The first weights of a pre-training, as Apple's training code draws them."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import cast
 
 import mlx.core as mx
+from mlx import nn
 from mlx.utils import tree_flatten
 
 from .objective import Pretraining
@@ -19,34 +20,41 @@ def initialise(objective: Pretraining, seed: int) -> None:
 
     Source: apple/ml-l3m, ``configs/aimv2/001_aimv2_hfdata.yaml`` and the modules that it names.
     """
-    weights = cast("list[tuple[str, mx.array]]", tree_flatten(objective.parameters()))
     depth = len(objective.decoder.trunk.blocks)
-    rules: dict[str, Draw] = {  # of names' ends, the first that fits
-        "pos_embed": _normal(0.02),
-        "start_token": _normal(0.02),
-        "positional_embedding": _normal(0.01),
-        "text_embedding.weight": _normal(0.02),
+    rules: dict[str, Draw] = {
+        "pos_embed": normal(0.02),
+        "start_token": normal(0.02),
+        "positional_embedding": normal(0.01),
+        "text_embedding.weight": normal(0.02),
         "patchifier.proj.bias": _uniform(objective.encoder.config.patch_width),
         "image_projection.weight": _uniform(objective.encoder.config.hidden_size),
         "image_projection.bias": _uniform(objective.encoder.config.hidden_size),
         "image_head.weight": _cut_normal(1 / (1 + depth)),
         "text_head.weight": _cut_normal(1 / (1 + depth)),
-        "norm.weight": _ones,
-        "norm_1.weight": _ones,
-        "norm_2.weight": _ones,
-        "weight": _xavier,
     }
+    draw_weights(objective, seed, rules | BLOCK_RULES)
+
+
+def draw_weights(module: nn.Module, seed: int, rules: Mapping[str, Draw]) -> None:
+    """Draw all weights of a module, each by the first rule whose key its name ends with."""
+    weights = cast("list[tuple[str, mx.array]]", tree_flatten(module.parameters()))
     drawn = []
     keys = mx.random.split(mx.random.key(seed), len(weights))
     for (name, weight), key in zip(weights, keys, strict=True):
         draw = next(draw for end, draw in rules.items() if name.endswith(end))
         drawn.append((name, draw(weight, key)))
-    objective.load_weights(drawn)
-    mx.eval(objective.parameters())
+    module.load_weights(drawn)
+    mx.eval(module.parameters())
 
 
-def _normal(deviation: float) -> Draw:
+def normal(deviation: float) -> Draw:
+    """Around 0."""
     return lambda weight, key: deviation * mx.random.normal(weight.shape, key=key)
+
+
+def zeros(weight: mx.array, _key: mx.array) -> mx.array:
+    """Nothing."""
+    return mx.zeros(weight.shape)
 
 
 def _uniform(inputs: int) -> Draw:
@@ -73,3 +81,11 @@ def _xavier(weight: mx.array, key: mx.array) -> mx.array:
 
 def _ones(weight: mx.array, _key: mx.array) -> mx.array:
     return mx.ones(weight.shape)
+
+
+BLOCK_RULES: dict[str, Draw] = {
+    "norm.weight": _ones,
+    "norm_1.weight": _ones,
+    "norm_2.weight": _ones,
+    "weight": _xavier,
+}

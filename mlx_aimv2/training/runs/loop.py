@@ -4,7 +4,7 @@ import math
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from types import FrameType
 from typing import Any, Protocol, cast
 
@@ -53,14 +53,14 @@ class Loop:
         self._skipped = 0
 
     def run(self) -> None:
-        """Go on from the last checkpoint to the end, and write the model.
+        """Go on from the last checkpoint to the end, and write the model; the folder is held.
 
         Ctrl-C or a request to end is answered after the step at hand, with a checkpoint.
         Errors: KeyboardInterrupt once stopped; NumericsError for a loss that is not finite;
         OutputError; Aimv2Error where another process was lost.
         """
         is_first = self._ranks.is_first
-        with self._folder.held() if is_first else nullcontext(), self._ranks.watched():
+        with self._ranks.watched():
             self._restore()
             batches = self._work.batches.from_step(self.place.step)
             with _asked_to_stop() as asked, closing(batches):

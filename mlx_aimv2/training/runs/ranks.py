@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import mlx.core as mx
+import numpy as np
 from mlx import nn
 from mlx.utils import tree_map
 
@@ -48,6 +49,16 @@ class Ranks:
         """The first process's arrays, on each."""
         keep = 1 if self.is_first else 0
         return self.total(tree_map(lambda array: array * keep, tree))
+
+    def text_of_the_first(self, text: str) -> str:
+        """The first process's text, on each."""
+        content = text.encode()
+        size = int(np.array(self.of_the_first([mx.array([len(content)])])[0])[0])
+        padded = np.zeros(size, np.int32)
+        if self.is_first:
+            padded[:] = np.frombuffer(content, np.uint8)
+        shared = np.array(self.of_the_first([mx.array(padded)])[0])
+        return bytes(shared.astype(np.uint8)).decode()
 
     def gather(self, rows: mx.array) -> mx.array:
         """The rows of all processes, as many on each. Shapes: (B, ...) -> (size * B, ...)."""

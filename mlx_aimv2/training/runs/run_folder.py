@@ -5,7 +5,6 @@ In the folder of the result, beside the model's files: ``training/run.json``, ``
 """
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -23,7 +22,8 @@ from mlx_aimv2.files.atomic_folder import staged
 from mlx_aimv2.files.file_diagnosis import unfit
 from mlx_aimv2.files.json_lines import SCHEMA, to_json
 from mlx_aimv2.files.lock import release_lock, take_lock
-from mlx_aimv2.files.paths import partial_of, unwritable
+from mlx_aimv2.files.paths import unwritable
+from mlx_aimv2.files.whole_file import write_whole
 
 _FOLDER, _RUN_FILE, _LOG_FILE, _STATE_FILE = "training", "run.json", "log.jsonl", "state.json"
 _FULL = "make room, then go on with --resume"
@@ -76,7 +76,7 @@ class RunFolder:
 
     def write_run(self, about: Mapping[str, Any]) -> None:
         """Keep what the run was started with. Errors: OutputError."""
-        _write(self.path / _RUN_FILE, json.dumps(about, indent=1) + "\n")
+        write_whole(self.path / _RUN_FILE, json.dumps(about, indent=1) + "\n")
 
     def places(self) -> list[Path]:
         """The checkpoints, the last one first."""
@@ -131,7 +131,7 @@ class RunFolder:
             kept = [
                 to_json(each) + "\n" for each in read_log(self.log_file) if each["step"] <= step
             ]
-            _write(self.log_file, "".join(kept))
+            write_whole(self.log_file, "".join(kept))
 
 
 def read_log(file: Path) -> Iterator[dict[str, Any]]:
@@ -162,17 +162,3 @@ def _read_json(file: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise CheckpointError(f"{file} is not a JSON object")
     return found
-
-
-def _write(file: Path, text: str) -> None:
-    """Write a file that is as it was or as it shall be, whenever the process ends."""
-    partial = partial_of(file)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        partial.replace(file)
-    except OSError as error:
-        raise unwritable(file, error, full=_FULL) from error

@@ -1,6 +1,7 @@
 """What a run of each stage is made of: one frozen dataclass a stage, checked once."""
 
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 from mlx_aimv2.errors import UsageError
@@ -9,9 +10,10 @@ from mlx_aimv2.options import option
 Stage = Literal["pretraining", "high-resolution", "native", "lit", "probe"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
+BATCH_SIZE = partial(option, 32, help="Samples a step, on all machines together.")
 _AT_LEAST_0 = (
     "warm_up_steps", "first_rate", "last_rate", "beta1", "beta2", "weight_decay", "pixel_weight",
-    "text_weight", "seed", "chunk_size", "warm_up_share",
+    "text_weight", "seed", "chunk_size",
 )  # fmt: skip
 _BELOW_1 = ("beta1", "beta2")
 
@@ -27,7 +29,6 @@ class Settings:
 
     preset: str = option("toy", help="The table these settings start from.")
     steps: int = option(1000, help="Number of optimiser steps.")
-    batch_size: int = option(64, help="Samples a step, on all machines together.")
     chunk_size: int = option(0, help="Samples at once on one machine; 0 for all of its part.")
     peak_rate: float = option(1e-3, help="Learning rate after the warm-up.")
     first_rate: float = option(1e-6, help="Learning rate of the first step.")
@@ -96,6 +97,7 @@ class PretrainingSettings(EncoderSizes):
 
     stage = "pretraining"
 
+    batch_size: int = BATCH_SIZE()
     side_px: int = option(112, help="Side of the images in pixels.")
 
 
@@ -105,6 +107,7 @@ class HighResolutionSettings(EncoderSizes):
 
     stage = "high-resolution"
 
+    batch_size: int = BATCH_SIZE()
     side_px: int = option(168, help="Side of the images in pixels.")
 
 
@@ -117,7 +120,6 @@ class NativeSettings(EncoderSizes):
     batch_tokens: int = option(4096, help="Patches a step, on all machines together.")
     least_log2_area: float = option(7.0, help="Logarithm (base 2) of the fewest patches an image.")
     most_log2_area: float = option(12.0, help="Logarithm (base 2) of the most patches an image.")
-    area_step: float = option(0.5, help="Areas are drawn in steps of this logarithm.")
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ class LitSettings(Settings):
 
     stage = "lit"
 
+    batch_size: int = BATCH_SIZE()
     projection: int = option(192, help="Width of the vectors that are compared.")
     text_width: int = option(128, help="Width of the text tower.")
     text_mlp_width: int = option(384, help="Width inside the text tower's MLPs.")
@@ -143,6 +146,7 @@ class ProbeSettings(Settings):
 
     stage = "probe"
 
+    batch_size: int = BATCH_SIZE()
     queries: int = option(1, help="Number of learned queries.")
     augment: bool = option(True, help="Crop and mirror images at random: features are not kept.")
     cache: bool = option(True, help="Keep the frozen encoder's features on the disk.")

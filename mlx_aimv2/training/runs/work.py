@@ -16,7 +16,8 @@ class Batches(Protocol):
     ``skipped`` is how many samples dropped out of those that were taken, as they were broken.
     """
 
-    skipped: int
+    @property
+    def skipped(self) -> int: ...
 
     def from_step(self, step: int = 0) -> Generator[Arrays]:
         """The batches from a step on, each with ``NUMBERS`` (B,); B may be 0."""
@@ -28,8 +29,10 @@ class Work(Protocol):
     ``objective`` is a module of all that is trained, and of what else changes with it.
     """
 
-    objective: Any
-    batches: Batches
+    @property
+    def objective(self) -> Any: ...
+    @property
+    def batches(self) -> Batches: ...
 
     def prepare(self, arrays: Arrays) -> Batch:
         """What the objective takes."""

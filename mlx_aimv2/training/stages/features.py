@@ -1,0 +1,129 @@
+"""Features of a frozen encoder, kept on the disk: each picture goes through it once."""
+
+import os
+import zlib
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+from numpy.typing import NDArray
+
+from mlx_aimv2 import device
+from mlx_aimv2.errors import Aimv2Error, NumericsError
+from mlx_aimv2.files.paths import unwritable
+from mlx_aimv2.models.aimv2.vision import VisionEncoder
+
+from ..data.batches import Batches, Broken
+from ..data.view import DRAWS, View
+from ..data_loader import Arrays
+from ..runs.work import NUMBERS
+from .beginning import Beginning
+
+_CHECK_BYTES = 4
+_TOGETHER = 16  # always as many: a picture has the same bits whichever are beside it
+_STILL = np.zeros(DRAWS)  # draws of a view that does not augment
+
+
+class FeatureFile:
+    """Features by the numbers of pictures, in float16; each row is whole or is not there.
+
+    Shapes: a row is (N, D).
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, int]) -> None:
+        self._path, self._shape = path, shape
+        self._row_bytes = 2 * shape[0] * shape[1] + _CHECK_BYTES
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+
+    def get(self, number: int) -> NDArray[np.float16] | None:
+        """A picture's features, or None. Shapes: (N, D)."""
+        row = os.pread(self._file, self._row_bytes, number * self._row_bytes)
+        content, check = row[:-_CHECK_BYTES], row[-_CHECK_BYTES:]
+        if len(row) < self._row_bytes or zlib.crc32(content).to_bytes(_CHECK_BYTES) != check:
+            return None
+        return np.frombuffer(content, np.float16).reshape(self._shape)
+
+    def put(self, number: int, features: NDArray[np.float16]) -> None:
+        """Keep a picture's features. Errors: OutputError, of a full disk too."""
+        content = features.tobytes()
+        row = content + zlib.crc32(content).to_bytes(_CHECK_BYTES)
+        try:
+            if os.pwrite(self._file, row, number * self._row_bytes) < len(row):
+                raise OSError(28, os.strerror(28))
+        except OSError as error:
+            hint = "make room and go on with --resume, or keep none: --set cache=false"
+            raise unwritable(self._path, error, full=hint) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+
+class KeptFeatures:
+    """Batches with the ``features`` (B, N, D) of each picture, from the file or made now.
+
+    Pictures that cannot be read drop out, as in the batches themselves.
+    """
+
+    def __init__(
+        self, batches: Batches, encoder: VisionEncoder, view: View, beginning: Beginning, file: Path
+    ) -> None:
+        self._batches, self._encoder, self._view = batches, encoder, view
+        self._beginning = beginning
+        self._file = FeatureFile(file, (encoder.config.grid_side**2, encoder.config.hidden_size))
+        self._told: set[int] = set()
+        self._dropped = 0
+
+    @property
+    def skipped(self) -> int:
+        """How many pairs dropped out."""
+        return self._batches.skipped + self._dropped
+
+    def from_step(self, step: int = 0) -> Generator[Arrays]:
+        """The batches from a step on."""
+        with ThreadPoolExecutor(device.available_cores()) as threads:
+            for arrays in self._batches.from_step(step):
+                features = self._features_of(arrays[NUMBERS].tolist(), threads)
+                whole = [row for row, each in enumerate(features) if each is not None]
+                self._dropped += len(features) - len(whole)
+                kept = {name: array[whole] for name, array in arrays.items()}
+                kept["features"] = _stacked([features[row] for row in whole])
+                yield kept
+
+    def _features_of(
+        self, numbers: Sequence[int], threads: ThreadPoolExecutor
+    ) -> list[NDArray[np.float16] | None]:
+        found = {number: self._file.get(number) for number in numbers}
+        missing = [number for number, each in found.items() if each is None]
+        pixels = zip(missing, threads.map(self._see, missing), strict=True)
+        seen = [(number, each) for number, each in pixels if each is not None]
+        for first in range(0, len(seen), _TOGETHER):
+            part = seen[first : first + _TOGETHER]
+            for (number, _), features in zip(part, self._encoded(part), strict=False):
+                if not np.isfinite(features).all():
+                    name = self._beginning.pairs.read(number).key
+                    raise NumericsError(f"{name}: its features are not finite")
+                self._file.put(number, features)
+                found[number] = features
+        return [found[number] for number in numbers]
+
+    def _encoded(self, part: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float16]:
+        batch = np.zeros((_TOGETHER, *part[0][1].shape), np.float32)
+        batch[: len(part)] = [pixels for _, pixels in part]
+        return np.array(self._encoder.features(mx.array(batch)).astype(mx.float16))
+
+    def _see(self, number: int) -> NDArray[np.float32] | None:
+        try:
+            return self._view.pixels(self._beginning.pairs.read(number).image, _STILL)
+        except Aimv2Error as error:
+            if number not in self._told:
+                self._told.add(number)
+                self._beginning.tell(Broken(number, str(error)))
+            return None
+
+
+def _stacked(rows: Sequence[Any]) -> NDArray[np.float16]:
+    return np.stack(rows) if rows else np.zeros((0, 1, 1), np.float16)
