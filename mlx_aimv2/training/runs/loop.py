@@ -1,6 +1,7 @@
 """The loop of every stage: steps, their log, checkpoints, and how a run ends."""
 
 import math
+import shutil
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from mlx_aimv2.errors import CheckpointError, NumericsError
 from mlx_aimv2.files.atomic_folder import staged
+from mlx_aimv2.files.paths import unwritable
 
 from ..data_loader import Arrays
 from .gradients import Slope
@@ -168,10 +170,16 @@ class Loop:
         made = self._folder.path / "model"
         with staged(made, replaces=made.is_dir()) as folder:
             self._work.write_model(folder)
-        files = sorted(made.iterdir(), key=lambda file: file.name.startswith("model"))
-        for file in files:
-            file.replace(self._folder.target / file.name)
-        made.rmdir()
+        parts = sorted(made.iterdir(), key=lambda part: part.name.startswith("model"))
+        try:
+            for part in parts:
+                place = self._folder.target / part.name
+                if place.is_dir():  # of a run that was shorter
+                    shutil.rmtree(place)
+                part.replace(place)
+            made.rmdir()
+        except OSError as error:
+            raise unwritable(self._folder.target, error) from error
 
 
 def _number(array: mx.array) -> float:

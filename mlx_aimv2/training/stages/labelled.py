@@ -1,6 +1,5 @@
 """Pictures in a folder for each class, as torchvision's ImageFolder has them."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,4 +47,4 @@ class LabelledPairs:
     def read(self, number: int) -> Pair:
         """A picture by its number, and the name of its class."""
         file = self._files[number]
-        return Pair(printable(file), os.fsencode(file), (self.classes[int(self.labels[number])],))
+        return Pair(printable(file), file, (self.classes[int(self.labels[number])],))

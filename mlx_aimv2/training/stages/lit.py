@@ -37,6 +37,7 @@ _RULES = {
     "positional_embedding": normal(0.01),
     "text_embedding.weight": normal(0.02),
     "linear.bias": zeros,
+    "log_logit_scale": lambda weight, _: weight,  # the configuration's
     **BLOCK_RULES,
 }
 _FROZEN = ("image_encoder.preprocessor.", "image_encoder.trunk.")

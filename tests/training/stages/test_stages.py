@@ -1,0 +1,244 @@
+"""Each stage on a few drawings: what it writes loads, and what is frozen stays as it was."""
+
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import mlx_aimv2 as aimv2
+from mlx_aimv2.checkpoints.convert import convert
+from mlx_aimv2.errors import UsageError
+from mlx_aimv2.training.drawings.scene import draw
+from mlx_aimv2.training.runs.run_folder import RunFolder, read_log
+from mlx_aimv2.training.runs.settings import Stage
+from mlx_aimv2.training.stages.run import Order, train
+
+pytest.importorskip("mlx.data", reason="needs mlx-data")
+
+DRAWINGS = "drawings:7:64"
+FEW = ("steps=3", "warm_up_steps=1", "checkpoint_every=2", "chunk_size=3", "batch_size=5")
+ENCODER = (
+    "width=32", "mlp_width=48", "blocks=2", "heads=2", "decoder_width=24", "decoder_mlp_width=32",
+    "decoder_blocks=1", "decoder_heads=2", "caption_tokens=11",
+)  # fmt: skip
+TEXT = ("projection=16", "text_width=24", "text_mlp_width=32", "text_blocks=1", "caption_tokens=11")
+STILL = ("peak_rate=1e-9", "first_rate=0", "last_rate=0", "weight_decay=0")
+NATIVE = ("steps=3", "warm_up_steps=1", "batch_tokens=64", "least_log2_area=3", "most_log2_area=5")
+
+
+class Heard:
+    """What a run said."""
+
+    def __init__(self) -> None:
+        self.steps, self.notes, self.left_out = 0, list[str](), list[str]()
+
+    def stepped(self, step: int, steps: int, loss: float) -> None:
+        self.steps += 1
+
+    def kept(self, step: int, steps: int, loss: float) -> None:
+        pass
+
+    def broken(self, sample: Any) -> None:
+        self.left_out.append(sample.reason)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def run(stage: Stage, out: Path, *words: str, data: str = DRAWINGS, **given: Any) -> Heard:
+    heard = Heard()
+    assert train(Order(stage, out, data, words=words, **given), heard) == out
+    return heard
+
+
+def losses(folder: Path) -> list[float]:
+    return [line["loss"] for line in read_log(RunFolder(folder).log_file)]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pre-trained encoder, in so far as three steps make one."""
+    folder = tmp_path_factory.mktemp("stages") / "encoder"
+    run("pretraining", folder, *FEW, *ENCODER, "side_px=56")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lit(encoder: Path) -> Path:
+    """A text tower beside it."""
+    folder = encoder.with_name("lit")
+    run("lit", folder, *FEW, *TEXT, source=str(encoder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawings in folders of two classes, one of them no picture."""
+    folder = tmp_path_factory.mktemp("classes")
+    for number in range(7):
+        target = folder / "train" / ("even", "odd")[number % 2] / f"{number}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draw(number, 64).image.save(target)
+    (folder / "train/odd/9.png").write_bytes(b"not a picture")
+    return folder
+
+
+def test_pretraining_makes_an_encoder(encoder: Path) -> None:
+    model = aimv2.load(encoder)
+    assert model.config.vision_config.image_size == 56
+    vectors = np.array(model.embed_images([draw(0, 64).image]))
+    assert vectors.shape == (1, 32)
+    assert np.isfinite(vectors).all()
+    line = next(read_log(RunFolder(encoder).log_file))
+    assert line["loss"] == pytest.approx(line["text"] + 0.4 * line["pixel"], rel=1e-5)
+    assert line["samples"] == 5
+
+
+def test_a_trained_checkpoint_is_converted(encoder: Path, tmp_path: Path) -> None:
+    convert(encoder, tmp_path / "half", dtype="float16")
+    assert aimv2.load(tmp_path / "half").config.vision_config.hidden_size == 32
+
+
+def test_high_resolution_goes_on_at_another_side(encoder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "large"
+    heard = run(
+        "high-resolution", folder, *FEW, *STILL, *ENCODER[4:], "side_px=84",
+        source=str(encoder),
+    )  # fmt: skip
+    assert not heard.notes  # the decoder is gone on with
+    ours, before = (aimv2.load(each, dtype="float32").network for each in (folder, encoder))
+    before.resample_positions(84)
+    for (name, one), other in zip(
+        ours.flat_parameters().items(), before.flat_parameters().values(), strict=True
+    ):
+        np.testing.assert_allclose(np.array(one), np.array(other), atol=1e-6, err_msg=name)
+    again = run(
+        "high-resolution",
+        tmp_path / "other",
+        *FEW,
+        *ENCODER[4:7],
+        "side_px=84",
+        source=str(encoder),
+    )
+    assert again.notes == ["encoder has no decoder of these sizes: a new one is made"]
+
+
+def test_native_goes_on_without_a_table(encoder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "native"
+    run("native", folder, *NATIVE, *ENCODER[4:], source=str(encoder))
+    model = aimv2.load(folder)
+    assert model.config.vision_config.is_native
+    assert np.isfinite(np.array(model.embed_images([draw(0, 90).image]))).all()
+    samples = [line["samples"] for line in read_log(RunFolder(folder).log_file)]
+    assert all(2 <= each <= 8 for each in samples)
+    again = ("steps=3", "warm_up_steps=1", "side_px=56")
+    with pytest.raises(UsageError, match="native resolution"):
+        run("pretraining", tmp_path / "back", *again, source=str(folder))
+
+
+def test_lit_leaves_the_encoder_bit_for_bit(encoder: Path, lit: Path) -> None:
+    before, after = (load_file(folder / "model.safetensors") for folder in (encoder, lit))
+    for name, each in before.items():
+        np.testing.assert_array_equal(after[f"image_encoder.{name}"], each, err_msg=name)
+    model = aimv2.load(lit)
+    scores = np.array(model.classify([draw(0, 64).image], ["a dog", "a cat"]))
+    assert scores.sum() == pytest.approx(1)
+    assert model.embed_texts(["a dog"]).shape == (1, 16)
+
+
+def test_kept_features_are_those_made_anew(encoder: Path, lit: Path, tmp_path: Path) -> None:
+    run("lit", tmp_path / "anew", *FEW, *TEXT, "cache=false", source=str(encoder))
+    np.testing.assert_allclose(losses(tmp_path / "anew"), losses(lit), rtol=1e-3)
+    assert (lit / "training/features-0.f16").stat().st_size > 16 * 32 * 2 * 6
+    assert not (tmp_path / "anew/training/features-0.f16").exists()
+
+
+def test_lit_goes_on_with_both_towers(lit: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "more"
+    run("lit", folder, *FEW, *STILL, source=str(lit))
+    ours, before = (load_file(each / "model.safetensors") for each in (folder, lit))
+    assert ours.keys() == before.keys()
+    for name, each in before.items():
+        np.testing.assert_allclose(ours[name], each, atol=1e-6, err_msg=name)
+
+
+def test_a_probe_beside_its_encoder(encoder: Path, classes: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "probe"
+    heard = run("probe", folder, *FEW, data=str(classes), source=str(encoder))
+    assert len(heard.left_out) == 1
+    assert "9.png" in heard.left_out[0]
+    aimv2.load(folder)
+    probe = load_file(folder / "probe.safetensors")
+    assert probe["linear.weight"].shape == (2, 32)
+    assert (folder / "classes.txt").read_text() == "even\nodd\n"
+    assert np.abs(probe["bn.running_mean"]).max() > 0
+    line = list(read_log(RunFolder(folder).log_file))[-1]
+    assert 0 <= line["accuracy"] <= 1
+    assert line["broken"] >= 1
+    again = tmp_path / "augmented"
+    run("probe", again, *FEW, "augment=true", data=str(classes), source=str(encoder))
+    assert losses(again)[0] != losses(folder)[0]
+
+
+@pytest.mark.parametrize(
+    ("stage", "words", "expected"),
+    [
+        ("lit", (), "lit needs an encoder"),
+        ("probe", (), "no folders of classes"),
+        ("pretraining", ("prefix=false",), "without a prefix"),
+        ("pretraining", ("pixel_weight=0", "text_weight=0"), "both losses"),
+        ("pretraining", ("steps=10", "warm_up_steps=10"), "no step is left"),
+        ("native", ("batch_tokens=64",), "holds no picture of 128"),
+    ],
+)
+def test_what_cannot_be_is_said(
+    stage: Stage, words: tuple[str, ...], expected: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=expected):
+        run(stage, tmp_path / "out", *words)
+
+
+def test_captions_alone_with_full_attention(tmp_path: Path) -> None:
+    words = ("side_px=56", "pixel_weight=0", "prefix=false")
+    run("pretraining", tmp_path / "out", *FEW, *ENCODER, *words)
+    lines = list(read_log(RunFolder(tmp_path / "out").log_file))
+    assert all(line["loss"] == line["text"] and "pixel" not in line for line in lines)
+
+
+def test_going_on_with_a_run(encoder: Path, tmp_path: Path) -> None:
+    calm, split = tmp_path / "calm", tmp_path / "split"
+    words = (*FEW[1:], *ENCODER, "side_px=56")
+    run("pretraining", calm, *words, "steps=5")
+    heard = Heard()
+
+    def stop(step: int, steps: int, loss: float) -> None:
+        if step == 3:
+            raise RuntimeError("as if killed")
+
+    heard.stepped = stop  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="as if killed"):
+        train(Order("pretraining", split, DRAWINGS, words=(*words, "steps=5")), heard)
+    on = train(Order("pretraining", split, resume=True), Heard())
+    assert losses(on) == losses(calm)
+    ours, theirs = (load_file(each / "model.safetensors") for each in (split, calm))
+    for name, each in theirs.items():
+        np.testing.assert_array_equal(ours[name], each, err_msg=name)
+    with pytest.raises(UsageError, match=r"data has changed .*7, now 8"):
+        train(Order("pretraining", split, "drawings:8:64", resume=True), Heard())
+    longer = Heard()
+    train(Order("pretraining", split, words=("steps=7",), resume=True), longer)
+    assert longer.notes == ["steps was 5, from here on it is 7"]
+    assert len(losses(split)) == 7
+
+
+def test_bfloat16_computes_and_keeps_float32(encoder: Path, tmp_path: Path) -> None:
+    words = (*FEW, *ENCODER, "side_px=56")
+    run("pretraining", tmp_path / "half", *words, "precision=bfloat16", "recompute=true")
+    np.testing.assert_allclose(losses(tmp_path / "half"), losses(encoder), rtol=2e-2)
+    assert losses(tmp_path / "half") != losses(encoder)
+    weights = load_file(tmp_path / "half/model.safetensors")
+    assert {each.dtype for each in weights.values()} == {np.dtype("float32")}
+    assert mx.default_device() is not None
