@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlx_aimv2.options import argument, group, option
-from mlx_aimv2.training.data.source import PairOptions
+from mlx_aimv2.training.data.options import PairOptions
 
 from . import output
 from .options import YES, confirm_download, path_at_home
@@ -26,11 +26,6 @@ aimv2 train native --from toy --data drawings:20000 --out toy-native
 aimv2 train probe --from large --data imagenette --out probe
 aimv2 train plot my-lit
 """
-GROUPS = {
-    "What to train": "--from --config --set",
-    "On what": "--data --image-key --caption-key --separator",
-    "Where": "--out --resume",
-}
 
 
 def train() -> None:

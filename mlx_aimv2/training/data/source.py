@@ -4,15 +4,14 @@ import bisect
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.files.paths import printable, unreadable
-from mlx_aimv2.options import option
 
 from ..drawings.pairs import SIDE_PX, Drawings
+from .options import PairOptions
 from .pair import Pair, Pairs
 from .table import Columns, Rows, Table, read_csv, read_json_lines, read_parquet
 from .webdataset import Shards, find_shards
@@ -27,28 +26,6 @@ _TRAIN = "train"
 # Source: open_clip's defaults; the imagefolder of Hugging Face's datasets.
 _OPEN_CLIP = Columns("filepath", "title")
 _IMAGEFOLDER = Columns("file_name", "text")
-
-
-@dataclass(frozen=True)
-class PairOptions:
-    """How the fields of a source are called; None is what its layout has."""
-
-    image_key: str | None = option(
-        help="Column of the picture's file.",
-        metavar="NAME",
-        show_default="file_name, filepath in a CSV",
-    )
-    caption_key: str | None = option(
-        help="Column of the caption, or its field in the JSON of shards.",
-        metavar="NAME",
-        show_default="text, title in a CSV, .txt in shards",
-    )
-    separator: str = option(
-        "\t",
-        help="What stands between the columns of a CSV.",
-        metavar="CHARACTER",
-        show_default="a tab",
-    )
 
 
 def open_pairs(source: str, options: PairOptions | None = None) -> Pairs:

@@ -14,8 +14,9 @@ from mlx_aimv2.errors import OutputError, UsageError
 from mlx_aimv2.files.paths import printable
 
 from ..data.batches import Broken
+from ..data.options import PairOptions
 from ..data.pair import Pairs
-from ..data.source import PairOptions, open_pairs
+from ..data.source import open_pairs
 from ..runs.loop import Listener, Loop
 from ..runs.ranks import Ranks
 from ..runs.run_folder import RunFolder

@@ -10,8 +10,9 @@ import pytest
 
 from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.images.decode import open_rgb
+from mlx_aimv2.training.data.options import PairOptions
 from mlx_aimv2.training.data.pair import PairError, Pairs
-from mlx_aimv2.training.data.source import PairOptions, open_pairs
+from mlx_aimv2.training.data.source import open_pairs
 from tests.support.tars import pair_members, small_picture, write_tar
 
 Rows = Sequence[dict[str, Any]]

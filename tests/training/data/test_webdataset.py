@@ -10,8 +10,9 @@ import pytest
 
 from mlx_aimv2.errors import Aimv2Error, ImageError
 from mlx_aimv2.training.data import tar_index
+from mlx_aimv2.training.data.options import PairOptions
 from mlx_aimv2.training.data.pair import Pair, PairError
-from mlx_aimv2.training.data.source import PairOptions, open_pairs
+from mlx_aimv2.training.data.source import open_pairs
 from mlx_aimv2.training.data.webdataset import Shards, expand
 from tests.support.tars import Members, pair_members, small_picture, write_tar
 
@@ -208,7 +209,7 @@ def test_a_size_that_is_damaged_is_told(tmp_path: Path, size: str, number: int) 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (gzip.compress(b"x"), "is compressed"),
+        (gzip.compress(b"x", mtime=0), "is compressed"),
         (b"<html>" * 200, "is no tar archive"),
         (b"", "is no tar archive"),
     ],
