@@ -8,8 +8,9 @@ import pytest
 from mlx_aimv2.files.stamp import Stamp
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.sidecars import sidecar
+from mlx_aimv2.library.sidecars.notes import Owner
 from mlx_aimv2.library.sidecars.sidecar import Undone
-from mlx_aimv2.library.sidecars.xmp import Owner, merge, remove_ours, replace_ours
+from mlx_aimv2.library.sidecars.xmp import merge, remove_ours, replace_ours
 from mlx_aimv2.library.sidecars.xmp import read_keywords as read
 from mlx_aimv2.library.tagging import tag_sidecars
 from tests.support import sidecar_samples as samples

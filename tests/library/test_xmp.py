@@ -11,7 +11,8 @@ from lxml import etree
 
 from mlx_aimv2.errors import OutputError, UsageError
 from mlx_aimv2.images.metadata import xmp_packet
-from mlx_aimv2.library.sidecars.xmp import OURS, merge, remove_ours
+from mlx_aimv2.library.sidecars.notes import OURS
+from mlx_aimv2.library.sidecars.xmp import merge, remove_ours
 from tests.support import sidecar_samples as samples
 from tests.support.sidecar_keywords import Keywords, read_keywords
 from tests.support.sidecar_samples import SAMPLES

@@ -14,9 +14,10 @@ from ..database.photos import KEYWORDS_CHANGED
 from ..database.store import Store
 from ..database.tags import FROM_OUTSIDE
 from ..database.verdicts import Verdict
+from ..sidecars.notes import Owner
 from ..sidecars.sidecar import own_sidecars, read_sidecar
 from ..sidecars.sidecar import stamp as sidecar_stamp
-from ..sidecars.xmp import Owner, read_keywords
+from ..sidecars.xmp import read_keywords
 from ..tag_names import tag_key
 from .photo_reader import read_keywords_inside
 

@@ -21,7 +21,8 @@ from mlx_aimv2.images.metadata.xmp_packet import MAX_BYTES
 from mlx_aimv2.images.metadata.xmp_values import read_extension
 
 from ..apple_photos import VIDEOS
-from .xmp import EARLIER, Owner, has_ours, without_ours
+from .notes import EARLIER, Owner, has_ours
+from .xmp import without_ours
 
 Style = Literal["full", "short"]
 

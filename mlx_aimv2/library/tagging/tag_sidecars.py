@@ -14,6 +14,7 @@ from ..database.store import Store
 from ..database.tags import FROM_OUTSIDE
 from ..sidecars import exiftool, sidecar, xmp
 from ..sidecars.keywords import Tag as TagPath
+from ..sidecars.notes import Owner, has_ours
 from ..sidecars.sidecar import Style, Undone
 from ..tag_names import tag_key
 from .tagger import Tagged
@@ -172,7 +173,7 @@ def write_sidecar(
         paths = [_path_of(tag) for tag in tags if tag_key(tag) not in gone]
         after = xmp.replace_ours(now, paths, owner=owner, left_out=left_out, name=path)
         undone = None
-        if known and now is not None and not (paths or left_out) and xmp.has_ours(now, owner):
+        if known and now is not None and not (paths or left_out) and has_ours(now, owner):
             undone = Undone.RESTORED if is_ours else Undone.CLEANED
             after = known[0] if is_ours else xmp.without_ours(now, owner=owner, name=path)
         if after == now:
@@ -203,9 +204,9 @@ def _was_read(store: Store, file: FileRow) -> bool:
     return stamp == sidecar.stamp(stamps.values())
 
 
-def _owner(store: Store, *, is_known: bool) -> xmp.Owner:
+def _owner(store: Store, *, is_known: bool) -> Owner:
     """This library as the owner of keywords; of a sidecar that it knows, earlier notes too."""
-    return xmp.Owner(store.setting("library_id") or "", has_earlier=is_known)
+    return Owner(store.setting("library_id") or "", has_earlier=is_known)
 
 
 def follow_sidecars(store: Store) -> None:
@@ -260,7 +261,7 @@ def _with_notes(store: Store, file: FileRow) -> Iterator[bytes]:
     for path in map(os.fsencode, () if file.uuid else sidecar.own_sidecars(file.path)):
         owner = _owner(store, is_known=store.sidecar(path) is not None)
         with suppress(Aimv2Error):  # as whoever writes it next will say
-            if xmp.has_ours(sidecar.read_sidecar(path) or b"", owner):
+            if has_ours(sidecar.read_sidecar(path) or b"", owner):
                 yield path
 
 
@@ -298,12 +299,12 @@ def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
         store.run("DELETE FROM vocabularies")
 
 
-def _clean(path: bytes, owner: xmp.Owner) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
+def _clean(path: bytes, owner: Owner) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
     try:
         now = sidecar.read_sidecar(path)
     except Aimv2Error:
         return  # none that was written here can be told from it
-    if now is None or not xmp.has_ours(now, owner):
+    if now is None or not has_ours(now, owner):
         return
     try:
         yield path, sidecar.clean(path, now, owner)
@@ -324,7 +325,7 @@ def _moved_to(store: Store, path: bytes, photo: bytes) -> bytes | None:
             found[name] = sidecar.read_sidecar(name) or b""
     same = [name for name, data in found.items() if data == known[1]]
     own = set(map(os.fsencode, sidecar.own_sidecars(photo)))
-    ours = [name for name, data in found.items() if name in own and xmp.has_ours(data, owner)]
+    ours = [name for name, data in found.items() if name in own and has_ours(data, owner)]
     return next(iter(same or (ours if not os.path.lexists(path) else [])), None)
 
 
