@@ -66,7 +66,7 @@ def teach(options: Options) -> int:
 
     confirm = confirm_download(options.confirm)
     with Library(options.library) as opened:
-        if options.yes or options.no or options.words or options.no_words or _only_names(options):
+        if _teaches(options):
             taught = opened.teach(
                 options.tag,
                 yes=options.yes,
@@ -75,8 +75,12 @@ def teach(options: Options) -> int:
                 confirm=confirm,
             )
             if taught is None:
-                output.say("kept: it counts once the index that is running has ended")
-            elif not options.status:
+                output.say(
+                    "kept: it counts once the index that is running has ended; "
+                    f"then aimv2 tag gives {options.tag} to other photos"
+                )
+                return 0
+            if not options.status:
                 output.say(_summary(taught))
         if options.status:
             _tell(opened.taught(options.tag, confirm=confirm), as_json=options.as_json)
@@ -98,18 +102,19 @@ def _check(options: Options) -> None:
         raise UsageError("--open needs --ask", hint="aimv2 teach TAG --ask 12 --open")
 
 
-def _only_names(options: Options) -> bool:
-    return not options.status and not options.ask
+def _teaches(options: Options) -> bool:
+    """Whether anything is said of the tag, or its name alone, which then teaches by its words."""
+    says = options.yes or options.no or options.no_words or options.words is not None
+    return bool(says) or not (options.status or options.ask)
 
 
 def _summary(taught: "Taught") -> str:
-    text = (
-        f"{taught.tag}: {output.counted(taught.yes, 'photo')} with it, {taught.no} without; "
-        f"given to {output.counted(taught.given, 'other photo')}"
-    )
-    if not taught.yes:
-        text += f" by its words; teach it with: aimv2 teach {quote(taught.tag)} --ask 12"
-    return text
+    text = f"{taught.tag}: {output.counted(taught.yes, 'photo')} with it, {taught.no} without; "
+    command = f"aimv2 teach {quote(taught.tag)}"
+    if not (taught.yes or taught.follows_words):
+        return f"{text}there is nothing to go by yet: {command} --yes photo.jpg"
+    text += f"given to {output.counted(taught.given, 'other photo')}"
+    return text if taught.yes else f"{text} by its words; teach it with: {command} --ask 12"
 
 
 def _tell(taught: "Taught", *, as_json: bool) -> None:

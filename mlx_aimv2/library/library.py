@@ -289,13 +289,14 @@ class Library(EditableTags):
         ``told`` is called with each photo's tags and what became of its sidecar; ``texts_told``,
         before that, with how many of the vocabulary's texts are embedded, and of how many.
         ``dry_run`` writes nothing, and tells what it would do.
-        Errors: UsageError for a checkpoint without texts, a vocabulary that is none or a place
-        without photos, OutputError without a library; what went wrong with a single sidecar is
-        told.
+        Taught tags are learnt anew and given too; a checkpoint without texts gives these alone.
+        Errors: UsageError for a checkpoint without texts where no tag is taught, a vocabulary that
+        is none or a place without photos, OutputError without a library; what went wrong with a
+        single sidecar is told.
         """
         from .tagging.run import TagOptions, run  # noqa: PLC0415  (XML: searches start sooner)
         from .teaching.lessons import School  # noqa: PLC0415
-        from .teaching.teacher import renew_all  # noqa: PLC0415
+        from .teaching.teacher import give  # noqa: PLC0415
 
         options = TagOptions(
             vocabulary, replace, min_confidence, limit, filters, dry_run, sidecars, exiftool
@@ -305,12 +306,11 @@ class Library(EditableTags):
             if vectors is None:
                 raise UsageError("there are no photos to tag", hint="aimv2 index FOLDER")
             encode = SearchModel(store, vectors, cache=self._cache, confirm=confirm)
-
-            def renew_taught() -> None:
-                if store.taught_tags():
-                    renew_all(store, School(store, vectors, encode.texts))
-
-            run(store, vectors, encode, options, renew_taught, told=told, texts_told=texts_told)
+            school = cache(lambda: School(store, vectors, encode.texts))
+            run(
+                store, vectors, encode, options, lambda: give(store, school),
+                told=told, texts_told=texts_told,
+            )  # fmt: skip
             warn_of_cuts(encode.cuts)
 
     def teach(
@@ -342,9 +342,13 @@ class Library(EditableTags):
         with self._reading() as store:
             vectors = _serving(store)
             taught = teacher.named(store, tag, words)
-            request = teacher.request(store, taught, yes, no)
+            request = teacher.request(store, taught, yes, no, has_text=vectors.has_text)
+        if words and not vectors.has_text:
+            note = "this library's checkpoint reads no texts, so the words do not count yet"
+            warnings.warn(f"{note}: aimv2 index --model lit", Aimv2Warning, stacklevel=2)
         try:
             with self._writing() as store:
+                vectors = _serving(store)
                 encode = SearchModel(store, vectors, cache=self._cache, confirm=confirm)
                 with store.edit(request.kind, request.said) as number:
                     with store.transaction():

@@ -1,6 +1,9 @@
 """Edits that wait beside a library: none is lost, none is made twice, whatever is killed when."""
 
 import os
+import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,7 +20,9 @@ from mlx_aimv2.library.editing.waiting import (
     waiting_path,
 )
 from mlx_aimv2.library.library import Library
+from tests.support.commands import PATIENCE_S
 
+ROOT = Path(__file__).parents[2]
 HASH = b"a" * 16
 PHOTO = "/p/a.jpg"
 
@@ -172,6 +177,29 @@ def test_a_kill_between_two_edits_goes_on_with_the_second(
     with library._writing():
         pass
     assert made(library) == ["Luna added", "Dog added", "Sea added"]
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["said 1", "said 2", "made 2", "made 3", "forgetting 1", "forgotten 1"],
+)
+def test_a_killed_process_leaves_each_edit_to_be_made_once(library: Library, moment: str) -> None:
+    library.edit_tags("add", "Old", PHOTO)
+    number = library.tag_history()[0].number
+    no = Request("reject", "no Luna", verdicts=((HASH, "Luna", "rejected"),))
+    taught = Request("teach", "Luna taught", taught=(("Luna", "a brown dog"),))
+    for edit in (word("Luna"), taught, Request("undo", "Old", undoes=number), no):
+        keep_waiting(library.path, edit)
+    command = [sys.executable, "-m", "tests.support.waiting_run", str(library.path)]
+    killed = subprocess.run([*command, *moment.split()], cwd=ROOT, check=False, timeout=PATIENCE_S)
+    assert killed.returncode == -signal.SIGKILL
+    with library._writing():
+        pass
+    assert not waiting_path(library.path).exists()
+    assert made(library) == ["Old added to 1 photo", "Luna added", "Luna taught", "no Luna"]
+    with Store(library.path) as store:
+        assert store.verdicts_of(HASH) == {"luna": "rejected"}
+        assert [each.words for each in store.taught_tags()] == ["a brown dog"]
 
 
 def test_many_who_edit_at_once_lose_nothing(library: Library) -> None:

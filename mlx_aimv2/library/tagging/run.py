@@ -1,7 +1,7 @@
 """A run of tagging: vocabularies give their tags to photos and their sidecars, as one edit."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -18,7 +18,7 @@ from ..search_model import SearchModel, tags_of
 from ..sidecars.sidecar import Style
 from . import blanks, in_use, tag_sidecars, tagger
 from .tag_sidecars import Written
-from .tagger import Tagged
+from .tagger import Given, Tagged
 
 
 @dataclass(frozen=True)
@@ -44,20 +44,18 @@ def run(
     vectors: VectorSet,
     encode: SearchModel,
     options: TagOptions,
-    renew_taught: Callable[[], None],
+    taught: Callable[[], Mapping[int, Given]],
     *,
     told: Callable[[Tagged, Written | None], None] | None = None,
     texts_told: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Give tags as one edit, taught ones too; see ``Library.tag``. Errors: as there."""
+    """Give tags as one edit, those that are ``taught`` too; see ``Library.tag``. Errors: as there.
+
+    A checkpoint without texts gives taught tags only, and a warning says so.
+    """
     filters = options.filters and as_known(store, options.filters)
     tagger.check(store, vectors, filters)  # what cannot be done is no edit, and asks nothing
-    used = [
-        in_use.changed(each, options.min_confidence, options.limit)
-        for each in in_use.vocabularies_to_run(
-            store, tags_of(vectors.source), Path(vectors.source).name, options.vocabulary
-        )
-    ]
+    used = _vocabularies(store, vectors, options)
     replaces = _replaces(store, used, options)
     found = tagger.assign(
         store,
@@ -65,6 +63,7 @@ def run(
         used,
         tagger.in_chunks(encode.texts, texts_told),
         lambda: encode.drawn(blanks.NAME, blanks.NUMBER, blanks.make_blanks),
+        taught=taught(),
         filters=filters,
         replaced=in_use.origins_of_others(store, used) if replaces else (),
     )
@@ -76,18 +75,37 @@ def run(
     if options.dry_run:
         _keep(store, found, style or None, options, told)
         return
-    names = " and ".join(each.name for each in used)
+    names = " and ".join(each.name for each in used) or "those that were taught"
     with store.edit("tag", f"tags of {names}, stopped before the end") as number:
         if replaces:
             in_use.take_others(store, used)
         in_use.remember(store, used)
-        renew_taught()
         if style:
             store.set_setting("sidecar_names", style)
         added, removed = _keep(store, found, style or None, options, told)
         store.say_of_edit(number, f"tags of {names}: {added} added, {removed} removed")
     if not style:
         _warn_of_sidecars(store, number)
+
+
+def _vocabularies(store: Store, vectors: VectorSet, options: TagOptions) -> list[in_use.Vocabulary]:
+    """The vocabularies to run; none where the checkpoint reads no texts and tags were taught."""
+    asks_for_words = (options.vocabulary, options.min_confidence, options.limit) != (None,) * 3
+    if not vectors.has_text and (asks_for_words or not store.taught_tags()):
+        raise UsageError(
+            "this library's checkpoint reads no texts, only pictures",
+            hint="aimv2 index --model lit",
+        )
+    if not vectors.has_text:
+        note = "this library's checkpoint reads no texts, so it gives no tags but those taught"
+        warnings.warn(f"{note}: aimv2 index --model lit", Aimv2Warning, stacklevel=2)
+        return []
+    return [
+        in_use.changed(each, options.min_confidence, options.limit)
+        for each in in_use.vocabularies_to_run(
+            store, tags_of(vectors.source), Path(vectors.source).name, options.vocabulary
+        )
+    ]
 
 
 def _replaces(store: Store, used: list[in_use.Vocabulary], options: TagOptions) -> bool:

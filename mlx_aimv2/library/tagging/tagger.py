@@ -14,6 +14,7 @@ from mlx_aimv2.inference.zero_shot import BACKGROUND
 
 from ..database.photos import FileRow
 from ..database.store import Store
+from ..database.taught import TAUGHT
 from ..database.vectors import VectorSet
 from ..search.filters import Filters
 from ..search.fitting import rows_that_fit
@@ -81,17 +82,26 @@ class Tagged:
 
 
 def check(store: Store, vectors: VectorSet, filters: Filters | None) -> None:
-    """That these photos can be tagged.
+    """That there are photos to tag.
 
-    Errors: UsageError for a checkpoint without texts, and for a place without photos; of several
-    patterns one at least must fit.
+    Errors: UsageError for a place without photos; of several patterns one at least must fit.
     """
-    if not vectors.has_text:
-        raise UsageError(
-            "this library's checkpoint reads no texts, only pictures",
-            hint="aimv2 index --model lit",
-        )
-    _check_places(store, vectors, filters.named_places if filters else ())
+    places = filters.named_places if filters else ()
+    alone = [Filters((place,)) for place in places]
+    empty = [each for each in alone if not len(rows_that_fit(store, vectors, each))]
+    # "*.nef" beside "*.cr3" is for whichever there are.
+    some_fit = any(each.has_patterns and each not in empty for each in alone)
+    for each in empty:
+        name = printable(each.named_places[0])
+        if not each.has_patterns:
+            raise UsageError(
+                f"the library has no photos in {name}", hint="check the path, or: aimv2 index PATH"
+            )
+        if not some_fit:
+            raise UsageError(
+                f"no photo in the library fits {name}",
+                hint="check the pattern, or: aimv2 index FOLDER",
+            )
 
 
 def assign(
@@ -101,13 +111,15 @@ def assign(
     embed_texts: Callable[[list[str]], Floats],
     embed_blanks: Callable[[], Floats],
     *,
+    taught: Mapping[int, Given] | None = None,
     filters: Filters | None = None,
     replaced: Sequence[str] = (),
 ) -> Iterator[Tagged]:
     """The tags of every photo that fits the filters, in the order of their rows.
 
     All files of a shot get the tags of the one that is shown, and count as one. What the owner
-    rejected is not given. Of the origins that are ``replaced`` all tags are taken.
+    rejected is not given. Of the origins that are ``replaced`` all tags are taken. ``taught`` are
+    what taught tags give, by file.
     Each tag is calibrated on the whole library (docs/tagging.md), whatever the filters, and each
     vocabulary by itself; ``embed_blanks`` gives the vectors of ``make_blanks``. A warning says
     where the library says too little.
@@ -118,24 +130,30 @@ def assign(
     shown = rows_shown(store, known)
     known = with_rows(known, shown)
     blocks = _Blocks(store, vectors, _spread(np.unique(known[:, 0])))
-    words = [embed_vocabulary(each.tags, embed_texts) for each in vocabularies]
-    background, blanks = embed_texts(list(BACKGROUND)), embed_blanks()
-    named = store.named()
-    givers = [
-        _Giver(
-            each,
-            calibration.fit(blocks, vectors_of_tags, background, blanks),
-            [named(tag.text) for tag in each.tags],
-        )
-        for each, vectors_of_tags in zip(vocabularies, words, strict=True)
-    ]
+    givers = []
+    if vocabularies:
+        words = [embed_vocabulary(each.tags, embed_texts) for each in vocabularies]
+        background, blanks = embed_texts(list(BACKGROUND)), embed_blanks()
+        named = store.named()
+        givers = [
+            _Giver(
+                each,
+                calibration.fit(blocks, vectors_of_tags, background, blanks),
+                [named(tag.text) for tag in each.tags],
+            )
+            for each, vectors_of_tags in zip(vocabularies, words, strict=True)
+        ]
     for note in sorted({giver.learnt.note for giver in givers} - {""}):
         warnings.warn(note, Aimv2Warning, stacklevel=2)
     if filters is not None and not filters.is_empty:
         known = with_rows(rows_that_fit(store, vectors, filters), shown)
     had = {
         origin: _by_file(store, origin)
-        for origin in (*(giver.origin for giver in givers), *replaced)
+        for origin in (
+            *(giver.origin for giver in givers),
+            *replaced,
+            *(() if taught is None else (TAUGHT,)),
+        )
     }
     rejected = store.rejected()
     for start in range(0, len(known), BLOCK_ROWS):
@@ -144,6 +162,8 @@ def assign(
         rows = _unit(store.segments(vectors).take(part[:, 0]).astype(np.float32))
         given: dict[str, list[Given]] = {origin: [()] * len(ids) for origin in replaced}
         given |= {giver.origin: giver.tags_of(rows, ids, rejected) for giver in givers}
+        if taught is not None:
+            given[TAUGHT] = [taught.get(id, ()) for id in ids]
         files = store.files_of(ids)
         for at, id in enumerate(ids):
             yield _tagged(
@@ -201,24 +221,6 @@ def in_chunks(
         return np.concatenate(parts)
 
     return embed
-
-
-def _check_places(store: Store, vectors: VectorSet, places: Sequence[str]) -> None:
-    alone = [Filters((place,)) for place in places]
-    empty = [each for each in alone if not len(rows_that_fit(store, vectors, each))]
-    # "*.nef" beside "*.cr3" is for whichever there are.
-    some_fit = any(each.has_patterns and each not in empty for each in alone)
-    for each in empty:
-        name = printable(each.named_places[0])
-        if not each.has_patterns:
-            raise UsageError(
-                f"the library has no photos in {name}", hint="check the path, or: aimv2 index PATH"
-            )
-        if not some_fit:
-            raise UsageError(
-                f"no photo in the library fits {name}",
-                hint="check the pattern, or: aimv2 index FOLDER",
-            )
 
 
 def _spread(rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -53,6 +53,7 @@ class School:
         self._segments = store.segments(vectors)
         self._store, self._vectors, self._embed_texts = store, vectors, embed_texts
         self.set_id, self.scale = vectors.id, vectors.logit_scale or 1.0
+        self.has_text = vectors.has_text
         known = store.rows_and_files(vectors.id)
         self._shown = rows_shown(store, known)
         self.photos = with_rows(known, self._shown)
@@ -131,7 +132,7 @@ class School:
         return some[(self.take(some) @ yes.T).max(axis=1) < COPIES]
 
     def _words(self, taught: TaughtTag) -> Floats | None:
-        if taught.words is None or not self._vectors.has_text:
+        if taught.words is None or not self.has_text:
             return None
         names = tuple(taught.tag.split("|"))
         is_name = taught.words == names[-1]

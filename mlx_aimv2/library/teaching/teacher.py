@@ -1,6 +1,6 @@
 """Answers about photos, and the tags that are given by what they teach."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from shlex import quote
 from typing import Literal
@@ -18,7 +18,9 @@ from ..database.verdicts import Verdict
 from ..editing.known_tags import find_tag, typed_tag
 from ..editing.photos import named_photos
 from ..editing.request import Request
+from ..editing.waiting import waiting_edits
 from ..tag_names import tag_key
+from ..tagging.tagger import Given
 from .confidence import SURE
 from .lessons import Learnt, School
 from .questions import questions
@@ -71,13 +73,15 @@ class Taught:
 def named(store: Store, tag: str, words: str | Literal[False] | None = None) -> TaughtTag:
     """A taught tag by its name, as it is or shall be: its words stay, unless others are given.
 
-    At first they are the last of its names; ``words`` is False for none.
+    At first they are the last of its names; ``words`` is False for none. Those of edits that wait
+    count already.
     Errors: UsageError for a name that no tag can have or that may mean several, and for words
     that are none.
     """
     name = find_tag(store, tag) or typed_tag(tag)
     if words is None:
-        return store.taught_tag(name) or TaughtTag(name, name.rpartition("|")[2])
+        known = _waiting(store, name) or store.taught_tag(name)
+        return known or TaughtTag(name, name.rpartition("|")[2])
     if words is False:
         return TaughtTag(name, None)
     if not words.split():
@@ -87,7 +91,12 @@ def named(store: Store, tag: str, words: str | Literal[False] | None = None) -> 
 
 def known(store: Store, tag: str) -> TaughtTag:
     """The taught tag of this name. Errors: UsageError where none is."""
-    taught = store.taught_tag(find_tag(store, tag) or typed_tag(tag))
+    name = find_tag(store, tag) or typed_tag(tag)
+    taught = store.taught_tag(name)
+    if taught is None and _waiting(store, name):
+        raise UsageError(
+            f"{name} counts once the index that is running has ended", hint="ask again then"
+        )
     if taught is None:
         names = ", ".join(each.tag for each in store.taught_tags()[:_NAMED])
         raise UsageError(
@@ -97,16 +106,29 @@ def known(store: Store, tag: str) -> TaughtTag:
     return taught
 
 
+def _waiting(store: Store, name: str) -> TaughtTag | None:
+    """The tag as the last edit that waits teaches it."""
+    found = None
+    for edit in waiting_edits(store.path):
+        for tag, words in edit.taught:
+            if tag_key(tag) == tag_key(name):
+                found = TaughtTag(tag, words)
+    return found
+
+
 def request(
     store: Store,
     taught: TaughtTag,
     yes: FilePath | Iterable[FilePath],
     no: FilePath | Iterable[FilePath],
+    *,
+    has_text: bool,
 ) -> Request:
     """The edit that teaches a tag by photos with it and without it.
 
-    Errors: UsageError for a photo that the library does not know, and where one picture is said
-    to have the tag and not to have it.
+    ``has_text``: whether the library's checkpoint reads the tag's words.
+    Errors: UsageError for a photo that the library does not know, where one picture is said to
+    have the tag and not to have it, and where there is nothing to learn from.
     """
     words: dict[bytes, Verdict] = {}
     had = tag_key(taught.tag)
@@ -125,10 +147,19 @@ def request(
                     hint="name that picture, or a copy of it, once",
                 )
     before = store.verdicts_on(taught.tag)
+    is_waited_for = bool(waiting_edits(store.path))  # they may change what was said before
+    if not (words or before or (taught.words is not None and has_text)):
+        why = "no words are to count" if has_text else "this library's checkpoint reads no texts"
+        raise UsageError(
+            f"{why}: {taught.tag} needs a photo that has it",
+            hint=f"aimv2 teach {quote(taught.tag)} --yes photo.jpg",
+        )
     new = {
         hash: word
         for hash, word in words.items()
-        if hash not in before or (before[hash] == "rejected") != (word == "rejected")
+        if is_waited_for
+        or hash not in before
+        or (before[hash] == "rejected") != (word == "rejected")
     }
     count = sum(word != "rejected" for word in words.values())
     return Request(
@@ -144,9 +175,8 @@ def renew(store: Store, school: School, taught: TaughtTag) -> Taught:
 
     Photos that the owner has answered get none: the answer itself says it.
     """
-    learnt = school.learn(taught)
-    sure = np.zeros(len(school.rows), np.float32) if learnt is None else school.confidence(learnt)
-    scores = _given(store, school, taught, sure)
+    learnt, sure = _judged(school, taught)
+    scores = _given(store, school, taught, learnt, sure)
     had = store.scores_given(taught.tag)
     with store.transaction():
         store.remove_tags(TAUGHT, [(id, taught.tag) for id in had if id not in scores])
@@ -154,17 +184,22 @@ def renew(store: Store, school: School, taught: TaughtTag) -> Taught:
     return _status(store, school, taught, learnt, sure)
 
 
-def renew_all(store: Store, school: School) -> None:
-    """Learn all taught tags anew: of new photos, and by a new checkpoint."""
+def give(store: Store, school: Callable[[], School]) -> dict[int, Given]:
+    """What taught tags give to files, all learnt anew: of new photos, and by a new checkpoint.
+
+    Nothing is written. Files that get none are left out.
+    """
+    given: dict[int, list[tuple[str, float]]] = {}
     for taught in store.taught_tags():
-        renew(store, school, taught)
+        scores = _given(store, school(), taught, *_judged(school(), taught))
+        for id, score in scores.items():
+            given.setdefault(id, []).append((taught.tag, score))
+    return {id: tuple(sorted(each, key=lambda pair: -pair[1])) for id, each in given.items()}
 
 
 def status(store: Store, school: School, taught: TaughtTag) -> Taught:
     """How far a tag is; nothing is given."""
-    learnt = school.learn(taught)
-    sure = np.zeros(len(school.rows), np.float32) if learnt is None else school.confidence(learnt)
-    return _status(store, school, taught, learnt, sure)
+    return _status(store, school, taught, *_judged(school, taught))
 
 
 def ask(store: Store, school: School, taught: TaughtTag, count: int) -> list[Question]:
@@ -178,7 +213,8 @@ def ask(store: Store, school: School, taught: TaughtTag, count: int) -> list[Que
     if learnt is None:
         raise UsageError(
             f"nothing is known of {taught.tag} yet",
-            hint="name a photo that has the tag, with --yes photo.jpg, or --words",
+            hint="name a photo that has the tag, with --yes photo.jpg"
+            + ", or --words" * school.has_text,
         )
     scores = school.scores(learnt)
     rows = questions(school, learnt, scores, count)
@@ -191,10 +227,26 @@ def ask(store: Store, school: School, taught: TaughtTag, count: int) -> list[Que
     ]
 
 
-def _given(store: Store, school: School, taught: TaughtTag, sure: Floats) -> dict[int, float]:
-    """The files to have the tag, with its probability; none that the owner has answered."""
+def _judged(school: School, taught: TaughtTag) -> tuple[Learnt | None, Floats]:
+    """What is known of a tag, and how likely every photo has it, in the order of the rows."""
+    learnt = school.learn(taught)
+    return learnt, (
+        np.zeros(len(school.rows), np.float32) if learnt is None else school.confidence(learnt)
+    )
+
+
+def _given(
+    store: Store, school: School, taught: TaughtTag, learnt: Learnt | None, sure: Floats
+) -> dict[int, float]:
+    """The files to have the tag, with its probability; none that the owner has answered.
+
+    What words alone gave stays while the checkpoint reads none.
+    """
     said = store.answered_rows(school.set_id, taught.tag)
     answered = {id for _, id, _ in said}
+    if learnt is None and taught.words is not None and not school.has_text:
+        had = store.scores_given(taught.tag)
+        return {id: score for id, score in had.items() if id not in answered}
     rows = {school.row_of(row, id) for row, id, _ in said}
     chosen = sure >= SURE
     score_of = dict(zip(school.rows[chosen].tolist(), sure[chosen].tolist(), strict=True))
