@@ -11,6 +11,7 @@ import mlx.core as mx
 from mlx import nn
 
 from mlx_aimv2.cpu import kernels
+from mlx_aimv2.cpu.attention import attention
 from mlx_aimv2.inference import mlx_thread
 from mlx_aimv2.inference.parallel import Compute, in_shares, one_by_one
 from mlx_aimv2.models.aimv2.config import TextConfig, VisionConfig
@@ -145,7 +146,7 @@ def measure_rest(
     works: Mapping[str, tuple[int, Callable[[slice], mx.array]]] = {  # times in a block, of a part
         "attention": (
             1,
-            lambda part: kernels.attention(q[part], k[part], v[part], block.attn.scale),
+            lambda part: attention(q[part], k[part], v[part], block.attn.scale),
         ),
         "gated SiLU": (1, lambda part: kernels.gated_silu(gate[part], up[part])),
         "norms": (2, lambda part: block.norm_1(x[part])),

@@ -18,10 +18,7 @@ from mlx_aimv2.device import has_metal, is_cpu
 _LOG2_E = 1.4426950408889634
 _ROUNDS = 1.5 * 2**23  # a float32 added to it loses its fraction
 _LARGEST = 126.0  # of the powers of two that float32 has in full
-_MAP_ITEMS = 1 << 19  # of attention maps at once: 2 MB
-_FEWEST_QUERIES = 32  # at once: all keys and values of a head are read for them
-_NEVER = -3.4e38  # the score of a key that is masked; finite: all of them may be
-_LEAST = -87.0  # below it e to the power of a number is 0 beside 1
+_LOGITS = 1 << 19  # at once, of a cross-entropy: 2 MB
 # 2^f for |f| <= 1/2, nearest to it in the largest relative error. Source: Cephes, exp2f.
 _POWERS = (
     1.0, 6.931472028550421e-1, 2.402264791363012e-1, 5.550332471162809e-2,
@@ -70,59 +67,73 @@ def exp(x: mx.array) -> mx.array:
 
 def gated_silu(gate: mx.array, up: mx.array) -> mx.array:
     """``silu(gate) * up``, on any device. Shapes: any one, kept."""
-    return _gated(gate, up, exp(-gate)) if is_used(gate) else nn.silu(gate) * up
+    if not is_used(gate):
+        return nn.silu(gate) * up
+    gated: mx.array = _gated_silu(gate, up)  # type: ignore[assignment]
+    return gated
 
 
-def attention(
-    q: mx.array, k: mx.array, v: mx.array, scale: float, mask: mx.array | str | None = None
-) -> mx.array:
-    """Softmax attention as ``mx.fast.scaled_dot_product_attention`` gives it, on any device.
+@mx.custom_function
+def _gated_silu(gate: mx.array, up: mx.array) -> mx.array:
+    return _gated(gate, up, exp(-gate))
 
-    That call is slow on a CPU. For float32 without a mask, with "causal" or with a boolean mask of
-    keys, some heads are computed at a time there, and of long images some queries: their maps stay
-    in the processor's cache.
-    Shapes: (B, H, Q, D), (B, H, K, D), (B, H, K, E) -> (B, H, Q, E); a mask of keys (B, 1, 1, K).
-    Errors: ValueError for a mask of another kind or shape than that call takes.
-    """
-    batch, heads, queries, _ = q.shape
-    keys = k.shape[2]
-    is_simple = mask is None or (
-        mask == "causal"
-        if isinstance(mask, str)
-        else mask.dtype == mx.bool_ and mask.shape == (batch, 1, 1, keys)
-    )
-    if not (is_used(q) and is_simple and k.shape[1] == heads and batch * queries * keys):
-        return mx.fast.scaled_dot_product_attention(q, k, v, scale=scale, mask=mask)
-    if isinstance(mask, str):  # the last query is at the last key
-        mask = (mx.arange(keys - queries, keys)[:, None] >= mx.arange(keys))[None]
-    elif mask is not None:
-        mask = mx.repeat(mask[:, 0], heads, axis=0)
-    if mask is not None:
-        mask = mx.broadcast_to(mask, (batch * heads, queries, keys))
-    # In one piece, or each product would copy its own.
-    q, k, v = (x.flatten().reshape(batch * heads, x.shape[2], -1) for x in (q * scale, k, v))
-    heads_at_once = max(1, _MAP_ITEMS // (queries * keys))
-    queries_at_once = min(queries, max(_FEWEST_QUERIES, _MAP_ITEMS // keys))
+
+@_gated_silu.vjp
+def _gated_silu_gradients(
+    given: tuple[mx.array, mx.array], slope: mx.array, _gated: mx.array
+) -> tuple[mx.array, mx.array]:
+    gate, up = given
+    return _gated_gradients(gate, up, exp(-not_before(slope, gate)[0]), slope)
+
+
+def cross_entropy(logits: mx.array, ids: mx.array) -> mx.array:
+    """-log softmax at each id, on any device. Shapes: (N, V), (N,) -> (N,)."""
+    if not is_used(logits):
+        return nn.losses.cross_entropy(logits, ids)
+    found: tuple[mx.array, mx.array] = _cross_entropy(logits, ids)  # type: ignore[assignment]
+    return found[0]
+
+
+@mx.custom_function
+def _cross_entropy(logits: mx.array, ids: mx.array) -> tuple[mx.array, mx.array]:
+    """The losses, and the logarithms of the powers' sums."""
+    sums = []
+    for rows in _rows(logits):
+        top = logits[rows].max(axis=-1, keepdims=True)
+        powers = exp(logits[rows] - top)
+        sums.append(mx.log(powers.sum(axis=-1)) + top[:, 0])
+    whole = mx.concatenate(sums)
+    return whole - mx.take_along_axis(logits, ids[:, None], axis=-1)[:, 0], whole
+
+
+@_cross_entropy.vjp
+def _cross_entropy_gradient(
+    given: tuple[mx.array, mx.array],
+    slopes: tuple[mx.array, mx.array],
+    outputs: tuple[mx.array, mx.array],
+) -> tuple[mx.array, mx.array]:
+    (logits, ids), (slope, _), (_, whole) = given, slopes, outputs
+    (logits,) = not_before(slope, logits)
     parts = []
-    for first in range(0, batch * heads, heads_at_once):
-        some = slice(first, first + heads_at_once)
-        for start in range(0, queries, queries_at_once):
-            rows = slice(start, start + queries_at_once)
-            part = None if mask is None else mask[some, rows]
-            parts.append(_attended(q[some, rows], k[some], v[some], part).flatten(0, 1))
-    return mx.concatenate(parts).reshape(batch, heads, queries, -1)
+    for rows in _rows(logits):
+        shares = exp(logits[rows] - whole[rows, None]) * slope[rows, None]
+        own = mx.take_along_axis(shares, ids[rows, None], axis=-1) - slope[rows, None]
+        parts.append(mx.put_along_axis(shares, ids[rows, None], own, axis=-1))
+    return mx.concatenate(parts), mx.zeros_like(ids)
 
 
-def _attended(q: mx.array, k: mx.array, v: mx.array, mask: mx.array | None) -> mx.array:
-    scores = q @ k.swapaxes(-1, -2)
-    if mask is not None:
-        scores = mx.where(mask, scores, _NEVER)
-    below = scores - mx.stop_gradient(scores.max(axis=-1, keepdims=True))
-    if mask is None:
-        weights = exp(below)
-    else:  # the least power is not 0, and what is far below the largest has none
-        weights = mx.where(below < _LEAST, 0.0, exp(mx.maximum(below, _LEAST)))
-    return (weights @ v) / weights.sum(axis=-1, keepdims=True)
+def _rows(logits: mx.array) -> Iterator[slice]:
+    number = max(1, _LOGITS // logits.shape[1])
+    return (slice(row, row + number) for row in range(0, len(logits), number))
+
+
+def not_before(slope: mx.array, *arrays: mx.array) -> list[mx.array]:
+    """The same arrays; what a backward pass makes of them waits until it has this gradient.
+
+    Or it would be made early, and kept.
+    """
+    after: list[mx.array] = mx.depends(list(arrays), [slope])
+    return after
 
 
 @_compile
@@ -149,6 +160,14 @@ def _product(a: mx.array, b: mx.array) -> mx.array:
 @_compile
 def _gated(gate: mx.array, up: mx.array, exp_minus: mx.array) -> mx.array:
     return gate / (1.0 + exp_minus) * up
+
+
+@_compile
+def _gated_gradients(
+    gate: mx.array, up: mx.array, exp_minus: mx.array, slope: mx.array
+) -> tuple[mx.array, mx.array]:
+    share = 1.0 / (1.0 + exp_minus)
+    return slope * up * share * (1.0 + gate * (1.0 - share)), slope * gate * share
 
 
 def _rounded(x: mx.array) -> mx.array:

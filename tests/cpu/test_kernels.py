@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mlx import nn
 
-from mlx_aimv2.cpu import kernels
+from mlx_aimv2.cpu import attention, kernels
 from mlx_aimv2.models.aimv2.layers import Attention
 from tests.support import networks, tolerances
 
@@ -73,7 +73,7 @@ def test_attention_is_mlx_s_own(is_padded, size):
     if is_padded:
         mask = (mx.arange(13) < mx.array([9, 13])[:, None])[:, None, None]
         v = mx.where(mask.swapaxes(-1, -2), v, 1e30)  # what is padded may be anything
-    ours = kernels.attention(q, k, v, 0.3, mask)
+    ours = attention.attention(q, k, v, 0.3, mask)
     assert difference(ours, by_mlx(q, k, v, mask)) <= tolerances.CPU_EXP * size**2
 
 
@@ -85,11 +85,11 @@ IN_PARTS = pytest.mark.parametrize(
 
 @IN_PARTS
 def test_attention_is_the_same_for_any_number_of_queries_at_once(monkeypatch, items, fewest):
-    monkeypatch.setattr(kernels, "_MAP_ITEMS", items)
-    monkeypatch.setattr(kernels, "_FEWEST_QUERIES", fewest)
+    monkeypatch.setattr(attention, "_MAP_ITEMS", items)
+    monkeypatch.setattr(attention, "_FEWEST_QUERIES", fewest)
     mx.random.seed(3)
     q, k, v = mx.random.normal((3, 2, 5, 13, 7))
-    ours, expected = kernels.attention(q, k, v, 0.3), by_mlx(q, k, v, None)
+    ours, expected = attention.attention(q, k, v, 0.3), by_mlx(q, k, v, None)
     assert difference(ours, expected) <= tolerances.CPU_EXP * 2
 
 
@@ -102,8 +102,8 @@ MASK_SHAPES = [
 @IN_PARTS
 def test_every_shape_of_mask_that_the_fused_call_takes(monkeypatch, items, fewest):
     """Two images, six heads over three of keys, 5 queries and 11 keys."""
-    monkeypatch.setattr(kernels, "_MAP_ITEMS", items)
-    monkeypatch.setattr(kernels, "_FEWEST_QUERIES", fewest)
+    monkeypatch.setattr(attention, "_MAP_ITEMS", items)
+    monkeypatch.setattr(attention, "_FEWEST_QUERIES", fewest)
     mx.random.seed(3)
     q = mx.random.normal((2, 6, 5, 7))
     k, v = mx.random.normal((2, 3, 11, 7)), mx.random.normal((2, 3, 11, 13))
@@ -113,7 +113,7 @@ def test_every_shape_of_mask_that_the_fused_call_takes(monkeypatch, items, fewes
     for mask in masks:
         expected = by_mlx(q, k, v, mask)
         if not mx.isnan(expected).any():  # of a query without any key
-            ours = kernels.attention(q, k, v, 0.3, mask)
+            ours = attention.attention(q, k, v, 0.3, mask)
             assert difference(ours, expected) <= tolerances.CPU_EXP * 8, mask
 
 
@@ -140,21 +140,30 @@ def test_masked_attention_at_every_size(queries, keys):
     q = mx.random.normal((2, 2, queries, 5))
     k, v = mx.random.normal((2, 2, 2, keys, 5))
     for name, mask in masks_of(queries, keys).items():
-        ours, expected = kernels.attention(q, k, v, 0.3, mask), by_mlx(q, k, v, mask)
+        ours, expected = attention.attention(q, k, v, 0.3, mask), by_mlx(q, k, v, mask)
         assert difference(ours, expected) <= tolerances.CPU_EXP * 16, name
+
+
+def test_boolean_masks_are_computed_in_parts(monkeypatch):
+    """None of them takes MLX's own way, whose maps are whole."""
+    monkeypatch.setattr(mx.fast, "scaled_dot_product_attention", None)
+    q = mx.random.normal((2, 2, 13, 5))
+    for name, mask in masks_of(13, 13).items():
+        if name not in ("added", "least"):
+            mx.eval(attention.attention(q, q, q, 0.3, mask))
 
 
 @pytest.mark.parametrize("size", [(0, 3, 5, 7), (2, 3, 0, 7)])
 def test_attention_of_nothing(size):
     q = mx.zeros(size)
-    assert kernels.attention(q, q, q, 0.3).shape == size
+    assert attention.attention(q, q, q, 0.3).shape == size
 
 
 def test_an_odd_mask_is_refused_as_by_mlx():
     q = mx.zeros((2, 3, 5, 7))
     for mask in ("upper", mx.zeros((4, 5)), mx.zeros((3, 1, 1, 5)), mx.zeros((1,) * 5)):
         with pytest.raises(ValueError, match=r"mask option|broadcast|at most rank 4"):
-            kernels.attention(q, q, q, 0.3, mask)
+            attention.attention(q, q, q, 0.3, mask)
 
 
 def test_maps_are_those_that_the_features_come_from():
@@ -176,6 +185,34 @@ def test_gradients_are_those_of_the_plain_functions():
         assert mx.abs(a - b).max().item() < tolerances.CPU_EXP * 10
 
 
+@pytest.mark.parametrize("at_once", [1, 90, 1 << 19])
+def test_cross_entropy_and_its_gradient(monkeypatch, at_once):
+    monkeypatch.setattr(kernels, "_LOGITS", at_once)
+    rng = np.random.default_rng(5)
+    logits, ids = rng.standard_normal((13, 31)) * 10, rng.integers(0, 31, 13)
+    logits[3, 5], ids[3] = 300, 6
+    slopes = rng.standard_normal(13)
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    rows = np.arange(13)
+    losses = -(logits - logits.max(axis=1, keepdims=True))[rows, ids]
+    losses += np.log(np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1))
+    shares[rows, ids] -= 1
+    (ours,), (gradient,) = mx.vjp(
+        lambda given: kernels.cross_entropy(given, mx.array(ids)),
+        [mx.array(logits.astype(np.float32))],
+        [mx.array(slopes.astype(np.float32))],
+    )
+    assert np.abs(np.array(ours) - losses).max() <= tolerances.CPU_EXP * 400
+    assert np.abs(np.array(gradient) - shares * slopes[:, None]).max() <= tolerances.CPU_EXP * 40
+
+
+def test_logits_that_are_not_finite_show():
+    for value in (np.nan, np.inf):
+        logits = mx.array([[value, 1.0, 2.0]], dtype=mx.float32)
+        assert not np.isfinite(np.array(kernels.cross_entropy(logits, mx.array([1])))).any()
+
+
 @pytest.mark.parametrize(("queries", "keys"), [(11, 11), (5, 11), (727, 727)])
 def test_gradients_of_attention_are_those_of_mlx(queries, keys):
     mx.random.seed(5)
@@ -185,7 +222,7 @@ def test_gradients_of_attention_are_those_of_mlx(queries, keys):
         which = (0, 1, 2, 3) if name == "added" else (0, 1, 2)
         ours, expected = (
             mx.grad(lambda *given, attend=attend: (attend(*given) ** 2).sum(), which)(q, k, v, mask)
-            for attend in (lambda q, k, v, mask: kernels.attention(q, k, v, 0.3, mask), by_mlx)
+            for attend in (lambda q, k, v, mask: attention.attention(q, k, v, 0.3, mask), by_mlx)
         )
         for a, b in zip(ours, expected, strict=True):
             assert difference(a, b) < tolerances.CPU_EXP * 20, name

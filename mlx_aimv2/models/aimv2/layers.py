@@ -1,6 +1,6 @@
 """The parts both towers are made of, under Apple's MLX parameter names."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,6 +10,7 @@ from mlx import nn
 from numpy.typing import NDArray
 
 from mlx_aimv2.cpu import kernels
+from mlx_aimv2.cpu.attention import attention
 
 from .config import TextConfig, VisionConfig
 
@@ -72,7 +73,7 @@ class Attention(nn.Module):
 
     def __call__(self, x: mx.array, mask: Mask = None) -> mx.array:
         q, k, v = self._heads(x)
-        out = kernels.attention(q, k, v, self.scale, mask)
+        out = attention(q, k, v, self.scale, mask)
         return self.proj(out.transpose(0, 2, 1, 3).reshape(x.shape))
 
     def weights(self, x: mx.array, mask: Mask = None) -> mx.array:
@@ -88,10 +89,11 @@ class Attention(nn.Module):
             scores = scores + mask
         return mx.softmax(scores, axis=-1, precise=True)
 
-    def _heads(self, x: mx.array) -> mx.array:
+    def _heads(self, x: mx.array) -> Iterator[mx.array]:
+        """Queries, keys and values, each (B, H, N, D/H)."""
         batch, tokens, _ = x.shape
-        qkv = self.qkv(x).reshape(batch, tokens, 3, self.num_heads, -1)
-        return qkv.transpose(2, 0, 3, 1, 4)  # q, k, v: each (B, H, N, D/H)
+        for part in mx.split(self.qkv(x), 3, axis=-1):
+            yield part.reshape(batch, tokens, self.num_heads, -1).swapaxes(1, 2)
 
 
 class SwiGLU(nn.Module):

@@ -8,6 +8,7 @@ import numpy as np
 from mlx import nn
 from numpy.typing import NDArray
 
+from mlx_aimv2.cpu import kernels
 from mlx_aimv2.errors import TextError, UsageError
 from mlx_aimv2.models.aimv2.layers import patchify
 from mlx_aimv2.models.aimv2.vision import VisionEncoder
@@ -123,7 +124,8 @@ def patch_errors(predictions: mx.array, patches: mx.array) -> mx.array:
 
 def token_errors(logits: mx.array, tokens: mx.array) -> mx.array:
     """Cross-entropy of each id, in float32. Shapes: (B, T, V), (B, T) -> (B, T)."""
-    return nn.losses.cross_entropy(logits.astype(mx.float32), tokens)
+    each = kernels.cross_entropy(logits.astype(mx.float32).flatten(0, 1), tokens.flatten())
+    return each.reshape(tokens.shape)
 
 
 def _pooled(

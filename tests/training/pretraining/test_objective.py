@@ -10,8 +10,13 @@ from mlx import nn
 from mlx.utils import tree_flatten
 
 from mlx_aimv2.errors import Aimv2Error
+from mlx_aimv2.models.aimv2 import layers
+from mlx_aimv2.models.aimv2.config import TextConfig, VisionConfig
 from mlx_aimv2.models.aimv2.layers import patchify
+from mlx_aimv2.models.aimv2.vision import VisionEncoder
 from mlx_aimv2.training.pretraining import objective as module
+from mlx_aimv2.training.pretraining.decoder import Decoder
+from mlx_aimv2.training.pretraining.initialisation import initialise
 from mlx_aimv2.training.pretraining.objective import Pretraining, patch_errors
 from mlx_aimv2.training.pretraining.prefix import prefix_mask
 from mlx_aimv2.training.pretraining.targets import patch_targets, target_mask
@@ -229,6 +234,40 @@ def test_nothing_leaks_back_from_what_is_predicted():
     pixels[:, 28:, 28:] += 1  # the last patch
     _, features_too, _ = golden.objective._encoded({**batch, "pixels": pixels})
     assert (features[:, :8] == features_too[:, :8]).all()
+
+
+def plainly(q: mx.array, k: mx.array, v: mx.array, scale: float, mask: mx.array | str) -> mx.array:
+    scores = scale * q @ k.swapaxes(-1, -2)
+    seen = mx.tril(mx.ones(scores.shape, mx.bool_)) if isinstance(mask, str) else mask
+    return mx.softmax(mx.where(seen, scores, -1e9), axis=-1) @ v
+
+
+@pytest.mark.parametrize("is_native", [False, True])
+def test_prefixes_of_1024_patches(monkeypatch, is_native):
+    """From 725 patches on, attention on a CPU takes the queries of one map in parts."""
+    sizes = {"is_native": True} if is_native else {"image_size": 448}
+    encoder = VisionEncoder(VisionConfig(48, 128, 1, 3, **sizes))
+    decoder = Decoder(TextConfig(31, 32, 96, 1, 2, 6, eos_token_id=1), 48, 588)
+    objective, random = Pretraining(encoder, decoder), np.random.default_rng(2)
+    initialise(objective, 3)
+    batch = {
+        "pixels": random.standard_normal((2, 448, 448, 3)).astype(np.float32),
+        "patches": random.standard_normal((2, 1024, 588)).astype(np.float32),
+        "grids": np.array([[32, 32], [25, 40]]),
+        "prefix": np.array([1000, 700]),
+        "tokens": random.integers(2, 31, (2, 6)),
+        "token_mask": np.ones((2, 6), bool),
+    }
+    counts = objective.counts(batch)
+    run = nn.value_and_grad(objective, lambda: objective.loss(batch, counts)[0])
+    loss, gradient = run()
+    mx.eval(gradient)
+    monkeypatch.setattr(layers, "attention", plainly)
+    expected_loss, expected = run()
+    close(loss, np.array(expected_loss), tolerances.PRETRAINING_LOSS)
+    for (name, a), (_, b) in zip(tree_flatten(gradient), tree_flatten(expected), strict=True):
+        limit = tolerances.PRETRAINING * mx.abs(b).max().item()
+        assert mx.abs(a - b).max().item() <= limit, name
 
 
 def test_what_is_padded_may_be_anything():
