@@ -2,8 +2,9 @@
 
 import shlex
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mlx_aimv2.options import argument, group, option
 from mlx_aimv2.training.data.options import PairOptions
@@ -24,8 +25,23 @@ aimv2 train pretraining --data drawings:20000 --out toy
 aimv2 train high-resolution --from toy --data drawings:20000 --out toy-168
 aimv2 train native --from toy --data drawings:20000 --out toy-native
 aimv2 train probe --from large --data imagenette --out probe
+aimv2 train settings pretraining --set preset=L
 aimv2 train plot my-lit
 """
+
+CONFIG = partial(
+    option,
+    help='Settings: lines like steps = 1000, and preset = "L" for a table to begin with.',
+    metavar="FILE.toml",
+    parser=path_at_home,
+)
+SET = partial(
+    option,
+    (),
+    help="A setting, over those of the file; may be given again.",
+    flags="--set",
+    metavar="KEY=VALUE",
+)
 
 
 def train() -> None:
@@ -56,15 +72,8 @@ class Options:
         flags="--from",
         metavar="CHECKPOINT",
     )
-    config: str | None = option(
-        help="Settings: lines like steps = 1000, and preset = the table to begin with.",
-        metavar="FILE.toml",
-        parser=path_at_home,
-    )
-    changes: tuple[str, ...] = option(
-        (), help="A setting, over those of the file; may be given again.", flags="--set",
-        metavar="KEY=VALUE",
-    )  # fmt: skip
+    config: str | None = CONFIG()
+    changes: tuple[str, ...] = SET()
     pairs: PairOptions = group(PairOptions)
     resume: bool = option(False, help="Go on with a run that was stopped.")
     yes: bool = YES()
@@ -125,7 +134,31 @@ def plot(options: PlotOptions) -> None:
     output.say(f"→ {file}")
 
 
-ACTIONS = (pretraining, high_resolution, native, lit, probe, plot)
+@dataclass(frozen=True)
+class SettingsOptions:
+    """What ``aimv2 train settings`` takes."""
+
+    stage: Literal["pretraining", "high-resolution", "native", "lit", "probe"] = argument(
+        help="The stage.", metavar="STAGE"
+    )
+    config: str | None = CONFIG()
+    changes: tuple[str, ...] = SET()
+
+
+def settings(options: SettingsOptions) -> None:
+    """Print all settings of a stage, as a file for --config.
+
+    Presets: L, H, 1B, 3B (pretraining, high-resolution, native), L (lit), imagenet and other
+    (probe) are the paper's; toy is for trying.
+    """
+    from mlx_aimv2.training.runs.settings_file import make_settings, to_toml  # noqa: PLC0415
+
+    file = Path(options.config) if options.config else None
+    for line in to_toml(make_settings(options.stage, file, options.changes)).splitlines():
+        output.line(line)
+
+
+ACTIONS = (pretraining, high_resolution, native, lit, probe, settings, plot)
 
 
 class _Hearer:
@@ -134,6 +167,10 @@ class _Hearer:
     def __init__(self, progress: output.Progress) -> None:
         self._progress = progress
         self.step = 0
+
+    def joined(self, rank: int) -> None:
+        if rank:  # the first process speaks for all
+            output.set_quiet()
 
     def stepped(self, step: int, steps: int, loss: float) -> None:
         self.step = step

@@ -3,7 +3,7 @@
 import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
@@ -37,8 +37,13 @@ def make_settings(
 
 
 def to_toml(settings: Settings) -> str:
-    """The settings as a file that ``make_settings`` reads. A string is JSON's: TOML has these."""
-    return "".join(f"{key} = {to_json(value)}\n" for key, value in asdict(settings).items())
+    """The settings as a file that ``make_settings`` reads, each with what it is."""
+    source = PRESETS[settings.stage][settings.preset].source
+    lines = [f"# {settings.preset}: {source}"]
+    for each in fields(settings):
+        value = to_json(getattr(settings, each.name))  # whose strings and numbers are TOML's too
+        lines.append(f"{each.name} = {value}  # {each.metadata['help']}")
+    return "\n".join(lines)
 
 
 def _read(file: Path, kind: type[Settings]) -> dict[str, Any]:

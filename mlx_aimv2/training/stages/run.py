@@ -55,6 +55,9 @@ class Order:
 class Hearer(Listener, Protocol):
     """A listener who is told of broken samples, and of what else there is to say, too."""
 
+    def joined(self, rank: int) -> None:
+        """The number of this process among those of the run, from 0."""
+
     def broken(self, sample: Broken) -> None:
         """A sample cannot be used; each is told once."""
 
@@ -72,6 +75,7 @@ def train(order: Order, hearer: Hearer, confirm: Confirm | None = None) -> Path:
     blas.warn_once()
     compile_cache.protect()
     ranks, folder = Ranks(), RunFolder(order.out)
+    hearer.joined(ranks.rank)
     with ranks.watched():
         known = _known(order, folder, ranks)
         settings = make_settings(order.stage, order.config, order.words, known.get("settings"))

@@ -35,6 +35,9 @@ class Heard:
     def __init__(self) -> None:
         self.steps, self.notes, self.left_out = 0, list[str](), list[str]()
 
+    def joined(self, rank: int) -> None:
+        assert rank == 0
+
     def stepped(self, step: int, steps: int, loss: float) -> None:
         self.steps += 1
 
