@@ -45,10 +45,12 @@ def attention(
     if mask is not None:
         mask = mask.reshape((1,) * (4 - mask.ndim) + mask.shape)
     parts = _Parts(whole, mask)
-    attend = mx.custom_function(parts.attend)
-    attend.vjp(parts.gradients)
     # In one piece, or each product would copy its own.
     q, k, v = (x.flatten().reshape(x.shape) for x in (q * scale, k, v))
+    if not kernels.has_own_gradients():
+        return parts.attend(q, k, v)[0]
+    attend = mx.custom_function(parts.attend)
+    attend.vjp(parts.gradients)
     found: Arrays = attend(q, k, v)  # type: ignore[assignment]
     return found[0]
 
@@ -67,7 +69,7 @@ class _Parts:
             for rows in self._queries():
                 mask = self._mask_of(some, rows)
                 scores = _scores(q[*some, rows], k[some], mask)
-                top = scores.max(axis=-1, keepdims=True)
+                top = mx.stop_gradient(scores.max(axis=-1, keepdims=True))
                 weights = _weights(scores, top, mask)
                 total = weights.sum(axis=-1, keepdims=True)
                 found.append(((weights @ v[some]) / total, top, total))

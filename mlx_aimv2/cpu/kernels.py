@@ -44,6 +44,24 @@ def by_blocks() -> Iterator[None]:
         _thread.by_blocks = False
 
 
+@contextmanager
+def own_gradients() -> Iterator[None]:
+    """Inside it, on this thread, gradients come from backward passes of our own, where they pay.
+
+    They keep less, and compute it again. What is computed by them cannot be exported.
+    """
+    _thread.own_gradients = True
+    try:
+        yield
+    finally:
+        _thread.own_gradients = False
+
+
+def has_own_gradients() -> bool:
+    """Whether gradients are to come from backward passes of our own."""
+    return getattr(_thread, "own_gradients", False)
+
+
 def block_done(x: mx.array) -> None:
     """Evaluate what a block gave, where that is wanted; elsewhere it may be part of a trace."""
     if getattr(_thread, "by_blocks", False):
@@ -69,6 +87,8 @@ def gated_silu(gate: mx.array, up: mx.array) -> mx.array:
     """``silu(gate) * up``, on any device. Shapes: any one, kept."""
     if not is_used(gate):
         return nn.silu(gate) * up
+    if not has_own_gradients():
+        return _gated(gate, up, exp(-gate))
     gated: mx.array = _gated_silu(gate, up)  # type: ignore[assignment]
     return gated
 

@@ -1,6 +1,7 @@
 """The CPU's exponentials against NumPy's in float64, and the attention against MLX's own."""
 
 import itertools
+from contextlib import nullcontext
 
 import mlx.core as mx
 import numpy as np
@@ -176,10 +177,15 @@ def test_maps_are_those_that_the_features_come_from():
         assert difference(layer.proj(pooled), layer(x, mask)) < tolerances.CPU_EXP * 16, name
 
 
-def test_gradients_are_those_of_the_plain_functions():
+WAYS = pytest.mark.parametrize("way", [nullcontext, kernels.own_gradients])
+
+
+@WAYS
+def test_gradients_are_those_of_the_plain_functions(way):
     mx.random.seed(5)
     gate, up = mx.random.normal((2, 11, 13))
-    ours = mx.grad(lambda g, u: kernels.gated_silu(g, u).sum(), argnums=(0, 1))(gate, up)
+    with way():
+        ours = mx.grad(lambda g, u: kernels.gated_silu(g, u).sum(), argnums=(0, 1))(gate, up)
     plain = mx.grad(lambda g, u: (nn.silu(g) * u).sum(), argnums=(0, 1))(gate, up)
     for a, b in zip(ours, plain, strict=True):
         assert mx.abs(a - b).max().item() < tolerances.CPU_EXP * 10
@@ -213,19 +219,41 @@ def test_logits_that_are_not_finite_show():
         assert not np.isfinite(np.array(kernels.cross_entropy(logits, mx.array([1])))).any()
 
 
+@WAYS
 @pytest.mark.parametrize(("queries", "keys"), [(11, 11), (5, 11), (727, 727)])
-def test_gradients_of_attention_are_those_of_mlx(queries, keys):
+def test_gradients_of_attention_are_those_of_mlx(queries, keys, way):
     mx.random.seed(5)
     q = mx.random.normal((2, 2, queries, 5))
     k, v = mx.random.normal((2, 2, 2, keys, 5))
     for name, mask in masks_of(queries, keys).items():
         which = (0, 1, 2, 3) if name == "added" else (0, 1, 2)
-        ours, expected = (
-            mx.grad(lambda *given, attend=attend: (attend(*given) ** 2).sum(), which)(q, k, v, mask)
-            for attend in (lambda q, k, v, mask: attention.attention(q, k, v, 0.3, mask), by_mlx)
-        )
+        with way():
+            ours, expected = (
+                mx.grad(lambda *given, attend=attend: (attend(*given) ** 2).sum(), which)(
+                    q, k, v, mask
+                )
+                for attend in (lambda q, k, v, m: attention.attention(q, k, v, 0.3, m), by_mlx)
+            )
         for a, b in zip(ours, expected, strict=True):
             assert difference(a, b) < tolerances.CPU_EXP * 20, name
+
+
+def test_backward_passes_of_our_own_are_taken_where_they_are_asked_for(monkeypatch):
+    """Elsewhere what is computed can be exported: a function that has its own gradient cannot."""
+    taken = []
+    passed = attention._Parts.gradients
+    monkeypatch.setattr(
+        attention._Parts, "gradients", lambda *given: (taken.append(1), passed(*given))[1]
+    )
+    network = networks.vision()
+    pixels = networks.pixels(1, networks.SIDE, networks.SIDE)
+    gradient = mx.grad(lambda pixels: network.features(pixels).sum())
+    mx.eval(gradient(pixels))
+    assert not taken
+    with kernels.own_gradients():
+        mx.eval(gradient(pixels))
+    assert len(taken) == networks.BLOCKS
+    mx.export_function(lambda _: None, network.features, pixels)
 
 
 def test_it_is_for_float32_on_a_cpu():

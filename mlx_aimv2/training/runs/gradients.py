@@ -9,6 +9,8 @@ import numpy as np
 from mlx.utils import tree_map, tree_map_with_path
 from numpy.typing import NDArray
 
+from mlx_aimv2.cpu import kernels
+
 from .ranks import Ranks
 
 Batch = Mapping[str, Any]
@@ -84,7 +86,8 @@ class PooledGradient:
         gradient = tree_map(mx.zeros_like, parameters)
         seen: list[Logs] = []
         for chunk in chunks:
-            (own, logs), slope = self._slope_of(parameters, chunk, counts)
+            with kernels.own_gradients():
+                (own, logs), slope = self._slope_of(parameters, chunk, counts)
             sums = {name: sums[name] + {"loss": own, **logs}[name] for name in sums}
             gradient = tree_map(mx.add, gradient, slope)
             seen.append({name: logs[name] for name in logs if name.endswith(OF_SAMPLES)})
