@@ -135,11 +135,17 @@ class ProbeOptions:
         help="Learn from the middle of each picture and its mirror image, kept on disk (1 MB a "
         "picture with large): hours instead of days, and not the paper's protocol.",
     )
-    rates: str | None = option(
-        help="Rates to try.", metavar="A,B,...", show_default="the paper's seven, 5e-5 to 2e-3"
+    rates_tried: str | None = option(
+        help="Rates to try.",
+        flags="--rates",
+        metavar="A,B,...",
+        show_default="the paper's seven, 5e-5 to 2e-3",
     )
-    decays: str | None = option(
-        help="Weight decays to try with each.", metavar="A,B,...", show_default="0.05,0.1"
+    decays_tried: str | None = option(
+        help="Weight decays to try with each.",
+        flags="--decays",
+        metavar="A,B,...",
+        show_default="0.05,0.1",
     )
     settings: ProbeSettings = group(ProbeSettings)
     common: Options = group(Options)
@@ -193,10 +199,10 @@ def probe(options: ProbeOptions) -> int:
     none beside the part to measure on, on a tenth of train; then it is measured once.
     """
     settings = options.settings
-    if options.rates is not None:
-        settings = replace(settings, rates=_numbers("--rates", options.rates))
-    if options.decays is not None:
-        settings = replace(settings, decays=_numbers("--decays", options.decays))
+    if options.rates_tried is not None:
+        settings = replace(settings, rates=_numbers("--rates", options.rates_tried))
+    if options.decays_tried is not None:
+        settings = replace(settings, decays=_numbers("--decays", options.decays_tried))
     return _run(options.common, lambda run: run.probe(settings, is_cached=options.cached))
 
 

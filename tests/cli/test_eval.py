@@ -100,6 +100,16 @@ def test_probe(variant: str, data: str, cache: str) -> None:
     assert 0 <= record["acc1"] <= record["acc5"] <= 1
 
 
+def test_all_rates_and_decays_of_the_paper(data: str, cache: str) -> None:
+    record = measured(
+        *("probe", data, "--model", "demo", "--cache", cache, "--cached", "--epochs", "1")
+    )
+    tried = {(run["rate"], run["decay"]) for run in record["runs"]}
+    rates = (5e-5, 1e-4, 2e-4, 3e-4, 5e-4, 1e-3, 2e-3)
+    assert tried == {(rate, decay) for rate in rates for decay in (0.05, 0.1)}
+    assert record["batch"] == 512
+
+
 def test_the_cheap_probe_is_named_beside_the_paper_s_figure(
     data: str, cache: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
