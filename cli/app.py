@@ -38,6 +38,7 @@ GROUPS = {
         "embed": "Turn images or texts into embeddings.",
         "merge": "Put the shards of a run together into one file.",
         "classify": "Say which labels fit images.",
+        "locate": "Find where in a picture words are.",
     },
     "Checkpoints": {
         "models": "List the published checkpoints and which are here already.",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .errors import Aimv2Warning as Aimv2Warning
     from .images.source import ImageSource as ImageSource
     from .images.walk import find_images as find_images
+    from .inference.locating.locator import Located as Located
     from .inference.model import Model as Model
     from .inference.model import ModelOutput as ModelOutput
     from .inference.model import load as load
@@ -39,6 +40,7 @@ _PUBLIC = {
     "ImageSource": "images.source",
     "Item": "inference.records",
     "Library": "library.library",
+    "Located": "inference.locating.locator",
     "Model": "inference.model",
     "ModelOutput": "inference.model",
     "find_images": "images.walk",

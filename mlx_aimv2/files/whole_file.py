@@ -1,4 +1,4 @@
-"""A new text file that is there whole or not at all."""
+"""A new file that is there whole or not at all."""
 
 import tempfile
 from pathlib import Path
@@ -23,14 +23,16 @@ def check_new(target: Path) -> None:
         raise unwritable(target, error) from error
 
 
-def write_whole(target: Path, text: str) -> None:
+def write_whole(target: Path, content: str | bytes) -> None:
     """Write a file under another name, then give it its own.
 
     Errors: OutputError where it cannot be written.
     """
     partial = partial_of(target)
     try:
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+        if isinstance(content, str):
+            content = content.encode("utf-8", "backslashreplace")
+        partial.write_bytes(content)
         partial.replace(target)
     except OSError as error:
         partial.unlink(missing_ok=True)

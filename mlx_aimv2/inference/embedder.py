@@ -95,7 +95,7 @@ class Embedder(Encoder):
         plan = self.plan(ImageOptions(preset=preset, max_patches=max_patches))
         fitted = []
         for image in _as_list(images):
-            pixels, note = plan.fit(plan.open(_evaluated(image)))
+            pixels, note = plan.fit(plan.open(evaluated(image)))
             _warn(note, image)
             fitted.append(pixels)
 
@@ -284,7 +284,7 @@ def _item(sample: Sample) -> Item:
 
 def _as_list(images: Iterable[ImageSource] | ImageSource) -> Iterable[ImageSource]:
     several = [images] if is_single(images) else images
-    return map(_evaluated, cast("Iterable[ImageSource]", several))
+    return map(evaluated, cast("Iterable[ImageSource]", several))
 
 
 def _count(images: Iterable[ImageSource] | ImageSource) -> int | None:
@@ -294,7 +294,7 @@ def _count(images: Iterable[ImageSource] | ImageSource) -> int | None:
     return len(images) if isinstance(images, Sized) else None
 
 
-def _evaluated(image: ImageSource) -> ImageSource:
+def evaluated(image: ImageSource) -> ImageSource:
     """An array of MLX's with its values, which only the thread that made it can compute."""
     if isinstance(image, mx.array):
         image = image.astype(mx.float32) if image.dtype == mx.bfloat16 else image

@@ -14,6 +14,7 @@ from mlx_aimv2.device import is_cpu
 from mlx_aimv2.errors import Aimv2Warning, NumericsError, UsageError
 from mlx_aimv2.images import patches
 from mlx_aimv2.images.presets import Preset
+from mlx_aimv2.models.aimv2.layers import AttentionPoolingHead
 from mlx_aimv2.models.aimv2.lit import normalize
 from mlx_aimv2.models.aimv2.text import TextEncoder
 from mlx_aimv2.models.aimv2.vision import VisionEncoder
@@ -84,6 +85,37 @@ class Encoder:
             return begun.result()()
 
         return rows
+
+    def patch_vectors(self, features: Floats) -> Floats | None:
+        """Each patch as a picture of its own: the pooling head's vector of it alone, projected.
+
+        None where one is not finite in float32 either.
+        Shapes: (rows, columns, D) -> (rows, columns, P), unit vectors.
+        """
+
+        def compute() -> mx.array:
+            head, tokens = self._head_and_tokens(features)
+            vectors = self.network.project_image(head.each(tokens)).astype(mx.float32)
+            return normalize(vectors).reshape(1, *features.shape[:2], -1)
+
+        return mlx_thread.run(lambda: self._finite_rows(compute, 1))()[0]
+
+    def patch_parts(self, features: Floats) -> Floats | None:
+        """What each patch adds to the picture's unit vector, and last what is the same for all.
+
+        None where one is not finite in float32 either.
+        Shapes: (rows, columns, D) -> (rows * columns + 1, P); they sum to the unit vector.
+        """
+
+        def compute() -> mx.array:
+            head, tokens = self._head_and_tokens(features)
+            bias = mx.broadcast_to(head.linear.bias, (1, 1, tokens.shape[-1]))
+            parts = self.network.project_image(mx.concatenate([head.parts(tokens), bias], axis=1))
+            parts = parts.astype(mx.float32)
+            length = mx.linalg.norm(parts.sum(axis=1, keepdims=True), axis=-1, keepdims=True)
+            return parts / mx.maximum(length, mx.finfo(mx.float32).smallest_normal)
+
+        return mlx_thread.run(lambda: self._finite_rows(compute, 1))()[0]
 
     def _evaluate(self) -> None:
         """Have weights that were changed, by training, ready for the MLX thread.
@@ -157,6 +189,12 @@ class Encoder:
             vectors = self.network.project_image(vectors)
         vectors = vectors.astype(mx.float32)
         return normalize(vectors) if plan.normalize else vectors
+
+    def _head_and_tokens(self, features: Floats) -> tuple[AttentionPoolingHead, mx.array]:
+        """The pooling head and what it takes. Shapes: (rows, columns, D) -> (1, N, D)."""
+        head = cast(AttentionPoolingHead, self.vision.head)
+        tokens = mx.array(features.reshape(1, -1, features.shape[-1]))
+        return head, tokens.astype(self.vision.dtype)
 
     def _encode_texts(self, ids: NDArray[np.int32], normalized: bool) -> list[Floats]:
         def compute(part: slice) -> mx.array:

@@ -22,8 +22,9 @@ from mlx_aimv2.models.aimv2.published import DEFAULT, LICENCE, LICENCE_TERMS
 from mlx_aimv2.models.network import Tower
 
 from . import mlx_thread, zero_shot
-from .embedder import Embedder
+from .embedder import Embedder, evaluated
 from .image_options import Decoding, ImageOptions
+from .locating.locator import TILES, Located, Locator, contributions
 from .progress import Progress
 
 _CACHE_LIMIT_BYTES = 1 << 30  # MLX's buffer cache grows with each new shape (mlx issue 3350)
@@ -141,6 +142,37 @@ class Model(Embedder):
             self._background = self._unit_texts(list(zero_shot.BACKGROUND))
         background = self._background
         return mx.array(zero_shot.independent_scores(images, labels, background, self.logit_scale))
+
+    def locate(
+        self,
+        image: ImageSource,
+        texts: Sequence[str] | str,
+        *,
+        tiles: int = TILES,
+        max_pixels: int = MAX_PIXELS,
+    ) -> list[Located]:
+        """Where in a picture each text fits best, and how well: zero-shot, without any training.
+
+        ``tiles`` are the sizes of what is looked at: 1 the whole, 2 also tiles of half its shorter
+        side, 3 also of a third, for smaller things. Every text gets a place; whether it is there
+        the score says.
+        Errors: UsageError without a text tower or a pooling head, or for an empty text; ImageError
+        for a picture that cannot be read.
+        """
+        return Locator(self, texts, tiles=tiles, max_pixels=max_pixels).find(evaluated(image))
+
+    def contributions(
+        self, image: ImageSource, texts: Sequence[str] | str
+    ) -> tuple[mx.array, mx.array]:
+        """What each patch adds to the cosine of a picture with each text, and what all share.
+
+        They sum to the cosine of ``embed_images`` and ``embed_texts``: a patch that the pooling
+        head hardly looks at adds hardly anything, however well it fits.
+        Shapes: T texts -> (T, rows, columns) and (T,); the patches are those of
+        :meth:`preprocess`, so what its crop leaves out is not there.
+        Errors: as :meth:`locate`.
+        """
+        return contributions(self, evaluated(image), texts)
 
     def __call__(
         self,

@@ -64,7 +64,7 @@ def label_embeddings(
     ``embed_texts`` gives unit vectors. Shapes: n labels -> (n, P).
     Errors: UsageError for no labels, or one that is empty or no string.
     """
-    words = _checked(labels)
+    words = checked(labels, "label")
     prompts = templates_of(templates)
     texts = [prompt.replace("{}", word) for word in words for prompt in prompts]
     vectors = embed_texts(texts).reshape(len(words), len(prompts), -1).mean(axis=1)
@@ -72,18 +72,22 @@ def label_embeddings(
     return vectors / np.maximum(norms, np.finfo(np.float32).tiny)
 
 
-def _checked(labels: Iterable[str]) -> list[str]:
+def checked(labels: Iterable[str], noun: str) -> list[str]:
+    """A list of words, none of them empty; ``noun`` is what messages call one of them.
+
+    Errors: UsageError for anything else.
+    """
     if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
-        raise UsageError("labels must be a list", hint=f"write [{labels!r}]")
+        raise UsageError(f"{noun}s must be a list", hint=f"write [{labels!r}]")
     words = list(labels)
     for word in words:
         if not isinstance(word, str):
             raise UsageError(
-                f"a label is of type {type(word).__name__}, not a string",
+                f"a {noun} is of type {type(word).__name__}, not a string",
                 hint='give words like "dog", "beach"',
             )
     if not words or not all(word.strip() for word in words):
-        raise UsageError("a label is missing or empty", hint='give words like "dog", "beach"')
+        raise UsageError(f"a {noun} is missing or empty", hint='give words like "dog", "beach"')
     return words
 
 

@@ -9,11 +9,15 @@ import html
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
 
 from mlx_aimv2.errors import ImageError, OutputError
 from mlx_aimv2.files.atomic_folder import sync
@@ -22,6 +26,9 @@ from mlx_aimv2.files.paths import no_folder, partial_of, printable, unwritable
 
 from .database.photos import FileRow
 from .thumbnail import thumbnail
+
+if TYPE_CHECKING:
+    from mlx_aimv2.inference.locating.locator import Located
 
 _POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
@@ -34,7 +41,8 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d)?", re.ASCII)
 class SheetRow:
     """A file of the library on a sheet; ``note`` is any text, as from EXIF.
 
-    ``tags`` are its tags, each with the names of its origins.
+    ``tags`` are its tags, each with the names of its origins; ``found`` is what was located in it
+    and is drawn on it.
     """
 
     file: FileRow
@@ -42,6 +50,7 @@ class SheetRow:
     note: str = ""
     is_best: bool = False
     tags: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    found: "Located | None" = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +148,7 @@ def _card(row: SheetRow) -> Iterator[str]:
     name, folder = _shown(path.name), _shown(os.fspath(path.parent))
     yield f'<li class="card{" best" if row.is_best else ""}">\n'
     yield f'<a href="{html.escape(path.as_uri())}" title="{_shown(os.fspath(path))}">'
-    yield from _picture(row.file.path_str, name)
+    yield from _picture(row, name)
     yield '</a>\n<div class="facts">\n'
     if row.is_best:
         yield '<p class="mark">suggested best</p>\n'
@@ -160,14 +169,23 @@ def _card(row: SheetRow) -> Iterator[str]:
     yield "</div>\n</li>\n"
 
 
-def _picture(path: str, name: str) -> Iterator[str]:
+def _picture(row: SheetRow, name: str) -> Iterator[str]:
+    path = row.file.path_str
     try:
-        data = base64.b64encode(thumbnail(path)).decode()
+        data = base64.b64encode(thumbnail(path, draw=_drawing(row.found))).decode()
     except ImageError as error:
         reason = str(error).removeprefix(printable(path)).strip()
         yield f'<span class="none"><b>no thumbnail</b> <bdi>{_shown(reason)}</bdi></span>'
     else:
         yield f'<img alt="{name}" decoding="async" src="data:image/jpeg;base64,{data}">'
+
+
+def _drawing(found: "Located | None") -> Callable[[Image.Image], Image.Image] | None:
+    if found is None:
+        return None
+    from mlx_aimv2.outputs.heatmap import draw  # noqa: PLC0415  (MLX)
+
+    return partial(draw, found=found)
 
 
 def _shown(text: str) -> str:

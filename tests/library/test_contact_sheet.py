@@ -6,16 +6,19 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
+import mlx.core as mx
 import numpy as np
 import pytest
 from PIL import Image
 
 from mlx_aimv2.errors import ImageError, OutputError
 from mlx_aimv2.files.lock import take_lock
+from mlx_aimv2.inference.locating.locator import Located
 from mlx_aimv2.library import contact_sheet
 from mlx_aimv2.library.contact_sheet import SheetGroup, SheetRow, check_sheet, write_sheet
 from mlx_aimv2.library.thumbnail import SIDE_PX, thumbnail
@@ -281,7 +284,7 @@ def test_photos_are_read_as_they_are_written(
 ) -> None:
     events: list[str] = []
 
-    def note_it(path: str) -> bytes:
+    def note_it(path: str, **_: object) -> bytes:
         events.append(f"read {path}")
         return b"x" * 20_000
 
@@ -297,3 +300,20 @@ def test_photos_are_read_as_they_are_written(
     assert events[:4] == ["asked 0", "read /0", "asked 1", "read /1"]
     assert (tmp_path / "out.html").stat().st_size > 40_000_000
     assert peak_bytes < 10_000_000
+
+
+def test_what_was_found_is_drawn_on_the_thumbnail(photos: Path, tmp_path: Path) -> None:
+    path = save(photos / "photo.jpg", 200, 100)
+    heat = np.zeros((10, 20), np.float32)
+    heat[2:5, 12:16] = 1
+    found = Located("dog", 0.9, (120, 20, 160, 50), (140, 35), (200, 100), mx.array(heat))
+    row = sheet_row(path)
+    write_sheet(tmp_path / "plain.html", "Photos", [row])
+    write_sheet(tmp_path / "drawn.html", "Photos", [replace(row, found=found)])
+    (plain,), (drawn,) = (
+        [np.asarray(image, int) for image in images_of(read(tmp_path / f"{name}.html"))]
+        for name in ("plain", "drawn")
+    )
+    changed = np.abs(plain - drawn).sum(axis=2)
+    assert changed[20:50, 120:160].mean() > 60
+    assert changed[:, :100].mean() < 3

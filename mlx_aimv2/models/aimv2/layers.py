@@ -212,6 +212,27 @@ class AttentionPoolingHead(nn.Module):
         pooled = mx.fast.scaled_dot_product_attention(q, k, v, scale=scale, mask=mask)
         return self.linear(pooled.swapaxes(1, 2).reshape(batch, width))
 
+    def each(self, x: mx.array) -> mx.array:
+        """What the head makes of each token alone: all the attention is on it.
+
+        Shapes: (B, N, D) -> (B, N, D).
+        """
+        return self.linear(self.v(x))
+
+    def parts(self, x: mx.array) -> mx.array:
+        """What each token adds to the result; they sum to it but for the linear layer's bias.
+
+        Shapes: (B, N, D) -> (B, N, D).
+        """
+        batch, tokens, width = x.shape
+        q, k, v = (
+            part.reshape(len(part), -1, self.num_heads, width // self.num_heads)
+            for part in (self.cls_token, self.k(x), self.v(x))
+        )  # q (1, 1, H, D/H), k and v (B, N, H, D/H)
+        scores = (q * k).sum(axis=-1, keepdims=True) * (width // self.num_heads) ** -0.5
+        weighted = mx.softmax(scores, axis=1, precise=True) * v
+        return self.linear(weighted.reshape(batch, tokens, width)) - self.linear.bias
+
 
 def patchify(pixels_nhwc: mx.array, patch_size: int) -> mx.array:
     """Cut images into whole patches, row by row; what is left at the edges is dropped.
