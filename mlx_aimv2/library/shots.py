@@ -59,6 +59,12 @@ def shots_of(store: Store, ids: Sequence[int] | None = None) -> dict[int, tuple[
     return shots
 
 
+def contents_of_shot(store: Store, id: int) -> list[bytes]:
+    """The contents of all files of a file's shot, or its own."""
+    hashes = map(store.last_hash, shots_of(store, [id]).get(id, (id,)))
+    return [hash for hash in dict.fromkeys(hashes) if hash is not None]
+
+
 def share_words(store: Store) -> None:
     """What the owner said of one file of a shot holds for those that have come to it since."""
     said = dict(

@@ -1,7 +1,7 @@
 """What the owner of a library said, remembered by a test: plain rules of its own."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 Cell = tuple[str, ...]  # ("word", content, tag) or ("name", tag)
 # Whether a later word of another program counts is not this model's to say.
@@ -36,6 +36,14 @@ class Owner:
     def unsay(self, content: str, tag: str) -> None:
         if self.cells.get(("word", content, self.name(tag))) in YES:
             del self.cells["word", content, self.name(tag)]
+
+    def share(self, of: str, also: str) -> None:
+        """What was said of a content holds for another too, if that has no word of its own."""
+        for words in (self.cells, *self.edits.values()):
+            for cell in [cell for cell in words if cell[:2] == ("word", of)]:
+                found = words[cell]
+                copied = found if isinstance(found, str) else replace(found)
+                words.setdefault(("word", also, cell[2]), copied)  # type: ignore[attr-defined]
 
     def rename(self, was: str, name: str) -> None:
         """A tag has another name; of two words on one tag the yes counts."""

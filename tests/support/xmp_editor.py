@@ -1,7 +1,7 @@
 """Another program that edits keywords in sidecars: the standard library's XML, none of our code."""
 
+import re
 from collections.abc import Iterator
-from pathlib import Path
 from xml.etree import ElementTree
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -27,47 +27,44 @@ ElementTree.register_namespace("x", "adobe:ns:meta/")
 Entry = tuple[str, str]  # the prefix of its field, its text
 
 
-def add_keyword(sidecar: Path, tag: str, program: str) -> set[Entry]:
-    """Add a tag as a program does; returns the entries that were not there, nor noted as ours."""
-    root = ElementTree.fromstring(sidecar.read_bytes() if sidecar.exists() else NEW)
-    home = next(root.iter(f"{{{_RDF}}}Description"))
-    added = set()
-    for prefix in PROGRAMS[program]:
-        uri, name, kind, separator = _FIELDS[prefix]
-        text = _entry(tag, separator)
-        if text in _texts(root, prefix):
-            continue
-        field = next(root.iter(f"{{{uri}}}{name}"), None)
-        if field is None:
-            field = ElementTree.SubElement(home, f"{{{uri}}}{name}")
-        container = next(iter(field), None)
-        if container is None:
-            container = ElementTree.SubElement(field, f"{{{_RDF}}}{kind}")
-        ElementTree.SubElement(container, f"{{{_RDF}}}li").text = text
-        added.add((prefix, text))
-    if added:
-        _save(root, sidecar)
-        added -= noted_entries(sidecar.read_bytes())
-    return added
+def add_keyword(data: bytes | None, tag: str, program: str) -> tuple[bytes, set[Entry]]:
+    """A packet with a tag as a program adds it, and the entries that were not there."""
+    root = ElementTree.fromstring(data or NEW)
+    added = {
+        (prefix, text)
+        for prefix in PROGRAMS[program]
+        if (text := _entry(tag, _FIELDS[prefix][3])) not in _texts(root, prefix)
+    }
+    for prefix, text in sorted(added):
+        _add(root, prefix, text)
+    return (_bytes(root) if added else data or NEW), added
 
 
-def remove_keyword(sidecar: Path, tag: str) -> set[Entry]:
-    """Take a tag out of every field; returns the entries that went. Notes of others stay."""
-    root = ElementTree.fromstring(sidecar.read_bytes())
+def remove_keyword(data: bytes, tag: str) -> tuple[bytes, set[Entry]]:
+    """A packet without a tag in any field, and the entries that went. Notes of others stay."""
+    root = ElementTree.fromstring(data)
     gone = set()
-    for prefix, (uri, name, _, separator) in _FIELDS.items():
-        for home in root.iter(f"{{{_RDF}}}Description"):
-            for field in home.findall(f"{{{uri}}}{name}"):
-                for container in field:
-                    for item in list(container):
-                        if item.text == _entry(tag, separator):
-                            container.remove(item)
-                            gone.add((prefix, item.text or ""))
-                if not any(len(container) for container in field):
-                    home.remove(field)
-    if gone:
-        _save(root, sidecar)
-    return gone
+    for prefix, (*_, separator) in _FIELDS.items():
+        if _remove(root, prefix, _entry(tag, separator)):
+            gone.add((prefix, _entry(tag, separator)))
+    return (_bytes(root) if gone else data), gone
+
+
+def apply_arguments(data: bytes | None, lines: list[str]) -> bytes:
+    """A photo's packet after ExifTool took the lines of an argument file; IPTC is not kept here."""
+    root = ElementTree.fromstring(data or NEW)
+    prefixes = {f"XMP-{prefix}:{name}".lower(): prefix for prefix, (_, name, *_) in _FIELDS.items()}
+    for line in lines:
+        found = re.fullmatch(r"-([\w:-]+?)([+-])=(.*)", line)
+        assert found is not None, line
+        prefix = prefixes.get(found[1].lower())
+        if prefix is None:
+            assert found[1] == "IPTC:Keywords", line
+        elif found[2] == "-":
+            _remove(root, prefix, found[3])
+        else:
+            _add(root, prefix, found[3])
+    return _bytes(root)
 
 
 def entries(data: bytes) -> set[Entry]:
@@ -136,5 +133,38 @@ def _entry(tag: str, separator: str | None) -> str:
     return tag.replace("|", separator) if separator else tag.rpartition("|")[2]
 
 
-def _save(root: ElementTree.Element, sidecar: Path) -> None:
-    sidecar.write_bytes(ElementTree.tostring(root, "utf-8", xml_declaration=True))
+def _add(root: ElementTree.Element, prefix: str, text: str) -> None:
+    uri, name, kind, _ = _FIELDS[prefix]
+    field = next(root.iter(f"{{{uri}}}{name}"), None)
+    if field is None:
+        home = next(root.iter(f"{{{_RDF}}}Description"))
+        field = ElementTree.SubElement(home, f"{{{uri}}}{name}")
+    container = next(iter(field), None)
+    if container is None:
+        container = ElementTree.SubElement(field, f"{{{_RDF}}}{kind}")
+    ElementTree.SubElement(container, f"{{{_RDF}}}li").text = text
+
+
+def _remove(root: ElementTree.Element, prefix: str, text: str) -> bool:
+    """Take an entry out of a field; whether it was there."""
+    uri, name, *_ = _FIELDS[prefix]
+    found = False
+    for home in root.iter(f"{{{_RDF}}}Description"):
+        for field in home.findall(f"{{{uri}}}{name}"):
+            for container in field:
+                for item in list(container):
+                    if item.text == text:
+                        container.remove(item)
+                        found = True
+            if not any(len(container) for container in field):
+                home.remove(field)
+    return found
+
+
+def _bytes(root: ElementTree.Element) -> bytes:
+    return ElementTree.tostring(root, "utf-8", xml_declaration=True)
+
+
+def text_of(data: bytes) -> str:
+    """A packet as text, in no encoding yet."""
+    return ElementTree.tostring(ElementTree.fromstring(data), "unicode")

@@ -143,9 +143,23 @@ class Edits(Database):
         """
         self.edit_to_undo(number)
         with self.transaction():
+            self._forget_renamed_keywords(number)
             done = sum(self._set_back(number, place, table) for place, table in _TABLES.items())
             self.run("UPDATE edits SET undone_at = ? WHERE id = ?", now(), number)
         return done
+
+    def _forget_renamed_keywords(self, number: int) -> None:
+        """The next index is to read keywords of files as for the first time that have a new name.
+
+        Those read since the edit know of no other name.
+        """
+        self.run(
+            "UPDATE files SET keywords_stamp = NULL WHERE id IN (SELECT tags.file_id FROM tags "
+            "JOIN changes ON edit_id = ? AND place = 'aliases' AND after IS NOT NULL AND instr("
+            "key || '|', tag_key(json_extract(after, '$[0]')) || '|') = 1 "
+            "WHERE origin IN ('file', 'sidecar'))",
+            number,
+        )
 
     def _set_back(self, number: int, place: str, table: _Table) -> int:
         owner = [table.owner] if table.owner else []

@@ -44,6 +44,11 @@ class Tags(Database):
             for id, of in tags.items()
         }
 
+    def from_outside(self, file_id: int) -> dict[str, str]:
+        """The keywords of other programs in a file and its sidecars, by key."""
+        query = "SELECT key, tag FROM tags WHERE file_id = ? AND origin IN ('file', 'sidecar')"
+        return dict(self.rows(query, (file_id,)))
+
     def tags(self, origin: str) -> Iterator[tuple[int, str, float | None]]:
         """File, tag and score of every tag of this origin, rejected ones too, by file and tag."""
         query = "SELECT file_id, tag, score FROM tags WHERE origin = ? ORDER BY file_id, tag"

@@ -14,6 +14,7 @@ from ..database.photos import KEYWORDS_CHANGED
 from ..database.store import Store
 from ..database.tags import FROM_OUTSIDE
 from ..database.verdicts import Verdict
+from ..shots import contents_of_shot
 from ..sidecars.notes import Owner
 from ..sidecars.sidecar import own_sidecars, read_sidecar
 from ..sidecars.sidecar import stamp as sidecar_stamp
@@ -242,10 +243,13 @@ def _keep(store: Store, look: _Look) -> None:
     photo = look.photo
     for origin, tags in look.tags.items():
         _replace(store, photo.id, origin, tags)
-    store.remember_emitted(photo.hash, look.emitted.values())
+    others = store.from_outside(photo.id)
+    ours = [tag for key, tag in look.emitted.items() if key not in others]
+    store.remember_emitted(photo.hash, ours)
     store.forget_emitted(photo.hash, look.forgotten)
-    for tag, verdict in look.words:
-        store.say(photo.hash, tag, verdict)
+    for hash in contents_of_shot(store, photo.id) if look.words else ():
+        for tag, verdict in look.words:
+            store.say(hash, tag, verdict)
     store.run("UPDATE files SET keywords_stamp = ? WHERE id = ?", look.stamp, photo.id)
     if photo.is_undated:
         stamp = None if look.stamp == READ else look.stamp

@@ -88,17 +88,20 @@ class FoundPhotos:
     def to_read(self, set_id: int | None, *, rereads: bool = False) -> Iterator[Candidate]:
         """Every picture that has to be looked at for a set of vectors, or for a new one.
 
-        What is known of it is as it stands a page before it is its turn.
+        Those at known paths come first: what an edited photo holds now is its own, before a copy
+        of it is met. What is known of a picture is as it stands a page before it is its turn.
         """
-        values: dict[str, object] = {"set_id": set_id, "rereads": rereads, "number": 0}
-        while page := self._store.rows(f"{_TO_READ} ORDER BY number LIMIT {_PAGE}", values):
-            known = self._store.files_of(id for *_, id, _ in page if id is not None)
-            for number, path, uuid, hash, *times, id, state in page:
-                values["number"] = number
-                yield Candidate(
-                    path, uuid, hash, Stamp(*times), known.get(id),
-                    is_unchanged=state == "unchanged", is_doubtful=state == "doubtful",
-                )  # fmt: skip
+        for which in ("files.id IS NOT NULL", "files.id IS NULL"):
+            query = f"{_TO_READ} AND {which} ORDER BY number LIMIT {_PAGE}"
+            values: dict[str, object] = {"set_id": set_id, "rereads": rereads, "number": 0}
+            while page := self._store.rows(query, values):
+                known = self._store.files_of(id for *_, id, _ in page if id is not None)
+                for number, path, uuid, hash, *times, id, state in page:
+                    values["number"] = number
+                    yield Candidate(
+                        path, uuid, hash, Stamp(*times), known.get(id),
+                        is_unchanged=state == "unchanged", is_doubtful=state == "doubtful",
+                    )  # fmt: skip
 
     def count_to_read(self, set_id: int | None, *, rereads: bool = False) -> int:
         """How many have to be looked at."""

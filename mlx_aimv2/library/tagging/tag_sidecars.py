@@ -1,17 +1,19 @@
 """Writing tags into the library and into sidecars, and taking them out again."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
 from mlx_aimv2.errors import Aimv2Error, OutputError
 from mlx_aimv2.files.paths import printable
+from mlx_aimv2.files.stamp import stamp_of
 
 from ..database.photos import FileRow
 from ..database.store import Store
 from ..database.tags import FROM_OUTSIDE
+from ..indexing.photo_reader import read_keywords_inside
 from ..sidecars import exiftool, sidecar, xmp
 from ..sidecars.keywords import Tag as TagPath
 from ..sidecars.notes import Owner, has_ours
@@ -20,6 +22,7 @@ from ..tag_names import tag_key
 from .tagger import Tagged
 
 _TOGETHER = 4096  # photos in a transaction: what a kill may cost
+_SEES = "aimv2 index sees where the photos are now"
 _MOVED = (
     "if they were moved, aimv2 index FOLDER; if they are gone, aimv2 index and aimv2 library "
     "prune; then undo again"
@@ -104,30 +107,44 @@ def _arguments(store: Store, file: FileRow, wanted: list[str], *, dry_run: bool)
     the photo was seen without it.
     """
     hash = store.last_hash(file.id) or b""
-    others = _of_others(store, file.id)
     gone = set(store.emitted_tags(hash)).difference(wanted)
-    change = exiftool.Change(
-        file.path,
-        *([_path_of(tag) for tag in tags] for tags in (wanted, sorted(gone), others.values())),
-    )
     try:
+        others = _of_others(store, file)
+        change = exiftool.Change(
+            file.path,
+            *([_path_of(tag) for tag in tags] for tags in (wanted, sorted(gone), others.values())),
+        )
         lines = tuple(exiftool.arguments([change]))
+        _check_there(file)
     except Aimv2Error as error:
         return Written(file, file.path, error)
     if not dry_run:
-        _remember_emitted(store, file.id, wanted)
+        _remember_emitted(store, file, wanted, others)
     return Written(file, file.path, arguments=lines) if lines else None
 
 
-def _of_others(store: Store, file_id: int) -> dict[str, str]:
+def _of_others(store: Store, file: FileRow) -> dict[str, str]:
     """The keywords that a file and its sidecars say without this library, by key."""
-    query = "SELECT key, tag FROM tags WHERE file_id = ? AND origin IN ('file', 'sidecar')"
-    return dict(store.rows(query, (file_id,)))
+    others = store.from_outside(file.id)
+    if stamp_of(file.path) != file.stamp:  # changed since the index has read it
+        emitted = store.emitted(store.last_hash(file.id) or b"")
+        with suppress(Aimv2Error):  # as the index will say
+            inside = read_keywords_inside(file.path)
+            others |= {key: tag for key, tag in inside.items() if key not in emitted}
+    return others
 
 
-def _remember_emitted(store: Store, file_id: int, tags: Sequence[str]) -> None:
+def _check_there(file: FileRow) -> None:
+    """Errors: OutputError for a photo that is no longer where the index has seen it."""
+    if not os.path.lexists(file.path):
+        raise OutputError(f"{printable(file.path)} is not there", hint=_SEES)
+
+
+def _remember_emitted(
+    store: Store, file: FileRow, tags: Sequence[str], others: Mapping[str, str]
+) -> None:
     """Remember what is about to be written, but for what others wrote before."""
-    hash, others = store.last_hash(file_id), _of_others(store, file_id)
+    hash = store.last_hash(file.id)
     if hash is not None:
         with store.transaction():
             store.remember_emitted(hash, [tag for tag in tags if tag_key(tag) not in others])
@@ -166,9 +183,11 @@ def write_sidecar(
     owner = _owner(store, is_known=known is not None)
     try:
         now = sidecar.read_sidecar(path)
+        if now is None:
+            _check_there(file)
         is_ours = bool(known and now and sidecar.is_as_written(now, known[1], owner, name=path))
-        is_unread = now and known and not _was_read(store, file)
-        gone = xmp.read_keywords(now, owner=owner).gone if now and is_unread else {}
+        said = xmp.read_keywords(now or b"", owner=owner) if not _was_read(store, file) else None
+        gone = said.gone if said and known else {}
         left_out = [_path_of(gone[key]) for key in map(tag_key, tags) if key in gone]
         paths = [_path_of(tag) for tag in tags if tag_key(tag) not in gone]
         after = xmp.replace_ours(now, paths, owner=owner, left_out=left_out, name=path)
@@ -186,10 +205,11 @@ def write_sidecar(
             )  # our own tags are no original
             # With tags that were taken out the bytes are not as after our writing: that stays told.
             full = [_path_of(tag) for tag in tags]
-            said = xmp.replace_ours(now, full, owner=owner, name=path) if left_out else after
+            noted = xmp.replace_ours(now, full, owner=owner, name=path) if left_out else after
+            others = {**_of_others(store, file), **(said.others if said else {})}
             with store.transaction():
-                _remember_emitted(store, file.id, tags)
-                store.remember_sidecar(path, file.id, before, said or b"")
+                _remember_emitted(store, file, tags, others)
+                store.remember_sidecar(path, file.id, before, noted or b"")
             sidecar.put_back(path, after)
     except Aimv2Error as error:
         return Written(file, path, error)
@@ -244,9 +264,11 @@ def sync_sidecars(
     for file in store.files_of(file_ids).values():
         paths = dict.fromkeys((*known.get(file.id, ()), *_with_notes(store, file)))
         wanted = _wanted(store, Tagged(file, {}, {}, (), ())) if paths else []
+        names = {os.fsencode(name) for name in sidecar.sidecar_names(file.path)}
         for path in paths:
             row = store.sidecar(path)
-            if not os.path.lexists(path) and (row is None or row[1]):
+            is_removed = row is None or row[1] or path not in names
+            if is_removed and not os.path.lexists(path):
                 continue
             written = write_sidecar(store, file, path, wanted)
             if written is not None:
