@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, ClassVar, Literal
 
 from mlx_aimv2.errors import UsageError
+from mlx_aimv2.inference.image_options import Decoding
 from mlx_aimv2.options import option
 
 Stage = Literal["pretraining", "high-resolution", "native", "lit", "probe"]
@@ -42,6 +43,9 @@ class Settings:
     seed: int = option(0, help="Of the first weights, the order and every random choice.")
     precision: Precision = option(
         "auto", help="Of the computation; weights are float32. auto: bfloat16 on a GPU with it."
+    )
+    decode: Decoding = option(
+        "exact", help="fast: large JPEGs several times as fast, without their finest detail."
     )
     recompute: bool = option(False, help="Compute blocks again in the backward pass: less memory.")
     checkpoint_every: int = option(500, help="Steps between checkpoints of the run.")

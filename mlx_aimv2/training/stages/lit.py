@@ -80,7 +80,11 @@ class LitWork:
             ranks,
         )
         view = View(
-            beginning.preset, config.image_size, config.patch_size, augments=settings.augment
+            beginning.preset,
+            config.image_size,
+            config.patch_size,
+            augments=settings.augment,
+            decode=settings.decode,
         )
         is_kept = settings.cache and not settings.augment
         batches = Batches(

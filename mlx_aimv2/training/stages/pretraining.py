@@ -87,7 +87,7 @@ class PretrainingWork:
             dtype_of(settings.precision),
             beginning.ranks,
         )
-        view = View(beginning.preset, config.image_size, config.patch_size)
+        view = View(beginning.preset, config.image_size, config.patch_size, decode=settings.decode)
         self.batches = Batches(
             beginning.pairs,
             _steps(settings),

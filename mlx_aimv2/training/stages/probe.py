@@ -87,6 +87,7 @@ class ProbeWork:
             config.patch_size,
             scale=_SCALE,
             augments=settings.augment,
+            decode=settings.decode,
         )
         is_kept = settings.cache and not settings.augment
         batches = Batches(
