@@ -1,6 +1,6 @@
 """Batches of pairs for a run: the same for a seed, from any step, on one process or several."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +30,34 @@ class Broken:
 
     number: int
     reason: str
+
+
+class LeftOut:
+    """The pairs that dropped out of a run of ``length``: their ``count``; each is told once."""
+
+    def __init__(self, length: int, tell: Callable[[Broken], None]) -> None:
+        self._tell = tell
+        self._most = min(length, _MOST_BROKEN)
+        self._told: set[int] = set()
+        self._in_a_row = 0
+        self.count = 0
+
+    def add(self, broken: Sequence[Broken], kept: int) -> None:
+        """Add those of a batch of which so many are left.
+
+        Errors: Aimv2Error where as many in a row as there are, or 10,000, dropped out.
+        """
+        self.count += len(broken)
+        self._in_a_row = 0 if kept else self._in_a_row + len(broken)
+        for each in broken:
+            if each.number not in self._told:
+                self._told.add(each.number)
+                self._tell(each)
+        if broken and self._in_a_row >= self._most:
+            raise Aimv2Error(
+                f"none of {self._in_a_row:,} pairs in a row can be used; {broken[-1].reason}",
+                hint="look at the source: are its pictures and captions there?",
+            )
 
 
 def make_batch(
@@ -93,11 +121,13 @@ class Batches:
         self._pairs, self._steps, self._seed = pairs, steps, seed
         self._view, self._captions = view, captions
         self._rank, self._ranks = rank, ranks
-        self._tell = tell
         self._broken: dict[int, list[Broken]] = {}  # of steps that are made and not taken
-        self._told: set[int] = set()
-        self._in_a_row = 0
-        self.skipped = 0
+        self._left_out = LeftOut(len(pairs), tell)
+
+    @property
+    def skipped(self) -> int:
+        """How many pairs dropped out."""
+        return self._left_out.count
 
     def from_step(self, step: int = 0) -> Generator[Arrays]:
         """The batches from a step on, without end, made ahead by several threads.
@@ -119,7 +149,7 @@ class Batches:
             )
             with closing(made):
                 for number, arrays in enumerate(made, first):
-                    self._count(number, len(arrays["numbers"]))
+                    self._left_out.add(self._broken.pop(number), len(arrays["numbers"]))
                     if "token_mask" in arrays:
                         arrays["token_mask"] = arrays["token_mask"].astype(bool)
                     yield arrays
@@ -152,18 +182,3 @@ class Batches:
             name: array.astype(np.uint8) if array.dtype == bool else array
             for name, array in arrays.items()
         }
-
-    def _count(self, step: int, kept: int) -> None:
-        """Count and tell what dropped out of a step. Errors: Aimv2Error where nothing is left."""
-        broken = self._broken.pop(step)
-        self.skipped += len(broken)
-        self._in_a_row = 0 if kept else self._in_a_row + len(broken)
-        for each in broken:
-            if each.number not in self._told:
-                self._told.add(each.number)
-                self._tell(each)
-        if broken and self._in_a_row >= min(len(self._pairs), _MOST_BROKEN):
-            raise Aimv2Error(
-                f"none of {self._in_a_row:,} pairs in a row can be used; {broken[-1].reason}",
-                hint="look at the source: are its pictures and captions there?",
-            )

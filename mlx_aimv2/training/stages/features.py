@@ -16,7 +16,7 @@ from mlx_aimv2.errors import Aimv2Error, NumericsError
 from mlx_aimv2.files.paths import unwritable
 from mlx_aimv2.models.aimv2.vision import VisionEncoder
 
-from ..data.batches import Batches, Broken
+from ..data.batches import Batches, Broken, LeftOut
 from ..data.view import DRAWS, View
 from ..data_loader import Arrays
 from ..runs.work import NUMBERS
@@ -74,32 +74,44 @@ class KeptFeatures:
         self._batches, self._encoder, self._view = batches, encoder, view
         self._beginning = beginning
         self._file = FeatureFile(file, (encoder.config.grid_side**2, encoder.config.hidden_size))
-        self._told: set[int] = set()
-        self._dropped = 0
+        self._left_out = LeftOut(len(beginning.pairs), beginning.tell)
 
     @property
     def skipped(self) -> int:
         """How many pairs dropped out."""
-        return self._batches.skipped + self._dropped
+        return self._batches.skipped + self._left_out.count
 
     def from_step(self, step: int = 0) -> Generator[Arrays]:
-        """The batches from a step on."""
+        """The batches from a step on.
+
+        Errors: Aimv2Error where no picture can be read; see ``LeftOut``.
+        """
         with ThreadPoolExecutor(device.available_cores()) as threads:
             for arrays in self._batches.from_step(step):
                 features = self._features_of(arrays[NUMBERS].tolist(), threads)
-                whole = [row for row, each in enumerate(features) if each is not None]
-                self._dropped += len(features) - len(whole)
+                broken = [each for each in features if isinstance(each, Broken)]
+                whole = [row for row, each in enumerate(features) if not isinstance(each, Broken)]
+                self._left_out.add(broken, len(whole))
                 kept = {name: array[whole] for name, array in arrays.items()}
                 kept["features"] = _stacked([features[row] for row in whole])
                 yield kept
 
     def _features_of(
         self, numbers: Sequence[int], threads: ThreadPoolExecutor
-    ) -> list[NDArray[np.float16] | None]:
-        found = {number: self._file.get(number) for number in numbers}
-        missing = [number for number, each in found.items() if each is None]
-        pixels = zip(missing, threads.map(self._see, missing), strict=True)
-        seen = [(number, each) for number, each in pixels if each is not None]
+    ) -> list[NDArray[np.float16] | Broken]:
+        found: dict[int, NDArray[np.float16] | Broken] = {}
+        missing = []
+        for number in dict.fromkeys(numbers):
+            if (features := self._file.get(number)) is None:
+                missing.append(number)
+            else:
+                found[number] = features
+        seen = []
+        for number, pixels in zip(missing, threads.map(self._see, missing), strict=True):
+            if isinstance(pixels, Broken):
+                found[number] = pixels
+            else:
+                seen.append((number, pixels))
         for first in range(0, len(seen), _TOGETHER):
             part = seen[first : first + _TOGETHER]
             for (number, _), features in zip(part, self._encoded(part), strict=False):
@@ -115,14 +127,11 @@ class KeptFeatures:
         batch[: len(part)] = [pixels for _, pixels in part]
         return np.array(self._encoder.features(mx.array(batch)).astype(mx.float16))
 
-    def _see(self, number: int) -> NDArray[np.float32] | None:
+    def _see(self, number: int) -> NDArray[np.float32] | Broken:
         try:
             return self._view.pixels(self._beginning.pairs.read(number).image, _STILL)
         except Aimv2Error as error:
-            if number not in self._told:
-                self._told.add(number)
-                self._beginning.tell(Broken(number, str(error)))
-            return None
+            return Broken(number, str(error))
 
 
 def _stacked(rows: Sequence[Any]) -> NDArray[np.float16]:

@@ -1,5 +1,6 @@
 """Each stage on a few drawings: what it writes loads, and what is frozen stays as it was."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from safetensors.numpy import load_file
 
 import mlx_aimv2 as aimv2
 from mlx_aimv2.checkpoints.convert import convert
-from mlx_aimv2.errors import UsageError
+from mlx_aimv2.errors import Aimv2Error, UsageError
 from mlx_aimv2.training.drawings.scene import draw
 from mlx_aimv2.training.runs.run_folder import RunFolder, read_log
 from mlx_aimv2.training.runs.settings import Stage
@@ -202,6 +203,49 @@ def test_what_cannot_be_is_said(
 ) -> None:
     with pytest.raises(UsageError, match=expected):
         run(stage, tmp_path / "out", *words)
+
+
+def photographs(folder: Path) -> str:
+    """Large JPEGs with captions and, as folders of classes, without."""
+    rows = []
+    for number in range(5):
+        file = Path("train") / ("even", "odd")[number % 2] / f"{number}.jpg"
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        draw(number, 64).image.resize((640, 512)).save(folder / file)
+        rows.append(json.dumps({"file_name": str(file), "text": f"photograph {number}"}))
+    (folder / "metadata.jsonl").write_text("\n".join(rows))
+    return str(folder)
+
+
+@pytest.mark.parametrize("stage", ["pretraining", "native", "lit", "probe"])
+def test_fast_decoding_is_a_setting_of_each_stage(
+    stage: Stage, encoder: Path, tmp_path: Path
+) -> None:
+    words = {
+        "pretraining": (*FEW, *ENCODER, "side_px=56"),
+        "native": (*NATIVE, *ENCODER),
+        "lit": (*FEW, *TEXT),
+        "probe": FEW,
+    }[stage]
+    data = photographs(tmp_path / "data")
+    source = str(encoder) if stage in ("lit", "probe") else None
+    first = []
+    for decode in ("exact", "fast"):
+        run(stage, tmp_path / decode, *words, f"decode={decode}", data=data, source=source)
+        first.append(losses(tmp_path / decode)[0])
+    assert first[0] != first[1]
+    assert first[0] == pytest.approx(first[1], rel=0.05)
+
+
+@pytest.mark.parametrize("cache", ["true", "false"])
+def test_data_of_which_nothing_can_be_used_trains_nothing(
+    cache: str, encoder: Path, tmp_path: Path
+) -> None:
+    rows = [json.dumps({"file_name": f"{number}.jpg", "text": "none"}) for number in range(7)]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(rows))
+    words = (*FEW, *TEXT, f"cache={cache}")
+    with pytest.raises(Aimv2Error, match=r"none of \d+ pairs in a row .*jpg does not exist"):
+        run("lit", tmp_path / "out", *words, data=str(tmp_path), source=str(encoder))
 
 
 def test_captions_alone_with_full_attention(tmp_path: Path) -> None:
