@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BufferedReader, BytesIO
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from mlx_aimv2.errors import Aimv2Error, UsageError
@@ -166,7 +167,7 @@ def library_at(path: str | None) -> "Library":
 
 def _edit(action: "Action", options: EditOptions) -> int:
     with library_at(options.library) as opened:
-        photos = _photos(opened, options)
+        photos = _photos(opened, action, options)
         edited = opened.edit_tags(action, options.tag, photos)
     for error in edited.errors:
         output.skipped(error)
@@ -191,13 +192,13 @@ def _edit(action: "Action", options: EditOptions) -> int:
     return tell_sidecars(edited, done=edited.count)
 
 
-def _photos(library: "Library", options: EditOptions) -> Sequence[FilePath]:
+def _photos(library: "Library", action: "Action", options: EditOptions) -> Sequence[FilePath]:
     which = options.which
     ways = (which.photos or None, which.from_search, which.list_of_photos)
     if sum(way is not None for way in ways) != 1:
         raise UsageError(
             "name the photos in one way: by path, --from-search or --from",
-            hint="aimv2 tag add TAG FILE",
+            hint=f"aimv2 tag {action} {quote(options.tag)} FILE",
         )
     if which.count is not None and which.from_search is None:
         raise UsageError("--count is for --from-search", hint="leave it out")

@@ -113,8 +113,10 @@ def _summary(taught: "Taught") -> str:
     command = f"aimv2 teach {quote(taught.tag)}"
     if not (taught.yes or taught.follows_words):
         return f"{text}there is nothing to go by yet: {command} --yes photo.jpg"
-    text += f"given to {output.counted(taught.given, 'other photo')}"
-    return text if taught.yes else f"{text} by its words; teach it with: {command} --ask 12"
+    text += f"given to {output.counted(taught.given, 'other photo')}" + " by its words" * (
+        not taught.yes
+    )
+    return text if taught.yes and taught.given else f"{text}; teach it with: {command} --ask 12"
 
 
 def _tell(taught: "Taught", *, as_json: bool) -> None:

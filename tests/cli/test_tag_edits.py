@@ -134,6 +134,7 @@ def test_what_is_not_known_is_named_and_the_others_are_done(photos: list[str]) -
     ("words", "text"),
     [
         (["add", "Luna"], "name the photos in one way"),
+        (["reject", "Big Dog"], "hint: aimv2 tag reject 'Big Dog' FILE\n"),
         (["add", "Luna", "a.jpg", "--from=-"], "name the photos in one way"),
         (["add", "Luna", "a.jpg", "-n3"], "--count is for --from-search"),
         (["add", "Luna", "--from=nothing.txt"], "nothing.txt cannot be read: No such file"),

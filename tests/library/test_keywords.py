@@ -302,6 +302,7 @@ def test_the_command_asks_about_many(
 
     left = index("--json")
     assert (left.code, left.records[0]["unsettled"]) == (0, 21)
+    assert left.records[0]["keywords_edit"] is None
     assert "took 21 keywords of this one out of sidecars: aimv2 index --yes" in left.err
     assert verdicts(library, album / "000.jpg") == {}
     asked: list[str] = []
@@ -310,7 +311,10 @@ def test_the_command_asks_about_many(
     assert index().code == 0
     assert asked == ["Another program took 21 keywords of this one out of sidecars. Reject them?"]
     assert verdicts(library, album / "000.jpg") == {}
-    assert "took" not in index("--yes").err
+    said = index("--yes").err
+    assert f"aimv2 tag undo {library.tag_history()[0].number} takes it back" in said
+    assert "took" not in said
+    assert "takes it back" not in index().err
     assert len(verdicts(library, album / "000.jpg")) == 21
 
 

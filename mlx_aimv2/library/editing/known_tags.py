@@ -96,8 +96,10 @@ def must_find_tag(
     known = known_tags(store)
     last = {key.rpartition("|")[2]: key for key in known}
     near = get_close_matches(tag_key(typed_tag(text)), [*known, *last], n=3)
-    tags = dict.fromkeys(known[last.get(each, each)] for each in near)
-    hint = f"near to it: {', '.join(tags)}" if tags else "aimv2 tag list lists those there are"
+    hint = "aimv2 tag list has all tags; aimv2 tag add makes a new one"
+    if near:
+        tags = dict.fromkeys(known[last.get(each, each)] for each in near)
+        hint = f"near to it: {', '.join(tags)}"
     raise UsageError(f"no photo and no vocabulary has the tag {text}", hint=hint)
 
 
