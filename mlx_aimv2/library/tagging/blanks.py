@@ -13,17 +13,17 @@ from PIL import Image, ImageDraw
 
 Pixels = NDArray[np.float64]
 
-EACH = 40  # of every kind
-NAME = "blank 1"  # other pictures get another number, so that none comes from the cache
+NAME = "blank 2"  # other pictures get another number, so that none comes from the cache
 _SIDE_PX = 112
+_SCREEN_PX = 3 * _SIDE_PX
 _SEED = 2026
 _ROWS, _COLUMNS = np.mgrid[0:_SIDE_PX, 0:_SIDE_PX] / _SIDE_PX
 
 
 def make_blanks() -> list[Image.Image]:
-    """The same pictures every time, ``EACH`` of each kind, kind after kind."""
+    """The same ``NUMBER`` pictures every time, kind after kind."""
     rng = np.random.default_rng(_SEED)
-    pixels = [kind(rng) for kind in KINDS for _ in range(EACH)]
+    pixels = [kind(rng) for kind, number in KINDS.items() for _ in range(number)]
     return [Image.fromarray(np.clip(each, 0, 255).astype(np.uint8)) for each in pixels]
 
 
@@ -72,36 +72,51 @@ def _lines(rng: np.random.Generator) -> Pixels:
 
 
 def _screen(rng: np.random.Generator) -> Pixels:
-    """Frames within frames, some with lines and dots, on a coloured ground or filling all."""
-    side = 2 * _SIDE_PX
-    image = Image.new("RGB", (side, side), _colour(rng))
-    pen, dark = ImageDraw.Draw(image), rng.random() < 0.4
-    frames = [(0, 0, side, side)]
-    if rng.random() < 0.75:
-        corners = np.sort(rng.integers(-40, side + 40, (rng.integers(1, 5), 2, 2)), axis=1)
-        frames = [(left, top, right, bottom) for (left, top), (right, bottom) in corners.tolist()]
-    while frames:
-        left, top, right, bottom = frames.pop()
-        grey = int(rng.integers(20, 70) if dark else rng.integers(225, 256))
-        is_bar = rng.random() < 0.15
-        fill = _colour(rng) if is_bar else (grey,) * 3
-        pen.rectangle((left, top, right, bottom), fill, (128,) * 3)
-        wide, high = right - left, bottom - top
-        if min(wide, high) > 30 and rng.random() < 0.75:
-            if rng.random() < 0.5:
-                at = left + int(wide * rng.uniform(0.15, 0.85))
-                frames += [(left, top, at, bottom), (at, top, right, bottom)]
-            else:
-                at = top + int(high * rng.uniform(0.1, 0.85))
-                frames += [(left, top, right, at), (left, at, right, bottom)]
-        elif wide > 16:
-            for line in range(top + 5, bottom - 5, 8):
-                if rng.random() < 0.7:
-                    end = left + int(wide * rng.uniform(0.2, 0.95))
-                    pen.line((left + 4, line, end, line), (130,) * 3, 2)
-                else:
-                    pen.ellipse((left + 4, line - 3, left + 10, line + 3), _colour(rng))
+    """Windows on a desktop, or an app that fills all."""
+    image = Image.new("RGB", (_SCREEN_PX,) * 2, _colour(rng))
+    pen, is_dark = ImageDraw.Draw(image), rng.random() < 0.4
+    if rng.random() < 0.3:
+        _window(pen, rng, (-9, -9, _SCREEN_PX + 9, _SCREEN_PX + 9), is_dark)
+    else:
+        for _ in range(rng.integers(1, 5)):
+            left, top, wide, high = rng.uniform((-0.15, -0.15, 0.3, 0.3), (0.6, 0.6, 0.95, 0.95))
+            corners = np.array((left, top, left + wide, top + high)) * _SCREEN_PX
+            _window(pen, rng, tuple(corners.astype(int).tolist()), is_dark)
     return np.asarray(image.resize((_SIDE_PX,) * 2, Image.Resampling.LANCZOS), float)
+
+
+def _window(
+    pen: ImageDraw.ImageDraw, rng: np.random.Generator, box: tuple[int, ...], is_dark: bool
+) -> None:
+    """A bar, a list at the side, rows of text, cards and buttons; some are missing."""
+    left, top, right, bottom = box
+    face = int(rng.integers(15, 60) if is_dark else rng.integers(228, 256))
+    beside = face + int(rng.integers(10, 35)) * (1 if is_dark else -1)
+    ink = (int(rng.integers(110, 230) if is_dark else rng.integers(60, 190)),) * 3
+    pen.rounded_rectangle(box, int(rng.choice((0, 6, 12))), (face,) * 3, ink)
+    under = min(bottom, top + int(rng.integers(10, 34)))
+    if rng.random() < 0.85:
+        fill = _colour(rng) if rng.random() < 0.6 else (beside,) * 3
+        pen.rectangle((left, top, right, under), fill)
+    split = left
+    if rng.random() < 0.7 and right - left > 90:
+        split += int((right - left) * rng.uniform(0.12, 0.45))
+        pen.rectangle((left, under, split, bottom), (beside,) * 3)
+    step, thick = int(rng.integers(10, 30)), int(rng.integers(2, 7))
+    for line in range(under + step // 2, bottom - step // 2, step):
+        if split - left > 20 and rng.random() < 0.9:
+            dot = (left + 6, line - thick, left + 6 + 2 * thick, line + thick)
+            pen.ellipse(dot, _colour(rng) if rng.random() < 0.7 else ink)
+            if rng.random() < 0.5:
+                pen.line((dot[2] + 6, line, split - 6, line), ink, thick // 2 + 1)
+        if right - split > 24 and rng.random() < 0.9:
+            end = split + 8 + int((right - split - 16) * rng.uniform(0.1, 1))
+            pen.line((split + 8, line, end, line), ink, thick)
+    for _ in range(rng.integers(0, 3)):
+        wide, high = int(rng.integers(20, 80)), int(rng.integers(8, 26))
+        x = int(rng.uniform(left, max(left + 1, right - wide)))
+        y = int(rng.uniform(top, max(top + 1, bottom - high)))
+        pen.rounded_rectangle((x, y, x + wide, y + high), 6, _colour(rng))
 
 
 def _leaves(rng: np.random.Generator) -> Pixels:
@@ -144,7 +159,12 @@ def _colour(rng: np.random.Generator) -> tuple[int, int, int]:
     return red, green, blue
 
 
-KINDS: tuple[Callable[[np.random.Generator], Pixels], ...] = (
-    _noise, _surface, _lines, _screen, _leaves,
-)  # fmt: skip
-NUMBER = EACH * len(KINDS)
+# How many of each: no two screens are alike.
+KINDS: dict[Callable[[np.random.Generator], Pixels], int] = {
+    _noise: 80,
+    _surface: 80,
+    _lines: 80,
+    _screen: 240,
+    _leaves: 80,
+}
+NUMBER = sum(KINDS.values())

@@ -18,11 +18,12 @@ from ..database.taught import TAUGHT
 from ..database.vectors import VectorSet
 from ..search.filters import Filters
 from ..search.fitting import rows_that_fit
+from ..search_model import tags_of
 from ..shots import rows_shown, with_rows
 from ..tag_names import tag_key
 from . import calibration
 from .in_use import Vocabulary
-from .vocabulary import embed_vocabulary
+from .vocabulary import embed_vocabulary, read_vocabulary
 
 Floats = NDArray[np.float32]
 
@@ -121,8 +122,8 @@ def assign(
     rejected is not given. Of the origins that are ``replaced`` all tags are taken. ``taught`` are
     what taught tags give, by file.
     Each tag is calibrated on the whole library (docs/tagging.md), whatever the filters, and each
-    vocabulary by itself; ``embed_blanks`` gives the vectors of ``make_blanks``. A warning says
-    where the library says too little.
+    vocabulary by itself, beside the checkpoint's own tags or the everyday ones; ``embed_blanks``
+    gives the vectors of ``make_blanks``. A warning says where the library says too little.
     """
     known = store.rows_and_files(vectors.id)
     if not len(known):
@@ -133,12 +134,13 @@ def assign(
     givers = []
     if vocabularies:
         words = [embed_vocabulary(each.tags, embed_texts) for each in vocabularies]
+        rivals = embed_vocabulary(read_vocabulary(tags_of(vectors.source)), embed_texts)
         background, blanks = embed_texts(list(BACKGROUND)), embed_blanks()
         named = store.named()
         givers = [
             _Giver(
                 each,
-                calibration.fit(blocks, vectors_of_tags, background, blanks),
+                calibration.fit(blocks, vectors_of_tags, background, blanks, rivals),
                 [named(tag.text) for tag in each.tags],
             )
             for each, vectors_of_tags in zip(vocabularies, words, strict=True)
