@@ -49,11 +49,13 @@ from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.database.text_cache import TextCache
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.tagging import calibration
+from mlx_aimv2.library.tagging.blanks import NUMBER
 from mlx_aimv2.library.tagging.in_use import Vocabulary
 from mlx_aimv2.library.tagging.tagger import BLOCK_ROWS, LEARNT_ROWS, assign, in_chunks
 from mlx_aimv2.library.tagging.vocabulary import (
     embed_vocabulary,
     parse_vocabulary,
+    read_vocabulary,
     vocabulary_text,
 )
 
@@ -146,10 +148,11 @@ def tag_arrays(library: Path, rows: int, runs: int) -> list[Check]:
     sample = every[np.linspace(0, rows - 1, min(rows, LEARNT_ROWS)).astype(np.int64)]
     learnt_on = [sample[at : at + BLOCK_ROWS] for at in range(0, len(sample), BLOCK_ROWS)]
     known = embed_vocabulary(parse_vocabulary(first_tags(), "everyday"), embed_words)
+    every_tag = embed_vocabulary(read_vocabulary(), embed_words)
     background = embed_words(BACKGROUND)
 
     def work() -> None:
-        learnt = calibration.fit(learnt_on, known, background, blanks())
+        learnt = calibration.fit(learnt_on, known, background, blanks(), every_tag)
         given = sum(int(calibration.choose(learnt.confidence(block)).sum()) for block in blocks)
         assert given > rows, f"{given} tags: rows have two each"
 
@@ -174,8 +177,8 @@ def tags(library: Path, rows: int, runs: int) -> list[Check]:
 
 @cache
 def blanks() -> Floats:
-    """For pictures that show nothing. Shapes: (64, WIDE)."""
-    return embed_words([f"blank {at}" for at in range(64)])
+    """For pictures that show nothing. Shapes: (NUMBER, WIDE)."""
+    return embed_words([f"blank {at}" for at in range(NUMBER)])
 
 
 def first_tags() -> str:

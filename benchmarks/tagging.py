@@ -35,9 +35,9 @@ from mlx_aimv2.library.tagging.vocabulary import embed_vocabulary, read_vocabula
 
 # First seeds: of the draws that are reported, of those that constants were chosen on, and of
 # the drawings that the one threshold is chosen on.
-REPORTED, CHOOSING, THRESHOLD = 1_010_000, 610_000, 900_000
+REPORTED, CHOOSING, THRESHOLD = 1_110_000, 610_000, 900_000
 APART = 10_000
-SIMULATED_SEEDS = {REPORTED: (21, 22, 23), CHOOSING: (11, 12, 13)}
+SIMULATED_SEEDS = {REPORTED: (31, 32, 33), CHOOSING: (11, 12, 13)}
 FOREIGN_SHARES = (0.1, 0.5, 0.9, 0.97)
 TOPICS = ("dog", "boat", "house", "pizza", "person")
 ENOUGH = 50  # drawings with a tag, for a change of its F1 to say something

@@ -40,7 +40,7 @@ class Constants:
     # A picture is refused where the best tag falls this short of the likeness to blanks.
     blank_weight: float = 2.2
     blank_sharpness: float = 24.0  # of the blend of blanks that is most like a picture
-    refused: float = -18.7
+    refused: float = -18.4
     few: int = 10  # distinct pictures say nothing yet
     many: int = 60  # photos should be more than a few distinct ones
 
