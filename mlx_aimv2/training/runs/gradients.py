@@ -83,16 +83,18 @@ class PooledGradient:
             {name: mx.array(float(sum(each[name] for each in counted))) for name in self._terms}
         )
         sums = {name: mx.array(0.0) for name in ("loss", *self._parts)}
-        gradient = tree_map(mx.zeros_like, parameters)
+        gradient: Any = None
         seen: list[Logs] = []
         for chunk in chunks:
             with kernels.own_gradients():
                 (own, logs), slope = self._slope_of(parameters, chunk, counts)
             sums = {name: sums[name] + {"loss": own, **logs}[name] for name in sums}
-            gradient = tree_map(mx.add, gradient, slope)
+            gradient = slope if gradient is None else tree_map(mx.add, gradient, slope)
             seen.append({name: logs[name] for name in logs if name.endswith(OF_SAMPLES)})
             mx.eval(sums, gradient, seen)
         self._objective.update(parameters)
+        if gradient is None:
+            gradient = tree_map(mx.zeros_like, parameters)
         sums, gradient = self._ranks.total(sums), self._ranks.total(gradient)
         of_samples = {
             name: np.concatenate(

@@ -10,7 +10,6 @@ from types import FrameType
 from typing import Any, Protocol, cast
 
 import mlx.core as mx
-import mlx.optimizers as optim
 import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 from numpy.typing import NDArray
@@ -20,14 +19,16 @@ from mlx_aimv2.files.atomic_folder import staged
 from mlx_aimv2.files.paths import unwritable
 
 from ..data_loader import Arrays
+from .adamw import gradient_length
 from .gradients import Slope
-from .optimizer import make_optimizer
+from .optimizer import make_optimizer, take_step
 from .ranks import Ranks
 from .run_folder import Place, RunFolder
 from .settings import Settings
 from .work import NUMBERS, Work, chunks_of
 
 _MODEL, _OPTIMIZER = "objective.", "optimizer."
+_EPSILON = 1e-6  # beside a gradient's length. Source: torch's clip_grad_norm_, and MLX's
 _COUNTED = (".step", ".learning_rate")  # of an optimiser's state: they follow from the step
 
 
@@ -78,12 +79,11 @@ class Loop:
         chunks = chunks_of(arrays, self._settings.chunk_size)
         slope = self._work.slope([self._work.prepare(chunk) for chunk in chunks])
         loss = _number(slope.loss)
-        gradient, length = optim.clip_grad_norm(slope.gradient, self._settings.clip_norm)
-        norm = _number(length)
+        norm = _number(gradient_length(slope.gradient))
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise self._not_finite(loss, slope, arrays[NUMBERS])
-        self._optimizer.update(self._work.objective, gradient)
-        mx.eval(self._work.objective.parameters(), self._optimizer.state)
+        scale = min(self._settings.clip_norm / (norm + _EPSILON), 1.0)
+        take_step(self._optimizer, self._work.objective, slope.gradient, scale)
         sums = {name: float(losses.sum()) for name, losses in slope.of_samples.items()}
         told = self._over_ranks(
             samples=len(arrays[NUMBERS]),

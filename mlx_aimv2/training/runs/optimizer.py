@@ -1,10 +1,13 @@
 """The optimiser of every stage: AdamW, whose decay follows the shape of the rates alone."""
 
 from collections.abc import Callable
+from typing import Any
 
 import mlx.core as mx
 import mlx.optimizers as optim
+from mlx import nn
 
+from .adamw import AdamW
 from .settings import Settings
 
 # Parts of names that are not decayed. Source: apple/ml-l3m; its start token is named cls_token.
@@ -20,16 +23,20 @@ def make_optimizer(settings: Settings) -> optim.MultiOptimizer:
     """
     rate = learning_rate(settings)
     decayed, plain = (
-        optim.AdamW(
-            rate,
-            betas=[settings.beta1, settings.beta2],
-            eps=settings.epsilon,
-            weight_decay=decay,
-            bias_correction=True,
-        )
+        AdamW(rate, [settings.beta1, settings.beta2], settings.epsilon, decay)
         for decay in (settings.decay, 0.0)
     )
     return optim.MultiOptimizer([decayed, plain], [lambda name, _: is_decayed(name)])
+
+
+def take_step(
+    optimizer: optim.MultiOptimizer, objective: nn.Module, gradient: Any, scale: float
+) -> None:
+    """Update an objective by a gradient that is ``scale`` times as long, and compute it."""
+    for each in optimizer.optimizers:
+        each.scale = mx.array(scale)
+    optimizer.update(objective, gradient)
+    mx.eval(objective.parameters(), optimizer.state)
 
 
 def learning_rate(settings: Settings) -> Callable[[mx.array], mx.array]:

@@ -1,17 +1,27 @@
 """The optimiser against its formula in float64: decay, rates, and who is not decayed."""
 
 import math
+from functools import partial
 
 import mlx.core as mx
+import mlx.optimizers as optim
 import numpy as np
 import pytest
 from mlx import nn
-from mlx.utils import tree_flatten
+from mlx.utils import tree_flatten, tree_map
 
+from mlx_aimv2.cpu import blas
+from mlx_aimv2.device import is_cpu
 from mlx_aimv2.models.aimv2.config import TextConfig, VisionConfig
 from mlx_aimv2.models.aimv2.vision import VisionEncoder
 from mlx_aimv2.training.pretraining.decoder import Decoder
-from mlx_aimv2.training.runs.optimizer import is_decayed, learning_rate, make_optimizer
+from mlx_aimv2.training.runs.adamw import AdamW, gradient_length
+from mlx_aimv2.training.runs.optimizer import (
+    is_decayed,
+    learning_rate,
+    make_optimizer,
+    take_step,
+)
 from mlx_aimv2.training.runs.settings import PretrainingSettings, ProbeSettings
 
 SETTINGS = PretrainingSettings(
@@ -62,6 +72,38 @@ def test_steps_are_those_of_the_formula() -> None:
     for name, value in expected.items():
         np.testing.assert_allclose(np.array(model[name]), value, atol=2e-6, err_msg=name)
     assert np.abs(expected["weight"] - start["weight"]).max() > 1e-2
+
+
+def test_a_step_is_that_of_mlx_on_a_clipped_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each kernel in turn on one of the streams; the memory has MLX's names."""
+    models, optimizers = [], []
+    for make in (
+        lambda decay: AdamW(1e-2, [0.9, 0.95], 1e-8, decay),
+        lambda decay: optim.AdamW(1e-2, [0.9, 0.95], 1e-8, decay, bias_correction=True),
+    ):
+        mx.random.seed(5)
+        models.append(nn.Sequential(nn.Linear(7, 11), nn.Linear(11, 3)))
+        optimizers.append(
+            optim.MultiOptimizer([make(0.1), make(0.0)], [lambda name, _: name.endswith("weight")])
+        )
+    used, stream = [], mx.stream
+    monkeypatch.setattr(mx, "stream", lambda each: (used.append(str(each)), stream(each))[1])
+    for step in range(5):
+        wild = tree_map(lambda each: mx.sin(37 * each), models[0].parameters())
+        gradient = tree_map(partial(mx.multiply, step + 1), wild)
+        clipped, length = optim.clip_grad_norm(gradient, 1.0)
+        assert gradient_length(gradient).item() == pytest.approx(length.item(), rel=1e-6)
+        take_step(optimizers[0], models[0], gradient, 1 / (length.item() + 1e-6))
+        optimizers[1].update(models[1], clipped)
+    trees = [
+        (model.parameters(), each.state) for model, each in zip(models, optimizers, strict=True)
+    ]
+    ours, theirs = (dict(tree_flatten(tree)) for tree in trees)
+    assert ours.keys() == theirs.keys()
+    for name, each in theirs.items():
+        np.testing.assert_allclose(np.array(ours[name]), np.array(each), rtol=2e-5, atol=1e-7)
+    cores = blas.threads() if is_cpu() else 0
+    assert len(set(used)) == min(cores, 4)
 
 
 def test_a_probe_decays_as_in_pytorch() -> None:
