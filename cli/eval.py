@@ -11,7 +11,7 @@ from mlx_aimv2.errors import UsageError
 from mlx_aimv2.evaluation.probe_settings import ProbeSettings
 from mlx_aimv2.files.paths import printable
 from mlx_aimv2.inference.image_options import DTYPE, MODEL, Dtype, ImageOptions
-from mlx_aimv2.models.aimv2.published import DEFAULT
+from mlx_aimv2.models.aimv2.published import DEFAULT, find
 from mlx_aimv2.options import argument, group, option
 
 from . import output
@@ -172,6 +172,7 @@ def zero_shot(options: ZeroShotOptions) -> int:
     A class is the mean of its sentences' vectors.
     """
     file = None if options.class_names is None else Path(options.class_names)
+    _require_text(options.common.model)
     return _run(options.common, lambda run: run.zero_shot(options.templates, file))
 
 
@@ -216,11 +217,22 @@ def retrieval(options: RetrievalOptions) -> int:
             f"--prompt {options.prompt!r} has no place for the caption",
             hint='like "a photo of {}"',
         )
+    _require_text(options.common.model)
     folder = None if options.pictures is None else Path(options.pictures)
     return _run(options.common, lambda run: run.retrieval(options.prompt, folder))
 
 
 ACTIONS = (zero_shot, knn, linear, probe, retrieval)
+
+
+def _require_text(model: str) -> None:
+    """Errors: UsageError for a published checkpoint that reads no texts, before it is fetched."""
+    checkpoint = find(model)
+    if checkpoint is not None and not checkpoint.has_text:
+        raise UsageError(
+            f"{checkpoint.name} reads no texts, only pictures",
+            hint="texts need the LiT checkpoint: --model lit; without texts: aimv2 eval knn",
+        )
 
 
 def _numbers(flag: str, text: str) -> list[float]:
@@ -265,7 +277,11 @@ def _run(options: Options, measure: Callable[["Evaluation"], "Record"]) -> int:
             data_set=data_set,
             tell=tell,
         )
-        record = measure(run)
+        try:
+            record = measure(run)
+        except KeyboardInterrupt:
+            output.stopped("what is kept so far is taken up by the same command")
+            raise
     for error in run.errors:
         output.skipped(error)
     if options.as_json:

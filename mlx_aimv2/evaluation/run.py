@@ -1,15 +1,13 @@
 """One evaluation: a data set read, embedded and judged by a protocol; its record."""
 
-import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlx_aimv2.errors import Aimv2Error, UsageError
 from mlx_aimv2.files.path_text import escape
@@ -22,12 +20,12 @@ from .classification import best_classes, classification_figures
 from .data_sets.captions import read_captions
 from .data_sets.part import (
     TRAIN,
+    Division,
     Part,
-    held_out,
+    divide,
     part_of,
     read_class_names,
     read_classes,
-    validation_of,
 )
 from .features import Features, Kept, default_folder, open_cache, read_features
 from .nearest_neighbours import vote
@@ -39,7 +37,6 @@ Pooling = Literal["mean", "head"]
 Tell = Callable[[str, int, int], None]
 """Told what is counted (a part's name, or steps), how much of it is done, and of how much."""
 
-_TENTH = f"a tenth of {TRAIN}"
 HEADLINE_COUNT = 20  # of neighbours: usually the best, say DINO's authors
 
 
@@ -77,7 +74,8 @@ class Evaluation:
 
     def knn(self, counts: Sequence[int], pooling: Pooling) -> Record:
         """Classes by the nearest pictures of the part ``train``."""
-        train, part = self._classes()
+        train = read_classes(self.data, part_of(self.data, TRAIN))
+        part = read_classes(self.data, part_of(self.data, self.split), train.classes)
         known, asked = self._features(train, pooling), self._features(part, pooling)
         labels = part.labels[asked.places]
         votes = vote(
@@ -100,78 +98,66 @@ class Evaluation:
 
     def linear(self, pooling: Pooling) -> Record:
         """Classes by logistic regression, whose decay is chosen on a validation part."""
-        train, part = self._classes()
-        checked, is_held = self._to_choose_on(train, part)
-        known, asked = self._features(train, pooling), self._features(part, pooling)
-        found = known if checked is train else self._features(checked, pooling)
-        labels, classes = train.labels[known.places], len(train.classes)
-        learns = ~is_held[known.places]
-        chooses = ~learns if checked is train else np.full(len(found.places), True)
-        vectors, right = found.vectors[chooses], checked.labels[found.places][chooses]
+        parts = divide(self.data, self.split)
+        known = self._features(parts.train, pooling)
+        found = known
+        if parts.checked is not parts.train:
+            found = self._features(parts.checked, pooling)
+        asked = self._features(parts.asked, pooling)
+        learns = np.isin(known.places, parts.learns)
+        chooses = np.isin(found.places, parts.chooses)
+        learnt, of = known.vectors[learns], parts.train.labels[known.places[learns]]
+        tried, right = found.vectors[chooses], parts.checked.labels[found.places[chooses]]
+        classes = len(parts.train.classes)
+        if not len(right):
+            raise Aimv2Error(f"of {parts.chosen_on}, to choose a decay on, no picture can be read")
 
         def accuracy(strength: float) -> float:
-            fitted = linear.fit(known.vectors[learns], labels[learns], classes, strength)
-            return float((best_classes(fitted.scores(vectors))[:, 0] == right).mean())
+            scores = linear.fit(learnt, of, classes, strength).scores(tried)
+            return float((best_classes(scores)[:, 0] == right).sum())
 
         strength = linear.choose_strength(accuracy)
-        everything = np.concatenate([known.vectors[learns], vectors])
-        of = np.concatenate([labels[learns], right])
-        fitted = linear.fit(everything, of, classes, strength)
+        everything = np.concatenate([learnt, tried])
+        fitted = linear.fit(everything, np.concatenate([of, right]), classes, strength)
         best = best_classes(fitted.scores(asked.vectors))
-        figures = classification_figures(best, part.labels[asked.places], classes) | {
+        figures = classification_figures(best, parts.asked.labels[asked.places], classes) | {
             "trained_on": len(everything),
             "decay": 1 / strength,
-            "chosen_on": _TENTH if checked is train else checked.name,
+            "chosen_on": parts.chosen_on,
             "is_converged": fitted.is_converged,
             "normalize": False,  # they are standardised
         }
-        return self._record("linear", part, pooling, figures)
+        return self._record("linear", parts.asked, pooling, figures)
 
     def probe(self, settings: ProbeSettings, *, is_cached: bool) -> Record:
         """Classes by attentive probes, of which one is chosen on a validation part."""
-        train, part = self._classes()
-        checked, is_held = self._to_choose_on(train, part)
+        parts = divide(self.data, self.split)
         settings = completed(settings, self.data_set)
-        options = self._options("none")
-        with self._kept(options) if is_cached else nullcontext() as database:
-            views = {
-                each.name: Views(
-                    each,
-                    self.model,
-                    options,
-                    None if database is None else Kept(each, database, "<f2"),
-                )
-                for each in (train, checked, part)
-            }
-            for name, each in views.items():
-                each.fill(partial(self.tell, name), is_for_training=name == train.name)
-            learnt = np.flatnonzero(~is_held)
-            runs = probe.train(
-                views[train.name], learnt, len(train.classes), settings, partial(self.tell, "steps")
-            )
-            tell = partial(self.tell, checked.name)
-            chooses = np.flatnonzero(is_held) if checked is train else range(len(checked.labels))
-            found, best = probe.best_of(runs, views[checked.name], [*chooses], tell)
-            shares = [float((each[:, 0] == checked.labels[found]).mean()) for each in best]
-            chosen = runs[int(np.argmax(shares))]
-            tell = partial(self.tell, part.name)
-            found, (tops,) = probe.best_of(
-                [chosen], views[part.name], range(len(part.labels)), tell
-            )
-        self.errors += [error for each in views.values() for error in each.errors.values()]
-        deviations = [f"one probe, chosen on {_TENTH if checked is train else checked.name}; the "
-                      "paper has the best on the test data"]  # fmt: skip
+        classes = len(parts.train.classes)
+        with self._views(parts, is_cached=is_cached) as (learnt, checked, asked):
+            tell = partial(self.tell, "steps")
+            runs = probe.train(learnt, parts.learns, classes, settings, tell)
+            tell = partial(self.tell, checked.part.name)
+            found, best = probe.best_of(runs, checked, parts.chooses.tolist(), tell)
+            right = checked.part.labels[found]
+            shares = [float((each[:, 0] == right).mean()) for each in best]
+            run = runs[int(np.argmax(shares))]
+            tell = partial(self.tell, asked.part.name)
+            found, (tops,) = probe.best_of([run], asked, range(len(parts.asked.labels)), tell)
+        deviations = [
+            f"one probe, chosen on {parts.chosen_on}; the paper has the best on the test data"
+        ]
         if is_cached:
             deviations.append("features of the middle and its mirror image, not of augmented views")
-        figures = classification_figures(tops, part.labels[found], len(train.classes)) | {
+        figures = classification_figures(tops, parts.asked.labels[found], classes) | {
             "variant": "cached features" if is_cached else "augmented",
-            "trained_on": len(learnt),
-            "rate": chosen.rate,
-            "decay": chosen.decay,
-            "chosen_on": _TENTH if checked is train else checked.name,
+            "trained_on": len(parts.learns),
+            "rate": run.rate,
+            "decay": run.decay,
+            "chosen_on": parts.chosen_on,
             "runs": [
-                {"rate": run.rate, "decay": run.decay, "validation_acc1": share}
-                for run, share in zip(runs, shares, strict=True)
+                {"rate": each.rate, "decay": each.decay, "validation_acc1": share}
+                for each, share in zip(runs, shares, strict=True)
             ],
             "epochs": settings.epochs,
             "batch": settings.batch,
@@ -179,7 +165,7 @@ class Evaluation:
             "seed": settings.seed,
             "deviations": deviations,
         }
-        return self._record("probe", part, "none", figures)
+        return self._record("probe", parts.asked, "none", figures)
 
     def retrieval(self, sentence: str, images: Path | None) -> Record:
         """Pictures by their captions, and captions by their pictures."""
@@ -193,32 +179,27 @@ class Evaluation:
         figures = retrieval.retrieval_figures(features.units, words, owners)
         return self._record("retrieval", part, "head", figures | {"prompt": sentence})
 
-    def _classes(self) -> tuple[Part, Part]:
-        """The part to learn from and the part to measure on."""
-        train = read_classes(self.data, part_of(self.data, TRAIN))
-        return train, read_classes(self.data, part_of(self.data, self.split), train.classes)
-
-    def _to_choose_on(self, train: Part, part: Part) -> tuple[Part, NDArray[np.bool_]]:
-        """The part on which settings are chosen, and which pictures of ``train`` are not learnt.
-
-        It is ``val`` or, where there is none beside the part to measure on, ``train`` itself.
-        Errors: UsageError where that has no second picture of a class.
-        """
-        name = validation_of(self.data, part.name)
-        if name is not None:
-            return read_classes(self.data, name, train.classes), np.zeros(len(train.labels), bool)
-        is_held = held_out(train.labels)
-        if not is_held.any():
-            raise UsageError(
-                f"the part {TRAIN} is too small to choose settings on",
-                hint="at least two pictures of a class",
-            )
-        return train, is_held
-
-    def _kept(self, options: ImageOptions) -> AbstractContextManager[sqlite3.Connection]:
-        """The cache of patch features, of half the precision: 1 MB are 512 patches of 1024."""
+    @contextmanager
+    def _views(self, parts: Division, *, is_cached: bool) -> Iterator[tuple[Views, Views, Views]]:
+        """What is learnt, what a run is chosen on and what is measured, ready to be asked for."""
+        options = self._options("none")
+        # Of half the precision: an L at 224 px has 512 kB a picture.
         settings = self.model.metadata(options) | {"kept_as": "float16"}
-        return open_cache(self.cache or default_folder(), settings)
+        folder = self.cache or default_folder()
+        with open_cache(folder, settings) if is_cached else nullcontext() as database:
+
+            def views_of(part: Part) -> Views:
+                kept = None if database is None else Kept(part, database, "<f2")
+                views = Views(part, self.model, options, kept)
+                views.fill(partial(self.tell, part.name), is_for_training=part is parts.train)
+                return views
+
+            learnt = views_of(parts.train)
+            checked = learnt if parts.checked is parts.train else views_of(parts.checked)
+            asked = views_of(parts.asked)
+            yield learnt, checked, asked
+        for views in (learnt, asked) if checked is learnt else (learnt, checked, asked):
+            self.errors += views.errors.values()
 
     def _features(self, part: Part, pooling: Pooling) -> Features:
         features = read_features(

@@ -58,6 +58,40 @@ def test_zero_shot(data: str, cache: str) -> None:
     assert record["preprocessing"]["colours"] == "as stored"
 
 
+def vectors_of(
+    data: str, part: str, pooling: str, normalize: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors of a part's drawings by the model itself, and their classes."""
+    folders = sorted(path for path in (Path(data) / part).iterdir() if path.is_dir())
+    files = [file for folder in folders for file in sorted(folder.iterdir())]
+    vectors = aimv2.load("demo").embed_images(files, pooling=pooling, normalize=normalize)
+    return np.array(vectors, np.float64), np.repeat(np.arange(CLASSES), COUNT)
+
+
+def test_scikit_learn_s_neighbours_on_drawings(data: str, cache: str) -> None:
+    neighbors = pytest.importorskip("sklearn.neighbors")
+    (known, labels), (asked, right) = (vectors_of(data, part, "mean") for part in ("train", "test"))
+    record = measured("knn", data, "--model", "demo", "--cache", cache, "--k", "1,5,10,20")
+    for count in (1, 5, 10, 20):
+        theirs = neighbors.KNeighborsClassifier(
+            count, metric="cosine", weights=lambda far: np.exp((1 - far) / 0.07)
+        ).fit(known, labels)
+        share = theirs.score(asked, right)
+        assert record["by_neighbours"][str(count)]["acc1"] == pytest.approx(share)
+
+
+def test_scikit_learn_s_regression_on_drawings(data: str, cache: str) -> None:
+    models = pytest.importorskip("sklearn.linear_model")
+    record = measured("linear", data, "--model", "demo", "--cache", cache, "--pooling", "head")
+    (known, labels), (asked, right) = (
+        vectors_of(data, part, "head", normalize=False) for part in ("train", "test")
+    )
+    mean, deviation = known.mean(axis=0), known.std(axis=0)
+    theirs = models.LogisticRegression(C=1 / record["decay"], max_iter=1000)
+    theirs.fit((known - mean) / deviation, labels)
+    assert record["acc1"] == pytest.approx(theirs.score((asked - mean) / deviation, right))
+
+
 def test_knn(data: str, cache: str, tmp_path: Path) -> None:
     out = tmp_path / "results.json"
     record = measured(
@@ -142,9 +176,18 @@ def test_a_decay_is_chosen_on_the_part_val(cache: str, tmp_path: Path) -> None:
 def test_retrieval(data: str, cache: str) -> None:
     record = measured("retrieval", data, "--model", "demo", "--cache", cache)
     assert (record["n"], record["captions"]) == (30, 60)
-    names = [f"{way}_retrieval_recall@{k}" for way in ("image", "text") for k in (1, 5, 10)]
-    values = [record[name] for name in names]
-    assert all(0 < value <= 1 for value in values)
+    lines = (Path(data) / "test" / "metadata.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    model = aimv2.load("demo")
+    texts = np.array(model.embed_texts([text for row in rows for text in row["text"]]))
+    images = np.array(model.embed_images([Path(data) / "test" / row["file_name"] for row in rows]))
+    scores, positive = texts @ images.T, np.repeat(np.eye(30, dtype=bool), 2, axis=0)
+    for way, seen, true in (("image", scores, positive), ("text", scores.T, positive.T)):
+        best = np.argsort(-seen, axis=1, kind="stable")
+        for k in (1, 5, 10):
+            found = np.take_along_axis(true, best[:, :k], axis=1).any(axis=1)
+            assert record[f"{way}_retrieval_recall@{k}"] == pytest.approx(found.mean())
+    values = [value for name, value in record.items() if "recall@" in name]
     assert record["mean_recall"] == pytest.approx(np.mean(values))
     plain = run("eval", "retrieval", data, "--model", "demo", "--cache", cache)
     assert f"{100 * record['image_retrieval_recall@10']:.1f}%" in plain.out
@@ -181,6 +224,13 @@ def test_a_broken_picture_is_counted_and_named(cache: str, tmp_path: Path) -> No
     assert f"skipped: {broken}" in outcome.err
     (record,) = outcome.records
     assert (record["n"], record["failed"], record["acc5"]) == (7, 1, None)
+
+
+def test_a_published_checkpoint_without_texts_is_not_fetched(data: str) -> None:
+    for protocol in ("zero-shot", "retrieval"):
+        outcome = run("eval", protocol, data, "--model", "large")
+        assert outcome.code == 2
+        assert "aimv2-large-patch14-224 reads no texts" in outcome.err
 
 
 def test_a_checkpoint_without_texts(data: str, tmp_path: Path) -> None:

@@ -95,9 +95,46 @@ def _named(data: Path) -> int:
     return len(read_lines(file)) if file.is_file() else 0
 
 
-def validation_of(data: Path, part: str) -> str | None:
-    """The part to choose settings on, if there is one beside the part to measure on."""
-    return next((name for name in _VALIDATIONS if name != part and (data / name).is_dir()), None)
+@dataclass(frozen=True)
+class Division:
+    """What of a data set is learnt, what settings are chosen on, and what is measured.
+
+    ``learns`` are places in ``train``, ``chooses`` in ``checked``, which may be ``train`` too.
+    """
+
+    train: Part
+    learns: NDArray[np.int64]
+    checked: Part
+    chooses: NDArray[np.int64]
+    asked: Part
+
+    @property
+    def chosen_on(self) -> str:
+        """What settings are chosen on, in words."""
+        return f"a tenth of {TRAIN}" if self.checked is self.train else self.checked.name
+
+
+def divide(data: Path, split: str | None) -> Division:
+    """Read the parts of a data set of classes.
+
+    Settings are chosen on ``val``; where there is none beside the part to measure on, on a tenth
+    of ``train``, which then is not learnt.
+    Errors: as ``read_classes``; UsageError for a ``train`` without a second picture of a class.
+    """
+    train = read_classes(data, part_of(data, TRAIN))
+    asked = read_classes(data, part_of(data, split), train.classes)
+    others = (name for name in _VALIDATIONS if name != asked.name and (data / name).is_dir())
+    if (name := next(others, None)) is not None:
+        checked = read_classes(data, name, train.classes)
+        everything = np.arange(len(train.labels)), np.arange(len(checked.labels))
+        return Division(train, everything[0], checked, everything[1], asked)
+    is_held = held_out(train.labels)
+    if not is_held.any():
+        raise UsageError(
+            f"the part {TRAIN} is too small to choose settings on",
+            hint="at least two pictures of a class",
+        )
+    return Division(train, np.flatnonzero(~is_held), train, np.flatnonzero(is_held), asked)
 
 
 def held_out(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
