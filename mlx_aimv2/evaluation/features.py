@@ -158,6 +158,16 @@ def pictures_at(part: Part, places: Iterable[int]) -> list[ImageSource]:
     return [cast("ImageSource", part.pictures[place]) for place in places]
 
 
+def digest(facts: Mapping[str, Any]) -> str:
+    """A name for a file that is kept, by what made it."""
+    return hashlib.sha256(to_json(facts).encode()).hexdigest()[:16]
+
+
+def stamped(part: Part) -> list[str]:
+    """The pictures of a part, each with the stamp of its file."""
+    return [f"{_name(each)} {stamp_of(os.fsencode(_file(each)))}" for each in part.pictures]
+
+
 def _name(picture: Stored) -> str:
     return picture if isinstance(picture, str) else picture.name
 
@@ -172,7 +182,7 @@ def open_cache(folder: Path, settings: Mapping[str, Any]) -> Iterator[sqlite3.Co
 
     Errors: OutputError where it cannot be read or written.
     """
-    file = folder / f"{hashlib.sha256(to_json(settings).encode()).hexdigest()[:16]}.db"
+    file = folder / f"{digest(settings)}.db"
     elsewhere = {"cache FOLDER": "keep features elsewhere"}
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import mlx.core as mx
 import mlx.optimizers as optim
 import numpy as np
 from mlx import nn
+from mlx.utils import tree_flatten, tree_unflatten
 from numpy.typing import NDArray
 
-from mlx_aimv2.errors import Aimv2Error, NumericsError
+from mlx_aimv2.errors import Aimv2Error, NumericsError, OutputError
 from mlx_aimv2.files.paths import printable
 from mlx_aimv2.training.probe import AttentiveProbe
 
@@ -50,9 +52,22 @@ class Run:
             weight_decay=decay,
             bias_correction=True,
         )
+        self._optimizer.init(probe.trainable_parameters())
         self._loss_and_gradient: Callable[..., tuple[mx.array, Any]] = nn.value_and_grad(
             probe, _loss
         )
+
+    @property
+    def state(self) -> dict[str, mx.array]:
+        """All that a step changes, by flat names."""
+        both = {"probe": self.probe.parameters(), "optimizer": self._optimizer.state}
+        return dict(cast("list[tuple[str, mx.array]]", tree_flatten(both)))
+
+    def restore(self, state: dict[str, mx.array]) -> None:
+        """Go back to a state."""
+        both = cast("dict[str, Any]", tree_unflatten([*state.items()]))
+        self.probe.update(both["probe"])
+        self._optimizer.state = both["optimizer"]
 
     def step(self, features: mx.array, mask: mx.array | None, labels: mx.array) -> float:
         """One update; returns the loss before it. Shapes: (B, N, D), (B, 1, 1, N), (B,)."""
@@ -76,12 +91,15 @@ def train(
     classes: int,
     settings: ProbeSettings,
     tell: Tell,
+    file: Path,
 ) -> list[Run]:
     """Train every rate with every decay on these pictures of a part; those that stayed finite.
 
     Each epoch has its own order and its own views; what is less than a batch at its end is left
-    out. Pictures that cannot be read drop out of their batches.
-    Errors: NumericsError where no run stayed finite; Aimv2Error if no picture could be read.
+    out. Pictures that cannot be read drop out of their batches. After each epoch all is written to
+    ``file``, from which the next run with these arguments goes on.
+    Errors: NumericsError where no run stayed finite; Aimv2Error if no picture could be read;
+    OutputError where the file cannot be written.
     """
     batch = min(settings.batch or 1, len(places))
     steps = len(places) // batch
@@ -93,23 +111,65 @@ def train(
             probe = AttentiveProbe(config.hidden_size, config.num_attention_heads, classes)
             probe.initialise(settings.seed)
             runs.append(Run(probe, rate, decay, settings.epochs * steps, warm_up_steps))
-    for epoch in range(settings.epochs):
+    for epoch in range(_restore(file, runs), settings.epochs):
         rng = np.random.default_rng((settings.seed, epoch, 0))
         order = rng.permutation(places)[: steps * batch]
         seen = views.for_training(order.tolist(), settings.seed, epoch * len(order))
         for step, (found, features, mask) in enumerate(_batches(seen, batch), 1):
             labels = mx.array(views.part.labels[found])
-            for run in runs:
+            for run in _finite(runs):
                 run.step(features, mask, labels)
-            runs = [run for run in runs if run.is_finite]
-            if not runs:
-                raise NumericsError(
-                    "no probe's loss stayed finite", hint="try lower rates: --rates 1e-4"
-                )
             tell(epoch * steps + step, settings.epochs * steps)
         if views.errors.keys() >= {*order.tolist()}:
             raise _none_read(views, len(order))
-    return runs
+        _save(file, epoch + 1, runs)
+    return _finite(runs)
+
+
+def _finite(runs: Sequence[Run]) -> list[Run]:
+    if not (finite := [run for run in runs if run.is_finite]):
+        raise NumericsError("no probe's loss stayed finite", hint="try lower rates: --rates 1e-4")
+    return finite
+
+
+def _save(file: Path, epochs: int, runs: Sequence[Run]) -> None:
+    arrays = {
+        f"{number}.{name}": array
+        for number, run in enumerate(runs)
+        if run.is_finite
+        for name, array in run.state.items()
+    }
+    partial = file.with_name(f".{file.name}")  # MLX wants the extension at the end
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        mx.save_safetensors(str(partial), arrays, {"epochs": str(epochs)})
+        partial.replace(file)
+    except (OSError, RuntimeError) as error:
+        raise OutputError(
+            f"{printable(file)} cannot be written: {error}",
+            options={"cache FOLDER": "keep what is done elsewhere"},
+        ) from error
+
+
+def _restore(file: Path, runs: Sequence[Run]) -> int:
+    """How many epochs a file has, if it is there and whole; the runs are as they were then."""
+    try:
+        loaded = mx.load(str(file), return_metadata=True)
+        arrays, metadata = cast("tuple[dict[str, mx.array], dict[str, str]]", loaded)
+        epochs = int(metadata["epochs"])
+        for number, run in enumerate(runs):
+            prefix = f"{number}."
+            state = {
+                name.removeprefix(prefix): array
+                for name, array in arrays.items()
+                if name.startswith(prefix)
+            }
+            run.is_finite = bool(state)
+            if state:
+                run.restore(state)
+    except (OSError, RuntimeError, KeyError, ValueError):
+        return 0
+    return epochs
 
 
 def best_of(

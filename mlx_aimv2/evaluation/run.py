@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlx_aimv2.errors import Aimv2Error, UsageError
 from mlx_aimv2.files.path_text import escape
@@ -27,7 +28,15 @@ from .data_sets.part import (
     read_class_names,
     read_classes,
 )
-from .features import Features, Kept, default_folder, open_cache, read_features
+from .features import (
+    Features,
+    Kept,
+    default_folder,
+    digest,
+    open_cache,
+    read_features,
+    stamped,
+)
 from .nearest_neighbours import vote
 from .probe_settings import ProbeSettings, completed
 from .views import Views
@@ -135,8 +144,9 @@ class Evaluation:
         settings = completed(settings, self.data_set)
         classes = len(parts.train.classes)
         with self._views(parts, is_cached=is_cached) as (learnt, checked, asked):
+            file = self._progress_file(learnt, parts.learns, settings)
             tell = partial(self.tell, "steps")
-            runs = probe.train(learnt, parts.learns, classes, settings, tell)
+            runs = probe.train(learnt, parts.learns, classes, settings, tell, file)
             tell = partial(self.tell, checked.part.name)
             found, best = probe.best_of(runs, checked, parts.chooses.tolist(), tell)
             right = checked.part.labels[found]
@@ -144,6 +154,7 @@ class Evaluation:
             run = runs[int(np.argmax(shares))]
             tell = partial(self.tell, asked.part.name)
             found, (tops,) = probe.best_of([run], asked, range(len(parts.asked.labels)), tell)
+        file.unlink(missing_ok=True)
         deviations = [
             f"one probe, chosen on {parts.chosen_on}; the paper has the best on the test data"
         ]
@@ -178,6 +189,20 @@ class Evaluation:
         words = np.array(self.model.embed_texts(texts))
         figures = retrieval.retrieval_figures(features.units, words, owners)
         return self._record("retrieval", part, "head", figures | {"prompt": sentence})
+
+    def _progress_file(
+        self, learnt: Views, places: NDArray[np.int64], settings: ProbeSettings
+    ) -> Path:
+        """Where probes are kept after each epoch: another file for whatever would change them."""
+        made_by = {
+            "settings": asdict(settings),
+            "checkpoint": self.model.metadata(learnt.options),
+            "is_cached": learnt.kept is not None,
+            "pictures": stamped(learnt.part),
+            "classes": learnt.part.labels.tolist(),
+            "places": places.tolist(),
+        }
+        return (self.cache or default_folder()) / f"probe-{digest(made_by)}.safetensors"
 
     @contextmanager
     def _views(self, parts: Division, *, is_cached: bool) -> Iterator[tuple[Views, Views, Views]]:

@@ -142,6 +142,7 @@ def test_all_rates_and_decays_of_the_paper(data: str, cache: str) -> None:
     rates = (5e-5, 1e-4, 2e-4, 3e-4, 5e-4, 1e-3, 2e-3)
     assert tried == {(rate, decay) for rate in rates for decay in (0.05, 0.1)}
     assert record["batch"] == 512
+    assert not list(Path(cache).glob("*.safetensors"))  # where it stands, until it has ended
 
 
 def test_the_cheap_probe_is_named_beside_the_paper_s_figure(

@@ -1,6 +1,8 @@
 """Probes: rates, views, what broken pictures and other runs change, what is kept."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import mlx.core as mx
@@ -20,6 +22,7 @@ from tests.support.data_sets import write_classes
 from tests.support.makers import random_vision, vision_config, write_checkpoint
 
 TOKENS, WIDTH = 25, 76
+Train = Callable[..., list[probe.Run]]
 OPTIONS = ImageOptions(pooling="none", as_stored=True)
 SHORT = ProbeSettings(rates=(1e-3, 3e-3), decays=(0.1,), epochs=2, batch=4)
 
@@ -45,6 +48,17 @@ def part(tmp_path: Path) -> Part:
 
 def untold(done: int, total: int) -> None:
     pass
+
+
+@pytest.fixture
+def train(tmp_path: Path) -> Train:
+    """``probe.train``, each time in a file of its own."""
+    numbers = count()
+
+    def trained(*arguments: object) -> list[probe.Run]:
+        return probe.train(*arguments, tmp_path / f"{next(numbers)}.safetensors")
+
+    return trained
 
 
 def weights(runs: list[probe.Run]) -> list[np.ndarray]:
@@ -92,16 +106,16 @@ def test_views_for_training_follow_from_seed_and_position(model: Model, part: Pa
     np.testing.assert_array_equal(first[3:], [features for _, features in later])
 
 
-def test_runs_do_not_change_each_other(model: Model, part: Part) -> None:
+def test_runs_do_not_change_each_other(model: Model, part: Part, train: Train) -> None:
     views, places = Views(part, model, OPTIONS), np.arange(11)
-    both = weights(probe.train(views, places, 2, SHORT, untold))
+    both = weights(train(views, places, 2, SHORT, untold))
     for rate, expected in zip(SHORT.rates, both, strict=True):
-        alone = probe.train(views, places, 2, replace(SHORT, rates=(rate,)), untold)
+        alone = train(views, places, 2, replace(SHORT, rates=(rate,)), untold)
         np.testing.assert_array_equal(weights(alone)[0], expected)
     assert not np.array_equal(*both)
 
 
-def test_every_picture_is_seen_once_an_epoch(model: Model, part: Part) -> None:
+def test_every_picture_is_seen_once_an_epoch(model: Model, part: Part, train: Train) -> None:
     seen: list[int] = []
 
     class Noted(Views):
@@ -111,20 +125,18 @@ def test_every_picture_is_seen_once_an_epoch(model: Model, part: Part) -> None:
 
     told = []
     settings = replace(SHORT, epochs=3, batch=5, rates=(1e-3,))
-    probe.train(
-        Noted(part, model, OPTIONS), np.arange(11), 2, settings, lambda *how: told.append(how)
-    )
+    train(Noted(part, model, OPTIONS), np.arange(11), 2, settings, lambda *how: told.append(how))
     assert [first for _, first in seen] == [0, 10, 20]  # positions count over all epochs
     assert all(len({*places}) == 10 for places, _ in seen)
     assert len({places for places, _ in seen}) == 3
     assert told == [(step, 6) for step in range(1, 7)]
 
 
-def test_a_broken_picture_drops_out_of_its_batch(model: Model, part: Part) -> None:
+def test_a_broken_picture_drops_out_of_its_batch(model: Model, part: Part, train: Train) -> None:
     Path(part.pictures[4]).write_bytes(b"no picture")
     views = Views(part, model, OPTIONS)
     settings = replace(SHORT, batch=11)
-    runs = probe.train(views, np.arange(11), 2, settings, untold)
+    runs = train(views, np.arange(11), 2, settings, untold)
     assert list(views.errors) == [4]
     known, best = probe.best_of(runs, views, range(11), untold)
     assert known.tolist() == [place for place in range(11) if place != 4]
@@ -133,18 +145,18 @@ def test_a_broken_picture_drops_out_of_its_batch(model: Model, part: Part) -> No
         Path(picture).write_bytes(b"no picture")
     views = Views(part, model, OPTIONS)
     with pytest.raises(Aimv2Error, match="none of 11 pictures in train could be read"):
-        probe.train(views, np.arange(11), 2, settings, untold)
+        train(views, np.arange(11), 2, settings, untold)
     with pytest.raises(Aimv2Error, match="none of 11 pictures"):
         probe.best_of(runs, views, range(11), untold)
 
 
-def test_a_run_that_is_not_finite_ends_alone(model: Model, part: Part) -> None:
+def test_a_run_that_is_not_finite_ends_alone(model: Model, part: Part, train: Train) -> None:
     views, places = Views(part, model, OPTIONS), np.arange(11)
     settings = replace(SHORT, rates=(1e-3, 1e38), epochs=3)
-    runs = probe.train(views, places, 2, settings, untold)
+    runs = train(views, places, 2, settings, untold)
     assert [run.rate for run in runs] == [1e-3]
     with pytest.raises(NumericsError, match="no probe's loss stayed finite"):
-        probe.train(views, places, 2, replace(settings, rates=(1e38,)), untold)
+        train(views, places, 2, replace(settings, rates=(1e38,)), untold)
 
 
 def test_kept_features_are_those_of_the_middle_and_its_mirror_image(
@@ -167,7 +179,7 @@ def test_kept_features_are_those_of_the_middle_and_its_mirror_image(
     np.testing.assert_allclose(other, expected, rtol=2e-3, atol=2e-3)
 
 
-def test_native_pictures_of_several_sizes(native: Model, part: Part) -> None:
+def test_native_pictures_of_several_sizes(native: Model, part: Part, train: Train) -> None:
     views = Views(part, native, OPTIONS)
     seen = [each for each in views.for_training(range(11), 0, 0) if each is not None]
     lengths = [len(features) for _, features in seen]
@@ -176,6 +188,45 @@ def test_native_pictures_of_several_sizes(native: Model, part: Part) -> None:
     assert places.tolist() == [*range(11)]
     assert batch.shape == (11, max(lengths), WIDTH)
     assert np.array(mask).sum(axis=(1, 2, 3)).tolist() == lengths
-    runs = probe.train(views, np.arange(11), 2, SHORT, untold)
+    runs = train(views, np.arange(11), 2, SHORT, untold)
     known, best = probe.best_of(runs, views, range(11), untold)
     assert len(known) == len(best[0]) == 11
+
+
+@pytest.mark.parametrize("at", [1, 4, 5])
+def test_a_stopped_run_goes_on_with_the_same_bits(
+    at: int, model: Model, part: Part, tmp_path: Path, train: Train
+) -> None:
+    views, places = Views(part, model, OPTIONS), np.arange(11)
+    settings = replace(SHORT, epochs=3, rates=(1e-3, 1e38))  # of two steps; one run ends
+    whole = train(views, places, 2, settings, untold)
+    file = tmp_path / "stopped.safetensors"
+    told: list[int] = []
+
+    def stop(done: int, total: int) -> None:
+        if done == at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        probe.train(views, places, 2, settings, stop, file)
+    again = probe.train(views, places, 2, settings, lambda done, _: told.append(done), file)
+    assert told == [
+        *range(at - (at - 1) % 2, 7)
+    ]  # from the beginning of the epoch it was stopped in
+    (expected,), (resumed,) = whole, again
+    assert expected.state.keys() == resumed.state.keys()
+    for name, value in expected.state.items():
+        np.testing.assert_array_equal(np.array(value), np.array(resumed.state[name]), name)
+
+
+def test_a_damaged_file_of_a_stopped_run_counts_as_none(
+    model: Model, part: Part, tmp_path: Path, train: Train
+) -> None:
+    views, places = Views(part, model, OPTIONS), np.arange(11)
+    file = tmp_path / "stopped.safetensors"
+    file.write_bytes(b"damaged")
+    runs = probe.train(views, places, 2, SHORT, untold, file)
+    for one, other in zip(
+        weights(runs), weights(train(views, places, 2, SHORT, untold)), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
