@@ -13,6 +13,7 @@ from mlx_aimv2.cpu import blas, compile_cache
 from mlx_aimv2.errors import OutputError, UsageError
 from mlx_aimv2.files.paths import printable
 
+from .. import process
 from ..data.batches import Broken
 from ..data.options import PairOptions
 from ..data.pair import Pairs
@@ -72,6 +73,7 @@ def train(order: Order, hearer: Hearer, confirm: Confirm | None = None) -> Path:
     Errors: UsageError for an order that cannot be; OutputError, CheckpointError and NumericsError
     as :meth:`Loop.run`; KeyboardInterrupt once it was stopped, with all that is done kept.
     """
+    process.prepare()
     blas.warn_once()
     compile_cache.protect()
     ranks, folder = Ranks(), RunFolder(order.out)
