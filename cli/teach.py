@@ -25,6 +25,7 @@ GROUPS = {
     "What to do next": "--ask --status --html --open",
     "Library": "--library",
 }
+_FEW = 4  # photos: with fewer a tag's name counts as a rule, whatever they show
 SEVERAL = ("--yes", "--no")  # options that take all words up to the next option
 
 
@@ -113,9 +114,12 @@ def _summary(taught: "Taught") -> str:
     command = f"aimv2 teach {quote(taught.tag)}"
     if not (taught.yes or taught.follows_words):
         return f"{text}there is nothing to go by yet: {command} --yes photo.jpg"
-    text += f"given to {output.counted(taught.given, 'other photo')}" + " by its words" * (
-        not taught.yes
-    )
+    text += f"given to {output.counted(taught.given, 'other photo')}"
+    is_name = taught.words == taught.tag.rpartition("|")[2]
+    if not taught.yes:
+        text += " by its words"
+    elif taught.follows_words and is_name and taught.yes < _FEW:
+        text += f", by the word {taught.words} too (--no-words if that says nothing of the looks)"
     return text if taught.yes and taught.given else f"{text}; teach it with: {command} --ask 12"
 
 
@@ -123,7 +127,9 @@ def _tell(taught: "Taught", *, as_json: bool) -> None:
     if as_json:
         output.record(asdict(taught) | {"expected": round(taught.expected, 1)})
         return
-    by = "photos alone" if not taught.follows_words else f'the words "{taught.words}"'
+    by = f'the words "{taught.words}"' if taught.follows_words else "photos alone"
+    if taught.yes and taught.words and not taught.follows_words:
+        by += f', not by the words "{taught.words}"'
     rows = [
         ("taught by", by + (" and photos" if taught.follows_words and taught.yes else "")),
         ("photos with it", str(taught.yes)),
@@ -133,8 +139,9 @@ def _tell(taught: "Taught", *, as_json: bool) -> None:
         rows.append(("found by what the others teach", f"{taught.found_again} of {taught.yes}"))
     if taught.kept_out is not None:
         rows.append(("kept out by what the others teach", f"{taught.kept_out} of {taught.no}"))
+    likely = f", of which about {taught.expected:.0f} have it"
     rows += [
-        ("given to", f"{taught.given}, of which about {taught.expected:.0f} have it"),
+        ("given to", str(taught.given) + likely * bool(taught.given)),
         ("in doubt", f"{taught.doubtful} (aimv2 teach {quote(taught.tag)} --ask 12)"),
     ]
     output.table(rows, (taught.tag, ""))

@@ -54,9 +54,16 @@ def test_fitting_words_stay_and_misleading_ones_are_left() -> None:
     space = learn_space(rows)
     fitting = learn(lesson(rows, has, 16, tag), space)
     assert placed(fitting.scores(rows), has) >= placed(rows @ tag, has) - 0.01
+    assert all(learn(lesson(rows, has, k, tag), space).follows_words for k in (1, 2, 3))
     wrong = -tag
-    assert not learn(lesson(rows, has, 16, wrong), space).follows_words
-    assert learn(lesson(rows, has, 3, wrong), space).follows_words  # too few to tell
+    assert not any(learn(lesson(rows, has, k, wrong), space).follows_words for k in (1, 3, 16))
+
+
+def test_few_photos_of_a_library_do_not_tell_that_words_are_wrong() -> None:
+    rows, has, tag = made()
+    some = np.concatenate([rows[has][:3], rows[~has][:3]])
+    given = Lesson(some[:3], some[:0], some[3:], some[3:], -tag, 20.0)
+    assert learn(given, learn_space(some)).follows_words
 
 
 def test_a_left_out_answer_is_judged_as_if_it_were_not_there() -> None:

@@ -28,7 +28,15 @@ _SOFT_WEIGHT = 3  # of the library's photos together, for each photo with the ta
 _LEAST_TO_LEAVE_WORDS = 4  # photos with the tag
 _FLOOR = 0.01  # of the library may look more like the tag than a photo that has it, for nothing
 _HARD_JUDGE = 3  # judges that a rejected photo counts as: most are rejected for looking alike
-_TO_EVEN, _TO_LEAVE_WORDS = 0.5, 2.0  # standard errors of a gain; chosen on other drawings
+_FEWEST_JUDGES = 20  # a share of fewer says little
+# A merit of 3 is a place among the library's best twentieth, of 1.8 among its best sixth; places
+# by chance have 0.95 on average.
+_IMAGINED, _LEAST_MERIT = 3.0, 1.8
+_TO_EVEN, _TO_LEAVE_MISFITS, _TO_LEAVE_WORDS = (
+    0.5,
+    0.5,
+    2.0,
+)  # standard errors of a gain; chosen on other drawings
 _DOUBT = 0.5  # standard deviation of a gain, before any was seen
 
 
@@ -109,9 +117,10 @@ def learn_space(rows: Floats) -> Space:
 def learn(lesson: Lesson, space: Space) -> Direction:
     """The direction that the words and the answers teach.
 
-    Without a photo that has the tag the words alone count; below four such photos, the words are
-    never left. Above, they are where the examples alone place photos with the tag better by more
-    than two standard errors.
+    Without a photo that has the tag the words alone count. From four photos on the words are left
+    where the examples alone place the photos better by more than two standard errors; at any
+    number by one standard error, where the words place them little better than by chance, as a
+    name does that says nothing of the looks.
     Errors: UsageError where there are neither words nor a photo with the tag; NumericsError for a
     vector that is not finite.
     """
@@ -134,16 +143,17 @@ def learn(lesson: Lesson, space: Space) -> Direction:
             words, 0.0, np.zeros(0), (lesson.no @ words).astype(np.float64), follows_words=True
         )
     examples = _Examples(lesson, space)
-    if lesson.words is None and count == 1:
-        return _Fit(examples, _BY_EXAMPLES[0]).direction()
-    if lesson.words is not None and count < _LEAST_TO_LEAVE_WORDS:
-        return _Fit(examples, _BY_WORDS).direction()
-    plain, evened = (_Fit(examples, method) for method in _BY_EXAMPLES)
-    best = evened if _gain(evened, plain) > _TO_EVEN else plain
     if lesson.words is None:
-        return best.direction()
+        return _by_examples(examples).direction()
     by_words = _Fit(examples, _BY_WORDS)
-    return (best if _gain(best, by_words) > _TO_LEAVE_WORDS else by_words).direction()
+    fits = _fits(by_words)
+    if fits and count < _LEAST_TO_LEAVE_WORDS:
+        return by_words.direction()
+    best = _by_examples(examples)
+    if not fits and count == 1:  # nothing tells what the examples alone are worth
+        return best.direction()
+    wanted = _TO_LEAVE_WORDS if fits else _TO_LEAVE_MISFITS
+    return (best if _gain(best, by_words) > wanted else by_words).direction()
 
 
 class _Examples:
@@ -274,7 +284,25 @@ class _Fit:
         higher = (scores > left_out[:count]).sum(axis=0)
         higher += _HARD_JUDGE * (left_out[count:, None] > left_out[:count]).sum(axis=0)
         total = len(judges) + _HARD_JUDGE * (answered - count)
-        return left_out, -np.log(higher / max(1, total) + _FLOOR)
+        return left_out, -np.log(higher / max(_FEWEST_JUDGES, total) + _FLOOR)
+
+
+def _fits(by_words: _Fit) -> bool:
+    """Whether the words place the photos with the tag better than by chance.
+
+    One more photo is imagined that they place well, so that a single one says little.
+    """
+    merits = [*by_words.merits, _IMAGINED]
+    return float(np.mean(merits)) > _LEAST_MERIT
+
+
+def _by_examples(examples: _Examples) -> _Fit:
+    """The better of the two methods without words; of one photo the plain one."""
+    plain = _Fit(examples, _BY_EXAMPLES[0])
+    if len(plain.merits) == 1:
+        return plain
+    evened = _Fit(examples, _BY_EXAMPLES[1])
+    return evened if _gain(evened, plain) > _TO_EVEN else plain
 
 
 def _gain(new: _Fit, old: _Fit) -> float:
