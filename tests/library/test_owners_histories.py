@@ -86,9 +86,21 @@ def keywords_of_others_stay_when_a_vocabulary_goes(world: World) -> Iterator[Non
     yield world.tag("one", sidecars="full")
     yield world.index()
     yield world.say("remove", "Animals|Cat", "2.jpg")
+    yield world.say("remove", "Sea", "1.jpg")
     yield world.tag("two", replace=True, sidecars="full")
     world.tag_by_exiftool("two")
     yield world.index()
+
+
+def a_name_of_others_stays_where_a_path_of_ours_had_it(world: World) -> Iterator[None]:
+    yield world.add_keyword_inside("1.jpg", "Animals|Cat", "simple")
+    yield world.index()
+    world.tag_by_exiftool("one")
+    yield world.index()
+    yield world.tag("two", replace=True)
+    world.tag_by_exiftool("two")
+    yield world.index()
+    assert ("lr", "Animals|Cat") not in world.inside_of("1.jpg")
 
 
 def keywords_inside_stay_that_no_index_has_read(world: World) -> Iterator[None]:
@@ -179,6 +191,12 @@ def what_is_taken_out_of_a_sidecar_is_rejected(world: World) -> Iterator[None]:
     yield world.remove_keyword("2.jpg.xmp", tag="Sea")
     yield world.say("add", "Sea", "2.jpg")  # later than that
     yield world.index()
+    assert "you" in world.shown(["2.jpg"])["2.jpg"]["Sea"]
+    yield world.say("reject", "Sea", "2.jpg")
+    yield world.add_keyword("2.jpg", "Sea")
+    yield world.say("reject", "Sea", "2.jpg")
+    yield world.index()
+    assert "Sea" not in world.shown(["2.jpg"])["2.jpg"]
 
 
 def another_librarys_keywords_are_its_own(world: World) -> Iterator[None]:
@@ -299,6 +317,7 @@ HISTORIES = (
     each_edit_is_undone_alone,
     the_last_run_is_undone_and_no_other,
     keywords_of_others_stay_when_a_vocabulary_goes,
+    a_name_of_others_stays_where_a_path_of_ours_had_it,
     keywords_inside_stay_that_no_index_has_read,
     what_is_theirs_inside_stays_theirs_with_ours_beside_it,
     no_sidecar_is_made_where_a_photo_was,

@@ -275,8 +275,12 @@ def test_a_shot_has_the_tags_of_each_of_its_files(tmp_path: Path) -> None:
     paths = ["/p/1.jpg", "/p/1.dng", "/p/2.jpg", "/p/2.dng", "/p/3.jpg"]
     make_library(path, paths, np.eye(5), facts=facts(taken_at="2024-01-01T00:00:00"))
     with Store(path, can_write=True) as store, store.transaction():
-        store.add_tags("file", [(1, "Luna", None), (4, "Luna", None)])
+        store.add_tags("file", [(1, "Luna", None), (4, "Luna", None), (5, "Sea", None)])
+        store.add_tags("sidecar", [(2, "Sea", None)])
     with Store(path) as store:
+        both = Filters(tags=("luna", "sea"))
+        assert names(find(store, both)) == names(newest(store, both)) == ["1"]
+        assert names(find(store, Filters(tags="luna", not_tags="sea"))) == ["2"]
         without = Filters(not_tags="luna")
         assert names(find(store, without)) == names(newest(store, without)) == ["3"]
         assert sorted(names(find(store, Filters(tags="luna")))) == ["1", "2"]

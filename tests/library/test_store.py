@@ -391,7 +391,7 @@ def test_former_sets_of_the_first_version_are_known(
         store.serve(serving)
     with sqlite3.connect(path) as database:
         database.execute("DROP VIEW shown_tags")
-        new = "verdicts emitted aliases taught vocabularies settings changes edits"
+        new = "names_of_others verdicts emitted aliases taught vocabularies settings changes edits"
         for table in new.split():
             database.execute(f"DROP TABLE {table}")
         database.execute("ALTER TABLE sets DROP COLUMN is_former")

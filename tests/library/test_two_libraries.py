@@ -4,10 +4,13 @@ from itertools import permutations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mlx_aimv2.files.stamp import Stamp
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.sidecars import sidecar
+from mlx_aimv2.library.sidecars.keywords import Tag
 from mlx_aimv2.library.sidecars.notes import Owner
 from mlx_aimv2.library.sidecars.sidecar import Undone
 from mlx_aimv2.library.sidecars.xmp import merge, remove_ours, replace_ours
@@ -20,6 +23,7 @@ FIRST, SECOND = Owner("11111111"), Owner("22222222")
 RUN = "vocabulary everyday"
 HASH = b"h" * 16
 DOG, SEA = ("Animals", "Dog"), ("Sea",)
+THEIRS: list[Tag] = [("Places", "France", "Paris"), ("holiday",), ("Cat",), ("Animals", "Cat")]
 # The others are not written with a list: taking out leaves one, of the same keywords.
 EXACT = sorted(set(samples.SAMPLES) - {"bare", "attribute", "text", "empty"})
 KILLED = "killed"
@@ -93,6 +97,32 @@ def test_a_second_library_takes_nothing_of_the_first() -> None:
     assert read_keywords(both) == read_keywords(once)
     assert replace_ours(both, [], owner=SECOND) == once
     assert replace_ours(both, [DOG, SEA], owner=FIRST) == both
+
+
+@given(
+    name=st.sampled_from(EXACT),
+    runs=st.lists(
+        st.tuples(st.booleans(), st.sets(st.sampled_from([DOG, SEA, *THEIRS]))), max_size=9
+    ),
+    first_to_go=st.booleans(),
+)
+@settings(max_examples=60)
+def test_whatever_two_libraries_give_each_has_its_own_and_nothing_of_others_goes(
+    name: str, runs: list[tuple[bool, set[Tag]]], first_to_go: bool
+) -> None:
+    before, owners = samples.SAMPLES[name], {False: FIRST, True: SECOND}
+    foreign = set(read_keywords(before).hierarchical)
+    data, wanted = before, {False: set[Tag](), True: set[Tag]()}
+    for who, tags in runs:
+        data = replace_ours(data, sorted(tags), owner=owners[who]) or b""
+        wanted[who] = tags
+        there = set(read_keywords(data).hierarchical)
+        both = {"|".join(tag) for tag in wanted[False] | wanted[True]}
+        assert foreign | both <= there
+        assert not {"|".join(tag) for tag in (DOG, SEA)} & there - foreign - both
+    data = remove_ours(data, owner=owners[first_to_go])
+    assert {"|".join(tag) for tag in wanted[not first_to_go]} <= {*read_keywords(data).hierarchical}
+    assert remove_ours(data, owner=owners[not first_to_go]) == before
 
 
 def test_notes_of_an_earlier_version_are_those_of_the_library_that_knows_the_sidecar() -> None:

@@ -20,7 +20,9 @@ from mlx_aimv2.library.editing.waiting import (
     waiting_path,
 )
 from mlx_aimv2.library.library import Library
+from tests.support.albums import noise
 from tests.support.commands import PATIENCE_S
+from tests.support.stand_in_checkpoint import use_stand_ins
 
 ROOT = Path(__file__).parents[2]
 HASH = b"a" * 16
@@ -241,3 +243,33 @@ def test_edits_that_cannot_be_read_are_an_error_that_names_them(library: Library
     for edit in (library.waiting_edits, lambda: library.edit_tags("add", "Luna", PHOTO)):
         with pytest.raises(OutputError, match=r"library\.db\.edits cannot be read"):
             edit()
+
+
+def test_words_that_wait_for_an_index_that_is_killed_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_stand_ins(monkeypatch)
+    (tmp_path / "photos").mkdir()
+    photo, new = (noise(tmp_path / "photos" / f"{seed}.png", seed) for seed in range(2))
+    new.rename(tmp_path / "new.png")
+    with Library(tmp_path / "library.db") as library:
+        library.index(tmp_path / "photos", model="first")
+        (tmp_path / "new.png").rename(new)
+        script = [sys.executable, "-m", "tests.support.killed_index", library.path]
+        with subprocess.Popen(
+            script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        ) as process:
+            assert process.stdin is not None and process.stdout is not None
+            assert process.stdout.readline() == "has the lock\n"
+            for action, tag in (("add", "Luna"), ("add", "Dog"), ("reject", "Luna")):
+                assert library.edit_tags(action, tag, photo).is_waiting  # type: ignore[arg-type]
+            process.stdin.write("\n")
+            process.stdin.close()
+            assert process.wait(PATIENCE_S) == -signal.SIGKILL
+        assert library.waiting_edits() == 3
+        library.index()
+        with Store(library.path) as store:
+            files = [store.file_at(os.fsencode(each)) for each in (photo, new)]
+            ids = [file.id for file in files if file is not None]
+            assert store.origins_of(ids) == {ids[0]: {"Dog": ["you"]}, ids[1]: {}}
+        assert [edit.kind for edit in library.tag_history()] == ["reject", "add", "add"]

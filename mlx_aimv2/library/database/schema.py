@@ -207,6 +207,14 @@ MIGRATIONS = (
         SELECT edits.id, 'tags', file_id, json_array(key, origin), json_array(tag, score)
         FROM tags JOIN edits WHERE origin LIKE 'vocabulary %';
     """,
+    # Names that other programs put into photos, where ExifTool writes a path of ours with the same.
+    """
+    CREATE TABLE names_of_others (
+        hash BLOB NOT NULL,
+        name TEXT NOT NULL,
+        PRIMARY KEY (hash, name)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 

@@ -59,10 +59,9 @@ class Verdicts(Database):
     def content_changed(self, was: bytes, now: bytes) -> None:
         """A photo at a known path has new content: the owner's word holds for that too."""
         self.share_words(was, now)
-        self.run(
-            "INSERT OR IGNORE INTO emitted SELECT ?, key, tag FROM emitted WHERE hash = ?",
-            now, was,
-        )  # fmt: skip
+        for table, names in (("emitted", "key, tag"), ("names_of_others", "name")):
+            query = f"INSERT OR IGNORE INTO {table} SELECT ?, {names} FROM {table} WHERE hash = ?"
+            self.run(query, now, was)
 
     def share_words(self, of: bytes, also: bytes) -> None:
         """What was said of one content holds for another too, with its undoing.
@@ -95,6 +94,16 @@ class Verdicts(Database):
             "INSERT OR IGNORE INTO emitted VALUES (?, ?, ?)",
             ((hash, tag_key(tag), tag) for tag in tags),
         )
+
+    def names_of_others(self, hash: bytes) -> list[str]:
+        """The names that photos of this content had before ExifTool wrote paths of ours."""
+        query = "SELECT name FROM names_of_others WHERE hash = ? ORDER BY name"
+        return [name for (name,) in self.rows(query, (hash,))]
+
+    def remember_names(self, hash: bytes, names: Iterable[str]) -> None:
+        """Remember names that are in photos of this content without this program."""
+        query = "INSERT OR IGNORE INTO names_of_others VALUES (?, ?)"
+        self.run_many(query, ((hash, name) for name in names))
 
     def forget_emitted(self, hash: bytes, tags: Iterable[str]) -> None:
         """These tags are no longer beside or in photos of this content."""

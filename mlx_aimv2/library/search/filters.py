@@ -24,7 +24,8 @@ class Filters:
     ``since`` and ``until`` are years, months or days, both included; photos without a date do
     not fit them.
     ``tags`` are all to be had, and of ``not_tags`` none: of ``Animals|Dog|Poodle``, any part or
-    parts that follow one another, of capitals or not. Tags that were rejected count as none.
+    parts that follow one another, of capitals or not; a shot has the tags of all its files. Tags
+    that were rejected count as none.
     """
 
     places: FilePath | Sequence[FilePath] = option(

@@ -4,7 +4,7 @@ import glob
 import os
 import re
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from fnmatch import translate
@@ -61,9 +61,11 @@ def condition(filters: Filters) -> tuple[str, list[object]]:
     if filters.until:
         parts.append("taken_at < ?")
         values.append(_day_after(filters.until).isoformat())
-    for word, tags in (("IN", filters.tags), ("NOT IN", filters.not_tags)):
-        parts += [f"files.id {word} (SELECT {_TAGGED})"] * len(tags)
-        values += [tag_key(_tag(tag)) for tag in tags]
+    if filters.tags:  # which of several a file has not, another one of its shot may have
+        parts.append(_any([f"files.id IN (SELECT {_TAGGED})"] * len(filters.tags)))
+        values += [tag_key(_tag(tag)) for tag in filters.tags]
+    parts += [f"files.id NOT IN (SELECT {_TAGGED})"] * len(filters.not_tags)
+    values += [tag_key(_tag(tag)) for tag in filters.not_tags]
     if filters.shape:
         parts.append(_SHAPES[filters.shape])
     if filters.formats:
@@ -95,8 +97,10 @@ def rows_that_fit(
     if filters.has_patterns and len(known):
         paths = dict(store.paths())
         known = known[[_fits_any(paths[id], filters) for id in known[:, 1].tolist()]]
-    unwanted = _tagged_by_shot(store, filters.not_tags)
-    return known[[id not in unwanted for id in known[:, 1].tolist()]] if unwanted else known
+    if filters.not_tags or len(filters.tags) > 1:
+        fits = _fits_tags(store, filters)
+        known = known[[fits(id) for id in known[:, 1].tolist()]]
+    return known
 
 
 def newest_that_fit(store: Store, filters: Filters) -> list[int]:
@@ -110,19 +114,24 @@ def newest_that_fit(store: Store, filters: Filters) -> list[int]:
         f"AND ({where}) ORDER BY taken_at DESC, path",
         values,
     )
-    unwanted = _tagged_by_shot(store, filters.not_tags)
-    return [id for id, path in known if id not in unwanted and _fits_any(path, filters)]
+    fits = _fits_tags(store, filters)
+    return [id for id, path in known if fits(id) and _fits_any(path, filters)]
 
 
-def _tagged_by_shot(store: Store, tags: Sequence[str]) -> set[int]:
-    """The files of all shots of which one file has one of these tags."""
-    tagged = [
-        id
-        for tag in tags
-        for (id,) in store.rows(f"SELECT DISTINCT {_TAGGED}", (tag_key(_tag(tag)),))
-    ]
+def _fits_tags(store: Store, filters: Filters) -> Callable[[int], bool]:
+    """Whether a file's shot has all of several tags, each in any of its files, and no unwanted."""
+    unwanted = set().union(*(_tagged_by_shot(store, tag) for tag in filters.not_tags))
+    several = filters.tags if len(filters.tags) > 1 else ()
+    wanted = [_tagged_by_shot(store, tag) for tag in several]
+    return lambda id: id not in unwanted and all(id in each for each in wanted)
+
+
+def _tagged_by_shot(store: Store, tag: str) -> set[int]:
+    """The files that have a tag, and all others of their shots."""
+    rows = store.rows(f"SELECT DISTINCT {_TAGGED}", (tag_key(_tag(tag)),))
+    tagged = [id for (id,) in rows]
     shots = shots_of(store, tagged if len(tagged) < MANY else None) if tagged else {}
-    return {each for id in tagged for each in shots.get(id, ())}
+    return {each for id in tagged for each in shots.get(id, (id,))}
 
 
 def check_places(store: Store, places: Sequence[str]) -> None:

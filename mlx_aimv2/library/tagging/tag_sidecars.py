@@ -110,15 +110,19 @@ def _arguments(store: Store, file: FileRow, wanted: list[str], *, dry_run: bool)
     gone = set(store.emitted_tags(hash)).difference(wanted)
     try:
         others = _of_others(store, file)
+        keep = [*others.values(), *store.names_of_others(hash)]
         change = exiftool.Change(
-            file.path,
-            *([_path_of(tag) for tag in tags] for tags in (wanted, sorted(gone), others.values())),
+            file.path, *([_path_of(tag) for tag in tags] for tags in (wanted, sorted(gone), keep))
         )
         lines = tuple(exiftool.arguments([change]))
         _check_there(file)
     except Aimv2Error as error:
         return Written(file, file.path, error)
     if not dry_run:
+        lasts = {tag_key(tag).rpartition("|")[2] for tag in wanted}
+        with store.transaction():
+            # A path hides its name: of whom that is, no later look at the photo can tell.
+            store.remember_names(hash, [others[key] for key in others.keys() & lasts])
         _remember_emitted(store, file, wanted, others)
     return Written(file, file.path, arguments=lines) if lines else None
 
