@@ -10,6 +10,8 @@ from typing import Any
 
 from typer.core import TyperCommand
 
+from mlx_aimv2.errors import UsageError
+
 RARE = "Rarely needed"
 WIDTH = 100  # columns at most, however wide the terminal is
 _NAMES_WIDTH = 26
@@ -53,10 +55,14 @@ def sections(params: Sequence[Any], ctx: Any, groups: Mapping[str, str]) -> dict
 
 
 def _one_by_one(args: list[str], several: tuple[str, ...]) -> Iterator[str]:
+    """Errors: UsageError for an option that no word follows."""
     before = ""
     takes = ""  # the option that takes the next words
     for word in args:
-        if word.startswith("-") and word != "-":
+        is_option = word.startswith("-") and word != "-"
+        if is_option and before in several:
+            raise UsageError(f"{before} is followed by nothing", hint=f"{before} FILE")
+        if is_option:
             name = word.partition("=")[0]
             takes = name if name in several else ""
         elif takes and before != takes:

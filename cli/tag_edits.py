@@ -169,6 +169,7 @@ def _edit(action: "Action", options: EditOptions) -> int:
     with library_at(options.library) as opened:
         photos = _photos(opened, action, options)
         edited = opened.edit_tags(action, options.tag, photos)
+        is_taught = opened.store.taught_tag(edited.tag) is not None
     for error in edited.errors:
         output.skipped(error)
     tag, count = edited.tag, output.counted(edited.count, "photo")
@@ -189,6 +190,8 @@ def _edit(action: "Action", options: EditOptions) -> int:
             f"{tag} stays on {output.counted(others, 'photo')} as a keyword of another program: "
             "aimv2 tag reject hides it there"
         )
+    if is_taught and edited.changed:
+        output.note(f"{tag} is a taught tag: aimv2 teach {quote(tag)} learns from this")
     return tell_sidecars(edited, done=edited.count)
 
 

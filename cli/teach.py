@@ -83,6 +83,12 @@ def teach(options: Options) -> int:
                 return 0
             if not options.status:
                 output.say(_summary(taught))
+                is_name = taught.words == taught.tag.rpartition("|")[2]
+                if taught.follows_words and is_name and taught.yes in range(1, _FEW):
+                    output.note(
+                        f"the name counts as words too: --no-words where {taught.words} says "
+                        "nothing of the looks"
+                    )
         if options.status:
             _tell(opened.taught(options.tag, confirm=confirm), as_json=options.as_json)
         if options.ask:
@@ -115,11 +121,8 @@ def _summary(taught: "Taught") -> str:
     if not (taught.yes or taught.follows_words):
         return f"{text}there is nothing to go by yet: {command} --yes photo.jpg"
     text += f"given to {output.counted(taught.given, 'other photo')}"
-    is_name = taught.words == taught.tag.rpartition("|")[2]
     if not taught.yes:
         text += " by its words"
-    elif taught.follows_words and is_name and taught.yes < _FEW:
-        text += f", by the word {taught.words} too (--no-words if that says nothing of the looks)"
     return text if taught.yes and taught.given else f"{text}; teach it with: {command} --ask 12"
 
 

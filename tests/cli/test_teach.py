@@ -68,9 +68,28 @@ def test_how_far_a_tag_is(folder: Path) -> None:
         (["Luna", "--html=x.html"], "--ask"),
         (["Nobody", "--status"], "was not taught"),
         (["", "--yes", "000.jpg"], "empty name"),
+        (["Luna", "--yes", "--no", "000.jpg"], "--yes is followed by nothing"),
     ],
 )
 def test_what_cannot_be_taught(folder: Path, words: list[str], said: str) -> None:
     outcome = run("teach", *words, "--library=../library.db")
     assert outcome.code == 2
     assert said in outcome.err
+
+
+def test_a_few_photos_and_a_name_say_what_counts(folder: Path) -> None:
+    outcome = run("teach", "boat", "--yes", "005.jpg", "--library=../library.db")
+    name_counts = "the name counts as words too"
+    with Library(folder / "library.db") as library:
+        assert (name_counts in outcome.err) is library.taught("boat").follows_words
+    assert name_counts not in run("teach", "boat", "--no-words", "--library=../library.db").err
+
+
+def test_what_is_said_of_a_taught_tag_by_other_commands_can_be_learnt(folder: Path) -> None:
+    run("teach", "Balou", "--no-words", "--yes", "006.jpg", "--library=../library.db")
+    outcome = run("tag", "reject", "Balou", "007.jpg", "--library=../library.db")
+    assert "aimv2 teach Balou learns from this" in outcome.err
+    outcome = run("teach", "Balou", "--library=../library.db")
+    assert "1 photo with it, 1 without" in outcome.err
+    outcome = run("tag", "add", "Other", "007.jpg", "--library=../library.db")
+    assert "teach" not in outcome.err
