@@ -43,7 +43,7 @@ GROUPS = {
     "Checkpoints": {
         "models": "List the published checkpoints and which are here already.",
         "info": "Tell what a checkpoint is and what it needs.",
-        "convert": "Convert a checkpoint to our layout or transformers', or quantise it.",
+        "convert": "Convert a checkpoint to our or transformers' layout; quantise.",
         "eval": "Measure a checkpoint on a data set, beside the paper's figure.",
         "train": "Train a checkpoint, by the stages of the paper.",
     },
@@ -304,9 +304,9 @@ def _show_version() -> None:
 
 def _commands_below() -> dict[str, str]:
     """Actions of a command, such as prune of library, by the words that reach them."""
-    from . import library, tag_edits  # noqa: PLC0415
+    from . import library, tag  # noqa: PLC0415
 
-    actions = {"library": library.ACTIONS, "tag": tag_edits.ACTIONS}
+    actions = {"library": library.ACTIONS, "tag": tag.ACTIONS}
     return {each.__name__: f"{name} {each.__name__}" for name in actions for each in actions[name]}
 
 
