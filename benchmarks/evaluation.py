@@ -5,6 +5,8 @@ python -m benchmarks.evaluation [--model SOURCE] [--classes N] [--number N] [--e
 Half of the drawings are learnt, half are measured. Needs torch (extra parity).
 """
 
+import mlx_aimv2  # noqa: F401  # isort: skip  (before MLX, so that its BLAS is the one MLX finds)
+
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
@@ -162,7 +164,7 @@ def main() -> int:
     parser.add_argument("--model", default="demo")
     parser.add_argument("--classes", type=positive, default=20)
     parser.add_argument("--number", type=positive, default=4000, help="drawings in all")
-    parser.add_argument("--epochs", type=positive, default=20)
+    parser.add_argument("--epochs", type=positive, default=8)
     parser.add_argument("--seeds", type=positive, default=1)
     return run(parser, measure, four_digits)
 

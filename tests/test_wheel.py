@@ -25,6 +25,7 @@ def test_it_holds_the_package_alone(wheel):
         "training/demo.py",
         "demo/model.safetensors",
         "demo/tags.txt",
+        "evaluation/paper.json",
         "verification/expected.json",
         "verification/golden/lit.safetensors",
         "verification/references/demo.json",
