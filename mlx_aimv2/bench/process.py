@@ -28,18 +28,24 @@ _MORE_FILES = 2  # times as many in the second run as in the first
 
 
 class Worker:
-    """A process that does a job of ``worker.py``: what it found, and the seconds to its answer.
+    """A process that does a job of a script: what it found, and the seconds to its answer.
 
     One that has not answered after ``start_s`` is ended: torch alone can take a minute to import.
     Errors: Aimv2Error with the last line of what it said where it fails.
     """
 
-    def __init__(self, job: str, settings: Mapping[str, Any], start_s: float = math.inf) -> None:
+    def __init__(
+        self,
+        job: str,
+        settings: Mapping[str, Any],
+        start_s: float = math.inf,
+        script: str = worker.__file__,
+    ) -> None:
         self._job = job
         self._start_s = start_s
         self._started_s = time.perf_counter()
         self._process = subprocess.Popen(
-            [sys.executable, "-P", worker.__file__, job, json.dumps(settings)],
+            [sys.executable, "-P", script, job, json.dumps(settings)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

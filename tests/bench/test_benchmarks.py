@@ -31,10 +31,11 @@ SMALL = {
     "library_scale": "--rows 300 500 --runs 1 --files 3",
     "readme_table": "--check",
     "teaching": "--number 300 --draws 1 --rows 300",
+    "training_speed": "--width 64 --blocks 1 --batch 1 --words 70 --repeats 1 --memory-blocks 4",
     "tagging": "--number 20 --photos 60 --seeds 1 --foreign 5 --near-equal 9 --topic 9 --rows 300",
 }
-# Run by tests of its own, with a library of kernels that they make.
-ELSEWHERE = {"metal_kernels"}
+# Run by tests of its own, with a library of kernels that they make; and by training_speed.
+ELSEWHERE = {"metal_kernels", "torch_pretraining"}
 
 
 def test_each_has_a_small_run():
