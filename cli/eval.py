@@ -60,7 +60,9 @@ def eval() -> None:
 class Options:
     """What every ``aimv2 eval`` takes."""
 
-    data: str = argument(help="The folder of the data set.", metavar="DATA")
+    data: str = argument(
+        help="The folder of the data set; for captions a JSON file too.", metavar="DATA"
+    )
     model: str = MODEL(DEFAULT)
     split: str | None = option(
         help="The part to measure on.", metavar="NAME", show_default="test, val or validation"
@@ -133,7 +135,7 @@ class ProbeOptions:
     cached: bool = option(
         False,
         help="Learn from the middle of each picture and its mirror image, kept on disk (1 MB a "
-        "picture with large): hours instead of days, and not the paper's protocol.",
+        "picture with large): each is computed once. Not the paper's protocol.",
     )
     rates_tried: str | None = option(
         help="Rates to try.",

@@ -15,7 +15,9 @@ class ProbeSettings:
 
     rates: Sequence[float] = (5e-5, 1e-4, 2e-4, 3e-4, 5e-4, 1e-3, 2e-3)
     decays: Sequence[float] = (0.05, 0.1)
-    epochs: int = option(100, help="Number of times that all pictures are seen.", min=1)
+    epochs: int = option(
+        100, help="Number of times that all pictures are seen.", min=1, metavar="COUNT"
+    )
     batch: int | None = option(
         help="Number of pictures in a step.",
         min=1,
@@ -28,7 +30,9 @@ class ProbeSettings:
         metavar="COUNT",
         show_default="0, with ImageNet 5",
     )
-    seed: int = option(0, help="Seed of the first weights, the order and the views.", min=0)
+    seed: int = option(
+        0, help="Seed of the first weights, the order and the views.", min=0, metavar="NUMBER"
+    )
 
 
 def completed(settings: ProbeSettings, data_set: str | None) -> ProbeSettings:
