@@ -3,9 +3,11 @@
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,21 @@ def start(
         check=False,
         **options,
     )
+
+
+def free_port(count: int = 2) -> int:
+    """The first of so many ports in a row that nobody listens on just now."""
+    with ExitStack() as open_ones:
+        while True:
+            first = open_ones.enter_context(socket.socket())
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            try:
+                for each in range(port + 1, port + count):
+                    open_ones.enter_context(socket.socket()).bind(("127.0.0.1", each))
+            except (OSError, OverflowError):
+                continue
+            return port
 
 
 def on(command: str, *arguments: str) -> Outcome:

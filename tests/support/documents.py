@@ -25,7 +25,7 @@ _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # Programs of other people, which have nothing to do here.
 _STUBS = ("brew", "exiftool", "git", "make", "open", "osxphotos", "pip", "pipx", "python3.14", "uv",
           "xargs", "xcode-select")  # fmt: skip
-_NAMED = re.compile(r"(--model|--hf-path) (lit|native|large-448)\b")
+_NAMED = re.compile(r"(--model|--hf-path|--from) (lit|native|large-448)\b")
 _UNNAMED = re.compile(r"\baimv2 (index|embed|classify|locate(?! --from))(?!.*--model)")
 _TIMES = re.compile(r"(less than )?\d[\d.]*(?= ?(s|min|/s|kB|MB|B|GB)\b)")
 _NUMBER = re.compile(r"(?<![\w/×.-])\d+\.\d+(?![\w×-])")

@@ -11,7 +11,7 @@ import pytest
 from mlx_aimv2.training.runs.ranks import Ranks
 from mlx_aimv2.training.runs.run_folder import RunFolder, read_log
 from tests.support import tiny_run
-from tests.support.commands import PATIENCE_S
+from tests.support.commands import PATIENCE_S, free_port
 from tests.support.slopes import arrays_of, contrast_slope, pooled_slope
 
 pytest.importorskip("mlx.data", reason="needs mlx-data")
@@ -23,8 +23,19 @@ LAUNCH = Path(sys.executable).with_name("mlx.launch")
 def launch(*arguments: object) -> "subprocess.CompletedProcess[str]":
     """A module in two processes."""
     return subprocess.run(
-        [LAUNCH, "-n", "2", "--", sys.executable, "-m", *map(str, arguments)],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        [
+            LAUNCH,
+            "-n",
+            "2",
+            "-p",
+            str(free_port()),
+            "--",
+            sys.executable,
+            "-m",
+            *map(str, arguments),
+        ],
+        # Two processes share the cores: neither waits for the other's threads.
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
