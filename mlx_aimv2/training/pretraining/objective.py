@@ -59,7 +59,8 @@ class Pretraining(nn.Module):
         prefix, lengths = np.asarray(batch["prefix"]), self._lengths(batch)
         if not ((prefix >= 1) & (prefix <= lengths)).all():
             raise UsageError(
-                f"a prefix has {prefix.min()} to {prefix.max()} patches of an image's {lengths}"
+                f"prefixes of {prefix.min()} to {prefix.max()} patches, in images of "
+                f"{lengths.min()} to {lengths.max()}"
             )
         tokens, words = np.asarray(batch["tokens"]), self.decoder.config.vocab_size
         if not ((tokens >= 0) & (tokens < words)).all():
