@@ -1,5 +1,6 @@
 """``aimv2 locate``: where in a picture words are, or in the photos that a search finds."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from mlx_aimv2.options import argument, option
 
 from . import output
 from .exit_codes import exit_code
-from .options import FORCE, HTML, JSON, LIBRARY, OPEN, YES, confirm_download
+from .options import FORCE, HTML, JSON, LIBRARY, OPEN, YES, confirm_download, path_at_home
 from .sheets import target_of, write
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Options:
     out: str | None = option(
         help="Write the picture with what was found drawn on it, one for each word.",
         metavar="FILE.png",
+        parser=path_at_home,
     )
     force: bool = FORCE()
     html: str | None = HTML(help="Write a sheet of the photos with what was found drawn on them.")
@@ -117,6 +119,13 @@ def _check(options: Options) -> None:
                 "a picture and what to find in it are needed",
                 hint="aimv2 locate photo.jpg dog, or --from-search QUERY",
             )
+        for word in options.given[1:]:
+            if os.path.isfile(word):  # noqa: PTH113  (no error for a long text)
+                raise UsageError(
+                    f"{printable(word)} is a file: one picture is looked at, and what follows it "
+                    "are words",
+                    hint="pictures of a library: --from-search QUERY",
+                )
         for flag, value in {
             "--library": options.library,
             "--count": options.count,

@@ -28,6 +28,7 @@ SMALL = {
     "kill_test": "--kills 1",
     "library_quality": "--number 20 --duplicates 2",
     "limits": f"{sorted(RESULTS.glob('*.json'))[0]}",
+    "locating": "--number 2 --blocks 1",
     "library_scale": "--rows 300 500 --runs 1 --files 3",
     "readme_table": "--check",
     "teaching": "--number 300 --draws 1 --rows 300",

@@ -91,6 +91,7 @@ def test_a_heatmap_for_each_word(photo):
         ("--from-search dog --out dog.png", "--out is for one picture", "--html"),
         ("--from-search ./photo.png", "has no words to find a place for", "dog"),
         ("photo.png dog --model large", "reads no texts, only pictures", "--model lit"),
+        ("photo.png photo.png dog", "photo.png is a file: one picture", "--from-search QUERY"),
         ("photo.png dog --tiles 4", "the most is 3", "locate --help"),
     ],
 )

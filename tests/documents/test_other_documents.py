@@ -10,7 +10,9 @@ import pytest
 from tests.support.commands import run
 from tests.support.documents import ROOT, read
 
-NAMES = ("docs/benchmarks.md", "docs/metal.md", "CONTRIBUTING.md", "docs/tagging.md")
+NAMES = (
+    "docs/benchmarks.md", "docs/metal.md", "CONTRIBUTING.md", "docs/tagging.md", "docs/locating.md",
+)  # fmt: skip
 LINES = [line for name in NAMES for line in read(name).lines]
 
 
