@@ -154,16 +154,17 @@ def _list(asked: "list[Question]", options: Options, html: str | None) -> None:
     from mlx_aimv2.files.path_text import escape  # noqa: PLC0415
 
     if html:
+        from mlx_aimv2.files.paths import absolute  # noqa: PLC0415
         from mlx_aimv2.library.contact_sheet import SheetRow  # noqa: PLC0415
 
         command = f"aimv2 teach {quote(options.tag)}"
-        if options.library:
-            command += f" --library {quote(options.library)}"
+        if options.library:  # from whatever folder the command is typed
+            command += f" --library {quote(absolute(options.library))}"
         rows = (
             SheetRow(
                 each.file,
                 each.score,
-                f"{command} --yes {quote(each.path)}  |  {command} --no {quote(each.path)}",
+                commands=tuple(f"{command} {said} {quote(each.path)}" for said in SEVERAL),
             )
             for each in asked
         )

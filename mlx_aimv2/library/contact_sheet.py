@@ -41,6 +41,7 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d)?", re.ASCII)
 class SheetRow:
     """A file of the library on a sheet; ``note`` is any text, as from EXIF.
 
+    ``commands`` are to be pasted into a shell, one at a time.
     ``tags`` are its tags, each with the names of its origins; ``found`` is what was located in it
     and is drawn on it.
     """
@@ -51,6 +52,7 @@ class SheetRow:
     is_best: bool = False
     tags: Mapping[str, Sequence[str]] = field(default_factory=dict)
     found: "Located | None" = None
+    commands: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,7 @@ def _card(row: SheetRow) -> Iterator[str]:
         ),
     )
     yield _paragraph("note", row.note)
+    yield _list("commands", (f"<code>{_shown(each)}</code>" for each in row.commands))
     yield "</div>\n</li>\n"
 
 
@@ -271,6 +274,8 @@ img { display: block; width: 100%; height: 100%; object-fit: scale-down; }
   font-size: 0.8125rem; font-variant-numeric: tabular-nums;
 }
 .folder, .note, .tags { margin-top: 0.25rem; color: var(--soft); font-size: 0.75rem; }
+.commands { margin-top: 0.25rem; font-size: 0.75rem; }
+.commands code { white-space: pre-wrap; overflow-wrap: anywhere; }
 .tags bdi { color: var(--ink); }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 @media print {

@@ -49,7 +49,10 @@ def test_questions_as_paths_json_and_a_sheet(folder: Path) -> None:
     sheet = run("teach", "boat", "--ask=5", "--html=../s.html", "--library=../library.db")
     assert sheet.code == 0, sheet.err
     page = (folder / "s.html").read_text()
-    assert all(f"--no {path}" in page for path in paths)
+    command = f"aimv2 teach boat --library {folder}/library.db"
+    assert page.count("<code>") == 10  # one to paste for each answer
+    assert all(f"<code>{command} --yes {path}</code>" in page for path in paths)
+    assert all(f"<code>{command} --no {path}</code>" in page for path in paths)
 
 
 def test_how_far_a_tag_is(folder: Path) -> None:
