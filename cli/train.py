@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.options import argument, group, option
 from mlx_aimv2.training.data.options import PairOptions
 
@@ -182,7 +183,7 @@ class _Hearer:
         output.say(f"step {step}/{steps}, loss {loss:.4f}: kept")
 
     def broken(self, sample: "Broken") -> None:
-        output.note(f"left out: {sample.reason}")
+        output.skipped(Aimv2Error(sample.reason))
 
     def note(self, text: str) -> None:
         output.note(text)

@@ -139,7 +139,7 @@ def run(folder: Path, *, spoiled: int | None = None, settings: Any = SETTINGS) -
     ranks, told = Ranks(), Told()
     kept = RunFolder(folder)
     with kept.held() if ranks.is_first else nullcontext():
-        Loop(TinyWork(ranks, spoiled), settings, kept, ranks, told).run()
+        Loop(TinyWork(ranks, spoiled), settings, kept, ranks, told, []).run()
     return told
 
 

@@ -43,15 +43,25 @@ class Listener(Protocol):
 
 
 class Loop:
-    """A run: its work, from its last checkpoint to its last step."""
+    """A run: its work, from its last checkpoint to its last step.
+
+    ``left_out`` is where names of broken samples come to while batches are taken; the log has them.
+    """
 
     def __init__(
-        self, work: Work, settings: Settings, folder: RunFolder, ranks: Ranks, listener: Listener
+        self,
+        work: Work,
+        settings: Settings,
+        folder: RunFolder,
+        ranks: Ranks,
+        listener: Listener,
+        left_out: list[str],
     ) -> None:
         self._work, self._settings = work, settings
         self._folder, self._ranks, self._listener = folder, ranks, listener
         self._optimizer = make_optimizer(settings)
         self._optimizer.init(work.objective.trainable_parameters())
+        self._left_out = left_out
         self.place = Place()
         self._skipped = 0
 
@@ -104,9 +114,11 @@ class Loop:
                     "norm": norm,
                     "samples": int(told["samples"]),
                     "broken": self.place.broken,
+                    **({"left_out": self._left_out} if self._left_out else {}),
                     "seconds": round(time.perf_counter() - started, 4),
                 }
             )
+        self._left_out.clear()
         is_last = self.place.step == self._settings.steps
         self._listener.stepped(self.place.step, self._settings.steps, loss)
         if told["asked"] or is_last or not self.place.step % self._settings.checkpoint_every:

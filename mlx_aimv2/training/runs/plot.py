@@ -12,7 +12,8 @@ from .gradients import OF_SAMPLES
 from .run_folder import RunFolder, read_log
 
 _FORMATS = (".png", ".svg")
-_NOT_LOSSES = ("schema", "step", "rate", "norm", "samples", "broken", "seconds", "accuracy")
+_NOT_LOSSES = ("schema", "step", "rate", "norm", "samples", "broken", "seconds", "accuracy",
+               "left_out")  # fmt: skip
 _WIDTH_IN, _HEIGHT_IN, _DPI = 10, 4.2, 150
 _POINTS = 500  # more are drawn as means of so many groups
 

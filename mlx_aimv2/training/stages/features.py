@@ -31,12 +31,17 @@ class FeatureFile:
     """Features by the numbers of pictures, in float16; each row is whole or is not there.
 
     Shapes: a row is (N, D).
+    Errors: OutputError where the file cannot be made.
     """
 
     def __init__(self, path: Path, shape: tuple[int, int]) -> None:
         self._path, self._shape = path, shape
         self._row_bytes = 2 * shape[0] * shape[1] + _CHECK_BYTES
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise unwritable(path, error) from error
 
     def get(self, number: int) -> NDArray[np.float16] | None:
         """A picture's features, or None. Shapes: (N, D)."""

@@ -84,11 +84,15 @@ def train(order: Order, hearer: Hearer, confirm: Confirm | None = None) -> Path:
         data, source = order.data or known.get("data"), order.source or known.get("from")
         if data is None:
             raise UsageError("there is nothing to train on", hint="name it: --data SOURCE")
-        pairs = _open(order.stage, data, order.pair_options)
+        options = PairOptions(**known.get("pair_options", {}))
+        if order.pair_options != PairOptions():
+            options = order.pair_options
+        pairs = _open(order.stage, data, options)
         start = resolve(source, confirm=confirm) if source else None
         about = {
             "stage": order.stage,
             "data": data,
+            "pair_options": asdict(options),
             "pairs": len(pairs),
             "from": source,
             "fingerprint": read_weights(start.folder).fingerprint() if start else None,
@@ -97,13 +101,18 @@ def train(order: Order, hearer: Hearer, confirm: Confirm | None = None) -> Path:
         _compare(known, about, hearer)
         for note in pairs.notes:
             hearer.note(note)
-        folder.path.mkdir(parents=True, exist_ok=True)
-        beginning = Beginning(start, pairs, ranks, folder.path, hearer.broken, hearer.note)
+        left_out: list[str] = []
+
+        def tell(sample: Broken) -> None:
+            left_out.append(sample.reason)
+            hearer.broken(sample)
+
+        beginning = Beginning(start, pairs, ranks, folder.path, tell, hearer.note)
         work = _WORKS[order.stage](settings, beginning)
         with folder.held() if ranks.is_first else nullcontext():
             if ranks.is_first:
                 folder.write_run(about)
-            Loop(work, settings, folder, ranks, hearer).run()
+            Loop(work, settings, folder, ranks, hearer, left_out).run()
     return folder.target
 
 
@@ -130,7 +139,11 @@ def _known(order: Order, folder: RunFolder, ranks: Ranks) -> dict[str, Any]:
             f"{printable(order.out)} has a run already",
             hint="go on with it: --resume, or choose another folder",
         )
-    if ranks.is_first and order.out.is_dir() and any(order.out.iterdir()):
+    if (
+        ranks.is_first
+        and order.out.is_dir()
+        and any(path != folder.path for path in order.out.iterdir())
+    ):
         raise OutputError(
             f"{printable(order.out)} is not empty", hint="choose another folder for the run"
         )

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 import mlx_aimv2 as aimv2
 from mlx_aimv2.checkpoints.convert import convert
 from mlx_aimv2.errors import Aimv2Error, UsageError
+from mlx_aimv2.training.data.options import PairOptions
 from mlx_aimv2.training.drawings.scene import draw
 from mlx_aimv2.training.runs.run_folder import RunFolder, read_log
 from mlx_aimv2.training.runs.settings import Stage
@@ -137,9 +138,10 @@ def test_a_probe_beside_its_encoder(encoder: Path, classes: Path, tmp_path: Path
     assert probe["linear.weight"].shape == (2, 32)
     assert (folder / "classes.txt").read_text() == "even\nodd\n"
     assert np.abs(probe["bn.running_mean"]).max() > 0
-    line = list(read_log(RunFolder(folder).log_file))[-1]
-    assert 0 <= line["accuracy"] <= 1
-    assert line["broken"] >= 1
+    lines = list(read_log(RunFolder(folder).log_file))
+    assert 0 <= lines[-1]["accuracy"] <= 1
+    assert lines[-1]["broken"] >= 1
+    assert [line["left_out"] for line in lines if "left_out" in line] == [heard.left_out]
     again = tmp_path / "augmented"
     run("probe", again, *FEW, "augment=true", data=str(classes), source=str(encoder))
     assert losses(again)[0] != losses(folder)[0]
@@ -161,6 +163,24 @@ def test_what_cannot_be_is_said(
 ) -> None:
     with pytest.raises(UsageError, match=expected):
         run(stage, tmp_path / "out", *words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_was_begun_and_not_kept_is_begun_again(tmp_path: Path) -> None:
+    (tmp_path / "out/training").mkdir(parents=True)
+    (tmp_path / "out/training/lock").touch()
+    run("pretraining", tmp_path / "out", *FEW, *ENCODER, "side_px=56")
+
+
+def test_a_caption_s_column_is_remembered(tmp_path: Path) -> None:
+    draw(0, 64).image.save(tmp_path / "0.png")
+    table = tmp_path / "metadata.jsonl"
+    table.write_text('{"file_name": "0.png", "said": "a dog"}\n')
+    words = (*FEW, *ENCODER, "side_px=56")
+    options = PairOptions(caption_key="said")
+    run("pretraining", tmp_path / "out", *words, data=str(tmp_path), pair_options=options)
+    train(Order("pretraining", tmp_path / "out", words=("steps=4",), resume=True), Heard())
+    assert len(losses(tmp_path / "out")) == 4
 
 
 def photographs(folder: Path) -> str:
