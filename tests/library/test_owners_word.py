@@ -222,7 +222,7 @@ def test_the_owners_word_holds(make: Callable[[], World]) -> None:
     run_state_machine_as_test(
         lambda: OwnersWord(make),
         settings=settings(
-            max_examples=600 if ALL else 30,
+            max_examples=300 if ALL else 12,
             stateful_step_count=60 if ALL else 30,
             deadline=None,
             derandomize=not ALL,
