@@ -4,6 +4,7 @@ import os
 import zlib
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +88,11 @@ class KeptFeatures:
         return self._batches.skipped + self._left_out.count
 
     def from_step(self, step: int = 0) -> Generator[Arrays]:
-        """The batches from a step on.
+        """The batches from a step on, once: the file is closed after them.
 
         Errors: Aimv2Error where no picture can be read; see ``LeftOut``.
         """
-        with ThreadPoolExecutor(device.available_cores()) as threads:
+        with ThreadPoolExecutor(device.available_cores()) as threads, closing(self._file):
             for arrays in self._batches.from_step(step):
                 features = self._features_of(arrays[NUMBERS].tolist(), threads)
                 broken = [each for each in features if isinstance(each, Broken)]
