@@ -33,7 +33,8 @@ SMALL = {
     "readme_table": "--check",
     "teaching": "--number 300 --draws 1 --rows 300",
     "training_speed": "--width 64 --blocks 1 --batch 1 --words 70 --repeats 1 --memory-blocks 4",
-    "tagging": "--number 20 --photos 60 --seeds 1 --foreign 5 --near-equal 9 --topic 9 --rows 300",
+    "tagging": "--number 20 --photos 60 --seeds 1 --foreign 5 --near-equal 9 --topic 9 --rows 300 "
+    "--taught 300 --draws 1",
 }
 # Run by tests of its own, with a library of kernels that they make; and by training_speed.
 ELSEWHERE = {"metal_kernels", "torch_pretraining"}
