@@ -1,0 +1,51 @@
+"""Kept features: a row is there whole or not at all, whatever a kill left of it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from mlx_aimv2.training.runs.run_folder import RunFolder
+from mlx_aimv2.training.stages.features import FeatureFile
+from mlx_aimv2.training.stages.run import Order, train
+from tests.support.stages import DRAWINGS, ENCODER, FEW, TEXT, Heard, losses, run
+
+SHAPE = (3, 5)
+
+
+def test_a_row_is_whole_or_not_there(tmp_path: Path) -> None:
+    file = FeatureFile(tmp_path / "features.f16", SHAPE)
+    rows = np.random.default_rng(0).normal(size=(2, *SHAPE)).astype(np.float16)
+    file.put(4, rows[0])
+    file.put(1, rows[1])
+    np.testing.assert_array_equal(file.get(4), rows[0])
+    np.testing.assert_array_equal(file.get(1), rows[1])
+    assert [file.get(each) for each in (0, 2, 3, 5, 900)] == [None] * 5
+    content = bytearray((tmp_path / "features.f16").read_bytes())
+    content[len(content) // 5 * 4 + 3] ^= 1
+    (tmp_path / "features.f16").write_bytes(content)
+    assert file.get(4) is None
+    np.testing.assert_array_equal(file.get(1), rows[1])
+    (tmp_path / "features.f16").write_bytes(content[: len(content) // 5 + 7])
+    assert file.get(1) is None
+    file.close()
+
+
+def test_a_run_whose_features_were_torn_goes_on_with_the_same_bits(tmp_path: Path) -> None:
+    run("pretraining", tmp_path / "encoder", *FEW, *ENCODER, "side_px=56")
+    words, source = (*FEW[1:], *TEXT), str(tmp_path / "encoder")
+    run("lit", tmp_path / "calm", *words, "steps=5", source=source)
+    run("lit", tmp_path / "torn", *words, "steps=5", source=source)
+    kept = RunFolder(tmp_path / "torn")
+    for place in kept.places():
+        if place.name != "step-0000004":
+            for file in place.iterdir():
+                file.unlink()
+            place.rmdir()
+    features = kept.path / "features-0.f16"
+    features.write_bytes(features.read_bytes()[: features.stat().st_size // 2])
+    train(Order("lit", tmp_path / "torn", DRAWINGS, resume=True), Heard())
+    assert losses(tmp_path / "torn") == losses(tmp_path / "calm")
+    ours, theirs = (
+        (tmp_path / name / "model.safetensors").read_bytes() for name in ("torn", "calm")
+    )
+    assert ours == theirs
