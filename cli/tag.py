@@ -151,7 +151,7 @@ def _agreement(options: Options) -> Callable[[int, int], bool]:
         if options.dry_run:
             output.say(f"{what} would go from {where}")
         elif options.yes:
-            output.say(f"{what} go from {where}")
+            output.say(f"{what} taken from {where}")
         elif not (output.is_interactive() and output.ask(f"Take away {what} from {where}?")):
             raise UsageError(f"{what} on {where} would go", hint="--yes takes them away")
         return True

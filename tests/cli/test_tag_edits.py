@@ -273,7 +273,7 @@ def test_replacing_other_vocabularies_says_how_many_tags_go(photos: list[str]) -
     assert refused.code == 2
     assert f"{what} on {tagged} photos would go\nhint: --yes" in refused.err
     assert [set(shown(photo)) for photo in photos] == before
-    assert f"{what} go from {tagged} photos\n" in on("tag", *replacing, "--yes").err
+    assert f"{what} taken from {tagged} photos\n" in on("tag", *replacing, "--yes").err
     assert on("tag history", "--json").records[0]["said"].endswith(f", {tags} removed")
     origins = {origin for photo in photos for each in shown(photo).values() for origin in each}
     assert origins <= {"vocabulary mine"}

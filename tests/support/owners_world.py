@@ -178,7 +178,11 @@ class World(Programs):
         """Undo an edit by its number; without one, the program's last run, if there is any."""
         self._doubt_what_is_gone()
         if number is not None:
-            self.library.undo_tags(number)
+            try:
+                self.library.undo_tags(number)
+            except UsageError as error:
+                assert "has another name since edit" in str(error)
+                return
             self.has_old_names |= any(
                 cell[0] == "name" for cell in self.owner.edits.get(number, ())
             )

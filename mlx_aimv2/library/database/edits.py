@@ -112,7 +112,7 @@ class Edits(Database):
     def edit_to_undo(self, number: int | None) -> int:
         """The number of an edit that can be undone; without one, of the program's last run.
 
-        Errors: UsageError where there is none.
+        Errors: UsageError where there is none, and where a tag of it has another name since.
         """
         if number is None:
             row = self.one(
@@ -121,12 +121,27 @@ class Edits(Database):
             )
             if row[0] is None:
                 raise UsageError("there is no run to undo", hint="aimv2 tag history lists edits")
-            return int(row[0])
+            number = int(row[0])
         row = self.one("SELECT undone_at FROM edits WHERE id = ?", number)
         if row is None or row[0] is not None:
             raise UsageError(
                 f"there is no edit {number}" if row is None else f"edit {number} was undone",
                 hint="aimv2 tag history lists them",
+            )
+        # What comes back under a name of then would be another tag, that nobody has rejected.
+        renamed = self.one(
+            "SELECT edits.id, said FROM changes AS named JOIN edits ON edits.id = named.edit_id "
+            "JOIN changes AS mine ON mine.edit_id = ?1 AND mine.place <> 'vocabularies' "
+            "WHERE named.edit_id > ?1 AND named.place = 'aliases' AND named.after IS NOT NULL "
+            "AND undone_at IS NULL AND tag_key(json_extract(named.after, '$[0]')) "
+            "<> json_extract(named.names, '$[0]') AND instr(json_extract(mine.names, '$[0]') "
+            "|| '|', json_extract(named.names, '$[0]') || '|') = 1 ORDER BY edits.id DESC LIMIT 1",
+            number,
+        )
+        if renamed is not None:
+            raise UsageError(
+                f"a tag of edit {number} has another name since edit {renamed[0]}: {renamed[1]}",
+                hint=f"undo that one first: aimv2 tag undo {renamed[0]}",
             )
         return number
 
@@ -139,7 +154,7 @@ class Edits(Database):
 
         Of a row that a later edit changed, that edit's undoing leads to what was before this one:
         edits may be undone in any order, and what was undone does not return.
-        Errors: UsageError for an edit that is not there or was undone.
+        Errors: UsageError for an edit that cannot be undone.
         """
         self.edit_to_undo(number)
         with self.transaction():
