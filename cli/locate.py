@@ -31,7 +31,7 @@ aimv2 locate --from-search "dog on a beach" dog --html dogs.html --open
 GROUPS = {
     "Where to look": "--from-search --library --count --tiles",
     "Output": "--out --html --open --json",
-    "Model": "--model --dtype --yes",
+    "Model": "--model --yes",
 }
 
 _SURE = 0.5  # below it a place fits its word no better than any word

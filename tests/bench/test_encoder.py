@@ -285,22 +285,20 @@ def test_a_peer_that_fails_is_told_of_and_the_others_go_on(model, tmp_path):
     assert failure.startswith("ml-aim cannot be measured: ModuleNotFoundError")
 
 
-def test_a_peer_that_ends_in_the_middle(monkeypatch, tmp_path):
+def test_a_peer_that_ends_in_the_middle(tmp_path):
     dies = tmp_path / "dies.py"
     dies.write_text("import sys; print('{}', flush=True); input(); sys.exit('out of order')")
-    monkeypatch.setattr(process.worker, "__file__", str(dies))
     with (
         pytest.raises(Aimv2Error, match="ml-aim cannot be measured: out of order"),
-        process.Worker(peers.ML_AIM, {}) as peer,
+        process.Worker(peers.ML_AIM, {}, script=str(dies)) as peer,
     ):
         peer.ask("run")
 
 
-def test_a_peer_that_is_not_ready_in_time(monkeypatch, tmp_path):
+def test_a_peer_that_is_not_ready_in_time(tmp_path):
     sleeps = tmp_path / "sleeps.py"
     sleeps.write_text("import time; time.sleep(60)")
-    monkeypatch.setattr(process.worker, "__file__", str(sleeps))
-    peer = process.Worker(peers.ML_AIM, {}, start_s=0.2)
+    peer = process.Worker(peers.ML_AIM, {}, 0.2, str(sleeps))
     with pytest.raises(Aimv2Error, match="not ready after 0 s"):
         peer.__enter__()
 

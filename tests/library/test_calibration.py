@@ -117,6 +117,15 @@ def test_other_tags_hardly_matter(size):
         assert abs(scored(chosen, space.truth[:, tags]).f1[0] - before[tag]) <= 0.03
 
 
+def test_a_vocabulary_full_of_words_of_its_own_is_judged_by_these():
+    space = made()
+    words = np.resize(space.tags, (600, 768))  # no room for words of the checkpoint beside them
+    rivals = unit(np.random.default_rng(0).normal(size=(30, 768)))
+    fitted = fit([space.images], words, space.background, space.blanks, rivals)
+    assert fitted.scale > 1.01 / 512
+    assert np.isfinite(fitted.scores(space.images[:9])).all()
+
+
 def test_a_synonym_takes_no_photo_away():
     space = made()
     common = np.argsort(-space.truth.sum(axis=0))[:5]

@@ -20,7 +20,7 @@ _SMALLEST_STEP = 1e-3
 
 @dataclass(frozen=True)
 class Space:
-    """``judges`` are atoms that the checkpoint has whatever the vocabulary.
+    """``judges`` are atoms that the checkpoint has whatever the vocabulary, or all that are named.
 
     Shapes: centre (P,), blanks (K, P), atoms (A, P): tags, those that compete, background.
     """
@@ -104,6 +104,8 @@ def make_space(tags: Floats, rivals: Floats, background: Floats, blanks: Floats)
     judges = np.flatnonzero((named @ usual.T).max(axis=1) >= _SAME)
     together = float((usual @ background.T).mean()) if len(background) else 0.0
     gap = float(np.clip((together - known.gap_from) / (known.gap_to - known.gap_from), 0, 1))
+    if len(judges) < known.enough_judges:  # a vocabulary full of words of its own
+        judges = np.arange(len(named))
     atoms = np.concatenate([named, background]).astype(np.float32)
     centre = blanks.mean(axis=0)
     if gap > 0:
