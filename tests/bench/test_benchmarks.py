@@ -23,7 +23,6 @@ SMALL = {
     "decoding": "--runs 1 --width 504 --photos 2 --blocks 1",
     "duplicates": "--drawings 2",
     "encoder_steps": "--model demo --batch 1 --blocks 1 --repeats 1",
-    "evaluation": "--classes 4 --number 160 --epochs 1",
     "help_time": "--runs 2",
     "kill_test": "--kills 1",
     "library_quality": "--number 20 --duplicates 2",
@@ -36,22 +35,30 @@ SMALL = {
     "tagging": "--number 20 --photos 60 --seeds 1 --foreign 5 --near-equal 9 --topic 9 --rows 300 "
     "--taught 300 --draws 1",
 }
+# Run by tests/parity: beside torch.
+WITH_TORCH = {
+    "evaluation": "--classes 4 --number 160 --epochs 1",
+    "training_speed": SMALL["training_speed"],
+}
 # Run by tests of its own, with a library of kernels that they make; and by training_speed.
 ELSEWHERE = {"metal_kernels", "torch_pretraining"}
 
 
 def test_each_has_a_small_run():
-    assert sorted({*SMALL, *ELSEWHERE}) == SCRIPTS
+    assert sorted({*SMALL, *WITH_TORCH, *ELSEWHERE}) == SCRIPTS
 
 
 @pytest.mark.parametrize("name", sorted(SMALL))
 def test_a_small_run(name):
     if name in {"decoding", "tagging", "teaching"}:
         pytest.importorskip("skimage", reason="needs scikit-image")
-    if name == "evaluation":
-        pytest.importorskip("torch")
+    check_run(name, SMALL[name])
+
+
+def check_run(name: str, options: str) -> None:
+    """A script does its work and prints figures."""
     done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{name}", *SMALL[name].split()],
+        [sys.executable, "-m", f"benchmarks.{name}", *options.split()],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S,
     )  # fmt: skip
     # Whether a limit was met is none of a test's business: that depends on the machine.
