@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.bench.test_benchmarks import WITH_TORCH, check_run
+from tests.support.small_runs import WITH_TORCH, check_run
 
 
 @pytest.mark.parametrize("name", sorted(WITH_TORCH))
