@@ -18,8 +18,11 @@ from mlx_aimv2.files.paths import unwritable
 from mlx_aimv2.models.aimv2.vision import VisionEncoder
 
 from ..data.batches import Batches, Broken, LeftOut
+from ..data.captions import Captions
+from ..data.steps import EqualSteps
 from ..data.view import DRAWS, View
 from ..data_loader import Arrays
+from ..runs.settings import LitSettings, ProbeSettings
 from ..runs.work import NUMBERS
 from .beginning import Beginning
 
@@ -66,6 +69,30 @@ class FeatureFile:
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+def batches_of(
+    settings: LitSettings | ProbeSettings,
+    beginning: Beginning,
+    encoder: VisionEncoder,
+    view: View,
+    captions: Captions | None,
+) -> "Batches | KeptFeatures":
+    """A rank's batches: with the features of each picture where these are kept, or its pixels."""
+    is_kept = settings.cache and not settings.augment
+    ranks = beginning.ranks
+    batches = Batches(
+        beginning.pairs,
+        EqualSteps(settings.batch_size),
+        settings.seed,
+        None if is_kept else view,
+        captions,
+        rank=ranks.rank,
+        ranks=ranks.size,
+        tell=beginning.tell,
+    )
+    file = beginning.folder / f"features-{ranks.rank}.f16"
+    return KeptFeatures(batches, encoder, view, beginning, file) if is_kept else batches
 
 
 class KeptFeatures:

@@ -10,9 +10,7 @@ import mlx.core as mx
 from mlx_aimv2.models.aimv2.config import LiTConfig, TextConfig
 from mlx_aimv2.models.aimv2.lit import LiT
 
-from ..data.batches import Batches
 from ..data.captions import Captions
-from ..data.steps import EqualSteps
 from ..data.view import View
 from ..data_loader import Arrays
 from ..pretraining.initialisation import BLOCK_RULES, draw_weights, normal, zeros
@@ -28,7 +26,7 @@ from .beginning import (
     sizes_of,
 )
 from .contrast import Contrast, ContrastGradient
-from .features import KeptFeatures
+from .features import batches_of
 from .model_files import write_model
 
 # Source: the text tower's tables as apple/ml-l3m draws them; the query as the probe's.
@@ -86,21 +84,8 @@ class LitWork:
             augments=settings.augment,
             decode=settings.decode,
         )
-        is_kept = settings.cache and not settings.augment
-        batches = Batches(
-            beginning.pairs,
-            EqualSteps(settings.batch_size),
-            settings.seed,
-            None if is_kept else view,
-            Captions(tokenizer, begins=True),
-            rank=ranks.rank,
-            ranks=ranks.size,
-            tell=beginning.tell,
-        )
-        self.batches: Batches | KeptFeatures = batches
-        if is_kept:
-            file = beginning.folder / f"features-{ranks.rank}.f16"
-            self.batches = KeptFeatures(batches, self._encoder, view, beginning, file)
+        captions = Captions(tokenizer, begins=True)
+        self.batches = batches_of(settings, beginning, self._encoder, view, captions)
 
     def prepare(self, arrays: Arrays) -> Batch:
         """The batch with the encoder's features in the place of pixels."""

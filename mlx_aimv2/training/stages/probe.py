@@ -11,8 +11,6 @@ from mlx.utils import tree_flatten
 
 from mlx_aimv2.errors import UsageError
 
-from ..data.batches import Batches
-from ..data.steps import EqualSteps
 from ..data.view import View
 from ..data_loader import Arrays
 from ..probe import AttentiveProbe
@@ -20,7 +18,7 @@ from ..runs.gradients import OF_SAMPLES, Batch, Counts, Logs, PooledGradient, Sl
 from ..runs.settings import ProbeSettings
 from ..runs.work import NUMBERS
 from .beginning import Beginning, dtype_name, dtype_of, load_fixed_encoder, load_whole
-from .features import KeptFeatures
+from .features import batches_of
 from .labelled import LabelledPairs
 from .model_files import write_model
 
@@ -89,21 +87,7 @@ class ProbeWork:
             augments=settings.augment,
             decode=settings.decode,
         )
-        is_kept = settings.cache and not settings.augment
-        batches = Batches(
-            beginning.pairs,
-            EqualSteps(settings.batch_size),
-            settings.seed,
-            None if is_kept else view,
-            None,
-            rank=ranks.rank,
-            ranks=ranks.size,
-            tell=beginning.tell,
-        )
-        self.batches: Batches | KeptFeatures = batches
-        if is_kept:
-            file = beginning.folder / f"features-{ranks.rank}.f16"
-            self.batches = KeptFeatures(batches, self._encoder, view, beginning, file)
+        self.batches = batches_of(settings, beginning, self._encoder, view, None)
 
     def prepare(self, arrays: Arrays) -> Batch:
         """Features and labels."""
