@@ -47,7 +47,10 @@ class Calibration:
 
         Units: the scale of scores by chance. Errors: NumericsError for a vector that is not finite.
         """
-        return self._judged(images)[0]
+        scores = np.empty((len(images), self.space.tags), np.float32)
+        for part, _, plain in self._parts(images):
+            scores[part] = self._scores(plain)
+        return scores
 
     def confidence(self, images: Floats) -> Floats:
         """How likely a picture has a tag: 0 to 1, rising with its score. Shapes: (n, P) -> (n, T).
@@ -55,27 +58,27 @@ class Calibration:
         It is 0 for pictures that fit nothing.
         Errors: NumericsError for a vector that is not finite.
         """
-        scores, fits = self._judged(images)
-        sure = logistic(_log_odds(scores, self.shares.astype(np.float32)))
-        sure[~fits] = 0
-        return np.asarray(sure, np.float32)
+        shares = self.shares.astype(np.float32)
+        sure = np.empty((len(images), self.space.tags), np.float32)
+        for part, rows, plain in self._parts(images):
+            fits = self.space.fits(rows, plain)
+            sure[part] = logistic(_log_odds(self._scores(plain), shares))
+            sure[part][~fits] = 0
+        return sure
 
-    def _judged(self, images: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-        """Scores, and which pictures fit something. Shapes: (n, T), (n,)."""
-        space = self.space
-        scores = np.empty((len(images), space.tags), np.float32)
-        fits = np.empty(len(images), np.bool_)
+    def _parts(self, images: Floats) -> Iterator[tuple[slice, Floats, Floats]]:
+        """Few pictures at a time: which they are, their rows, and the score of every atom."""
         first = 0
         for block in _rows([images]):
-            part = slice(first, first := first + len(block))
-            rows = space.rows(block)
-            plain = rows @ space.atoms.T
-            fits[part] = space.fits(rows, plain)
-            own = (space.spread(plain) / self.scale).clip(0.5, 2) ** CONSTANTS.own_spread
-            plain /= own[:, None].astype(np.float32)
-            explained = space.explained(plain, CONSTANTS.penalty * self.scale)
-            scores[part] = explained / np.float32(self.scale)
-        return scores, fits
+            rows = self.space.rows(block)
+            yield slice(first, first := first + len(block)), rows, rows @ self.space.atoms.T
+
+    def _scores(self, plain: Floats) -> Floats:
+        """The scores of tags from those of all atoms, which are written over."""
+        own = (self.space.spread(plain) / self.scale).clip(0.5, 2) ** CONSTANTS.own_spread
+        plain /= own[:, None].astype(np.float32)
+        explained = self.space.explained(plain, CONSTANTS.penalty * self.scale)
+        return np.asarray(explained / np.float32(self.scale), np.float32)
 
 
 def fit(
