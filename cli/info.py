@@ -16,7 +16,7 @@ from .options import JSON, YES, confirm_download
 if TYPE_CHECKING:
     from mlx_aimv2.checkpoints.hub import Resolved
     from mlx_aimv2.models.aimv2.config import VisionConfig
-    from mlx_aimv2.models.network import Config
+    from mlx_aimv2.models.network import EmbeddingConfig
 
 EXAMPLES = """
 aimv2 info lit
@@ -92,6 +92,7 @@ def _describe_folder(resolved: "Resolved") -> Facts:
     from mlx_aimv2.checkpoints.model_card import stated_licence  # noqa: PLC0415
     from mlx_aimv2.checkpoints.safetensors_file import DTYPE_NAMES  # noqa: PLC0415
     from mlx_aimv2.checkpoints.weights import read_weights  # noqa: PLC0415
+    from mlx_aimv2.models.registry import embedding_config  # noqa: PLC0415
 
     weights = read_weights(resolved.folder)
     empty_network(weights)
@@ -107,10 +108,10 @@ def _describe_folder(resolved: "Resolved") -> Facts:
         "quantization": weights.quantization,
         "size_bytes": weights.size_bytes,
     }
-    return facts | _costs(weights.config, facts)
+    return facts | _costs(embedding_config(weights.config), facts)
 
 
-def _costs(config: "Config", facts: Facts) -> Facts:
+def _costs(config: "EmbeddingConfig", facts: Facts) -> Facts:
     """Parameters, FLOPs and memory, computed from the sizes in a config."""
     from mlx_aimv2.models.registry import family_of  # noqa: PLC0415
 
@@ -144,7 +145,7 @@ def _tokens(vision: "VisionConfig") -> int:
     return rows * columns
 
 
-def _memory(config: "Config", tokens: int, parameters: int, facts: Facts) -> Facts:
+def _memory(config: "EmbeddingConfig", tokens: int, parameters: int, facts: Facts) -> Facts:
     from mlx_aimv2.inference.preprocessing import BATCH_TOKENS  # noqa: PLC0415
     from mlx_aimv2.models.registry import family_of  # noqa: PLC0415
 

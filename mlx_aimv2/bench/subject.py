@@ -19,7 +19,7 @@ from mlx_aimv2.inference.model import Model, load
 from mlx_aimv2.models.aimv2 import published
 from mlx_aimv2.models.aimv2.config import LiTConfig
 from mlx_aimv2.models.aimv2.cost import published_config
-from mlx_aimv2.models.network import Config
+from mlx_aimv2.models.network import EmbeddingConfig
 from mlx_aimv2.models.registry import build, family_of
 
 Dtype = Literal["float32", "float16", "bfloat16"]
@@ -98,7 +98,7 @@ def find_published(name: str) -> published.Checkpoint:
     return found
 
 
-def with_demo_words(config: Config) -> Config:
+def with_demo_words(config: EmbeddingConfig) -> EmbeddingConfig:
     """A configuration with the demo's end token: the demo's tokenizer goes with random weights."""
     if config.text_config is None:
         return config
@@ -108,7 +108,7 @@ def with_demo_words(config: Config) -> Config:
     return replace(cast(LiTConfig, config), text_config=text)
 
 
-def make_checkpoint(config: Config, folder: Path) -> None:
+def make_checkpoint(config: EmbeddingConfig, folder: Path) -> None:
     """Write a float32 checkpoint of these sizes with random weights.
 
     Errors: OutputError where there is no room.

@@ -9,7 +9,7 @@ from typing import Any
 from mlx_aimv2.errors import CheckpointError, HubError, OutputError
 from mlx_aimv2.files.atomic_folder import refuse_existing, staged
 from mlx_aimv2.files.checkpoint_files import TEXT_FILES, TOKENIZER_CONFIG_FILE
-from mlx_aimv2.models.network import Config
+from mlx_aimv2.models.network import Config, EmbeddingConfig
 from mlx_aimv2.texts.tokenizer import Tokenizer
 
 from . import model_card
@@ -106,7 +106,7 @@ def _complete_tokenizer(folder: Path, config: Config) -> None:
     transformers would take CLIP's, which adds a begin and an end token of its own.
     """
     whole, stated = folder / TEXT_FILES[0], folder / TOKENIZER_CONFIG_FILE
-    text = config.text_config
+    text = config.text_config if isinstance(config, EmbeddingConfig) else None
     if text is None or stated.exists() or not whole.exists():
         return
     length = text.max_position_embeddings

@@ -10,7 +10,7 @@ from mlx_aimv2 import device
 from mlx_aimv2.cpu import blas, compile_cache
 from mlx_aimv2.errors import CheckpointError, UsageError
 from mlx_aimv2.models.network import Network, Tower
-from mlx_aimv2.models.registry import build
+from mlx_aimv2.models.registry import build, embedding_network
 
 from . import quantize
 from .weights import Weights, read_weights
@@ -116,7 +116,8 @@ def _check_coverage(network: Network, found: Mapping[str, tuple[int, ...]]) -> N
 
 
 def _resample(network: Network, side_px: int) -> tuple[str, ...]:
-    encoder = network.vision
+    embedding = embedding_network(network)
+    encoder = embedding.vision
     if encoder is None or encoder.config.is_native:
         raise UsageError(
             "only an image tower of a fixed side can be given another one",
@@ -139,7 +140,7 @@ def _resample(network: Network, side_px: int) -> tuple[str, ...]:
             f"a side of {side_px} px is no multiple of the patch, {encoder.config.patch_size} px",
             hint=f"nearest are {' and '.join(map(str, sides))}",
         )
-    network.resample_positions(side_px)
+    embedding.resample_positions(side_px)
     mx.eval(network.parameters())
     return (
         f"a {published} px checkpoint at {side_px} px: expect worse features (AIMv2 paper, "

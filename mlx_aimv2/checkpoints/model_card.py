@@ -11,7 +11,7 @@ from typing import Any, Literal
 from mlx_aimv2.files.checkpoint_files import CARD_FILE
 from mlx_aimv2.models.aimv2.published import LICENCE, LICENCE_TERMS
 from mlx_aimv2.models.network import Config
-from mlx_aimv2.models.registry import family_of
+from mlx_aimv2.models.registry import embedding_config, family_of
 
 from .hub import DEMO, Resolved
 
@@ -102,7 +102,8 @@ aimv2 embed photos --model {shlex.quote(location)} --out photos.npz
 def _example(location: str, config: Config, library: Library) -> str:
     if library == "transformers":
         return _TRANSFORMERS_EXAMPLE.format(location=location)
-    example = _VISION_EXAMPLE if config.text_config is None else _LIT_EXAMPLE
+    reads_no_texts = embedding_config(config).text_config is None
+    example = _VISION_EXAMPLE if reads_no_texts else _LIT_EXAMPLE
     return f"import mlx_aimv2 as aimv2\n\nmodel = aimv2.load({location})\n{example}"
 
 
@@ -173,7 +174,7 @@ def _front_matter_of(licence: str, base_model: str | None, config: Config, libra
         "base_model": base_model,
         "pipeline_tag": (
             "image-feature-extraction"
-            if config.text_config is None
+            if embedding_config(config).text_config is None
             else "zero-shot-image-classification"
         ),
     }
@@ -182,6 +183,7 @@ def _front_matter_of(licence: str, base_model: str | None, config: Config, libra
 
 
 def _kind(config: Config) -> str:
+    config = embedding_config(config)
     vision, name = config.vision_config, family_of(config).with_article
     name = name[0].upper() + name[1:]
     size = "any image size" if vision.is_native else f"{vision.image_size} px"

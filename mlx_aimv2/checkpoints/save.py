@@ -22,7 +22,7 @@ from mlx_aimv2.files.checkpoint_files import (
     has_tokenizer,
 )
 from mlx_aimv2.files.paths import check_length, printable
-from mlx_aimv2.models.network import Config, Network
+from mlx_aimv2.models.network import Config, EmbeddingConfig, Network
 from mlx_aimv2.models.registry import family_of
 
 from . import model_card
@@ -110,7 +110,8 @@ def write_companions(source: Path, folder: Path, config: Config, card: str) -> N
 
     Errors: CheckpointError for a file of the source that cannot be read.
     """
-    text_files = () if config.text_config is None else (*TEXT_FILES, TAGS_FILE)
+    reads_no_texts = isinstance(config, EmbeddingConfig) and config.text_config is None
+    text_files = () if reads_no_texts else (*TEXT_FILES, TAGS_FILE)
     for name in (PREPROCESSOR_FILE, *LICENCE_FILES, *text_files):
         if (source / name).is_file():
             try:
@@ -121,7 +122,7 @@ def write_companions(source: Path, folder: Path, config: Config, card: str) -> N
                 ) from error
             (folder / name).write_bytes(content)
     if not (folder / PREPROCESSOR_FILE).exists():
-        stated = family_of(config).processor(config.vision_config)
+        stated = family_of(config).processor(config)
         write_json(folder / PREPROCESSOR_FILE, stated)
     # A folder's name need not be UTF-8.
     (folder / CARD_FILE).write_bytes(card.encode("utf-8", "backslashreplace"))

@@ -18,7 +18,8 @@ from mlx_aimv2.models.aimv2.layers import AttentionPoolingHead
 from mlx_aimv2.models.aimv2.lit import normalize
 from mlx_aimv2.models.aimv2.text import TextEncoder
 from mlx_aimv2.models.aimv2.vision import VisionEncoder
-from mlx_aimv2.models.network import Config, Network
+from mlx_aimv2.models.network import EmbeddingConfig, Network
+from mlx_aimv2.models.registry import embedding_network
 
 from . import mlx_thread
 from .batching import Floats, Pixels, Rows
@@ -34,7 +35,7 @@ class Encoder:
 
     def __init__(self, loaded: Loaded, folder: Path) -> None:
         self.folder = folder
-        self.network = loaded.network
+        self.network = embedding_network(loaded.network)
         self.weights = loaded.weights
         self.fingerprint = loaded.weights.fingerprint()
         self.dtype = loaded.dtype
@@ -43,7 +44,7 @@ class Encoder:
         self._made_of = _parts_of(self.network)
 
     @property
-    def config(self) -> Config:
+    def config(self) -> EmbeddingConfig:
         """The sizes of the network, with transformers' names."""
         return self.network.config
 
@@ -244,7 +245,7 @@ class Encoder:
         loaded = load_checkpoint(
             self.folder, tower=self._loaded.tower, dtype="float32", side_px=self._loaded.side_px
         )
-        self.network = loaded.network
+        self.network = embedding_network(loaded.network)
 
 
 def _parts_of(network: Network) -> list[int]:

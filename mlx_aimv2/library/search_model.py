@@ -29,7 +29,7 @@ from .database.vectors import VectorSet
 if TYPE_CHECKING:
     from mlx_aimv2.checkpoints.hub import Confirm
     from mlx_aimv2.inference.model import Model
-    from mlx_aimv2.models.network import Config
+    from mlx_aimv2.models.network import EmbeddingConfig
 
 Floats = NDArray[np.float32]
 
@@ -58,26 +58,28 @@ def identify(
     max_patches: int | None,
     decode: Decoding = "exact",
     confirm: "Confirm | None" = None,
-) -> "tuple[str, Config]":
+) -> "tuple[str, EmbeddingConfig]":
     """The key of vectors made by a checkpoint with these options, and its config.
 
     Told from the headers of its files. ``max_patches`` counts for a native checkpoint only.
     """
     from mlx_aimv2.checkpoints.hub import resolve  # noqa: PLC0415
     from mlx_aimv2.checkpoints.weights import read_weights  # noqa: PLC0415  (MLX)
+    from mlx_aimv2.models.registry import embedding_config  # noqa: PLC0415
 
     resolved = resolve(source, confirm=confirm)
     weights = read_weights(resolved.folder)
+    config = embedding_config(weights.config)
     key: dict[str, object] = {
         "checkpoint": resolved.name,
         "revision": resolved.revision,
         "fingerprint": weights.fingerprint(),
         "preset": preset,
-        "max_patches": max_patches if weights.config.vision_config.is_native else None,
+        "max_patches": max_patches if config.vision_config.is_native else None,
     }
     if decode != "exact":  # the key of exact vectors is older than the choice
         key["decode"] = decode
-    return json.dumps(key, sort_keys=True), weights.config
+    return json.dumps(key, sort_keys=True), config
 
 
 def absent(source: str) -> Checkpoint | None:

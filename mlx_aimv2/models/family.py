@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
-from .aimv2.config import Shapes, VisionConfig
 from .layout import Layout, Rule, own_names
 from .network import Config, Network, Tower
+from .stated_values import Shapes
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """Numbers of parameters; ``joint`` are the projections and the logit scale of two towers."""
+    """Numbers of parameters; ``joint`` are those between the two towers, and a logit scale."""
 
     image: int
     text: int = 0
@@ -34,10 +34,10 @@ class Cost(Protocol):
         """The published name of these sizes; "custom" for any other."""
 
     def image_flops(self, config: Any, tokens: int) -> int:
-        """FLOPs to embed one image of so many tokens."""
+        """FLOPs to encode one image of so many tokens."""
 
     def text_flops(self, config: Any) -> int:
-        """FLOPs to embed one text that fills the context."""
+        """FLOPs to read one text that fills the context."""
 
     def batch_bytes(
         self, vision: Any, tokens: int, images: int, item_bytes: int, *, is_fused: bool
@@ -70,7 +70,7 @@ class Family:
     complete_config: Callable[[Shapes, Mapping[str, Any]], Config]
     network: Callable[[Any, Tower | None], Network]
     cost: Cost
-    processor: Callable[[VisionConfig], dict[str, Any]]
+    processor: Callable[[Any], dict[str, Any]]
     written: Mapping[str, Layout] = field(default_factory=dict)
     towers: Mapping[Tower, str] = field(default_factory=dict)
     float32: tuple[str, ...] = ()

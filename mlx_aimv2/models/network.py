@@ -1,7 +1,7 @@
 """What every family's network does, whatever it is made of."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import mlx.core as mx
 from mlx import nn
@@ -16,27 +16,49 @@ Tower = Literal["image", "text"]
 
 
 class Config(Protocol):
-    """The sizes of a network; ``text_config`` is None where it reads no texts.
+    """The sizes of a network.
 
-    ``embedding_width`` is that of an embedding by the pooling head, and by the projection if any.
     ``to_dict`` gives the ``config.json``, which the family's ``complete_config`` reads.
     """
 
     @property
     def model_type(self) -> str: ...
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+@runtime_checkable
+class EmbeddingConfig(Config, Protocol):
+    """The sizes of a network that embeds; ``text_config`` is None where it reads no texts.
+
+    ``embedding_width`` is that of an embedding by the pooling head, and by the projection if any.
+    """
+
     @property
     def vision_config(self) -> VisionConfig: ...
     @property
     def text_config(self) -> TextConfig | None: ...
     @property
     def embedding_width(self) -> int: ...
-    def to_dict(self) -> dict[str, Any]: ...
 
 
 class Network(nn.Module):
-    """Images to vectors, and texts where there is a text encoder."""
+    """What is loaded and quantised, whatever it computes."""
 
     config: Config
+
+    def quantizes(self, path: str, module: nn.Module) -> bool:
+        """Whether a module of this network may be quantised: linear layers and token tables."""
+        return hasattr(module, "to_quantized")
+
+    def flat_parameters(self) -> dict[str, mx.array]:
+        """All parameters by their dotted names."""
+        return dict(cast("list[tuple[str, mx.array]]", tree_flatten(self.parameters())))
+
+
+class EmbeddingNetwork(Network):
+    """Images to vectors, and texts where there is a text encoder."""
+
+    config: EmbeddingConfig
 
     @property
     def vision(self) -> "ImageEncoder | None":
@@ -68,16 +90,8 @@ class Network(nn.Module):
         """
         raise ImageError(f"this checkpoint has no position table to resample to {side_px} px")
 
-    def quantizes(self, path: str, module: nn.Module) -> bool:
-        """Whether a module of this network may be quantised: linear layers and token tables."""
-        return hasattr(module, "to_quantized")
 
-    def flat_parameters(self) -> dict[str, mx.array]:
-        """All parameters by their dotted names."""
-        return dict(cast("list[tuple[str, mx.array]]", tree_flatten(self.parameters())))
-
-
-class ImageEncoder(Network):
+class ImageEncoder(EmbeddingNetwork):
     """Pixels to features of patches, and features to one vector.
 
     A family's own defines at least ``features``, and ``encode_patches`` where it takes images of

@@ -1,16 +1,17 @@
 """The families of networks: the one list of them, and which of them a checkpoint is."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, cast
 
 from mlx_aimv2.errors import CheckpointError, UsageError
 
 from .aimv2.family import AIMV2
+from .aria.family import ARIA
 from .family import Family
 from .layout import Layout
-from .network import Config, Network, Tower
+from .network import Config, EmbeddingConfig, EmbeddingNetwork, Network, Tower
 
-FAMILIES: tuple[Family, ...] = (AIMV2,)
+FAMILIES: tuple[Family, ...] = (AIMV2, ARIA)
 
 _MODELS_HINT = "the published checkpoints are listed by: aimv2 models"
 
@@ -49,14 +50,31 @@ def recognise(tensor_names: Collection[str], config: Mapping[str, Any]) -> tuple
 def build(config: Config, tower: Tower | None = None) -> Network:
     """A network of these sizes, or one tower of it, its weights not set yet.
 
-    Errors: UsageError for a text tower that there is not.
+    Errors: UsageError for a tower that there is not.
     """
-    if tower == "text" and config.text_config is None:
+    if tower is not None and embedding_config(config).text_config is None and tower == "text":
         raise UsageError(
             "this checkpoint reads no texts, only pictures",
             hint="texts need a checkpoint that reads them, like lit",
         )
     return family_of(config).network(config, tower)
+
+
+def embedding_config(config: Config) -> EmbeddingConfig:
+    """The same sizes. Errors: UsageError for a family that makes no embeddings."""
+    if isinstance(config, EmbeddingConfig):
+        return config
+    raise UsageError(
+        f"{family_of(config).with_article} checkpoint tells in words what a picture shows: "
+        "it makes no embeddings",
+        hint="ask it: aimv2 ask PHOTO QUESTION; embeddings are made by: aimv2 models",
+    )
+
+
+def embedding_network(network: Network) -> EmbeddingNetwork:
+    """The same network. Errors: UsageError for a family that makes no embeddings."""
+    embedding_config(network.config)
+    return cast(EmbeddingNetwork, network)
 
 
 def family_of(config: Config) -> Family:

@@ -22,7 +22,8 @@ from mlx_aimv2.errors import Aimv2Error, CheckpointError
 from mlx_aimv2.files.checkpoint_files import CONFIG_FILE, SINGLE_FILE
 from mlx_aimv2.models.aimv2.lit import LiT
 from mlx_aimv2.models.aimv2.vision import VisionEncoder
-from mlx_aimv2.models.network import Network
+from mlx_aimv2.models.network import EmbeddingNetwork
+from mlx_aimv2.models.registry import embedding_network
 
 from .check import GOLDEN, NOT_FULL, REPORT_HINT, Check, finite, judged, skipped
 
@@ -37,7 +38,7 @@ SHA256 = {
 Arrays = dict[str, NDArray[Any]]
 
 
-def load_golden(name: str, folder: Path) -> tuple[Network, Arrays]:
+def load_golden(name: str, folder: Path) -> tuple[EmbeddingNetwork, Arrays]:
     """A golden file's network in float32, loaded by way of a folder, and its inputs and outputs.
 
     Errors: CheckpointError where the file is not the one that was made.
@@ -55,7 +56,7 @@ def load_golden(name: str, folder: Path) -> tuple[Network, Arrays]:
     weights = {key: array for key, array in tensors.items() if not key.startswith("io.")}
     save_file(weights, source / SINGLE_FILE)
     (source / CONFIG_FILE).write_text(json.dumps(_config(path)), encoding="utf-8")
-    return load_checkpoint(source, dtype="float32").network, io
+    return embedding_network(load_checkpoint(source, dtype="float32").network), io
 
 
 def activations(name: str, *, is_full: bool) -> Check:

@@ -18,7 +18,8 @@ from mlx_aimv2.files.json_lines import SCHEMA
 from mlx_aimv2.files.path_text import escape
 from mlx_aimv2.files.paths import printable
 from mlx_aimv2.files.whole_file import write_whole
-from mlx_aimv2.models.network import Config
+from mlx_aimv2.models.network import EmbeddingConfig
+from mlx_aimv2.models.registry import embedding_config
 
 from .check import Check
 from .probe import SUMS
@@ -36,14 +37,14 @@ class Opened:
 
     resolved: Resolved
     weights: Weights
-    config: Config
+    config: EmbeddingConfig
 
     @classmethod
     def of(cls, resolved: Resolved) -> Self:
-        """Errors: CheckpointError, as loading it would raise."""
+        """Errors: CheckpointError, as loading would raise; UsageError for what does not embed."""
         weights = read_weights(resolved.folder)
         empty_network(weights)
-        return cls(resolved, weights, weights.config)
+        return cls(resolved, weights, embedding_config(weights.config))
 
 
 @dataclass(frozen=True)

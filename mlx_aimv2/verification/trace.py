@@ -22,8 +22,8 @@ from mlx_aimv2.models.aimv2.config import TextConfig, VisionConfig
 from mlx_aimv2.models.aimv2.layers import Transformer, grid_positions, patchify
 from mlx_aimv2.models.aimv2.text import TextEncoder
 from mlx_aimv2.models.aimv2.vision import VisionEncoder
-from mlx_aimv2.models.network import Network, Tower
-from mlx_aimv2.models.registry import build
+from mlx_aimv2.models.network import EmbeddingConfig, EmbeddingNetwork, Tower
+from mlx_aimv2.models.registry import build, embedding_network
 
 from . import probe
 from .check import finite
@@ -62,12 +62,15 @@ def trace(weights: Weights) -> Iterator[Step]:
 
     None of a family whose blocks the formula does not know.
     """
+    config = weights.config
+    if not isinstance(config, EmbeddingConfig):
+        return
     if not compile_cache.has_own_folder():  # some of it runs on the CPU on every machine
         mx.disable_compile()
     network = _lazy(weights, "image")
     if not isinstance(network.vision, VisionEncoder):
         return
-    if weights.config.text_config is None:
+    if config.text_config is None:
         yield from _image(network.vision, "")
         return
     yield from _image(network.vision, "image ", network.project_image)
@@ -76,9 +79,9 @@ def trace(weights: Weights) -> Iterator[Step]:
         yield from _text(network.text, "text ", network.project_text)
 
 
-def _lazy(weights: Weights, tower: Tower) -> Network:
+def _lazy(weights: Weights, tower: Tower) -> EmbeddingNetwork:
     """A tower whose weights are read when they are first computed with."""
-    network = build(weights.config, tower)
+    network = embedding_network(build(weights.config, tower))
     names = network.flat_parameters()
     network.load_weights([(name, dense(weights, name).astype(mx.float32)) for name in names])
     network.eval()

@@ -15,10 +15,11 @@ import numpy as np
 from mlx import nn
 from safetensors.numpy import save_file
 
-from mlx_aimv2.models.aimv2.config import Shapes, VisionConfig
+from mlx_aimv2.models.aimv2.config import VisionConfig
 from mlx_aimv2.models.family import Family, Parameters
 from mlx_aimv2.models.layout import Layout, Rule
 from mlx_aimv2.models.network import ImageEncoder, Tower
+from mlx_aimv2.models.stated_values import Shapes
 from tests.support.makers import Tensors
 
 WIDTH, PATCH, SIDE, EXPERTS = 32, 7, 35, 3

@@ -20,7 +20,7 @@ from .report import Progress
 if TYPE_CHECKING:
     from mlx_aimv2.checkpoints.hub import Confirm
     from mlx_aimv2.inference.model import Model
-    from mlx_aimv2.models.network import Config
+    from mlx_aimv2.models.network import EmbeddingConfig
 
 DEFAULT_MODEL = "lit"
 
@@ -48,7 +48,7 @@ def make_indexer(
         fills_batches=True,
     )
     max_patches = options.max_patches or before.get("max_patches", NATIVE_MAX_PATCHES)
-    config: Config
+    config: EmbeddingConfig
     if missing is None:
         key, config = identify(source, images.preset, max_patches, images.decode, confirm)
     else:  # all is known of it but what tells its weights apart

@@ -5,18 +5,16 @@ What a checkpoint *is* comes from its tensors; ``config.json`` adds what they ca
 """
 
 import math
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from mlx_aimv2.errors import CheckpointError
 
-Shapes = Mapping[str, tuple[int, ...]]
+from ..stated_values import Shapes, agree, blocks_of, integer, number, part_of, shape_of, usual
 
 _PUBLISHED_HEAD_WIDTH = 128  # every published architecture, vision and text
 _PUBLISHED_EOS_TOKEN_ID = 49407
-_ABSURD = 1e15
 _LOGIT_SCALE_INIT = math.log(1 / 0.07)
 
 
@@ -143,47 +141,47 @@ def complete_config(shapes: Shapes, stated: Mapping[str, Any]) -> VisionConfig |
     if not any(name.startswith(("image_", "text_")) for name in shapes):
         return _vision_config(shapes, "", stated)
     projector = "text_projector.weight"
-    projection_dim = _shape(shapes, projector, 2)[0]
-    _agree(stated, "projection_dim", projection_dim, projector)
-    temperature = _number(stated, "init_temperature", 0.07)
+    projection_dim = shape_of(shapes, projector, 2)[0]
+    agree(stated, "projection_dim", projection_dim, projector)
+    temperature = number(stated, "init_temperature", 0.07)
     return LiTConfig(
-        vision_config=_vision_config(shapes, "image_encoder.", _part(stated, "vision_config")),
-        text_config=_text_config(shapes, "text_encoder.", _part(stated, "text_config")),
+        vision_config=_vision_config(shapes, "image_encoder.", part_of(stated, "vision_config")),
+        text_config=_text_config(shapes, "text_encoder.", part_of(stated, "text_config")),
         projection_dim=projection_dim,
-        logit_scale_init_value=_number(
+        logit_scale_init_value=number(
             stated, "logit_scale_init_value", math.log(1 / max(temperature, 1e-6))
         ),
-        max_logit_scale=_number(stated, "max_logit_scale", 100.0),
+        max_logit_scale=number(stated, "max_logit_scale", 100.0),
     )
 
 
 def _vision_config(shapes: Shapes, prefix: str, stated: Mapping[str, Any]) -> VisionConfig:
     projection = f"{prefix}preprocessor.patchifier.proj.weight"
-    _, patch_size, _, channels = _shape(shapes, projection, 4)
+    _, patch_size, _, channels = shape_of(shapes, projection, 4)
     table = f"{prefix}preprocessor.pos_embed"
-    _agree(stated, "patch_size", patch_size, projection)
-    _agree(stated, "num_channels", channels, projection)
+    agree(stated, "patch_size", patch_size, projection)
+    agree(stated, "num_channels", channels, projection)
     sizes = _trunk_sizes(shapes, prefix, stated) | {
         "patch_size": patch_size,
         "num_channels": channels,
         "is_native": _is_native(shapes, table, stated),
         "use_head": any(name.startswith(f"{prefix}head.") for name in shapes),
     }
-    _agree(stated, "is_native", sizes["is_native"], table)
-    _agree(stated, "use_head", sizes["use_head"], f"{prefix}head.*")
+    agree(stated, "is_native", sizes["is_native"], table)
+    agree(stated, "use_head", sizes["use_head"], f"{prefix}head.*")
     if table in shapes:
-        num_patches = _shape(shapes, table, 3)[1]
+        num_patches = shape_of(shapes, table, 3)[1]
         side = math.isqrt(num_patches)
         if side**2 != num_patches:
             raise CheckpointError(
                 f"the tensor {table} has {num_patches} rows: they make no square grid"
             )
         sizes["image_size"] = _stated_side(stated, side, patch_size)
-        _agree(stated, "image_size", sizes["image_size"], table)
+        agree(stated, "image_size", sizes["image_size"], table)
     return VisionConfig(
         **sizes,
         num_attention_heads=_heads(stated, sizes["hidden_size"]),
-        rms_norm_eps=_number(stated, "rms_norm_eps", 1e-5),
+        rms_norm_eps=number(stated, "rms_norm_eps", 1e-5),
     )
 
 
@@ -205,10 +203,10 @@ def _stated_side(stated: Mapping[str, Any], side: int, patch_size: int) -> int:
 def _text_config(shapes: Shapes, prefix: str, stated: Mapping[str, Any]) -> TextConfig:
     words = f"{prefix}preprocessor.text_embedding.weight"
     places = f"{prefix}preprocessor.positional_embedding"
-    vocab_size, positions = _shape(shapes, words, 2)[0], _shape(shapes, places, 2)[0]
-    _agree(stated, "vocab_size", vocab_size, words)
+    vocab_size, positions = shape_of(shapes, words, 2)[0], shape_of(shapes, places, 2)[0]
+    agree(stated, "vocab_size", vocab_size, words)
     for key in ("max_position_embeddings", "max_context_length"):
-        _agree(stated, key, positions, places)
+        agree(stated, key, positions, places)
     sizes = _trunk_sizes(shapes, prefix, stated)
     last_id = vocab_size - 1
     return TextConfig(
@@ -216,38 +214,23 @@ def _text_config(shapes: Shapes, prefix: str, stated: Mapping[str, Any]) -> Text
         vocab_size=vocab_size,
         max_position_embeddings=positions,
         num_attention_heads=_heads(stated, sizes["hidden_size"]),
-        eos_token_id=_integer(stated, "eos_token_id", min(_PUBLISHED_EOS_TOKEN_ID, last_id)),
-        rms_norm_eps=_number(stated, "rms_norm_eps", 1e-5),
+        eos_token_id=integer(stated, "eos_token_id", min(_PUBLISHED_EOS_TOKEN_ID, last_id)),
+        rms_norm_eps=number(stated, "rms_norm_eps", 1e-5),
     )
 
 
 def _trunk_sizes(shapes: Shapes, prefix: str, stated: Mapping[str, Any]) -> dict[str, Any]:
     start = f"{prefix}trunk.blocks."
-    blocks = {int(name[len(start) :].split(".")[0]) for name in shapes if name.startswith(start)}
-    if not blocks or blocks != set(range(len(blocks))):
-        raise CheckpointError(f"{start}* has the blocks {sorted(blocks)}: some are missing")
-    gates = [_shape(shapes, f"{start}{block}.mlp.fc1.weight", 2) for block in sorted(blocks)]
+    blocks = blocks_of(shapes, start)
+    gates = [shape_of(shapes, f"{start}{block}.mlp.fc1.weight", 2) for block in blocks]
     sizes = {
-        "hidden_size": _usual([gate[1] for gate in gates], stated.get("hidden_size")),
-        "intermediate_size": _usual([gate[0] for gate in gates], stated.get("intermediate_size")),
+        "hidden_size": usual([gate[1] for gate in gates], stated.get("hidden_size")),
+        "intermediate_size": usual([gate[0] for gate in gates], stated.get("intermediate_size")),
         "num_hidden_layers": len(blocks),
     }
     for key, size in sizes.items():
-        _agree(stated, key, size, f"{start}*")
+        agree(stated, key, size, f"{start}*")
     return sizes
-
-
-def _usual(sizes: list[int], stated: object) -> int:
-    # One mis-shaped tensor must not decide the sizes: the strict load then names it.
-    return stated if stated in sizes else Counter(sizes).most_common(1)[0][0]
-
-
-def _shape(shapes: Shapes, name: str, dimensions: int) -> tuple[int, ...]:
-    if name not in shapes:
-        raise CheckpointError(f"the tensor {name} is missing")
-    if len(shapes[name]) != dimensions:
-        raise CheckpointError(f"the tensor {name} has the shape {shapes[name]}")
-    return shapes[name]
 
 
 def _heads(stated: Mapping[str, Any], hidden: int) -> int:
@@ -257,37 +240,7 @@ def _heads(stated: Mapping[str, Any], hidden: int) -> int:
             f"num_attention_heads is stated nowhere, and a width of {hidden} does not tell it",
             hint="put the config.json that belongs to these weights beside them",
         )
-    return _integer(stated, "num_attention_heads", hidden // _PUBLISHED_HEAD_WIDTH)
-
-
-def _integer(stated: Mapping[str, Any], key: str, default: int) -> int:
-    value = _number(stated, key, default)
-    if value != int(value):
-        raise CheckpointError(f"config.json: {key} is {value!r}, not a whole number")
-    return int(value)
-
-
-def _number(stated: Mapping[str, Any], key: str, default: float) -> float:
-    value = default if stated.get(key) is None else stated[key]
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not abs(value) < _ABSURD:  # NaN is not below anything
-        raise CheckpointError(f"config.json: {key} is {value!r}, not a number")
-    return value
-
-
-def _part(stated: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    part = stated.get(key) or {}
-    if not isinstance(part, Mapping):
-        raise CheckpointError(f"config.json: {key} is not an object")
-    return part
-
-
-def _agree(stated: Mapping[str, Any], key: str, actual: object, tensor: str) -> None:
-    if stated.get(key) not in (None, actual):
-        raise CheckpointError(
-            f"config.json says {key} = {stated[key]!r}, the weights say {actual!r} ({tensor})",
-            hint="use the config.json that belongs to these weights, or remove it",
-        )
+    return integer(stated, "num_attention_heads", hidden // _PUBLISHED_HEAD_WIDTH)
 
 
 def _check_trunk(tower: str, config: VisionConfig | TextConfig) -> None:

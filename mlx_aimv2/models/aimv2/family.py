@@ -5,7 +5,7 @@ from typing import Any
 from mlx_aimv2.images.presets import PRESETS
 
 from ..family import Family
-from ..network import Network, Tower
+from ..network import EmbeddingNetwork, Tower
 from . import cost, layouts
 from .config import LiTConfig, VisionConfig, complete_config
 from .lit import LiT
@@ -14,28 +14,28 @@ from .vision import VisionEncoder
 _BICUBIC = 3  # Pillow's number
 
 
-def network(config: VisionConfig | LiTConfig, tower: Tower | None = None) -> Network:
+def network(config: VisionConfig | LiTConfig, tower: Tower | None = None) -> EmbeddingNetwork:
     """A vision encoder or a LiT, or one tower of it, its weights not set yet."""
     if isinstance(config, VisionConfig):
         return VisionEncoder(config)
     return LiT(config, ("image", "text") if tower is None else (tower,))
 
 
-def processor(config: VisionConfig) -> dict[str, Any]:
+def processor(config: VisionConfig | LiTConfig) -> dict[str, Any]:
     """The ``preprocessor_config.json`` of a checkpoint that came without one, as published."""
-    preset = PRESETS["hub"]
+    vision, preset = config.vision_config, PRESETS["hub"]
     fixed = {
         "do_resize": True,
-        "size": {"shortest_edge": config.image_size},
+        "size": {"shortest_edge": vision.image_size},
         "resample": _BICUBIC,
         "do_center_crop": True,
-        "crop_size": {"height": config.image_size, "width": config.image_size},
+        "crop_size": {"height": vision.image_size, "width": vision.image_size},
     }
     native = {"do_resize": False, "do_center_crop": False}
     return {
         "image_processor_type": "CLIPImageProcessor",
         "do_convert_rgb": True,
-        **(native if config.is_native else fixed),
+        **(native if vision.is_native else fixed),
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,

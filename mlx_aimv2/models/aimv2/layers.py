@@ -64,12 +64,12 @@ class PatchEmbed(nn.Module):
 class Attention(nn.Module):
     """Multi-head self-attention with one product for queries, keys and values."""
 
-    def __init__(self, hidden_size: int, num_heads: int) -> None:
+    def __init__(self, hidden_size: int, num_heads: int, *, bias: bool = False) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.scale = (hidden_size // num_heads) ** -0.5
-        self.qkv = nn.Linear(hidden_size, 3 * hidden_size, bias=False)
-        self.proj = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.qkv = nn.Linear(hidden_size, 3 * hidden_size, bias=bias)
+        self.proj = nn.Linear(hidden_size, hidden_size, bias=bias)
 
     def __call__(self, x: mx.array, mask: Mask = None) -> mx.array:
         q, k, v = self._heads(x)

@@ -8,13 +8,13 @@ from typing import cast
 import mlx.core as mx
 from mlx import nn
 
-from ..network import Network, Tower
+from ..network import EmbeddingNetwork, Tower
 from .config import LiTConfig
 from .text import TextEncoder
 from .vision import VisionEncoder
 
 
-class LiT(Network):
+class LiT(EmbeddingNetwork):
     """Both towers of the LiT checkpoint, or one of them.
 
     Source: Apple's ``AIMv2LiT``; AIMv2 paper, section 4.1 (zero-shot via LiT tuning).

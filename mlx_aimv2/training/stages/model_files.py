@@ -44,7 +44,7 @@ def write_model(
 
 
 def _write_preprocessor(folder: Path, network: Network, preset: Preset) -> None:
-    stated = family_of(network.config).processor(network.config.vision_config)
+    stated = family_of(network.config).processor(network.config)
     stated |= {"image_mean": preset.mean, "image_std": preset.std}
     text = json.dumps(stated, indent=2) + "\n"
     (folder / PREPROCESSOR_FILE).write_text(text, encoding="utf-8")

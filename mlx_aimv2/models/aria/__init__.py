@@ -1,0 +1,1 @@
+"""Aria: pictures and text in, text out, by a mixture of experts."""
