@@ -125,3 +125,14 @@ def test_tags_of_renamed_paths_keep_their_names(library: Library) -> None:
     assert "Fauna" in heads
     assert heads.isdisjoint({"Animals", "Transport"})
     assert np.isfinite([score for *_, score in library.store.tags("vocabulary demo")]).all()
+
+
+def test_a_run_after_a_rejection_is_no_edit(library: Library) -> None:
+    library.tag()
+    file_id, tag = library.store.one("SELECT file_id, tag FROM tags LIMIT 1")
+    path = library.store.files_of([file_id])[file_id].path_str
+    library.edit_tags("reject", tag, path)
+    library.tag()
+    assert [each.kind for each in library.tag_history()] == ["reject", "tag"]
+    library.undo_tags()
+    assert given(library) == {}

@@ -275,7 +275,12 @@ def _tagged(
 ) -> Tagged:
     keys = {origin: {tag_key(tag) for tag, _ in each} for origin, each in given.items()}
     taken = {
-        origin: tuple(tag for key, tag in each.items() if key not in keys[origin])
+        origin: tuple(
+            tag
+            for key, tag in each.items()
+            # One that the owner rejected is hidden: to take it would be an edit of nothing.
+            if key not in keys[origin] and (file.id, key) not in rejected
+        )
         for origin, each in had.items()
     }
     now = set().union(*keys.values())
