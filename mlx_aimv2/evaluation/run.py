@@ -51,7 +51,11 @@ HEADLINE_COUNT = 20  # of neighbours: usually the best, say DINO's authors
 
 @dataclass
 class Evaluation:
-    """A data set, a checkpoint and how its pictures are prepared; ``errors`` are of pictures."""
+    """A data set, a checkpoint and how its pictures are prepared; ``errors`` are of pictures.
+
+    ``hits`` are those of the last protocol of classes: whether each picture that could be read got
+    its class, in the order of the part. Shapes: (n,).
+    """
 
     model: Model
     data: Path
@@ -61,6 +65,7 @@ class Evaluation:
     data_set: str | None = None
     tell: Tell = lambda part, done, total: None
     errors: list[Aimv2Error] = field(default_factory=list)
+    hits: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
 
     def __post_init__(self) -> None:
         if self.data_set is None:
@@ -78,7 +83,7 @@ class Evaluation:
         words = np.array(self.model.label_embeddings(names, templates=prompts))
         features = self._features(part, "head")
         best = best_classes(features.units @ words.T)
-        figures = classification_figures(best, part.labels[features.places], len(names))
+        figures = self._classified(best, part.labels[features.places], len(names))
         return self._record("zero-shot", part, "head", figures | {"templates": prompts})
 
     def knn(self, counts: Sequence[int], pooling: Pooling) -> Record:
@@ -95,7 +100,7 @@ class Evaluation:
             for count, best in votes.items()
         }
         headline = HEADLINE_COUNT if HEADLINE_COUNT in by_count else counts[0]
-        figures = by_count[headline] | {
+        figures = self._classified(votes[headline], labels, len(train.classes)) | {
             "neighbours": headline,
             "trained_on": len(known.places),
             "by_neighbours": {
@@ -129,7 +134,7 @@ class Evaluation:
         everything = np.concatenate([learnt, tried])
         fitted = linear.fit(everything, np.concatenate([of, right]), classes, strength)
         best = best_classes(fitted.scores(asked.vectors))
-        figures = classification_figures(best, parts.asked.labels[asked.places], classes) | {
+        figures = self._classified(best, parts.asked.labels[asked.places], classes) | {
             "trained_on": len(everything),
             "decay": 1 / strength,
             "chosen_on": parts.chosen_on,
@@ -160,7 +165,7 @@ class Evaluation:
         ]
         if is_cached:
             deviations.append("features of the middle and its mirror image, not of augmented views")
-        figures = classification_figures(tops, parts.asked.labels[found], classes) | {
+        figures = self._classified(tops, parts.asked.labels[found], classes) | {
             "variant": "cached features" if is_cached else "augmented",
             "trained_on": len(parts.learns),
             "rate": run.rate,
@@ -189,6 +194,12 @@ class Evaluation:
         words = np.array(self.model.embed_texts(texts))
         figures = retrieval.retrieval_figures(features.units, words, owners)
         return self._record("retrieval", part, "head", figures | {"prompt": sentence})
+
+    def _classified(
+        self, best: NDArray[np.int64], labels: NDArray[np.int64], classes: int
+    ) -> dict[str, Any]:
+        self.hits = best[:, 0] == labels
+        return classification_figures(best, labels, classes)
 
     def _progress_file(
         self, learnt: Views, places: NDArray[np.int64], settings: ProbeSettings

@@ -28,6 +28,8 @@ SMALL = {
     "locating": "--number 2 --blocks 1",
     "library_scale": "--rows 300 500 --runs 1 --files 3",
     "readme_table": "--check",
+    "recipe": "--classes 2 --count 4 --tests 2 --seeds 1 --steps 2 --lit-steps 2 --epochs 1 "
+    "--number 1",
     "teaching": "--number 300 --draws 1 --rows 300",
     "training_speed": WITH_TORCH["training_speed"],
     "tagging": "--number 20 --photos 60 --seeds 1 --foreign 5 --near-equal 9 --topic 9 --rows 300 "

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import mlx_aimv2 as aimv2
+from mlx_aimv2.evaluation.run import Evaluation
 from mlx_aimv2.evaluation.templates import read_templates
+from mlx_aimv2.inference.image_options import ImageOptions
 from mlx_aimv2.training.drawings.album import write_data_set
 from tests.support.commands import run
 from tests.support.makers import random_vision, vision_config, write_checkpoint
@@ -56,6 +58,16 @@ def test_zero_shot(data: str, cache: str) -> None:
     assert (record["n"], record["classes"], record["split"]) == (30, CLASSES, "test")
     assert record["templates"] == ["a photo of a {}, a type of pet."]
     assert record["preprocessing"]["colours"] == "as stored"
+
+
+def test_hits_are_of_each_picture_in_its_order(data: str, cache: str) -> None:
+    model = aimv2.load("demo")
+    evaluation = Evaluation(model, Path(data), ImageOptions(), cache=Path(cache))
+    for record in (evaluation.zero_shot("plain", None), evaluation.knn([1], "mean")):
+        assert evaluation.hits.mean() == record["acc1"]
+    known, asked = (vectors_of(data, part, "mean") for part in ("train", "test"))
+    nearest = known[1][(asked[0] @ known[0].T).argmax(axis=1)]
+    assert evaluation.hits.tolist() == (nearest == asked[1]).tolist()
 
 
 def vectors_of(
