@@ -61,7 +61,7 @@ SIZES = ("side_px=84", "width=128", "mlp_width=384", "blocks=4", "heads=2")
 DEMO_SIZES = ("side_px=112", "width=192", "mlp_width=512", "blocks=5", "heads=3")
 DECODER = ("decoder_width=128", "decoder_mlp_width=384", "decoder_blocks=2", "decoder_heads=2")
 PRETRAINING = ("batch_size=32", "peak_rate=2e-3", "caption_tokens=12")
-LIT = ("batch_size=64", "peak_rate=2e-3", "caption_tokens=12")
+LIT = ("batch_size=64", "peak_rate=1e-3", "caption_tokens=12")
 # A step of no length: the first weights stay as they are.
 NO_STEP = ("steps=1", "warm_up_steps=0", "peak_rate=1e-12", "last_rate=0", "weight_decay=0")
 PROBE = ProbeSettings(rates=(2e-3, 5e-3, 1e-2), decays=(0.1,), batch=64)
