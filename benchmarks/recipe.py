@@ -68,7 +68,7 @@ PROBE = ProbeSettings(rates=(2e-3, 5e-3, 1e-2), decays=(0.1,), batch=64)
 DRAWN_PX = 112
 LABEL = "a {}"  # as captions begin
 SHORT = "short"
-SETTINGS_FILE = "settings.json"
+PAIRS, MEASURED, SETTINGS_FILE = "pairs", "measured", "settings.json"
 
 
 class Progress:
@@ -102,27 +102,33 @@ class Recipe:
 
     def __init__(self, options: Namespace, folder: Path) -> None:
         self._options, self._folder = options, folder
-        self._pairs, self._measured = folder / "pairs", folder / "measured"
+        self._drawings = folder / "drawings"
 
-    def prepare(self) -> None:
-        """Draw what is learnt and what is measured.
+    def prepare(self) -> dict[str, Any]:
+        """Draw what is learnt and what is measured; the conditions of the first of these runs.
 
-        Errors: UsageError for a folder that keeps runs of other options.
+        Errors: UsageError for a folder that keeps runs of other settings.
         """
         names = ("classes", "count", "tests", "steps", "lit_steps", "epochs")
         settings = {name: getattr(self._options, name) for name in names}
+        settings["words"] = [*SIZES, *DECODER, *PRETRAINING, *LIT]
         file = self._folder / SETTINGS_FILE
         if not file.is_file():
             self._folder.mkdir(parents=True, exist_ok=True)
-            write_pairs(self._pairs, self._options.classes, self._options.count)
-            write_data_set(self._measured, self._options.classes, self._options.tests)
-            write_whole(file, json.dumps(settings) + "\n")
+            write_whole(file, json.dumps({"settings": settings, "conditions": conditions()}))
         kept = json.loads(file.read_bytes())
-        if kept != settings:
+        if kept["settings"] != settings:
             raise UsageError(
-                f"{self._folder} keeps runs of other options: {kept}",
+                f"{self._folder} keeps runs of other settings: {kept['settings']}",
                 hint="give the same ones, or choose another folder",
             )
+        if not self._drawings.is_dir():
+            with tempfile.TemporaryDirectory(dir=self._folder) as scratch:
+                drawn = Path(scratch) / "drawn"
+                write_pairs(drawn / PAIRS, self._options.classes, self._options.count)
+                write_data_set(drawn / MEASURED, self._options.classes, self._options.tests)
+                drawn.rename(self._drawings)
+        return dict(kept["conditions"])
 
     def results(self) -> Iterator[Result]:
         """Every objective, seed by seed; what is kept is not done again."""
@@ -167,7 +173,9 @@ class Recipe:
         for protocol, source in (("probe", self._folder / name), ("zero-shot", lit)):
             model = load(str(source), dtype="float32")
             with tempfile.TemporaryDirectory() as cache:
-                run = Evaluation(model, self._measured, ImageOptions(), cache=Path(cache))
+                run = Evaluation(
+                    model, self._drawings / MEASURED, ImageOptions(), cache=Path(cache)
+                )
                 if protocol == "probe":
                     probe = replace(PROBE, epochs=self._options.epochs, seed=seed)
                     shares[protocol] = run.probe(probe, is_cached=True)["acc1"]
@@ -194,7 +202,7 @@ class Recipe:
         if not (out / SINGLE_FILE).is_file():
             is_begun = RunFolder(out).is_there
             names = PairOptions(caption_key=SHORT) if stage == "lit" else PairOptions()
-            data = str(self._pairs)
+            data = str(self._drawings / PAIRS)
             order = Order(stage, out, data, start, None, settings, names, resume=is_begun)
             train(order, Progress(out.name))
 
@@ -206,7 +214,7 @@ def lasting(steps: int) -> tuple[str, ...]:
 
 def write_pairs(folder: Path, classes: int, count: int) -> None:
     """Draw ``count`` single things of each noun into a folder, each with captions of two kinds."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True)
     lines = []
     for number in range(classes * count):
         scene = plan(number, kind="single", noun=NOUNS[number % classes])
@@ -226,19 +234,18 @@ def captions(scene: Scene) -> dict[str, list[str]]:
 
 def report(options: Namespace, folder: Path) -> int:
     """Do what is not done yet, and print the tables."""
-    before, recipe = conditions(), Recipe(options, folder)
+    recipe = Recipe(options, folder)
+    before = recipe.prepare()
     if not options.as_json:
         print(json.dumps(before), end="\n\n", flush=True)
-    recipe.prepare()
     results = list(recipe.results())
     if options.plot is not None:
         draw(results, recipe.losses(), options.plot)
     figures = recipe.beside_the_demo(results)
     if options.as_json:
         found = {name: asdict(each) for name, each in figures.items()}
-        print(
-            json.dumps({"conditions": before, "results": list(map(asdict, results)), "demo": found})
-        )
+        everything = {"results": list(map(asdict, results)), "demo": found}
+        print(json.dumps({"conditions": before} | everything))
         return 0
     for lines in (tables(results), conditions_table(results), demo_table(figures)):
         print("\n".join(lines), end="\n\n")
@@ -257,7 +264,7 @@ def main() -> int:
     parser.add_argument("--count", type=positive, default=435, help="drawings of a noun to learn")
     parser.add_argument("--tests", type=positive, default=100, help="of a noun, for probes as many")
     parser.add_argument("--number", type=positive, default=1000, help="drawings beside the demo")
-    parser.add_argument("--demo-steps", type=int, default=0, help="also one of the demo's size")
+    parser.add_argument("--demo-steps", type=positive, help="also one of the demo's size")
     parser.add_argument("--demo-lit-steps", type=positive, default=2000)
     parser.add_argument("--json", action="store_true", dest="as_json", help="one line, no tables")
     options = parser.parse_args()

@@ -34,7 +34,7 @@ OBJECTIVES = {
     ),
     "captions-prefix": Objective("captions, prefix", ("pixel_weight=0",), (85.4, 76.8, 36.5)),
     "pixels": Objective("pixels, prefix", ("text_weight=0",), (72.0, 65.4, 12.7)),
-    PAPERS: Objective("captions + 0.4 pixels, prefix", (), (85.6, 76.9, 37.5)),
+    PAPERS: Objective("both, prefix (AIMv2)", (), (85.6, 76.9, 37.5)),
 }
 PROTOCOLS = ("probe", "zero-shot")
 PAIRS = (
@@ -79,8 +79,8 @@ def tables(results: Sequence[Result]) -> Iterator[str]:
     yield "|---|---:|---:|---:|---:|---:|"
     for name in (UNTRAINED, *OBJECTIVES):
         ours = [_accuracy(_hits(results, name, protocol)) for protocol in PROTOCOLS]
-        theirs = OBJECTIVES[name].paper if name in OBJECTIVES else ("", "", "")
-        yield f"| {' | '.join(map(str, (_title(name), *ours, *theirs)))} |"
+        theirs = map(str, OBJECTIVES[name].paper) if name in OBJECTIVES else ("", "", "")
+        yield f"| {' | '.join((_title(name), *ours, *theirs))} |"
     yield "\n| difference, in points | probe | LiT, zero-shot | paper: IN-1k, probe |"
     yield "|---|---:|---:|---:|"
     for one, other in PAIRS:
@@ -88,14 +88,10 @@ def tables(results: Sequence[Result]) -> Iterator[str]:
             _difference(*(_hits(results, name, protocol) for name in (one, other)))
             for protocol in PROTOCOLS
         ]
-        has_both = other in OBJECTIVES
-        theirs = OBJECTIVES[one].paper[0] - OBJECTIVES[other].paper[0] if has_both else None
-        cells = (
-            f"{_title(one)} − {_title(other)}",
-            *ours,
-            "" if theirs is None else f"{theirs:+.1f}",
-        )
-        yield f"| {' | '.join(cells)} |"
+        paper = ""
+        if other in OBJECTIVES:
+            paper = f"{OBJECTIVES[one].paper[0] - OBJECTIVES[other].paper[0]:+.1f}"
+        yield f"| {' | '.join((f'{_title(one)} − {_title(other)}', *ours, paper))} |"
 
 
 def demo_table(figures: Mapping[str, Figures]) -> Iterator[str]:

@@ -54,11 +54,10 @@ def test_an_untrained_encoder_has_no_figure_in_the_paper():
 
 @pytest.fixture
 def kept(tmp_path):
-    """A folder in which everything has been done."""
+    """A folder of shorter runs."""
     folder = tmp_path / "kept"
     folder.mkdir()
-    settings = {"classes": 2, "count": 2, "tests": 2, "steps": 1, "lit_steps": 1, "epochs": 1}
-    (folder / SETTINGS_FILE).write_text(json.dumps(settings))
+    (folder / SETTINGS_FILE).write_text(json.dumps({"settings": {"steps": 1}, "conditions": {}}))
     return folder
 
 
@@ -69,8 +68,8 @@ def run(*options: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_a_folder_of_other_options_is_refused(kept):
+def test_a_folder_of_other_settings_is_refused(kept):
     done = run("--keep", str(kept), "--steps", "2")
     assert done.returncode == 2
-    assert "keeps runs of other options" in done.stderr
+    assert "keeps runs of other settings" in done.stderr
     assert [file.name for file in kept.iterdir()] == [SETTINGS_FILE]
