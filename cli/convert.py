@@ -1,7 +1,6 @@
 """``aimv2 convert``: a checkpoint of any layout, as a folder in this project's or transformers'."""
 
 import json
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 aimv2 convert --hf-path lit --mlx-path lit-fp16 --dtype float16
 aimv2 convert --hf-path 3B-448 --mlx-path 3B-4bit -q --dtype float16
+aimv2 convert --hf-path aria --mlx-path aria-4bit -q
 aimv2 convert --hf-path ./lit-8bit --mlx-path lit-dense -d
 aimv2 convert --hf-path ./my-lit --mlx-path my-lit-torch --to transformers
 """
@@ -114,7 +114,7 @@ def _confirm_upload(yes: bool) -> "Callable[[Upload], bool]":
 
 
 def _summarise(converted: "Converted", library: str) -> None:
-    from mlx_aimv2.checkpoints.model_card import precision  # noqa: PLC0415
+    from mlx_aimv2.checkpoints.model_card import next_command, precision  # noqa: PLC0415
 
     weights = precision(converted.dtype, converted.quantization)
     before, after = output.size(converted.original.size_bytes), output.size(converted.size_bytes)
@@ -126,10 +126,10 @@ def _summarise(converted: "Converted", library: str) -> None:
         folder = json.dumps(str(converted.folder))
         output.say(f"next, in Python: transformers.AutoModel.from_pretrained({folder})")
         return
-    output.say(f"next: aimv2 embed photos --model {_as_source(converted.folder)} --out photos.npz")
+    output.say(f"next: {next_command(converted.original.config, _as_source(converted.folder))}")
 
 
 def _as_source(folder: Path) -> str:
     """A folder as ``--model`` takes it, even where its name is one of a checkpoint."""
     is_plain = not folder.is_absolute() and folder.parts[0] != ".."
-    return shlex.quote(f"./{folder}" if is_plain else str(folder))
+    return f"./{folder}" if is_plain else str(folder)

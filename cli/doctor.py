@@ -158,27 +158,17 @@ def _blas() -> Check:
 
 
 def _memory() -> Check:
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    total = device.total_bytes()
     values = {"total_bytes": total}
     words = [f"{output.size(total)} in all"]
-    if available := _available_bytes():
+    if available := device.available_bytes():
         values["available_bytes"] = available
         words.append(f"{output.size(available)} available")
     if device.backend() == "Metal":
-        working_set = int(device.facts()["max_recommended_working_set_size"])
+        working_set = device.room_bytes()
         values["metal_working_set_bytes"] = working_set
         words.append(f"{output.size(working_set)} for Metal's working set")
     return Check("memory", ", ".join(words), values=values)
-
-
-def _available_bytes() -> int | None:
-    """What Linux says could be used without swapping; other systems do not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    kilobytes = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return int(kilobytes[0]) * 1024 if kilobytes else None
 
 
 def _formats() -> Check:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 from mlx_aimv2 import device
 from mlx_aimv2.files.path_text import escape
 from mlx_aimv2.inference.image_options import MODEL_HELP
-from mlx_aimv2.models.aimv2 import published as checkpoints
 from mlx_aimv2.models.aimv2.published import Checkpoint
+from mlx_aimv2.models.aria.published import Checkpoint as AriaCheckpoint
+from mlx_aimv2.models.published import find
 from mlx_aimv2.options import argument
 
-from . import output
+from . import aria_facts, output
 from .options import JSON, YES, confirm_download
 
 if TYPE_CHECKING:
@@ -58,18 +59,23 @@ def describe(source: str, *, yes: bool = False) -> Facts:
     """
     from mlx_aimv2.checkpoints import hub  # noqa: PLC0415
 
-    published = checkpoints.find(source)
+    published = find(source)
     if published is None:
         return _describe_folder(hub.resolve(source, confirm=confirm_download(yes)))
     folder = hub.cached(published)
     if folder is None:
-        return describe_published(source, published)
+        facts = describe_published(source, published)
+        if isinstance(published, AriaCheckpoint):
+            facts["memory"] = aria_facts.memory_of_published()
+        return facts
     origin = published.repo_id, published.revision
     return _describe_folder(hub.Resolved(source, folder, published.name, *origin, published))
 
 
-def describe_published(source: str, published: Checkpoint) -> Facts:
+def describe_published(source: str, published: Checkpoint | AriaCheckpoint) -> Facts:
     """What is known of a published checkpoint that is not here, from a table."""
+    if isinstance(published, AriaCheckpoint):
+        return aria_facts.published_facts(source, published)
     from mlx_aimv2.models.aimv2.cost import published_bytes, published_config  # noqa: PLC0415
 
     facts: Facts = {
@@ -92,6 +98,7 @@ def _describe_folder(resolved: "Resolved") -> Facts:
     from mlx_aimv2.checkpoints.model_card import stated_licence  # noqa: PLC0415
     from mlx_aimv2.checkpoints.safetensors_file import DTYPE_NAMES  # noqa: PLC0415
     from mlx_aimv2.checkpoints.weights import read_weights  # noqa: PLC0415
+    from mlx_aimv2.models.aria.config import AriaConfig  # noqa: PLC0415
     from mlx_aimv2.models.registry import embedding_config  # noqa: PLC0415
 
     weights = read_weights(resolved.folder)
@@ -108,7 +115,10 @@ def _describe_folder(resolved: "Resolved") -> Facts:
         "quantization": weights.quantization,
         "size_bytes": weights.size_bytes,
     }
-    return facts | _costs(embedding_config(weights.config), facts)
+    if isinstance(config := weights.config, AriaConfig):
+        needs = aria_facts.memory(config, facts["quantization"])
+        return facts | aria_facts.sizes(config) | {"memory": needs}
+    return facts | _costs(embedding_config(config), facts)
 
 
 def _costs(config: "EmbeddingConfig", facts: Facts) -> Facts:
@@ -164,18 +174,11 @@ def _memory(config: "EmbeddingConfig", tokens: int, parameters: int, facts: Fact
 
 
 def _lines(facts: Facts) -> list[tuple[str, str]]:
-    counts, memory = facts["parameters"], facts["memory"]
     quantization = facts["quantization"]
+    is_aria = facts["kind"] == "aria"
     return [
         ("name", facts["name"]),
-        ("kind", _kind(facts)),
-        (
-            "architecture",
-            f"{facts['architecture']} ({facts['num_hidden_layers']} blocks, width "
-            f"{facts['hidden_size']}, {facts['num_attention_heads']} heads)",
-        ),
-        ("embedding", f"{facts['embedding_width']} numbers an image"),
-        ("parameters", _millions(counts)),
+        *(aria_facts.what(facts) if is_aria else _what(facts)),
         ("on disk", f"{output.size(facts['size_bytes'])}, {facts['dtype']}"),
         (
             "quantised",
@@ -183,6 +186,34 @@ def _lines(facts: Facts) -> list[tuple[str, str]]:
             if quantization
             else "no",
         ),
+        *(aria_facts.needs(facts) if is_aria else _needs(facts)),
+        ("layout", facts["layout"] or "not known before it is here"),
+        ("revision", facts["revision"] or _unpinned(facts)),
+        ("licence", facts["licence"] or "not stated"),
+        ("folder", facts["folder"] or "not here: it is downloaded when it is first used"),
+    ]
+
+
+def _unpinned(facts: Facts) -> str:
+    return "main, as it is when it is fetched" if facts["repo_id"] else "none: a local folder"
+
+
+def _what(facts: Facts) -> list[tuple[str, str]]:
+    return [
+        ("kind", _kind(facts)),
+        (
+            "architecture",
+            f"{facts['architecture']} ({facts['num_hidden_layers']} blocks, width "
+            f"{facts['hidden_size']}, {facts['num_attention_heads']} heads)",
+        ),
+        ("embedding", f"{facts['embedding_width']} numbers an image"),
+        ("parameters", _millions(facts["parameters"])),
+    ]
+
+
+def _needs(facts: Facts) -> list[tuple[str, str]]:
+    memory = facts["memory"]
+    return [
         ("work", _work(facts)),
         (
             "memory",
@@ -191,10 +222,6 @@ def _lines(facts: Facts) -> list[tuple[str, str]]:
             f"{output.counted(memory['batch_images'], 'image')} at once "
             f"({memory['device'].upper()})",
         ),
-        ("layout", facts["layout"] or "not known before it is here"),
-        ("revision", facts["revision"] or "none: a local folder"),
-        ("licence", facts["licence"] or "not stated"),
-        ("folder", facts["folder"] or "not here: it is downloaded when it is first used"),
     ]
 
 

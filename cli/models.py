@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from mlx_aimv2.errors import HubError
 from mlx_aimv2.files.path_text import escape
 from mlx_aimv2.models.aimv2.published import CHECKPOINTS, DEFAULT, LICENCE, LICENCE_TERMS
+from mlx_aimv2.models.aria.published import CHECKPOINTS as ARIAS
+from mlx_aimv2.models.aria.published import LICENCE as ARIA_LICENCE
 
 from . import info, output
 from .options import JSON
@@ -32,7 +34,7 @@ def models(options: Options) -> None:
     from mlx_aimv2.checkpoints import hub  # noqa: PLC0415
 
     rows = []
-    for each in CHECKPOINTS:
+    for each in (*CHECKPOINTS, *ARIAS):
         folder = hub.cached(each)
         facts = info.describe_published(each.alias, each)
         rows.append(_row(each.alias, facts | {"folder": escape(str(folder)) if folder else None}))
@@ -44,6 +46,7 @@ def models(options: Options) -> None:
         return
     output.table([_cells(row) for row in rows], _COLUMNS, right=(2, 4, 5))
     output.say(f"licence of Apple's weights: {LICENCE} ({LICENCE_TERMS})")
+    output.say(f"licence of Aria's, which answer in texts and make no embeddings: {ARIA_LICENCE}")
 
 
 def _row(alias: str, facts: info.Facts) -> info.Facts:
@@ -52,6 +55,7 @@ def _row(alias: str, facts: info.Facts) -> info.Facts:
         "alias": alias,
         **{key: facts[key] for key in _FACTS},
         "has_text": facts["kind"] == "lit",
+        "makes_texts": facts["kind"] == "aria",
         "parameters": facts["parameters"]["total"],
         "cached": facts["folder"] is not None,
         "folder": facts["folder"],
@@ -63,7 +67,7 @@ def _cells(row: info.Facts) -> tuple[str, ...]:
         f"{row['alias']} (default)" if row["alias"] == DEFAULT else row["alias"],
         row["name"],
         "any" if row["side_px"] is None else str(row["side_px"]),
-        "yes" if row["has_text"] else "",
+        "yes" if row["has_text"] else "answers" if row["makes_texts"] else "",
         f"{row['parameters'] / 1e6:.1f} M",
         output.size(row["size_bytes"]),
         "yes" if row["cached"] else "",

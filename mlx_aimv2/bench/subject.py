@@ -20,7 +20,8 @@ from mlx_aimv2.models.aimv2 import published
 from mlx_aimv2.models.aimv2.config import LiTConfig
 from mlx_aimv2.models.aimv2.cost import published_config
 from mlx_aimv2.models.network import EmbeddingConfig
-from mlx_aimv2.models.registry import build, family_of
+from mlx_aimv2.models.published import find as find_any
+from mlx_aimv2.models.registry import build, check_embeds, family_of
 
 Dtype = Literal["float32", "float16", "bfloat16"]
 
@@ -92,6 +93,8 @@ def find_published(name: str) -> published.Checkpoint:
     }
     found = published.find(name) or by_architecture.get(name.casefold())
     if found is None:
+        if other := find_any(name):
+            check_embeds(other.model_type)
         near = published.nearest(name)
         hint = f"did you mean {near.alias}?" if near else _NAMES_HINT
         raise UsageError(f"no published checkpoint is called {name!r}", hint=hint)

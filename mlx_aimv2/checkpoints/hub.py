@@ -8,9 +8,9 @@ from pathlib import Path
 from mlx_aimv2 import install_hints
 from mlx_aimv2.errors import HubError
 from mlx_aimv2.files.checkpoint_files import CONFIG_FILE
-from mlx_aimv2.models.aimv2.published import Checkpoint, find, nearest
+from mlx_aimv2.models.published import Checkpoint, find, nearest
 
-from .snapshot import Confirm, Download, Snapshot, cache_folder, fetch
+from .snapshot import DEFAULT_REVISION, Confirm, Download, Snapshot, cache_folder, fetch
 
 __all__ = ["Confirm", "Download", "Resolved", "cache_folder", "cached", "resolve"]
 
@@ -72,7 +72,7 @@ def resolve(source: str | os.PathLike[str], *, confirm: Confirm | None = None) -
 
 def cached(checkpoint: Checkpoint) -> Path | None:
     """The folder of a published checkpoint if its weights are in the cache, else None."""
-    return Snapshot(checkpoint.repo_id, checkpoint.revision).folder()
+    return Snapshot(checkpoint.repo_id, checkpoint.revision or DEFAULT_REVISION).folder()
 
 
 def _local_folder(source: str) -> Path | None:

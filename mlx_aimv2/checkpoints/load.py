@@ -8,11 +8,12 @@ import mlx.core as mx
 
 from mlx_aimv2 import device
 from mlx_aimv2.cpu import blas, compile_cache
-from mlx_aimv2.errors import CheckpointError, UsageError
+from mlx_aimv2.errors import CheckpointError, NumericsError, UsageError
 from mlx_aimv2.models.network import Network, Tower
 from mlx_aimv2.models.registry import build, embedding_network
 
 from . import quantize
+from .memory import check_room
 from .weights import Weights, read_weights
 
 DTYPES = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
@@ -55,7 +56,7 @@ def load_checkpoint(
     compile_cache.protect()
     weights = read_weights(folder)
     network = build(weights.config, tower)
-    chosen = dtype or device.default_dtype()
+    chosen = dtype or device.default_dtype(weights.family.half)
     if chosen not in DTYPES:
         raise UsageError(f"unknown dtype {chosen}", hint=f"one of: {', '.join(DTYPES)}")
     notes = _fill(network, weights, DTYPES[chosen], tower)
@@ -80,24 +81,31 @@ def _fill(
 ) -> tuple[str, ...]:
     """Read the tensors this network has into it, one by one; returns what a user should know."""
     family, recorded = weights.family, weights.quantization
+    unpacks = device.is_cpu() and not family.is_large
+    if family.is_large:
+        check_room(weights, dtype)
     others = tuple(start for name, start in family.towers.items() if tower not in (None, name))
     names = [name for name in weights.sources if not name.startswith(others)]
-    on_cpu = device.is_cpu()
-    if recorded and not on_cpu:
+    if recorded and not unpacks:
         quantize.prepare(network, recorded, names)
-    found = weights.logical_shapes() if on_cpu else weights.shapes
+    found = weights.logical_shapes() if unpacks else weights.shapes
     _check_coverage(network, {name: found[name] for name in names if name in found})
-    arrays = weights.read_dense(names) if on_cpu else weights.read(names)
+    is_narrow = dtype == mx.float16 and family.half != "float16"
+    arrays = weights.read_dense(names) if unpacks else weights.read(names)
 
     def cast(name: str, array: mx.array) -> mx.array:
         # Evaluated one by one: the array read from disk goes as soon as its cast is there.
         if array.dtype != mx.uint32:
             array = array.astype(mx.float32 if name in family.float32 else dtype)
+        if is_narrow and not mx.isfinite(array).all():
+            raise NumericsError(
+                f"the tensor {name} has values that do not fit float16", hint="--dtype bfloat16"
+            )
         mx.eval(array)
         return array
 
     network.load_weights([(name, cast(name, array)) for name, array in arrays])
-    return (_UNPACKED_NOTE.format(**recorded),) if recorded and on_cpu else ()
+    return (_UNPACKED_NOTE.format(**recorded),) if recorded and unpacks else ()
 
 
 def _check_coverage(network: Network, found: Mapping[str, tuple[int, ...]]) -> None:

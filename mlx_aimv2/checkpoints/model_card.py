@@ -4,12 +4,15 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 from mlx_aimv2.files.checkpoint_files import CARD_FILE
 from mlx_aimv2.models.aimv2.published import LICENCE, LICENCE_TERMS
+from mlx_aimv2.models.aria.published import LICENCE as ARIA_LICENCE
+from mlx_aimv2.models.family import Family
 from mlx_aimv2.models.network import Config
 from mlx_aimv2.models.registry import embedding_config, family_of
 
@@ -18,21 +21,40 @@ from .hub import DEMO, Resolved
 Library = Literal["mlx", "transformers"]
 
 _LIBRARIES: dict[Library, str] = {
-    "mlx": "`mlx-aimv2`, which runs AIMv2 with MLX",
+    "mlx": "`mlx-aimv2`, which runs it with MLX",
     "transformers": "transformers, under its names, by `mlx-aimv2`, which reads it as well",
 }
 _UNKNOWN = "unknown"
 _OWN = "own"
 _DEMO_LICENCE = "mit"  # this project's own weights
-_LIT_EXAMPLE = """\
-model.embed_images(["photo.jpg"])
-model.classify(["photo.jpg"], ["a dog", "a cat"])"""
 _TRANSFORMERS_EXAMPLE = """\
 import transformers
 
 model = transformers.AutoModel.from_pretrained({location})
 images = transformers.AutoImageProcessor.from_pretrained({location})"""
-_VISION_EXAMPLE = 'model.embed_images(["photo.jpg"])'
+
+
+@dataclass(frozen=True)
+class _Use:
+    """What a kind of checkpoint is for: the Hub's word for it, and what to type."""
+
+    pipeline_tag: str
+    python: str
+    shell: str
+
+
+_EMBED = "aimv2 embed photos --model {location} --out photos.npz"
+_VISION = _Use("image-feature-extraction", 'model.embed_images(["photo.jpg"])', _EMBED)
+_LIT = _Use(
+    "zero-shot-image-classification",
+    'model.embed_images(["photo.jpg"])\nmodel.classify(["photo.jpg"], ["a dog", "a cat"])',
+    _EMBED,
+)
+_ARIA = _Use(
+    "image-text-to-text",
+    'for piece in model.ask(["photo.jpg"], "What does it show?"):\n    print(piece, end="")',
+    'aimv2 ask photo.jpg "What does it show?" --model {location}',
+)
 
 
 def licence_of(resolved: Resolved) -> str:
@@ -43,11 +65,11 @@ def licence_of(resolved: Resolved) -> str:
 def stated_licence(resolved: Resolved) -> str | None:
     """The licence of a source, None where none is stated.
 
-    The published checkpoints have Apple's whatever their folder says; others have what the front
-    matter of their README.md states.
+    The published checkpoints have their publisher's whatever their folder says; others have what
+    the front matter of their README.md states.
     """
     if resolved.checkpoint:
-        return LICENCE
+        return resolved.checkpoint.licence
     stated = _front_matter(resolved.folder / CARD_FILE)
     licence = stated.get("license", _DEMO_LICENCE if resolved.source == DEMO else None)
     return stated.get("license_name") if licence == "other" else licence
@@ -90,20 +112,30 @@ def card(
 ```
 
 ```sh
-aimv2 embed photos --model {shlex.quote(location)} --out photos.npz
+{next_command(config, location)}
 ```
 
 ## Licence
 
-{licence_notice(licence)}
+{licence_notice(licence, family_of(config))}
 """
+
+
+def next_command(config: Config, location: str) -> str:
+    """What to type with a checkpoint of this kind at a place."""
+    return _use_of(config).shell.format(location=shlex.quote(location))
+
+
+def _use_of(config: Config) -> _Use:
+    if not family_of(config).embeds:
+        return _ARIA
+    return _VISION if embedding_config(config).text_config is None else _LIT
 
 
 def _example(location: str, config: Config, library: Library) -> str:
     if library == "transformers":
         return _TRANSFORMERS_EXAMPLE.format(location=location)
-    reads_no_texts = embedding_config(config).text_config is None
-    example = _VISION_EXAMPLE if reads_no_texts else _LIT_EXAMPLE
+    example = _use_of(config).python
     return f"import mlx_aimv2 as aimv2\n\nmodel = aimv2.load({location})\n{example}"
 
 
@@ -128,7 +160,7 @@ def trained_card(start: Resolved | None, config: Config, made: str) -> str:
 
 ## Licence
 
-{licence_notice(licence)}
+{licence_notice(licence, family_of(config))}
 """
 
 
@@ -139,7 +171,7 @@ def precision(dtype: str, quantization: Mapping[str, Any] | None) -> str:
     return "{bits} bits in groups of {group_size}, the rest ".format_map(quantization) + dtype
 
 
-def licence_notice(licence: str) -> str:
+def licence_notice(licence: str, family: Family) -> str:
     """What somebody who gets weights under a licence has to know."""
     if licence == LICENCE:
         return (
@@ -148,6 +180,11 @@ def licence_notice(licence: str) -> str:
         )
     if licence == _OWN:
         return "The weights began as random numbers: whoever trained them states their licence."
+    if licence == _UNKNOWN and not family.embeds:
+        return (
+            "The source of these weights states no licence. If they derive from Rhymes AI's "
+            f"published checkpoints, they are under `{ARIA_LICENCE}`."
+        )
     if licence == _UNKNOWN:
         return (
             "The source of these weights states no licence. If they derive from Apple's "
@@ -172,20 +209,21 @@ def _front_matter_of(licence: str, base_model: str | None, config: Config, libra
         "library_name": library,
         "license": licence if licence != _OWN else None,
         "base_model": base_model,
-        "pipeline_tag": (
-            "image-feature-extraction"
-            if embedding_config(config).text_config is None
-            else "zero-shot-image-classification"
-        ),
+        "pipeline_tag": _use_of(config).pipeline_tag,
     }
     lines = [f"{key}: {json.dumps(value)}" for key, value in fields.items() if value]
-    return "\n".join(["---", *lines, f"tags: [{library}, aimv2]", "---", ""])
+    return "\n".join(
+        ["---", *lines, f"tags: [{library}, {family_of(config).name.casefold()}]", "---", ""]
+    )
 
 
 def _kind(config: Config) -> str:
+    family = family_of(config)
+    name = family.with_article[0].upper() + family.with_article[1:]
+    if not family.embeds:
+        return f"{name} checkpoint (pictures and texts in, texts out)"
     config = embedding_config(config)
-    vision, name = config.vision_config, family_of(config).with_article
-    name = name[0].upper() + name[1:]
+    vision = config.vision_config
     size = "any image size" if vision.is_native else f"{vision.image_size} px"
     if config.text_config is None:
         return f"{name} vision encoder ({size})"

@@ -127,9 +127,10 @@ def write_companions(source: Path, folder: Path, config: Config, card: str) -> N
     # A folder's name need not be UTF-8.
     (folder / CARD_FILE).write_bytes(card.encode("utf-8", "backslashreplace"))
     if text_files and not has_tokenizer(lambda name: (folder / name).exists()):
+        files = "vocab.json and merges.txt" if family_of(config).embeds else "tokenizer.json"
         warnings.warn(
-            f"{source} has no tokenizer, so the new checkpoint cannot embed texts: "
-            "copy vocab.json and merges.txt into it",
+            f"{source} has no tokenizer, so the new checkpoint cannot read texts: "
+            f"copy {files} into it",
             Aimv2Warning,
             stacklevel=3,
         )

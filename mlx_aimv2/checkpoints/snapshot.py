@@ -34,9 +34,9 @@ from mlx_aimv2.files.checkpoint_files import (
     shards_of,
 )
 from mlx_aimv2.files.paths import FULL
-from mlx_aimv2.models.aimv2.published import LICENCE, find, nearest
+from mlx_aimv2.models.published import find, nearest
 
-_DEFAULT_REVISION = "main"
+DEFAULT_REVISION = "main"
 _COMMIT = re.compile("[0-9a-f]{40}")
 _OTHER_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".msgpack", ".npz", ".h5")
 
@@ -101,7 +101,7 @@ def fetch(repo_id: str, revision: str | None, confirm: Confirm | None = None) ->
     know what that stands for, the one snapshot that the cache has.
     Errors: as ``hub.resolve``.
     """
-    asked, revision = revision, revision or _DEFAULT_REVISION
+    asked, revision = revision, revision or DEFAULT_REVISION
     if _COMMIT.fullmatch(revision) and (folder := Snapshot(repo_id, revision).whole_folder()):
         return folder
     api = huggingface_hub.HfApi(library_name="mlx-aimv2")
@@ -130,7 +130,7 @@ def _cached_folder(repo_id: str, asked: str | None) -> Path | None:
 
     Errors: HubError where it has several snapshots and none was asked for.
     """
-    revision = asked or _DEFAULT_REVISION
+    revision = asked or DEFAULT_REVISION
     with suppress(OSError):  # a reference may end in a line end, for which the client does not look
         reference = _stored(repo_id) / "refs" / revision
         revision = reference.read_text(encoding="utf-8", errors="replace").strip()
@@ -223,8 +223,8 @@ def _has_text(config_file: Path) -> bool:
 
 
 def _licence(info: "huggingface_hub.ModelInfo", repo_id: str) -> str:
-    if find(repo_id):
-        return LICENCE
+    if published := find(repo_id):
+        return published.licence
     card = info.card_data.to_dict() if info.card_data else {}
     named = card.get("license_name") if card.get("license") == "other" else card.get("license")
     return str(named or "")

@@ -15,15 +15,17 @@ PREPROCESSOR_FILE = "preprocessor_config.json"
 CARD_FILE = "README.md"
 LICENCE_FILES = ("LICENSE", "LICENSE.md", "LICENSE.txt", "LICENCE", "LICENCE.md", "LICENCE.txt")
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
+SENTENCEPIECE_FILE = "tokenizer.model"
 TEXT_FILES = (
     "tokenizer.json",
     "vocab.json",
     "merges.txt",
     TOKENIZER_CONFIG_FILE,
     "special_tokens_map.json",
+    SENTENCEPIECE_FILE,
 )
 TAGS_FILE = "tags.txt"  # what the photo library looks for by default with this checkpoint
-# Either of these is a tokenizer.
+# Either of these is a tokenizer of AIMv2's.
 TOKENIZER_FILES = (TEXT_FILES[:1], TEXT_FILES[1:3])
 
 INDEX_FILE = "model.safetensors.index.json"
@@ -88,5 +90,5 @@ def shards_of(promised: Mapping[str, str]) -> list[str]:
 
 
 def has_tokenizer(is_there: Callable[[str], object]) -> bool:
-    """Whether the files of a tokenizer are there."""
-    return any(all(map(is_there, names)) for names in TOKENIZER_FILES)
+    """Whether the files of a tokenizer are there, of whichever family."""
+    return any(all(map(is_there, names)) for names in (*TOKENIZER_FILES, (SENTENCEPIECE_FILE,)))

@@ -12,6 +12,7 @@ import mlx.core as mx
 import numpy as np
 
 from mlx_aimv2.checkpoints import hub
+from mlx_aimv2.checkpoints.embedders import resolve_embedder
 from mlx_aimv2.checkpoints.load import Loaded, load_checkpoint
 from mlx_aimv2.checkpoints.save import save
 from mlx_aimv2.errors import Aimv2Warning, UsageError
@@ -248,9 +249,10 @@ def load(
     ``confirm`` is asked before weights are downloaded; without it they are, with a warning that
     names size and licence.
     Errors: HubError for a source that cannot be found or fetched, CheckpointError for files that
-    are not a checkpoint, UsageError for a tower or option it does not have.
+    are not a checkpoint, UsageError for a tower or option it does not have, and for an Aria, which
+    makes no embeddings.
     """
-    resolved = hub.resolve(source, confirm=confirm or _tell)
+    resolved = resolve_embedder(source, confirm=confirm or _tell)
 
     def load_weights() -> Loaded:
         mx.set_cache_limit(_CACHE_LIMIT_BYTES)

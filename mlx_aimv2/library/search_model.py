@@ -18,7 +18,8 @@ from mlx_aimv2.files.paths import absolute
 from mlx_aimv2.files.stamp import stamp_of
 from mlx_aimv2.images.source import ImageSource
 from mlx_aimv2.inference.image_options import Decoding, Dtype
-from mlx_aimv2.models.aimv2.published import Checkpoint, find
+from mlx_aimv2.models.aimv2.published import Checkpoint
+from mlx_aimv2.models.published import find
 from mlx_aimv2.texts.truncation import Cut
 
 from .database.folders import known_path
@@ -63,11 +64,11 @@ def identify(
 
     Told from the headers of its files. ``max_patches`` counts for a native checkpoint only.
     """
-    from mlx_aimv2.checkpoints.hub import resolve  # noqa: PLC0415
+    from mlx_aimv2.checkpoints.embedders import resolve_embedder  # noqa: PLC0415
     from mlx_aimv2.checkpoints.weights import read_weights  # noqa: PLC0415  (MLX)
     from mlx_aimv2.models.registry import embedding_config  # noqa: PLC0415
 
-    resolved = resolve(source, confirm=confirm)
+    resolved = resolve_embedder(source, confirm=confirm)
     weights = read_weights(resolved.folder)
     config = embedding_config(weights.config)
     key: dict[str, object] = {
@@ -88,7 +89,7 @@ def absent(source: str) -> Checkpoint | None:
 
     name, _, revision = source.partition("@")
     checkpoint = find(name)
-    if checkpoint is None:
+    if not isinstance(checkpoint, Checkpoint):
         return None
     asked = replace(checkpoint, revision=revision or checkpoint.revision)
     return asked if cached(asked) is None else None

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from .layout import Layout, Rule, own_names
 from .network import Config, Network, Tower
@@ -62,6 +62,10 @@ class Family:
     ``towers``: what the names of each tower's tensors begin with.
     ``float32``: names of tensors that stay float32 whatever dtype is asked for.
     ``foreign``: other models that share its tensor names, by the part of a name that shows them.
+    ``embeds``: whether it makes embeddings; one that does not tells in words what pictures show.
+    ``is_large``: whether its checkpoints are larger than the memory of many machines: their size is
+    looked at first, and what is quantised stays packed on a CPU too.
+    ``half``: the half precision that all its values are known to fit.
     """
 
     name: str
@@ -75,6 +79,9 @@ class Family:
     towers: Mapping[Tower, str] = field(default_factory=dict)
     float32: tuple[str, ...] = ()
     foreign: Mapping[str, str] = field(default_factory=dict)
+    embeds: bool = True
+    is_large: bool = False
+    half: Literal["float16", "bfloat16"] = "float16"
 
     @cached_property
     def all_layouts(self) -> tuple[Layout, ...]:

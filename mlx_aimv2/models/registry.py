@@ -60,15 +60,22 @@ def build(config: Config, tower: Tower | None = None) -> Network:
     return family_of(config).network(config, tower)
 
 
+def check_embeds(model_type: object) -> None:
+    """Errors: UsageError for the ``model_type`` of a family that makes no embeddings."""
+    for family in FAMILIES:
+        if model_type in family.model_types and not family.embeds:
+            raise UsageError(
+                f"{family.with_article} checkpoint tells in words what a picture shows: "
+                "it makes no embeddings",
+                hint='ask it: aimv2 ask PHOTO "QUESTION", or aimv2 describe; embeddings are made '
+                "by lit and the others of: aimv2 models",
+            )
+
+
 def embedding_config(config: Config) -> EmbeddingConfig:
     """The same sizes. Errors: UsageError for a family that makes no embeddings."""
-    if isinstance(config, EmbeddingConfig):
-        return config
-    raise UsageError(
-        f"{family_of(config).with_article} checkpoint tells in words what a picture shows: "
-        "it makes no embeddings",
-        hint="ask it: aimv2 ask PHOTO QUESTION; embeddings are made by: aimv2 models",
-    )
+    check_embeds(config.model_type)
+    return cast(EmbeddingConfig, config)
 
 
 def embedding_network(network: Network) -> EmbeddingNetwork:

@@ -9,6 +9,7 @@ from functools import partial
 
 from mlx_aimv2.checkpoints import hub
 from mlx_aimv2.device import backend
+from mlx_aimv2.models.aimv2.published import Checkpoint
 
 from .check import BLOCK, NOT_FULL, REPORT_HINT, Check, judged, skipped
 from .compare import FETCH_HINT, compare, logical, same_shapes, told
@@ -47,7 +48,7 @@ def examine_checkpoint(
     ]
     if not compared:
         checks.append(skipped("reference", "none for these weights: --against takes another copy"))
-    if opened.resolved.checkpoint:
+    if isinstance(opened.resolved.checkpoint, Checkpoint):
         checks += published_values(opened.resolved.checkpoint)
     for check in checks:
         yield replace(check, checkpoint=record.name)

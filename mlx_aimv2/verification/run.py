@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mlx_aimv2.checkpoints import hub
+from mlx_aimv2.checkpoints.embedders import resolve_embedder
 from mlx_aimv2.checkpoints.hub import Confirm, Resolved
 from mlx_aimv2.errors import Aimv2Error, UsageError
 from mlx_aimv2.models.aimv2.published import CHECKPOINTS
@@ -28,7 +29,7 @@ class Run:
         """Errors: as loading the source would raise; UsageError where the two do not compare."""
         self.checks: list[Check] = []
         self.records: list[Record] = []
-        named = [] if source is None else [Opened.of(hub.resolve(source, confirm=confirm))]
+        named = [] if source is None else [Opened.of(resolve_embedder(source, confirm=confirm))]
         self._named: Sequence[Opened] = named
         self._against = None if against is None else _open_against(against, named, confirm)
 
@@ -108,7 +109,7 @@ def _open_against(text: str, named: Sequence[Opened], confirm: Confirm | None) -
         raise UsageError(
             "--against needs to know what is held against it", hint="name it: --model SOURCE"
         )
-    other = Opened.of(hub.resolve(text, confirm=confirm))
+    other = Opened.of(resolve_embedder(text, confirm=confirm))
     ours, theirs = named[0].weights.logical_shapes(), other.weights.logical_shapes()
     if not any(theirs.get(name) == shape for name, shape in ours.items()):
         raise UsageError(

@@ -123,7 +123,7 @@ def test_families_are_told_by_config_and_names(folder: Path, tmp_path: Path) -> 
     config.write_text(json.dumps(stated | {"model_type": "aimv2"}))
     assert refusal(folder) == "no AIMv2 tensor among 7: the first is conv.bias"
     tensors = {"conv": np.ones(3, np.float32)}
-    assert "no AIMv2 or toy tensor among 1: the first is conv" in (
+    assert "no AIMv2 or Aria or toy tensor among 1: the first is conv" in (
         refusal(write_checkpoint(tmp_path / "other", tensors, None))
     )
     ours = write_checkpoint(tmp_path / "aimv2", random_vision(), vision_config())

@@ -4,6 +4,7 @@
 
 import difflib
 from dataclasses import dataclass
+from typing import ClassVar
 
 LICENCE = "apple-amlr"  # what the model cards say today; older cards said apple-ascl
 LICENCE_TERMS = "Apple's model licence: research purposes only, no commercial use"
@@ -39,6 +40,8 @@ class Checkpoint:
 
     Units: ``side_px`` is the side of the square input in pixels, None for any size (native).
     """
+
+    model_type: ClassVar[str] = "aimv2"
 
     name: str
     alias: str
@@ -85,7 +88,7 @@ CHECKPOINTS = (
 
 DEFAULT = "lit"  # the only one that takes texts too
 
-_BY_NAME = {
+BY_NAME = {
     key.casefold(): checkpoint
     for checkpoint in CHECKPOINTS
     for key in (checkpoint.alias, checkpoint.short_name, checkpoint.name, checkpoint.repo_id)
@@ -94,13 +97,13 @@ _BY_NAME = {
 
 def find(name_or_alias: str) -> Checkpoint | None:
     """The checkpoint of that alias, name (long, short or ``apple/…``), in any case, or None."""
-    return _BY_NAME.get(name_or_alias.casefold())
+    return BY_NAME.get(name_or_alias.casefold())
 
 
 def nearest(word: str) -> Checkpoint | None:
     """The checkpoint whose alias or name is closest to a mistyped word, if any is close."""
-    close = difflib.get_close_matches(word.casefold(), _BY_NAME, n=1, cutoff=0.6)
-    return _BY_NAME[close[0]] if close else None
+    close = difflib.get_close_matches(word.casefold(), BY_NAME, n=1, cutoff=0.6)
+    return BY_NAME[close[0]] if close else None
 
 
 def for_side(hidden_size: int, side_px: int) -> Checkpoint | None:

@@ -40,4 +40,7 @@ ARIA = Family(
     network=network,
     cost=cost,
     processor=processor,
+    embeds=False,
+    is_large=True,
+    half="bfloat16",  # as published: whether float16 holds all of it is not known
 )

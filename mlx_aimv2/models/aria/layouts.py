@@ -74,6 +74,13 @@ _MOE = (
     Rule("router.weight", "router.weight"),
     *_experts("experts.fc1.weight", "experts.fc2.weight"),
     *_experts("experts.gate_up_proj", "experts.down_proj"),
+    # Aria-sequential_mlp has a linear layer for each expert. Its index was never seen here: these
+    # are the two ways in which such layers are named elsewhere.
+    *(
+        Rule(f"{start}.*.{part}_proj.weight", f"experts.{part}.weight")
+        for start in ("experts", "experts.experts")
+        for part in ("gate", "up", "down")
+    ),
     Rule("shared_experts.gate_proj.weight", "shared.fc1.weight"),
     Rule("shared_experts.up_proj.weight", "shared.fc3.weight"),
     Rule("shared_experts.down_proj.weight", "shared.fc2.weight"),

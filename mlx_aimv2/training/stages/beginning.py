@@ -8,7 +8,8 @@ from typing import cast
 import mlx.core as mx
 
 from mlx_aimv2 import device
-from mlx_aimv2.checkpoints.hub import Resolved, resolve
+from mlx_aimv2.checkpoints.embedders import resolve_embedder
+from mlx_aimv2.checkpoints.hub import Resolved
 from mlx_aimv2.checkpoints.load import DTYPES, load_checkpoint
 from mlx_aimv2.checkpoints.weights import read_config_file, read_weights
 from mlx_aimv2.errors import UsageError
@@ -104,7 +105,7 @@ def read_tokenizer(source: str, max_length: int) -> tuple[Tokenizer, Path]:
     """
     folder = Path(source).expanduser()
     if not has_tokenizer(lambda name: (folder / name).is_file()):
-        folder = resolve(source).folder
+        folder = resolve_embedder(source).folder
     text = read_config_file(folder).get("text_config") or {}
     end = text.get("eos_token_id", _CLIP_END)
     return Tokenizer.from_folder(folder, max_length=max_length, eos_token_id=end), folder

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from mlx_aimv2.checkpoints.hub import Confirm, resolve
+from mlx_aimv2.checkpoints.embedders import resolve_embedder
+from mlx_aimv2.checkpoints.hub import Confirm
 from mlx_aimv2.checkpoints.weights import read_weights
 from mlx_aimv2.cpu import blas, compile_cache
 from mlx_aimv2.errors import OutputError, UsageError
@@ -88,7 +89,7 @@ def train(order: Order, hearer: Hearer, confirm: Confirm | None = None) -> Path:
         if order.pair_options != PairOptions():
             options = order.pair_options
         pairs = _open(order.stage, data, options)
-        start = resolve(source, confirm=confirm) if source else None
+        start = resolve_embedder(source, confirm=confirm) if source else None
         about = {
             "stage": order.stage,
             "data": data,
