@@ -1,6 +1,8 @@
 """How pixels are made for a checkpoint: presets, and what its own file says."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,27 +58,42 @@ def read_preset(folder: Path, name: str) -> Preset:
     Errors: UsageError for another name, CheckpointError for a file that makes no sense or asks
     for pixels that are not made here.
     """
+    if name not in PRESETS:
+        raise UsageError(f"there is no preset {name}", hint=f"one of: {', '.join(PRESETS)}")
+    preset = PRESETS[name]
+    if name != "hub":
+        return preset
+    with read_preprocessor(folder, (preset.mean, preset.std)) as (config, mean, std):
+        crop_fraction = _crop_fraction(config, preset)
+    return replace(preset, mean=mean, std=std, crop_fraction=crop_fraction)
+
+
+@contextmanager
+def read_preprocessor(
+    folder: Path, statistics: tuple[Triple, Triple]
+) -> Iterator[tuple[dict[str, Any], Triple, Triple]]:
+    """A checkpoint's preprocessor_config.json, empty if there is none, and its mean and deviation.
+
+    ``statistics`` stand for those that the file does not say.
+    Errors: CheckpointError for a file that makes no sense or asks for pixels that are not made
+    here, also where what is done with it raises a ValueError or its like.
+    """
     import json  # noqa: PLC0415  (help knows limits and presets, and no files)
 
     from mlx_aimv2.files.checkpoint_files import PREPROCESSOR_FILE  # noqa: PLC0415
     from mlx_aimv2.files.file_diagnosis import unfit  # noqa: PLC0415
 
-    if name not in PRESETS:
-        raise UsageError(f"there is no preset {name}", hint=f"one of: {', '.join(PRESETS)}")
-    preset = PRESETS[name]
     file = folder / PREPROCESSOR_FILE
-    if name != "hub" or not file.is_file():
-        return preset
     try:
-        config = json.loads(file.read_bytes())
+        config = json.loads(file.read_bytes()) if file.is_file() else {}
     except (OSError, ValueError, RecursionError) as error:
         raise unfit(file, "readable JSON", error) from error
     try:
-        mean = _triple(config.get("image_mean", preset.mean))
-        std = _triple(config.get("image_std", preset.std))
+        mean = _triple(config.get("image_mean", statistics[0]))
+        std = _triple(config.get("image_std", statistics[1]))
         if min(std) <= 0:
             raise ValueError("image_std must be positive")
-        crop_fraction = _crop_fraction(config, preset)
+        yield config, mean, std
         for key, made in _MADE_HERE.items():
             if config.get(key, made) != made:
                 raise ValueError(f"{key} is {config[key]!r}, and only {made!r} is made here")
@@ -84,7 +101,6 @@ def read_preset(folder: Path, name: str) -> Preset:
         raise CheckpointError(
             f"{printable(file)} cannot be used: {error}", hint="fetch it again, or remove it"
         ) from error
-    return replace(preset, mean=mean, std=std, crop_fraction=crop_fraction)
 
 
 def _crop_fraction(config: dict[str, Any], preset: Preset) -> float:

@@ -68,7 +68,7 @@ class Tokenizer:
             raise CheckpointError(f"{max_length} text positions hold no begin and end token")
         (whole,), parts = ([folder / name for name in names] for names in TOKENIZER_FILES)
         if whole.is_file():
-            source, pieces = whole, _read_whole(whole)
+            source, pieces = whole, read_whole(whole)
         else:
             source, pieces = parts[0], _read_parts(*parts)
         bos_token_id = _begin_for(eos_token_id, pieces, source)
@@ -132,7 +132,7 @@ class Tokenizer:
         return len(self._spell([text])[0]) + 2
 
     def _spell(self, texts: Sequence[str]) -> list[list[int]]:
-        encodings = self._pieces.encode_batch_fast(_checked(texts), add_special_tokens=False)
+        encodings = self._pieces.encode_batch_fast(checked(texts), add_special_tokens=False)
         return [[i for i in encoding.ids if not self._is_reserved(i)] for encoding in encodings]
 
     def _start_of(self, text: str, token: int) -> int:
@@ -150,7 +150,8 @@ class Tokenizer:
         return id in (self.bos_token_id, self.eos_token_id)
 
 
-def _checked(texts: Sequence[str]) -> list[str]:
+def checked(texts: Sequence[str]) -> list[str]:
+    """Texts that can be written as UTF-8. Errors: TextError for the first that cannot."""
     if isinstance(texts, str | bytes):
         raise TextError("a list of texts is needed, not one text", hint="write [text]")
     checked = list(texts)
@@ -167,7 +168,8 @@ def _checked(texts: Sequence[str]) -> list[str]:
     return checked
 
 
-def _read_whole(file: Path) -> tokenizers.Tokenizer:
+def read_whole(file: Path) -> tokenizers.Tokenizer:
+    """What is in a tokenizer.json. Errors: CheckpointError for what is none."""
     try:
         return tokenizers.Tokenizer.from_buffer(file.read_bytes())
     except Exception as error:  # tokenizers raises plain Exception and ValueError
