@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mlx_aimv2.errors import UsageError
@@ -11,7 +10,7 @@ from mlx_aimv2.inference.image_options import DTYPE, MODEL, Dtype
 from mlx_aimv2.options import option
 
 from . import output
-from .options import YES, confirm_download, hide_bars
+from .options import YES, as_source, confirm_download, hide_bars
 
 if TYPE_CHECKING:
     from mlx_aimv2.checkpoints.convert import Converted
@@ -126,10 +125,4 @@ def _summarise(converted: "Converted", library: str) -> None:
         folder = json.dumps(str(converted.folder))
         output.say(f"next, in Python: transformers.AutoModel.from_pretrained({folder})")
         return
-    output.say(f"next: {next_command(converted.original.config, _as_source(converted.folder))}")
-
-
-def _as_source(folder: Path) -> str:
-    """A folder as ``--model`` takes it, even where its name is one of a checkpoint."""
-    is_plain = not folder.is_absolute() and folder.parts[0] != ".."
-    return f"./{folder}" if is_plain else str(folder)
+    output.say(f"next: {next_command(converted.original.config, as_source(converted.folder))}")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import partial
 from inspect import Parameter, Signature, signature
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
@@ -171,3 +172,9 @@ def confirm_download(yes: bool) -> "Callable[[Download], bool]":
         return yes
 
     return confirm
+
+
+def as_source(folder: Path) -> str:
+    """A folder as ``--model`` takes it, even where its name is one of a checkpoint."""
+    is_plain = not folder.is_absolute() and folder.parts[:1] != ("..",)
+    return f"./{folder}" if is_plain else str(folder)

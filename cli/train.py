@@ -11,7 +11,8 @@ from mlx_aimv2.options import argument, group, option
 from mlx_aimv2.training.data.options import PairOptions
 
 from . import output
-from .options import YES, confirm_download, path_at_home
+from .exit_codes import exit_code
+from .options import YES, as_source, confirm_download, path_at_home
 
 if TYPE_CHECKING:
     from mlx_aimv2.training.data.batches import Broken
@@ -80,36 +81,36 @@ class Options:
     yes: bool = YES()
 
 
-def pretraining(options: Options) -> None:
+def pretraining(options: Options) -> int:
     """Pre-train an encoder: patches and captions are predicted from what is before them.
 
     The presets L, H, 1B and 3B are the paper's; toy, the default, is small enough for a laptop.
     """
-    _run("pretraining", options)
+    return _run("pretraining", options)
 
 
-def high_resolution(options: Options) -> None:
+def high_resolution(options: Options) -> int:
     """Go on with pre-training at a larger side; positions are resampled."""
-    _run("high-resolution", options)
+    return _run("high-resolution", options)
 
 
-def native(options: Options) -> None:
+def native(options: Options) -> int:
     """Go on with pre-training on whole pictures of any shape and many sizes."""
-    _run("native", options)
+    return _run("native", options)
 
 
-def lit(options: Options) -> None:
+def lit(options: Options) -> int:
     """Teach a text tower the space of an encoder, which stays as it is.
 
     Of a checkpoint that reads texts already, both towers are gone on with. The encoder's features
     of each picture are kept in the run's folder: 512 KiB for a picture of large.
     """
-    _run("lit", options)
+    return _run("lit", options)
 
 
-def probe(options: Options) -> None:
+def probe(options: Options) -> int:
     """Train the attentive probe, a classifier, on pictures in a folder for each class."""
-    _run("probe", options)
+    return _run("probe", options)
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ class _Hearer:
 
     def __init__(self, progress: output.Progress) -> None:
         self._progress = progress
-        self.step = 0
+        self.step = self.left_out = 0
 
     def joined(self, rank: int) -> None:
         if rank:  # the first process speaks for all
@@ -183,13 +184,14 @@ class _Hearer:
         output.say(f"step {step}/{steps}, loss {loss:.4f}: kept")
 
     def broken(self, sample: "Broken") -> None:
+        self.left_out += 1
         output.skipped(Aimv2Error(sample.reason))
 
     def note(self, text: str) -> None:
         output.note(text)
 
 
-def _run(stage: "Stage", options: Options) -> None:
+def _run(stage: "Stage", options: Options) -> int:
     from mlx_aimv2.training.stages.run import Order, train  # noqa: PLC0415  (heavy)
 
     order = Order(
@@ -212,4 +214,10 @@ def _run(stage: "Stage", options: Options) -> None:
                 output.stopped(f"{output.counted(hearer.step, 'step')} done and kept: {again}")
             raise
     output.say(f"→ {folder}")
-    output.say(f"next: aimv2 embed photos --model {shlex.quote(str(folder))} --out photos.npz")
+    output.say(
+        f"next: aimv2 embed photos --model {shlex.quote(as_source(folder))} --out photos.npz"
+    )
+    if hearer.left_out:
+        count = output.counted(hearer.left_out, "sample")
+        output.say(f"{count} left out, as said above and in {folder / 'training' / 'log.jsonl'}")
+    return exit_code(1, hearer.left_out)

@@ -123,6 +123,24 @@ def _check_coverage(network: Network, found: Mapping[str, tuple[int, ...]]) -> N
             )
 
 
+def check_side(side_px: int, patch_size: int) -> None:
+    """Errors: UsageError for a side that is too large, or no multiple of the patch."""
+    largest_px = _MAX_GRID_SIDE * patch_size
+    if side_px > largest_px:
+        raise UsageError(
+            f"a side of {side_px} px is too large: at most {largest_px}",
+            hint="tile the images, or load native, which takes large images as they are",
+        )
+    if side_px % patch_size:
+        # The patches of such a side leave out a rim of the picture.
+        below = side_px // patch_size * patch_size
+        sides = [side for side in (below, below + patch_size) if side > 0]
+        raise UsageError(
+            f"a side of {side_px} px is no multiple of the patch, {patch_size} px",
+            hint=f"nearest are {' and '.join(map(str, sides))}",
+        )
+
+
 def _resample(network: Network, side_px: int) -> tuple[str, ...]:
     embedding = embedding_network(network)
     encoder = embedding.vision
@@ -134,20 +152,7 @@ def _resample(network: Network, side_px: int) -> tuple[str, ...]:
     published = encoder.config.image_size
     if side_px == published:
         return ()
-    largest_px = _MAX_GRID_SIDE * encoder.config.patch_size
-    if side_px > largest_px:
-        raise UsageError(
-            f"a side of {side_px} px is too large: at most {largest_px}",
-            hint="tile the images, or load native, which takes large images as they are",
-        )
-    if side_px % encoder.config.patch_size:
-        # The patches of such a side leave out a rim of the picture.
-        below = side_px // encoder.config.patch_size * encoder.config.patch_size
-        sides = [side for side in (below, below + encoder.config.patch_size) if side > 0]
-        raise UsageError(
-            f"a side of {side_px} px is no multiple of the patch, {encoder.config.patch_size} px",
-            hint=f"nearest are {' and '.join(map(str, sides))}",
-        )
+    check_side(side_px, encoder.config.patch_size)
     embedding.resample_positions(side_px)
     mx.eval(network.parameters())
     return (

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mlx_aimv2.training.drawings.scene import draw
 from tests.support.commands import AIMV2, PATIENCE_S, run, start
 
 pytest.importorskip("mlx.data", reason="needs mlx-data")
@@ -73,6 +74,25 @@ def test_what_cannot_be_is_one_line(
     assert ended.code == code
     assert expected in ended.err
     assert not (tmp_path / "out").exists()
+
+
+def test_samples_that_are_left_out_are_counted(tmp_path: Path) -> None:
+    draw(0, 32).image.save(tmp_path / "0.png")
+    rows = '{"file_name": "0.png", "text": "a dog"}\n{"file_name": "1.png", "text": "a cat"}\n'
+    (tmp_path / "metadata.jsonl").write_text(rows)
+    ended = run("train", "pretraining", "--data", str(tmp_path), "--out", str(tmp_path / "out"),
+                *SETTINGS)  # fmt: skip
+    assert ended.code == 3, ended.err
+    assert ended.err.count("1.png does not exist") == 1
+    assert "1 sample left out, as said above and in" in ended.err
+
+
+def test_what_is_named_next_is_no_name_of_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = run(*BEGIN, "--out", "lit")
+    assert ended.err.endswith("next: aimv2 embed photos --model ./lit --out photos.npz\n")
 
 
 def test_a_folder_that_holds_something_is_left_alone(trained: Path, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def read_json_lines(path: Path) -> Rows:
 
 def read_csv(path: Path, separator: str) -> Rows:
     """The rows of a ``.csv`` under its header. Wrong UTF-8 is left in the fields, as surrogates."""
-    if len(separator) != 1:
+    if len(separator) != 1 or separator in '\r\n"':
         raise UsageError(f"{separator!r} is no separator", hint="give one character, like ,")
     with (
         _opened(path),

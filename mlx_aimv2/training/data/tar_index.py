@@ -59,6 +59,8 @@ def read_index(path: str, folder: Path) -> Index:
         stamp = read_stamp(os.fsencode(path))
     except OSError as error:
         raise unreadable(path, error) from error
+    if not os.path.isfile(path):  # noqa: PTH113  (a name that is not UTF-8)
+        raise ImageError(f"{printable(path)} is no file", hint="shards are read at random: a file")
     kept = folder / f"{hashlib.sha256(os.fsencode(Path(path).resolve())).hexdigest()[:40]}.shard"
     index = _load(kept, stamp)
     if index is None:

@@ -14,7 +14,7 @@ import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 from numpy.typing import NDArray
 
-from mlx_aimv2.errors import CheckpointError, NumericsError
+from mlx_aimv2.errors import Aimv2Error, CheckpointError, NumericsError
 from mlx_aimv2.files.atomic_folder import staged
 from mlx_aimv2.files.paths import unwritable
 
@@ -23,7 +23,7 @@ from .adamw import gradient_length
 from .gradients import Slope
 from .optimizer import make_optimizer, take_step
 from .ranks import Ranks
-from .run_folder import Place, RunFolder
+from .run_folder import Place, RunFolder, read_log
 from .settings import Settings
 from .work import NUMBERS, Work, chunks_of
 
@@ -179,6 +179,11 @@ class Loop:
 
     def _publish(self) -> None:
         """Write the model into the folder of the result, its weights last."""
+        if not any(line.get("samples") for line in read_log(self._folder.log_file)):
+            raise Aimv2Error(
+                "no sample of this run could be used: nothing was learnt",
+                hint="look at what was skipped, and begin a new run in another folder",
+            )
         made = self._folder.path / "model"
         with staged(made, replaces=made.is_dir()) as folder:
             self._work.write_model(folder)

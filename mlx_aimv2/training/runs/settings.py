@@ -17,6 +17,8 @@ _AT_LEAST_0 = (
     "text_weight", "seed", "chunk_size",
 )  # fmt: skip
 _BELOW_1 = ("beta1", "beta2")
+_MOST = 2**63  # what MLX takes for a seed; no rate or count comes near it
+_HEADS = {"heads": "width", "decoder_heads": "decoder_width", "text_heads": "text_width"}
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,14 @@ class Settings:
                 )
             if each.name in _BELOW_1 and value >= 1:
                 raise UsageError(f"{each.name} is {value}: it must be below 1")
+            if value >= _MOST:
+                raise UsageError(f"{each.name} is {value}: that is too large")
+        for heads, width in _HEADS.items():
+            count = getattr(self, heads, 1)
+            if getattr(self, width, 0) % count:
+                raise UsageError(
+                    f"{width} is {getattr(self, width)}: it must be a multiple of {heads}, {count}"
+                )
         if self.warm_up_steps >= self.steps:
             raise UsageError(
                 f"warm_up_steps is {self.warm_up_steps} of {self.steps} steps: no step is left",

@@ -48,7 +48,7 @@ def to_toml(settings: Settings) -> str:
 
 def _read(file: Path, kind: type[Settings]) -> dict[str, Any]:
     try:
-        given = tomllib.loads(file.read_text(encoding="utf-8"))
+        given = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -64,9 +64,9 @@ def _read_word(word: str, kind: type[Settings]) -> tuple[str, Any]:
         raise UsageError(f"{word!r} is no setting", hint="write --set key=value")
     key = key.strip()
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, KeyError):
-        value = text.strip()  # a word without quotes
+        ((_, value),) = tomllib.loads(f"value = {text}").items()
+    except ValueError:  # a word without quotes, or several lines
+        value = text.strip()
     return key, _checked(key, value, kind, "--set ")
 
 

@@ -33,9 +33,11 @@ class LabelledPairs:
         )
         found = [[each.path for each in find_images(folder)] for folder in folders]
         self.classes = tuple(folder.name for folder in folders)
-        if sum(map(bool, found)) < 2:
+        if (count := sum(map(bool, found))) < 2:
             raise UsageError(
-                f"{printable(root)} has no folders of classes with pictures",
+                f"{printable(root)} has pictures of one class only"
+                if count
+                else f"{printable(root)} has no folders of classes with pictures",
                 hint="each class is a folder: train/cat/1.jpg, train/dog/1.jpg",
             )
         self._files = [file for files in found for file in files]

@@ -10,6 +10,7 @@ import numpy as np
 from mlx.utils import tree_flatten
 
 from mlx_aimv2.checkpoints.hub import Resolved
+from mlx_aimv2.checkpoints.load import check_side
 from mlx_aimv2.checkpoints.safetensors_file import Spec, load_lazily, write_weights
 from mlx_aimv2.checkpoints.weights import weight_files
 from mlx_aimv2.errors import UsageError
@@ -35,6 +36,7 @@ from .beginning import Beginning, dtype_of, load_encoder, read_tokenizer, sizes_
 from .model_files import write_model
 
 DECODER_FOLDER = "decoder"  # beside the model, for the stages after it; nothing else reads it
+_PATCH_SIZE = 14  # of every published encoder
 _POSITIONS = "preprocessor.pos_embed"
 
 
@@ -157,6 +159,14 @@ def _encoder_sizes(settings: EncoderSizes, start: Resolved | None) -> VisionConf
     side_px = None
     if isinstance(settings, PretrainingSettings | HighResolutionSettings):
         side_px = settings.side_px
+    patch_size = _PATCH_SIZE if start is None else sizes_of(start).vision_config.patch_size
+    if side_px is not None:
+        check_side(side_px, patch_size)
+        if side_px == patch_size:
+            raise UsageError(
+                f"a side of {side_px} px is one patch: none is left to be predicted",
+                hint=f"take {2 * patch_size} px or more",
+            )
     if start is None:
         return VisionConfig(
             settings.width,
@@ -164,6 +174,7 @@ def _encoder_sizes(settings: EncoderSizes, start: Resolved | None) -> VisionConf
             settings.blocks,
             settings.heads,
             image_size=side_px,
+            patch_size=patch_size,
             is_native=side_px is None,
         )
     before = sizes_of(start).vision_config

@@ -10,6 +10,7 @@ from mlx import nn
 from mlx.utils import tree_flatten
 
 from mlx_aimv2.errors import UsageError
+from mlx_aimv2.files.paths import printable
 
 from ..data.view import View
 from ..data_loader import Arrays
@@ -118,4 +119,4 @@ class ProbeWork:
         arrays = {name: np.array(array) for name, array in parameters}
         (folder / PROBE_FILE).write_bytes(save(arrays))
         classes = cast(LabelledPairs, self._beginning.pairs).classes
-        (folder / CLASSES_FILE).write_text("".join(f"{name}\n" for name in classes))
+        (folder / CLASSES_FILE).write_text("".join(f"{printable(name)}\n" for name in classes))

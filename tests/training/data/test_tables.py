@@ -141,6 +141,8 @@ def test_a_csv_as_open_clip_takes_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("a.csv", "filepath,title\na,b\n", {}, "it has 'filepath,title'", "--separator"),
         ("a.csv", "filepath\tcaption\na\tb\n", {}, "no column 'title'", "name the column"),
         ("a.csv", "a,b\nc,d\n", {"separator": "ab"}, "no separator", "one character"),
+        ("a.csv", "a,b\nc,d\n", {"separator": "\n"}, "no separator", "one character"),
+        ("a.csv", "a,b\nc,d\n", {"separator": '"'}, "no separator", "one character"),
         ("a.csv", "", {}, "holds no pairs", ""),
         ("metadata.jsonl", '{"file_name": "a", "x": 1}\n', {}, "no column 'text'", "caption-key"),
         ("metadata.jsonl", "", {}, "holds no pairs", ""),

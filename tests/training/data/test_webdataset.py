@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import tarfile
 from pathlib import Path
 from typing import IO, cast
@@ -38,6 +39,14 @@ def outcomes(pairs: Shards) -> list[str]:
         except PairError as error:
             found.append(str(error))
     return found
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "s.tar")
+    (tmp_path / "t.tar").mkdir()
+    for name in ("s.tar", "t.tar"):
+        with pytest.raises(ImageError, match=f"{name} is no file"):
+            Shards([str(tmp_path / name)])
 
 
 @pytest.mark.parametrize("format", FORMATS)

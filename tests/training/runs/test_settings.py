@@ -65,7 +65,7 @@ def test_what_is_printed_is_read_again(stage: Stage, name: str, tmp_path: Path) 
 
 def test_words_stand_over_the_file_and_the_file_over_the_preset(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
-    file.write_text('preset = "L"\nsteps = 70_000\nseed = 5\nrecompute = true\n')
+    file.write_text('\ufeffpreset = "L"\nsteps = 70_000\nseed = 5\nrecompute = true\n')
     settings = make_settings("pretraining", file, ["seed=6", "tokenizer=demo"])
     assert (settings.steps, settings.seed, settings.recompute) == (70_000, 6, True)
     assert asdict(settings)["tokenizer"] == "demo"
@@ -96,6 +96,12 @@ def test_a_run_goes_on_with_its_own() -> None:
         ("peak_rate=nan", "peak_rate is nan: it must be above 0", ""),
         ("beta2=1", "beta2 is 1.0: it must be below 1", ""),
         ("warm_up_steps=600", "no step is left", "set fewer"),
+        ("peak_rate=inf", "peak_rate is inf: that is too large", ""),
+        ("peak_rate=1e300", "that is too large", ""),
+        (f"seed={2**64}", "that is too large", ""),
+        ("width=191", "width is 191: it must be a multiple of heads, 3", ""),
+        ("decoder_heads=5", "it must be a multiple of decoder_heads, 5", ""),
+        ("steps=1\nwidth=3", "not a whole number", ""),
     ],
 )
 def test_a_mistake_is_told_with_the_way_out(word: str, message: str, hint: str) -> None:

@@ -1,6 +1,7 @@
 """Each stage on a few drawings: what it writes loads, and what is frozen stays as it was."""
 
 import json
+import os
 from pathlib import Path
 
 import mlx.core as mx
@@ -156,6 +157,9 @@ def test_a_probe_beside_its_encoder(encoder: Path, classes: Path, tmp_path: Path
         ("pretraining", ("pixel_weight=0", "text_weight=0"), "both losses"),
         ("pretraining", ("steps=10", "warm_up_steps=10"), "no step is left"),
         ("native", ("batch_tokens=64",), "holds no picture of 128"),
+        ("pretraining", ("side_px=57",), "no multiple of the patch"),
+        ("pretraining", ("side_px=14",), "one patch: none is left"),
+        ("pretraining", ("side_px=140000",), "too large"),
     ],
 )
 def test_what_cannot_be_is_said(
@@ -224,6 +228,34 @@ def test_data_of_which_nothing_can_be_used_trains_nothing(
     words = (*FEW, *TEXT, f"cache={cache}")
     with pytest.raises(Aimv2Error, match=r"none of \d+ pairs in a row .*jpg does not exist"):
         run("lit", tmp_path / "out", *words, data=str(tmp_path), source=str(encoder))
+
+
+def test_a_run_that_used_no_sample_makes_no_checkpoint(encoder: Path, tmp_path: Path) -> None:
+    """It ends before as many samples in a row as there are could not be used."""
+    rows = [json.dumps({"file_name": f"{number}.jpg", "text": "none"}) for number in range(97)]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(rows))
+    with pytest.raises(Aimv2Error, match="no sample of this run could be used"):
+        run("lit", tmp_path / "out", *FEW, *TEXT, data=str(tmp_path), source=str(encoder))
+    assert not (tmp_path / "out/model.safetensors").exists()
+
+
+def test_classes_of_any_name_have_a_line_each(encoder: Path, tmp_path: Path) -> None:
+    for name in (b"caf\xe9", b"c\nat"):
+        folder = tmp_path / "data" / os.fsdecode(name)
+        try:
+            folder.mkdir(parents=True)
+        except OSError:
+            pytest.skip("this disk takes no such names")
+        draw(0, 64).image.save(folder / "0.png")
+    run("probe", tmp_path / "out", *FEW, data=str(tmp_path / "data"), source=str(encoder))
+    assert (tmp_path / "out/classes.txt").read_text() == "c\\nat\ncaf\\udce9\n"
+
+
+def test_one_class_is_too_few(encoder: Path, tmp_path: Path) -> None:
+    (tmp_path / "data/cat").mkdir(parents=True)
+    draw(0, 64).image.save(tmp_path / "data/cat/0.png")
+    with pytest.raises(UsageError, match="pictures of one class only"):
+        run("probe", tmp_path / "out", *FEW, data=str(tmp_path / "data"), source=str(encoder))
 
 
 def test_captions_alone_with_full_attention(tmp_path: Path) -> None:
