@@ -38,7 +38,9 @@ def attention(
         if isinstance(mask, str)
         else mask.dtype == mx.bool_ and _broadcasts(mask.shape, whole)
     )
-    if not (kernels.is_used(q) and is_simple and k.shape[1] == heads and 0 not in whole):
+    # For one query MLX's own is fast, and copies no keys and values.
+    is_own = kernels.is_used(q) and is_simple and k.shape[1] == heads and queries > 1
+    if not is_own or 0 in whole:
         return mx.fast.scaled_dot_product_attention(q, k, v, scale=scale, mask=mask)
     if isinstance(mask, str):  # the last query is at the last key
         mask = mx.arange(keys - queries, keys)[:, None] >= mx.arange(keys)

@@ -5,6 +5,7 @@ which the compiler takes several at a time, they are faster and about as exact
 (docs/decisions/0008-speed.md).
 """
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ _POWERS = (
     1.0, 6.931472028550421e-1, 2.402264791363012e-1, 5.550332471162809e-2,
     9.618437357674640e-3, 1.339887440266574e-3, 1.535336188319500e-4,
 )  # fmt: skip
-
+_TANH_GELU = (-2 * math.sqrt(2 / math.pi), -2 * math.sqrt(2 / math.pi) * 0.044715)
 
 _compile = partial(mx.compile, shapeless=True)
 _thread = threading.local()
@@ -91,6 +92,13 @@ def gated_silu(gate: mx.array, up: mx.array) -> mx.array:
         return _gated(gate, up, exp(-gate))
     gated: mx.array = _gated_silu(gate, up)  # type: ignore[assignment]
     return gated
+
+
+def tanh_gelu(x: mx.array) -> mx.array:
+    """``nn.gelu_approx``, on any device. Shapes: any, kept."""
+    if not is_used(x):
+        return nn.gelu_approx(x)
+    return _over_one_more(x, exp(_minus_twice_of_tanh(x)))
 
 
 @mx.custom_function
@@ -180,6 +188,17 @@ def _product(a: mx.array, b: mx.array) -> mx.array:
 @_compile
 def _gated(gate: mx.array, up: mx.array, exp_minus: mx.array) -> mx.array:
     return gate / (1.0 + exp_minus) * up
+
+
+@_compile
+def _minus_twice_of_tanh(x: mx.array) -> mx.array:
+    """-2 times what GELU's hyperbolic tangent is taken of."""
+    return x * (_TANH_GELU[0] + _TANH_GELU[1] * (x * x))
+
+
+@_compile
+def _over_one_more(x: mx.array, exp_minus: mx.array) -> mx.array:
+    return x / (1.0 + exp_minus)
 
 
 @_compile

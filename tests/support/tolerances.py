@@ -24,3 +24,10 @@ SMALL_FEATURES = 1e-5  # float32 against transformers at small width: fewer term
 PRETRAINING = 2e-5  # float32 against float64: tensors, and gradients of their largest entry
 PRETRAINING_LOSS = 1e-5  # float32 against float64
 PRETRAINING_HALF = 2e-2  # bfloat16 has three digits
+
+# Float32 against transformers at tiny sizes: what right arithmetic reaches and no wrong one does.
+ARIA_FEATURES = 2e-5
+ARIA_LOGITS = 5e-5
+ARIA_CACHE = 1e-5  # of logits up to 10: other numbers of queries at once, nothing else
+ARIA_LIVE_LOGITS = 1e-4  # float32 against transformers at other sizes
+ARIA_HALF_COSINE = 0.999  # of logits, float16 and bfloat16 against transformers' own

@@ -1,14 +1,17 @@
 """The mixture of experts: each token's best experts, and those that all tokens share."""
 
 import mlx.core as mx
+import numpy as np
 from mlx import nn
 
 from mlx_aimv2.cpu import kernels
+from mlx_aimv2.device import is_cpu
 
 from ..aimv2.layers import SwiGLU
 from .config import AriaTextConfig
 
 _SORTED_FROM = 64  # pairs of a token and an expert, from which sorting them by expert pays
+_WHOLE_FROM = 8  # rows an expert, from which a CPU is faster with one whole product for each
 
 
 class ExpertLinear(nn.Module):
@@ -19,10 +22,17 @@ class ExpertLinear(nn.Module):
         self.weight = mx.zeros((experts, out, width))
 
     def __call__(self, x: mx.array, experts: mx.array, *, is_sorted: bool) -> mx.array:
-        """Each row by its expert. Shapes: (..., 1, in), (...) -> (..., 1, out)."""
+        """Rows by their experts, whose axes are broadcast against those before the last two.
+
+        Shapes: (..., 1, in), (...) -> (..., 1, out).
+        """
         return mx.gather_mm(
             x, self.weight.swapaxes(-1, -2), rhs_indices=experts, sorted_indices=is_sorted
         )
+
+    def dense(self, expert: int) -> mx.array:
+        """The weight of one expert. Shapes: -> (out, in)."""
+        return self.weight[expert]
 
     def to_quantized(
         self, group_size: int | None = None, bits: int | None = None, mode: str = "affine"
@@ -54,6 +64,16 @@ class QuantizedExpertLinear(nn.Module):
             sorted_indices=is_sorted,
         )
 
+    def dense(self, expert: int) -> mx.array:
+        """See :meth:`ExpertLinear.dense`."""
+        return mx.dequantize(
+            self.weight[expert],
+            self.scales[expert],
+            self.biases[expert],
+            self.group_size,
+            self.bits,
+        )
+
 
 class Experts(nn.Module):
     """The routed experts: gated MLPs, each token through some of them."""
@@ -68,15 +88,36 @@ class Experts(nn.Module):
     def __call__(self, x: mx.array, chosen: mx.array) -> mx.array:
         """Each token by each of its experts. Shapes: (T, D), (T, K) -> (T, K, D)."""
         tokens, each = chosen.shape
-        experts = chosen.flatten()
-        is_sorted = len(experts) >= _SORTED_FROM
-        # Row by row of (T * K): in the order of experts each expert's weights are read once.
-        order = mx.argsort(experts) if is_sorted else mx.arange(len(experts))
-        rows, experts = x[order // each][:, None], experts[order]
+        # A CPU gathers in float32 only.
+        is_whole = is_cpu() and (
+            x.dtype != mx.float32 or chosen.size >= _WHOLE_FROM * len(self.gate.weight)
+        )
+        if chosen.size < _SORTED_FROM and not is_whole:
+            return self._gathered(x[:, None, None], chosen)[:, :, 0]
+        # In the order of experts the weights of each are read once.
+        order = mx.argsort(chosen.flatten())
+        rows, experts = x[order // each], chosen.flatten()[order]
+        if is_whole:
+            out = self._one_by_one(rows, experts)
+        else:
+            out = self._gathered(rows[:, None], experts, is_sorted=True)[:, 0]
+        return out[mx.argsort(order)].reshape(tokens, each, -1)
+
+    def _gathered(self, rows: mx.array, experts: mx.array, *, is_sorted: bool = False) -> mx.array:
         gate = self.gate(rows, experts, is_sorted=is_sorted)
         up = self.up(rows, experts, is_sorted=is_sorted)
-        out = self.down(kernels.gated_silu(gate, up), experts, is_sorted=is_sorted)
-        return out[mx.argsort(order)].reshape(tokens, each, -1)
+        return self.down(kernels.gated_silu(gate, up), experts, is_sorted=is_sorted)
+
+    def _one_by_one(self, rows: mx.array, experts: mx.array) -> mx.array:
+        """Sorted rows, those of each expert by one product. Shapes: (R, D), (R,) -> (R, D)."""
+        counts = np.bincount(np.array(experts), minlength=len(self.gate.weight))
+        ends = np.cumsum(counts)
+        found = []
+        for expert in np.flatnonzero(counts).tolist():
+            part = rows[int(ends[expert] - counts[expert]) : int(ends[expert])]
+            gate, up = (part @ layer.dense(expert).T for layer in (self.gate, self.up))
+            found.append(kernels.gated_silu(gate, up) @ self.down.dense(expert).T)
+        return mx.concatenate(found)
 
 
 class MoE(nn.Module):

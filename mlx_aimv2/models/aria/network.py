@@ -65,6 +65,7 @@ class AriaNetwork(Network):
     def embed(self, input_ids: mx.array, image_features: mx.array | None = None) -> mx.array:
         """Embeddings of tokens, with those of pictures in the places that are theirs, in order.
 
+        Without pictures the token that marks a place is one like any other.
         Shapes: (B, L), (places, D) or (C, Q, D) -> (B, L, D).
         Errors: TextError for an id that there is not; ImageError where there are more or fewer
         places than features.
@@ -74,15 +75,15 @@ class AriaNetwork(Network):
         if ids.size and (ids.min() < 0 or ids.max() >= vocabulary):
             raise TextError(f"there are token ids from 0 to {vocabulary - 1} only")
         embeddings = self.text.embed(input_ids)
+        if image_features is None:
+            return embeddings
         width = embeddings.shape[-1]
         places = np.flatnonzero(ids == self.config.image_token_index)
-        given = 0 if image_features is None else image_features.size // width
+        given = image_features.size // width
         if len(places) != given:
             raise ImageError(
                 f"the text has {len(places)} places for pictures, the pictures take {given}"
             )
-        if image_features is None:
-            return embeddings
         rows = embeddings.reshape(-1, width)
         rows[mx.array(places)] = image_features.reshape(-1, width).astype(rows.dtype)
         return rows.reshape(embeddings.shape)

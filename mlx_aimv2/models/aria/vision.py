@@ -5,6 +5,8 @@ import numpy as np
 from mlx import nn
 from numpy.typing import NDArray
 
+from mlx_aimv2.cpu import kernels
+
 from ..aimv2.layers import Attention, patchify
 from .config import AriaVisionConfig
 
@@ -33,7 +35,7 @@ class MLP(nn.Module):
         self.fc2 = nn.Linear(inner, out, bias=bias)
 
     def __call__(self, x: mx.array) -> mx.array:
-        return self.fc2(nn.gelu_approx(self.fc1(x)))
+        return self.fc2(kernels.tanh_gelu(self.fc1(x)))
 
 
 class Block(nn.Module):
