@@ -68,7 +68,10 @@ def contents_of_shot(store: Store, id: int) -> list[bytes]:
 def share_words(store: Store) -> None:
     """What the owner said of one file of a shot holds for those that have come to it since."""
     said = dict(
-        store.rows("SELECT id, last_hash FROM files WHERE last_hash IN (SELECT hash FROM verdicts)")
+        store.rows(
+            "SELECT id, last_hash FROM files WHERE last_hash IN (SELECT hash FROM verdicts "
+            "UNION SELECT hash FROM captions WHERE origin = 'you')"
+        )
     )
     with store.transaction():
         for shot in set(shots_of(store, list(said)).values()) if said else ():

@@ -390,8 +390,10 @@ def test_former_sets_of_the_first_version_are_known(
         fill(store, add_set(store, WIDTH, "second"), ROWS[:embedded], ids)
         store.serve(serving)
     with sqlite3.connect(path) as database:
-        database.execute("DROP VIEW shown_tags")
-        new = "names_of_others verdicts emitted aliases taught vocabularies settings changes edits"
+        for view in ("shown_tags", "shown_captions"):
+            database.execute(f"DROP VIEW {view}")
+        new = "captions caption_words "
+        new += "names_of_others verdicts emitted aliases taught vocabularies settings changes edits"
         for table in new.split():
             database.execute(f"DROP TABLE {table}")
         database.execute("ALTER TABLE sets DROP COLUMN is_former")

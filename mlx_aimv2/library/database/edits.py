@@ -36,6 +36,9 @@ _TABLES = {
         "file_id", ("key", "origin"), ("tag", "score"), "{row}.origin NOT IN ('file', 'sidecar')"
     ),
     "verdicts": _Table("hash", ("key",), ("verdict", "tag", "at")),
+    "captions": _Table(
+        "hash", ("origin",), ("text", "prompt", "model", "at"), "{row}.origin <> 'file'"
+    ),
     "aliases": _Table(None, ("key",), ("tag",)),
     "taught": _Table(None, ("key",), ("words", "tag")),
     "vocabularies": _Table(
@@ -131,7 +134,8 @@ class Edits(Database):
         # What comes back under a name of then would be another tag, that nobody has rejected.
         renamed = self.one(
             "SELECT edits.id, said FROM changes AS named JOIN edits ON edits.id = named.edit_id "
-            "JOIN changes AS mine ON mine.edit_id = ?1 AND mine.place <> 'vocabularies' "
+            "JOIN changes AS mine ON mine.edit_id = ?1 "
+            "AND mine.place NOT IN ('vocabularies', 'captions') "
             "WHERE named.edit_id > ?1 AND named.place = 'aliases' AND named.after IS NOT NULL "
             "AND undone_at IS NULL AND tag_key(json_extract(named.after, '$[0]')) "
             "<> json_extract(named.names, '$[0]') AND instr(json_extract(mine.names, '$[0]') "

@@ -12,6 +12,7 @@ from mlx_aimv2.errors import OutputError
 from mlx_aimv2.files.paths import absolute, printable
 from mlx_aimv2.files.spelling import fold
 
+from ..caption_text import searchable
 from ..shot_names import shot_key
 from ..tag_names import tag_key
 
@@ -215,6 +216,37 @@ MIGRATIONS = (
         PRIMARY KEY (hash, name)
     ) STRICT, WITHOUT ROWID;
     """,
+    # What photos show, in words; an empty text of the owner's says that there is to be none.
+    """
+    CREATE TABLE captions (
+        id INTEGER PRIMARY KEY,
+        hash BLOB NOT NULL,
+        origin TEXT NOT NULL CHECK (origin IN ('you', 'file', 'program')),
+        text TEXT NOT NULL,
+        prompt TEXT,
+        model TEXT,
+        at TEXT NOT NULL,
+        UNIQUE (hash, origin)
+    ) STRICT;
+    CREATE VIEW shown_captions AS
+        SELECT id, hash, origin, text, prompt, model FROM captions WHERE origin = (
+            SELECT other.origin FROM captions AS other WHERE other.hash = captions.hash
+            ORDER BY instr('you file program', other.origin) LIMIT 1
+        );
+
+    CREATE VIRTUAL TABLE caption_words USING fts5(
+        text, tokenize = 'porter unicode61 remove_diacritics 2'
+    );
+    CREATE TRIGGER caption_added AFTER INSERT ON captions BEGIN
+        INSERT INTO caption_words (rowid, text) VALUES (NEW.id, searchable(NEW.text));
+    END;
+    CREATE TRIGGER caption_changed AFTER UPDATE OF text ON captions BEGIN
+        UPDATE caption_words SET text = searchable(NEW.text) WHERE rowid = NEW.id;
+    END;
+    CREATE TRIGGER caption_removed AFTER DELETE ON captions BEGIN
+        DELETE FROM caption_words WHERE rowid = OLD.id;
+    END;
+    """,
 )
 
 
@@ -250,6 +282,7 @@ def open_database(path: Path, *, can_write: bool) -> sqlite3.Connection:
             connection.create_function("casefold", 1, str.casefold, deterministic=True)
             connection.create_function("fold", 1, fold, deterministic=True)
             connection.create_function("tag_key", 1, tag_key, deterministic=True)
+            connection.create_function("searchable", 1, searchable, deterministic=True)
             connection.create_function("folder_of", 1, os.path.dirname, deterministic=True)
             if can_write:
                 connection.execute("PRAGMA journal_mode = WAL")

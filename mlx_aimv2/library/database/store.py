@@ -1,5 +1,6 @@
 """What the library knows: typed questions to its database, one noun a file."""
 
+from .captions import Captions
 from .edits import Edits
 from .folders import Folders
 from .photos import Photos
@@ -9,5 +10,5 @@ from .vectors import Vectors
 from .verdicts import Verdicts
 
 
-class Store(Photos, Folders, Vectors, Tags, Verdicts, Taught, Edits):
+class Store(Photos, Folders, Vectors, Tags, Verdicts, Captions, Taught, Edits):
     """An open library, for one thread at a time. One process may write; any number may read."""

@@ -9,11 +9,14 @@ from .edits import now
 
 Verdict = Literal["added", "confirmed", "rejected"]
 
-# When two contents have the same row already: SQL.
-_SAME = {
-    "verdicts": "own.key = given.key",
-    "changes": "(own.edit_id, own.names) = (given.edit_id, given.names)",
-}
+# The owner's words by content: their other columns, which rows they are, and when two contents
+# have the same one already, as SQL.
+_WORDS = (
+    ("verdicts", "key, tag, verdict, at", "TRUE", "own.key = given.key"),
+    ("captions", "origin, text, prompt, model, at", "origin = 'you'", "own.origin = given.origin"),
+    ("changes", "edit_id, place, file_id, names, before, after", "TRUE",
+     "(own.edit_id, own.names) = (given.edit_id, given.names)"),
+)  # fmt: skip
 
 
 class Verdicts(Database):
@@ -66,16 +69,13 @@ class Verdicts(Database):
     def share_words(self, of: bytes, also: bytes) -> None:
         """What was said of one content holds for another too, with its undoing.
 
-        On a tag of which the other has its own word, that stays.
+        On a tag, or as a caption, of which the other has its own word, that stays.
         """
-        for table, names in (
-            ("verdicts", "key, tag, verdict, at"),
-            ("changes", "edit_id, place, file_id, names, before, after"),
-        ):
+        for table, names, is_word, is_same in _WORDS:
             self.run(
                 f"INSERT INTO {table} (hash, {names}) SELECT ?1, {names} FROM {table} AS given "
-                f"WHERE hash = ?2 AND NOT EXISTS (SELECT 1 FROM {table} AS own WHERE "
-                f"own.hash = ?1 AND {_SAME[table]}) ON CONFLICT DO NOTHING",
+                f"WHERE hash = ?2 AND {is_word} AND NOT EXISTS (SELECT 1 FROM {table} AS own WHERE "
+                f"own.hash = ?1 AND {is_same}) ON CONFLICT DO NOTHING",
                 also, of,
             )  # fmt: skip
 
