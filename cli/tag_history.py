@@ -96,7 +96,7 @@ def _tell_all_undone(edited: "Edited") -> int:
     for name, outcome in edited.sidecars:
         if outcome is not None and not isinstance(outcome, Aimv2Error):
             restored += outcome.name != "GONE"
-            if outcome.name != "RESTORED":
+            if outcome.name not in ("RESTORED", "CAPTIONED"):
                 output.note(f"{os.fsdecode(name)}: {outcome.value}")
     sidecars = output.counted(restored, "sidecar")
     output.say(f"tags taken back from the library and from {sidecars}; your own words stay")

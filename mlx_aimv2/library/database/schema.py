@@ -246,6 +246,9 @@ MIGRATIONS = (
     CREATE TRIGGER caption_removed AFTER DELETE ON captions BEGIN
         DELETE FROM caption_words WHERE rowid = OLD.id;
     END;
+
+    ALTER TABLE sidecars ADD COLUMN has_tags INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE sidecars ADD COLUMN has_caption INTEGER NOT NULL DEFAULT 0;
     """,
 )
 

@@ -162,13 +162,27 @@ class Tags(Database):
             "ORDER BY sidecars.path"
         )
 
+    def held_in_sidecar(self, path: bytes) -> tuple[bool, bool] | None:
+        """Whether a sidecar is to have tags, and a caption; None for one not written here."""
+        row = self.one("SELECT has_tags, has_caption FROM sidecars WHERE path = ?", path)
+        return None if row is None else (bool(row[0]), bool(row[1]))
+
     def remember_sidecar(
-        self, path: bytes, file_id: int, before: bytes | None, after: bytes
+        self,
+        path: bytes,
+        file_id: int,
+        before: bytes | None,
+        after: bytes,
+        held: tuple[bool, bool] = (True, False),
     ) -> None:
-        """Keep, for undoing, what was there before, and what this program wrote."""
+        """Keep, for undoing, what was there before, and what this program wrote.
+
+        ``held``: whether it is to have tags, and a caption, from now on.
+        """
         self.run(
-            "INSERT OR REPLACE INTO sidecars VALUES (?, ?, ?, ?)",
-            path, file_id, before, after,
+            "INSERT OR REPLACE INTO sidecars (path, file_id, before, after, has_tags, has_caption) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            path, file_id, before, after, *held,
         )  # fmt: skip
 
     def move_sidecars(self, moves: Mapping[bytes, bytes]) -> None:

@@ -57,7 +57,7 @@ def change(
     staying = [*others, *kept.values()]
     containers = [container for element in elements for container in element.children]
     if containers and all(entry.item for entry in (*staying, *dropped)):
-        _change_items(file, elements, dropped, new)
+        _change_items(file, field, elements, dropped, new)
         return
     for element in elements:
         file.remove(element)
@@ -69,7 +69,11 @@ def change(
 
 
 def _change_items(
-    file: Packet, elements: list[Element], dropped: list[Entry], new: Sequence[str]
+    file: Packet,
+    field: Field,
+    elements: list[Element],
+    dropped: list[Entry],
+    new: Sequence[str],
 ) -> None:
     items = {entry.item for entry in dropped}
     for element in elements:
@@ -82,11 +86,13 @@ def _change_items(
                     file.remove(item)
     container = next(container for element in elements for container in element.children)
     for text in new:
-        file.append(container, _item(container.scope, text))
+        file.append(container, _item(container.scope, field, text))
 
 
-def _item(scope: Mapping[str, str], text: str) -> Callable[[bytes], bytes]:
-    item = xmp_packet.element(scope, (RDF, "li"), "rdf", xmp_packet.text(text))
+def _item(scope: Mapping[str, str], field: Field, text: str) -> Callable[[bytes], bytes]:
+    # Of an rdf:Alt each item says its language, and one is for all.
+    language = b' xml:lang="x-default"' if field.container == "Alt" else b""
+    item = xmp_packet.element(scope, (RDF, "li"), "rdf", xmp_packet.text(text), language)
     return lambda line: item
 
 
@@ -99,7 +105,7 @@ def _add_property(file: Packet, field: Field, texts: Sequence[str]) -> None:
 
     def render(line: bytes) -> bytes:
         below, deeper = (line and line + b" " * depth for depth in (1, 2))
-        items = b"".join(deeper + _item(scope, text)(deeper) for text in texts)
+        items = b"".join(deeper + _item(scope, field, text)(deeper) for text in texts)
         container = xmp_packet.element(scope, (RDF, field.container), "rdf", items + below)
         return xmp_packet.element(
             home.scope, name_of(field), field.prefix, below + container + line

@@ -1,4 +1,4 @@
-"""Keywords in the three fields that photo programs read: one flat, two as paths.
+"""Keywords in the three fields that photo programs read, one flat and two as paths; and captions'.
 
 A tag is a path of names, ``("Animals", "Dog")``, written ``Animals|Dog`` in our own texts.
 """
@@ -18,7 +18,7 @@ _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]"
 
 @dataclass(frozen=True)
 class Field:
-    """A property that holds keywords; ``separator`` joins the names of a path.
+    """A property that holds keywords or a text; ``separator`` joins the names of a path.
 
     Source: https://developer.adobe.com/xmp/docs/XMPNamespaces/dc/, the XMP that Lightroom and
     digiKam write, and ExifTool's tables of XMP tags.
@@ -56,6 +56,11 @@ TAGS_LIST = Field(
 )  # fmt: skip
 FIELDS = (SUBJECT, HIERARCHICAL, TAGS_LIST)
 PATH_FIELDS = (HIERARCHICAL, TAGS_LIST)
+# What a picture shows. Source: the XMP specification, part 1; IPTC Photo Metadata Standard 2021.1.
+DESCRIPTION = Field(SUBJECT.uri, "dc", "description", "Alt")
+ALT_TEXT = Field(
+    "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/", "Iptc4xmpCore", "AltTextAccessibility", "Alt"
+)
 
 
 def key(tag: Tag) -> Tag:

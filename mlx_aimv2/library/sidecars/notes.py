@@ -11,7 +11,7 @@ from mlx_aimv2.files.paths import FilePath, printable
 from mlx_aimv2.images.metadata.xmp_packet import Packet
 
 from .entries import Entry, entries_of, name_of
-from .keywords import FIELDS, Field, Tag
+from .keywords import ALT_TEXT, DESCRIPTION, FIELDS, Field, Tag
 
 OURS = "https://github.com/mlx-aimv2/ns/1.0/"
 _NAMESPACE = re.compile(re.escape(OURS).encode() + rb"(?:([0-9a-f]{8})/)?")
@@ -39,10 +39,12 @@ EARLIER = Owner()
 
 @dataclass(frozen=True)
 class Notes:
-    """A library's notes: which tags it has here, and which entries it added to each field."""
+    """A library's notes: which tags it has here, which entries it added to each field, and what
+    it wrote as a caption."""
 
     written: Field
     added: Mapping[Field, Field]
+    captions: Mapping[Field, Field]
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,11 @@ def notes_of(library: str) -> Notes:
     """The notes of a library by its id, "" for those of earlier versions."""
     uri, prefix = (f"{OURS}{library}/", f"aimv2_{library}") if library else (OURS, "aimv2")
     added = {field: Field(uri, prefix, field.name, "Bag", field.separator) for field in FIELDS}
-    return Notes(Field(uri, prefix, "keywords", "Bag", "|"), added)
+    captions = {
+        DESCRIPTION: Field(uri, prefix, "caption", "Bag"),
+        ALT_TEXT: Field(uri, prefix, "altText", "Bag"),
+    }
+    return Notes(Field(uri, prefix, "keywords", "Bag", "|"), added, captions)
 
 
 def open_sidecar(data: bytes, owner: Owner, name: FilePath) -> Sidecar:
@@ -77,7 +83,9 @@ def open_sidecar(data: bytes, owner: Owner, name: FilePath) -> Sidecar:
             hint="the sidecar was left as it is: move it away and a new one is written",
         )
     notes = [notes_of(library) for library in (*own, *others)]
-    fields = [*FIELDS, *(field for each in notes for field in (each.written, *each.added.values()))]
+    fields = [*FIELDS, DESCRIPTION, ALT_TEXT]
+    for each in notes:
+        fields += [each.written, *each.added.values(), *each.captions.values()]
     return Sidecar(Packet(data, {name_of(field) for field in fields}, name), own, tuple(others))
 
 

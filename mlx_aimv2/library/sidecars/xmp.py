@@ -17,6 +17,7 @@ from mlx_aimv2.images.metadata import xmp_packet
 from mlx_aimv2.images.metadata.xmp_packet import RDF, trimmed
 
 from ..tag_names import tag_key
+from .caption import change_caption
 from .entries import Entry, change, entries_of
 from .keywords import (
     FIELDS,
@@ -118,7 +119,7 @@ def replace_ours(
     if data is None or not has_ours(data, owner):
         return merge(data, tags, owner=owner, name=name) if tags else data
     if not (tags or left_out):
-        return remove_ours(data, owner=owner, name=name)
+        return _write(open_sidecar(data, owner, name), {field: [] for field in FIELDS}, {})
     wanted = set(map(key_of, tags))
     noted = open_sidecar(data, owner, name)
     dropped = [tag for tag in written_by(noted, *noted.own) if key_of(tag) not in wanted]
@@ -176,17 +177,45 @@ def _by_key(tags: Iterable[Tag]) -> dict[str, str]:
 def without_ours(
     data: bytes, *, owner: Owner = EARLIER, name: FilePath = "the sidecar"
 ) -> bytes | None:
-    """A sidecar without the owner's keywords; None where nothing else is in it."""
+    """A sidecar without the owner's keywords and caption; None where nothing else is in it."""
     left = remove_ours(data, owner=owner, name=name)
     return None if left in (_NEW, _NEW_EARLIER) else left
 
 
 def remove_ours(data: bytes, *, owner: Owner = EARLIER, name: FilePath = "the sidecar") -> bytes:
-    """A sidecar without what the owner added to its keywords, and no other library wants.
+    """A sidecar without the owner's caption, and what it added to keywords and no other wants.
 
     Errors: OutputError, with ``name``, as for reading.
     """
-    return _write(open_sidecar(data, owner, name), {field: [] for field in FIELDS}, {})
+    sidecar = open_sidecar(data, owner, name)
+    change_caption(sidecar, None)
+    return _write(sidecar, {field: [] for field in FIELDS}, {})
+
+
+def replace_caption(
+    data: bytes | None,
+    text: str | None,
+    *,
+    owner: Owner = EARLIER,
+    name: FilePath = "the sidecar",
+) -> bytes | None:
+    """A sidecar with this caption in place of the owner's, where nobody else has one; None: none.
+
+    Errors: OutputError, with ``name``, as for reading.
+    """
+    if data is None and text is None:
+        return None
+    sidecar = open_sidecar(_NEW if data is None else data, owner, name)
+    if text is not None:
+        sidecar = _with_description(sidecar, owner, name)
+    change_caption(sidecar, text)
+    return sidecar.file.to_bytes()
+
+
+def has_keywords(data: bytes, owner: Owner) -> bool:
+    """Whether a sidecar has notes of keywords of the owner's."""
+    sidecar = open_sidecar(data, owner, "the sidecar")
+    return bool(written_by(sidecar, *sidecar.own))
 
 
 def _with_description(sidecar: Sidecar, owner: Owner, name: FilePath) -> Sidecar:

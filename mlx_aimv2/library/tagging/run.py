@@ -137,7 +137,8 @@ def _keep(
 
 def _warn_of_sidecars(store: Store, number: int) -> None:
     """Say how many sidecars, written by earlier runs, an edit of the library alone left behind."""
-    written = {id for (id,) in store.rows("SELECT file_id FROM sidecars WHERE after <> x''")}
+    query = "SELECT file_id FROM sidecars WHERE after <> x'' AND has_tags"
+    written = {id for (id,) in store.rows(query)}
     if behind := len(written.intersection(store.files_of_edit(number))):
         photos = "1 photo" if behind == 1 else f"{behind} photos"
         note = f"sidecars of {photos} have the tags of before: aimv2 tag --write sidecar"

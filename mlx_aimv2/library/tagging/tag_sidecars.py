@@ -1,4 +1,4 @@
-"""Writing tags into the library and into sidecars, and taking them out again."""
+"""Writing tags into the library, and tags and captions into sidecars; and taking them out again."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +15,7 @@ from ..database.store import Store
 from ..database.tags import FROM_OUTSIDE
 from ..indexing.photo_reader import read_keywords_inside
 from ..sidecars import exiftool, sidecar, xmp
+from ..sidecars.caption import has_caption
 from ..sidecars.keywords import Tag as TagPath
 from ..sidecars.notes import Owner, has_ours
 from ..sidecars.sidecar import Style, Undone
@@ -173,30 +174,48 @@ def _remember(store: Store, tagged: Sequence[Tagged]) -> None:
 
 
 def write_sidecar(
-    store: Store, file: FileRow, path: bytes, tags: Sequence[str], *, dry_run: bool = False
+    store: Store,
+    file: FileRow,
+    path: bytes,
+    tags: Sequence[str] | None,
+    *,
+    caption: bool | None = None,
+    dry_run: bool = False,
 ) -> Written | None:
-    """Make a photo's sidecar say these tags of the library; None where there is nothing to change.
+    """Make a photo's sidecar say these tags and its caption; None where nothing is to change.
 
-    What was there before is kept in the library, so that it can be undone; it is written there
-    before the sidecar is touched. A tag that another program took out since stays out, until the
-    index has read what that means. ``dry_run`` writes nothing.
+    Without ``tags`` it has those of the library if it had any, and without ``caption``, whether
+    it is to have one, it has one if it had. What was there before is kept in the library, so that
+    it can be undone; it is written there before the sidecar is touched. A tag that another program
+    took out since stays out, until the index has read what that means; so does a caption that it
+    changed. ``dry_run`` writes nothing.
     """
-    if not (tags or os.path.lexists(path)):
-        return None
     known = store.sidecar(path)
     owner = _owner(store, is_known=known is not None)
     try:
         now = sidecar.read_sidecar(path)
+        had_tags, had_caption = store.held_in_sidecar(path) or _noted(now, owner)
+        held = had_tags or tags is not None, had_caption if caption is None else caption
+        if tags is None:
+            tags = _wanted(store, Tagged(file, {}, {}, (), ())) if had_tags else []
+        words = _caption(store, file) if held[1] else None
         if now is None:
+            if not (tags or words):
+                return None
             _check_there(file)
         is_ours = bool(known and now and sidecar.is_as_written(now, known[1], owner, name=path))
         said = xmp.read_keywords(now or b"", owner=owner) if not _was_read(store, file) else None
         gone = said.gone if said and known else {}
         left_out = [_path_of(gone[key]) for key in map(tag_key, tags) if key in gone]
         paths = [_path_of(tag) for tag in tags if tag_key(tag) not in gone]
-        after = xmp.replace_ours(now, paths, owner=owner, left_out=left_out, name=path)
+
+        def change(paths: list[TagPath], left_out: Sequence[TagPath] = ()) -> bytes | None:
+            tagged = xmp.replace_ours(now, paths, owner=owner, left_out=left_out, name=path)
+            return xmp.replace_caption(tagged, words, owner=owner, name=path)
+
+        after = change(paths, left_out)
         undone = None
-        if known and now is not None and not (paths or left_out) and has_ours(now, owner):
+        if known and now is not None and not (paths or left_out or words) and has_ours(now, owner):
             undone = Undone.RESTORED if is_ours else Undone.CLEANED
             after = known[0] if is_ours else xmp.without_ours(now, owner=owner, name=path)
         if after == now:
@@ -208,16 +227,28 @@ def write_sidecar(
                 else now and xmp.without_ours(now, owner=owner, name=path)
             )  # our own tags are no original
             # With tags that were taken out the bytes are not as after our writing: that stays told.
-            full = [_path_of(tag) for tag in tags]
-            noted = xmp.replace_ours(now, full, owner=owner, name=path) if left_out else after
+            noted = change([_path_of(tag) for tag in tags]) if left_out else after
             others = {**_of_others(store, file), **(said.others if said else {})}
             with store.transaction():
                 _remember_emitted(store, file, tags, others)
-                store.remember_sidecar(path, file.id, before, noted or b"")
+                store.remember_sidecar(path, file.id, before, noted or b"", held)
             sidecar.put_back(path, after)
     except Aimv2Error as error:
         return Written(file, path, error)
     return Written(file, path, is_new=now is None, undone=undone)
+
+
+def _noted(now: bytes | None, owner: Owner) -> tuple[bool, bool]:
+    """Whether a sidecar has notes of tags, and of a caption, of this library."""
+    if now is None or not has_ours(now, owner):
+        return False, False
+    return xmp.has_keywords(now, owner), has_caption(now, owner)
+
+
+def _caption(store: Store, file: FileRow) -> str | None:
+    """The caption that a photo's sidecar is to have: not what it, or the photo, has without us."""
+    caption = store.captions_of([file.id]).get(file.id)
+    return None if caption is None or caption.origin == "file" else caption.text
 
 
 def _was_read(store: Store, file: FileRow) -> bool:
@@ -267,14 +298,13 @@ def sync_sidecars(
         known = _known_paths(store)
     for file in store.files_of(file_ids).values():
         paths = dict.fromkeys((*known.get(file.id, ()), *_with_notes(store, file)))
-        wanted = _wanted(store, Tagged(file, {}, {}, (), ())) if paths else []
         names = {os.fsencode(name) for name in sidecar.sidecar_names(file.path)}
         for path in paths:
             row = store.sidecar(path)
             is_removed = row is None or row[1] or path not in names
             if is_removed and not os.path.lexists(path):
                 continue
-            written = write_sidecar(store, file, path, wanted)
+            written = write_sidecar(store, file, path, None)
             if written is not None:
                 yield path, written.error or written.undone
 
@@ -292,9 +322,9 @@ def _with_notes(store: Store, file: FileRow) -> Iterator[bytes]:
 
 
 def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
-    """Take back everything: sidecars as they were before, and the tags in the library.
+    """Take back all tags: sidecars as they were before, and the tags in the library.
 
-    A sidecar that cannot be restored stays known, so that undoing can be tried again. One beside
+    A sidecar with a caption of this library keeps that. A sidecar that cannot be restored stays known, so that undoing can be tried again. One beside
     a photo that is not known, as that of a copy, is cleaned by its own notes.
     """
     follow_sidecars(store)
@@ -307,6 +337,13 @@ def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
                 raise OutputError(f"{printable(path)} is not there, nor its photo", hint=_MOVED)
             if not known[1] and not os.path.lexists(path):
                 done = Undone.RESTORED  # by an edit before
+            elif (file := _captioned(store, path, photo)) is not None:
+                written = write_sidecar(store, file, path, [])
+                if written is not None and written.error is not None:
+                    raise written.error
+                store.run("UPDATE sidecars SET has_tags = 0 WHERE path = ?", path)
+                yield path, Undone.CAPTIONED
+                continue
             else:
                 done = sidecar.restore(path, *known, _owner(store, is_known=True))
         except Aimv2Error as error:
@@ -325,6 +362,12 @@ def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
         store.run("DELETE FROM vocabularies")
 
 
+def _captioned(store: Store, path: bytes, photo: bytes | None) -> FileRow | None:
+    """The photo of a sidecar that is to have a caption; None of one that has only tags."""
+    held = store.held_in_sidecar(path)
+    return store.file_at(photo) if photo is not None and held is not None and held[1] else None
+
+
 def _clean(path: bytes, owner: Owner) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
     try:
         now = sidecar.read_sidecar(path)
@@ -333,7 +376,11 @@ def _clean(path: bytes, owner: Owner) -> Iterator[tuple[bytes, Undone | Aimv2Err
     if now is None or not has_ours(now, owner):
         return
     try:
-        yield path, sidecar.clean(path, now, owner)
+        if has_caption(now, owner):
+            sidecar.put_back(path, xmp.replace_ours(now, [], owner=owner, name=path))
+            yield path, Undone.CAPTIONED
+        else:
+            yield path, sidecar.clean(path, now, owner)
     except Aimv2Error as error:
         yield path, error
 
