@@ -4,9 +4,7 @@ import re
 import unicodedata
 
 # Writing without spaces between words: each of its signs is a word of its own.
-_ALONE = re.compile(
-    "([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af])"
-)
+_ALONE = re.compile("([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af])")
 _WORD = re.compile(r"\w+")
 _ENDS = frozenset({"Cc", "Zl", "Zp"})  # of lines and the like
 _HIDDEN = frozenset({"Cf", "Cs", "Cn"})

@@ -27,7 +27,7 @@ from .database.store import Store
 from .database.text_cache import TextCache
 from .database.vectors import VectorSet
 from .duplicates.groups import DEFAULT_THRESHOLD, Group, files_to_compare, find_groups
-from .editing.editable import EditableTags
+from .editing.captions import EditableCaptions
 from .indexing.misread import warn_of_unread
 from .indexing.options import IndexOptions
 from .indexing.preparation import excluded_patterns, make_indexer, source_to_index
@@ -52,8 +52,10 @@ _SAMPLE = 20
 T = TypeVar("T")
 
 
-class Library(EditableTags):
-    """Photos that can be searched and tagged; in one file, with a folder of vectors beside it.
+class Library(EditableCaptions):
+    """Photos that can be searched, tagged and described.
+
+    They are in one file, with a folder of vectors beside it.
 
     Every method may be called from any thread, and by several at once. What writes the library
     waits for the other threads that do; another process that writes it is an error.

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from .connection import Database, listed
 from .edits import now
 
 Origin = Literal["you", "file", "program"]
 """Who said it: the owner here, another program in the photo or its sidecar, a model."""
+ORIGINS: tuple[Origin, ...] = get_args(Origin)  # of several the first counts
 
 
 @dataclass(frozen=True)
@@ -37,18 +38,26 @@ class Captions(Database):
         )
         return {id: Caption(*row) for id, *row in found}
 
-    def caption_of_content(self, hash: bytes) -> Caption | None:
-        """The caption that counts for a content; an empty text is the owner's wish for none."""
-        query = "SELECT text, origin, prompt, model FROM shown_captions WHERE hash = ?"
-        row = self.one(query, hash)
-        return None if row is None else Caption(*row)
+    def captions_of_content(self, hash: bytes) -> dict[Origin, Caption]:
+        """All captions of a content; an empty text is the owner's wish for none."""
+        query = "SELECT text, origin, prompt, model FROM captions WHERE hash = ?"
+        return {row[1]: Caption(*row) for row in self.rows(query, (hash,))}
+
+    def described_files(self) -> list[int]:
+        """The ids of all files that have a caption by a model."""
+        found = self.rows(
+            "SELECT files.id FROM captions JOIN files ON last_hash = captions.hash "
+            "WHERE origin = 'program'"
+        )
+        return [id for (id,) in found]
 
     def count_captions(self) -> dict[str, int]:
         """How many photos have a caption, by the origin of the one that counts."""
         return dict(
             self.rows(
                 "SELECT origin, count(*) FROM shown_captions JOIN files "
-                "ON last_hash = shown_captions.hash WHERE text <> '' AND missing_since IS NULL GROUP BY origin ORDER BY origin"
+                "ON last_hash = shown_captions.hash WHERE text <> '' AND missing_since IS NULL "
+                "GROUP BY origin ORDER BY origin"
             )
         )
 

@@ -72,11 +72,12 @@ class Edits(Database):
         """Inside it every change of tags and of the owner's word belongs to one edit.
 
         Gives the edit's number. It is open over several transactions of the writer if need be,
-        and one that changed nothing leaves no trace.
+        and one that changed nothing leaves no trace. One of a ``uuid`` that is known goes on.
         """
         with self.transaction():
             number = self.one(
-                "INSERT INTO edits (uuid, at, kind, said) VALUES (?, ?, ?, ?) RETURNING id",
+                "INSERT INTO edits (uuid, at, kind, said) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (uuid) DO UPDATE SET undone_at = NULL RETURNING id",
                 uuid or uuid4().hex, at or now(), kind, said,
             )[0]  # fmt: skip
         self._watch(number, also_from_outside=kind in _RENAMING)
@@ -112,15 +113,18 @@ class Edits(Database):
         )
         return [id for (id,) in self.rows(query, (number,))]
 
-    def edit_to_undo(self, number: int | None) -> int:
+    def edit_to_undo(self, number: int | None, kind: str = "tag") -> int:
         """The number of an edit that can be undone; without one, of the program's last run.
+
+        ``kind`` is that of the runs.
 
         Errors: UsageError where there is none, and where a tag of it has another name since.
         """
         if number is None:
             row = self.one(
-                "SELECT max(id) FROM edits WHERE kind = 'tag' AND undone_at IS NULL "
-                "AND EXISTS (SELECT 1 FROM changes WHERE edit_id = edits.id)"
+                "SELECT max(id) FROM edits WHERE kind = ? AND undone_at IS NULL "
+                "AND EXISTS (SELECT 1 FROM changes WHERE edit_id = edits.id)",
+                kind,
             )
             if row[0] is None:
                 raise UsageError("there is no run to undo", hint="aimv2 tag history lists edits")
@@ -149,9 +153,10 @@ class Edits(Database):
             )
         return number
 
-    def mark_runs_undone(self) -> None:
+    def mark_runs_undone(self, kind: str = "tag") -> None:
         """All that the program gave was taken back: none of its runs is left to undo."""
-        self.run("UPDATE edits SET undone_at = ? WHERE kind = 'tag' AND undone_at IS NULL", now())
+        query = "UPDATE edits SET undone_at = ? WHERE kind = ? AND undone_at IS NULL"
+        self.run(query, now(), kind)
 
     def undo_edit(self, number: int) -> int:
         """Set back each row that still is as an edit left it; returns how many.

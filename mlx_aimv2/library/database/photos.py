@@ -92,6 +92,11 @@ class Photos(Database):
         """Files with this content, those without an error only."""
         return list(self.files("hash = ? AND error IS NULL", (hash,)))
 
+    def files_with_contents(self, hashes: Iterable[bytes]) -> list[int]:
+        """The ids of the files that have, or had when they could be read last, these contents."""
+        query = "SELECT id FROM files WHERE last_hash = ?"
+        return [id for hash in hashes for (id,) in self.rows(query, (hash,))]
+
     def last_hash(self, id: int) -> bytes | None:
         """The content that a file had when it could be read last."""
         row = self.one("SELECT last_hash FROM files WHERE id = ?", id)

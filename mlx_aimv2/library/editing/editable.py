@@ -39,9 +39,10 @@ class Edited:
     """What an edit did.
 
     ``is_waiting``: another process writes the library, and the edit counts once that has ended.
-    ``tag`` is the tag that was meant, ``is_new`` if none was known by that name; ``photos`` are
-    the paths of the files it was about, ``count`` is how many photos these are, the files of a
-    shot being one, and ``changed`` of how many photos anything changed; None while that waits.
+    ``tag`` is the tag that was meant, empty where none was, ``is_new`` if none was known by that
+    name; ``photos`` are the paths of the files it was about, ``count`` is how many photos these
+    are, the files of a shot being one, and ``changed`` of how many photos anything changed; None
+    while that waits.
     ``errors`` are of photos that were named and are not known. ``from_others`` are photos that
     keep the tag as a keyword of another program: removing does not touch that, rejecting hides it.
     ``sidecars`` are those that were brought up to date, each with what undoing did to it, with an
@@ -83,7 +84,7 @@ class EditableTags(Access):
                 known = must_find_tag(store, tag, of=lambda: list(look().files))
             meant = known or store.named()(typed_tag(tag))
             named = look()
-            count = _count_photos(store, list(named.files))
+            count = count_photos(store, list(named.files))
             others = _from_others(store, meant, named) if action == "remove" else ()
         said = f"{meant} {_SAID[action]} {count} {'photo' if count == 1 else 'photos'}"
         if action == "remove":
@@ -171,8 +172,8 @@ class EditableTags(Access):
         try:
             with self._writing() as store:
                 ids = make(store, request)
-                changed = _count_photos(store, ids)
-                return replace(edited, changed=changed, sidecars=_synced(store, ids))
+                changed = count_photos(store, ids)
+                return replace(edited, changed=changed, sidecars=synced(store, ids))
         except LockedError:
             keep_waiting(self.path, request)
         self._make_left()  # the other process may have ended just now
@@ -182,7 +183,7 @@ class EditableTags(Access):
     def _writing(self, *, creates: bool = False) -> Iterator[Store]:
         try:
             with super()._writing(creates=creates) as store:
-                _synced(store, make_waiting(store))
+                synced(store, make_waiting(store))
                 yield store
         finally:
             self._make_left()
@@ -196,15 +197,17 @@ class EditableTags(Access):
         with suppress(Aimv2Error):
             while not self._is_closed and os.path.lexists(waiting_path(self.path)):
                 with super()._writing() as store:
-                    _synced(store, make_waiting(store))
+                    synced(store, make_waiting(store))
 
 
-def _count_photos(store: Store, file_ids: list[int]) -> int:
+def count_photos(store: Store, file_ids: list[int]) -> int:
+    """How many photos these files are, those of a shot being one."""
     shots = shots_of(store, file_ids)
     return len({shots.get(id, (id,))[0] for id in file_ids})
 
 
-def _synced(store: Store, ids: list[int]) -> Sidecars:
+def synced(store: Store, ids: list[int]) -> Sidecars:
+    """What became of the sidecars of these files, which are brought up to date."""
     if not ids:
         return ()
     from ..tagging.tag_sidecars import sync_sidecars  # noqa: PLC0415  (XML, as above)

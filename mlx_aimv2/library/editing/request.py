@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from mlx_aimv2.errors import OutputError, UsageError
 
+from ..database.captions import Caption, Origin
 from ..database.edits import now
 from ..database.store import Store
 from ..database.verdicts import Verdict
@@ -19,6 +20,8 @@ class Request:
     ``verdicts`` are the owner's words: content, tag, verdict. ``removed`` are tags to be taken
     off, the owner's yes and what the program gave: content, tag. ``renamed`` are names before and
     after, ``taught`` are tags with their words, ``undoes`` is the number of an edit to be undone.
+    ``captions`` are contents with who says what: origin, text (None: taken back), prompt, model.
+    With ``is_part`` it is one of many requests of one run, all of one ``uuid`` and one edit.
     """
 
     kind: str
@@ -27,7 +30,9 @@ class Request:
     removed: tuple[tuple[bytes, str], ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
     taught: tuple[tuple[str, str | None], ...] = ()
+    captions: tuple[tuple[bytes, Origin, str | None, str | None, str | None], ...] = ()
     undoes: int | None = None
+    is_part: bool = False
     uuid: str = field(default_factory=lambda: uuid4().hex)
     at: str = field(default_factory=now)
 
@@ -49,7 +54,7 @@ class Request:
                 "an edit that waits beside the library is of a newer version of aimv2",
                 hint="run the newer version once",
             )
-        for name in ("verdicts", "removed"):
+        for name in ("verdicts", "removed", "captions"):
             rows = values.get(name, ())
             values[name] = tuple((bytes.fromhex(hash), *rest) for hash, *rest in rows)
         for name in ("renamed", "taught"):
@@ -69,13 +74,15 @@ def make(store: Store, request: Request) -> list[int]:
         except UsageError:  # undone meanwhile
             return []
         return touched if is_changed else []
-    if store.knows_edit(request.uuid):
+    if store.knows_edit(request.uuid) and not request.is_part:
         return []
     with (
         store.transaction(),
         store.edit(request.kind, request.said, uuid=request.uuid, at=request.at) as number,
     ):
         write(store, request)
+    if request.is_part:  # not all that the run has changed so far
+        return store.files_with_contents(hash for hash, *_ in request.captions)
     return store.files_of_edit(number)
 
 
@@ -91,3 +98,8 @@ def write(store: Store, request: Request) -> None:
         store.rename(was, lasting)
     for tag, words in request.taught:
         store.teach(named(tag), words)
+    for hash, origin, text, prompt, model in request.captions:
+        if text is None:
+            store.remove_caption(hash, origin)
+        else:
+            store.caption(hash, Caption(text, origin, prompt, model), at=request.at)

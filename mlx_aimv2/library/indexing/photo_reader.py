@@ -56,6 +56,14 @@ def read_keywords_inside(path: FilePath) -> dict[str, str]:
         return _keywords(header_in(file, path)[1])
 
 
+def read_caption_inside(path: FilePath) -> str:
+    """The caption inside a photo; "" without one. Errors: ImageError for what cannot be read."""
+    from ..sidecars.caption import read_caption  # noqa: PLC0415  (XML, as above)
+
+    with open_file(path) as file, blaming_the_disk(file, path):
+        return read_caption(header_in(file, path)[1].packet)
+
+
 def hash_file(path: FilePath) -> bytes:
     """BLAKE2b of a file's content, 16 bytes. Errors: ImageError for what cannot be read."""
     with open_file(path) as file, blaming_the_disk(file, path):

@@ -324,8 +324,9 @@ def _with_notes(store: Store, file: FileRow) -> Iterator[bytes]:
 def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
     """Take back all tags: sidecars as they were before, and the tags in the library.
 
-    A sidecar with a caption of this library keeps that. A sidecar that cannot be restored stays known, so that undoing can be tried again. One beside
-    a photo that is not known, as that of a copy, is cleaned by its own notes.
+    A sidecar with a caption of this library keeps that. One that cannot be restored stays known,
+    so that undoing can be tried again. One beside a photo that is not known, as that of a copy, is
+    cleaned by its own notes.
     """
     follow_sidecars(store)
     for path, photo in store.sidecars():
