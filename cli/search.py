@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """
 aimv2 search red bicycle in snow
+aimv2 search --captions-only birthday cake
 aimv2 search horse + stripes - 2:zebra --in ~/Pictures
 aimv2 search --like cat.jpg --since 2023 -n 50
 aimv2 search --tag Dog --not-tag Luna --since 2024
@@ -68,6 +69,9 @@ class Options:
         show_default="best; date without words",
     )
     unique: bool = option(False, help="Of photos that show the same picture, show only the first.")
+    captions_only: bool = option(
+        False, help="Search the words of captions alone, without a checkpoint."
+    )
     filters: Filters = group(Filters)
     paths_only: bool = option(False, help="Print paths only, one on each line.", flags="-f --paths")
     null: bool = option(False, help="Print paths only, a NUL after each.", flags="-0 --null")
@@ -85,6 +89,8 @@ class Options:
 
 def search(options: Options) -> int:
     """Find photos in the library: by words, by likeness, or by both.
+
+    Words are looked for in pictures and in captions (aimv2 describe), and both count.
 
     Words between + and - belong together; 2:dog counts twice; a term after - is taken away. Where
     no photo fits, the best score is told. Options like --tag without words list photos, the newest
@@ -104,6 +110,7 @@ def search(options: Options) -> int:
             filters=filters,
             sort=options.sort,
             unique=options.unique,
+            captions_only=options.captions_only,
             model=options.model,
             dtype=options.dtype,
             confirm=confirm_download(options.yes),
@@ -122,13 +129,20 @@ def search(options: Options) -> int:
             from mlx_aimv2.library.contact_sheet import SheetRow  # noqa: PLC0415
 
             title = " ".join(options.words or options.like or ["Photos"])
-            origins = opened.store.origins_of([hit.file.id for hit in answer.hits])
+            ids = [hit.file.id for hit in answer.hits]
+            origins, captions = opened.store.origins_of(ids), opened.store.captions_of(ids)
             rows = (
-                SheetRow(hit.file, hit.score, _others(hit), tags=origins[hit.file.id])
+                SheetRow(
+                    hit.file,
+                    hit.score,
+                    _others(hit),
+                    tags=origins[hit.file.id],
+                    caption=captions[hit.file.id].text if hit.file.id in captions else "",
+                )
                 for hit in answer.hits
             )
             write(html, title, rows=rows, is_open=options.is_open)
-        _tell(opened, answer, filters)
+        _tell(opened, answer, filters, is_of_captions=options.captions_only)
     if html and not answer.hits:
         output.say("no sheet was written")
     return 0
@@ -231,9 +245,10 @@ def _is_below(hit: "Hit", line: float | None) -> bool:
 def _print_json(library: "Library", answer: "Answer") -> None:
     from mlx_aimv2.files.path_text import escape  # noqa: PLC0415
 
-    origins = library.store.origins_of([hit.file.id for hit in answer.hits])
+    ids = [hit.file.id for hit in answer.hits]
+    origins, captions = library.store.origins_of(ids), library.store.captions_of(ids)
     for hit in answer.hits:
-        file, facts = hit.file, hit.file.facts
+        file, facts, caption = hit.file, hit.file.facts, captions.get(hit.file.id)
         output.record(
             {
                 "path": escape(_path(hit)),
@@ -250,6 +265,8 @@ def _print_json(library: "Library", answer: "Answer") -> None:
                 "uuid": file.uuid,
                 "tags": list(origins[file.id]),
                 "origins": origins[file.id],
+                "caption": caption and caption.text,
+                "caption_origin": caption and caption.origin,
             }
         )
 
@@ -260,14 +277,14 @@ def _print_paths(answer: "Answer", separator: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def _tell(library: "Library", answer: "Answer", filters: Filters) -> None:
+def _tell(library: "Library", answer: "Answer", filters: Filters, *, is_of_captions: bool) -> None:
     if answer.hits:
         if answer.best is None and len(answer.hits) < answer.searched:
             output.say(
                 f"{len(answer.hits)} of {output.counted(answer.searched, 'photo')}: -n shows more"
             )
     elif not answer.searched:
-        output.say(_why_none(library, answer, filters))
+        output.say(_why_none(library, answer, filters, is_of_captions=is_of_captions))
     elif answer.best is not None:
         shown = answer.best - 0.001
         shown = max(0.0, shown) if answer.best >= 0 else shown
@@ -277,9 +294,13 @@ def _tell(library: "Library", answer: "Answer", filters: Filters) -> None:
         )
 
 
-def _why_none(library: "Library", answer: "Answer", filters: Filters) -> str:
+def _why_none(
+    library: "Library", answer: "Answer", filters: Filters, *, is_of_captions: bool
+) -> str:
     """The reason why no photo was searched, and what to type next."""
     counts = library.counts()
+    if is_of_captions and not library.store.count_captions():
+        return "no photo has a caption yet: aimv2 describe FOLDER --write library"
     if answer.excluded:
         return f"no other photo {'is in the library' if filters.is_empty else 'fits the filters'}"
     if filters.is_empty or counts.files == counts.in_error + counts.missing + counts.excluded:

@@ -39,7 +39,7 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d)?", re.ASCII)
 
 @dataclass(frozen=True)
 class SheetRow:
-    """A file of the library on a sheet; ``note`` is any text, as from EXIF.
+    """A file of the library on a sheet; ``note`` is any text, as from EXIF, and so is ``caption``.
 
     ``commands`` are to be pasted into a shell, one at a time.
     ``tags`` are its tags, each with the names of its origins; ``found`` is what was located in it
@@ -53,6 +53,7 @@ class SheetRow:
     tags: Mapping[str, Sequence[str]] = field(default_factory=dict)
     found: "Located | None" = None
     commands: tuple[str, ...] = ()
+    caption: str = ""
 
 
 @dataclass(frozen=True)
@@ -150,11 +151,12 @@ def _card(row: SheetRow) -> Iterator[str]:
     name, folder = _shown(path.name), _shown(os.fspath(path.parent))
     yield f'<li class="card{" best" if row.is_best else ""}">\n'
     yield f'<a href="{html.escape(path.as_uri())}" title="{_shown(os.fspath(path))}">'
-    yield from _picture(row, name)
+    yield from _picture(row, _shown(row.caption) or name)
     yield '</a>\n<div class="facts">\n'
     if row.is_best:
         yield '<p class="mark">suggested best</p>\n'
     yield f'<p class="name"><bdi>{name}</bdi></p>\n'
+    yield _paragraph("caption", row.caption)
     score = None if row.score is None else f'<span class="unseen">score </span>{row.score:.3f}'
     yield _list("figures", (score, _time(facts.taken_at) if facts else None))
     pixels = f"{facts.width_px} × {facts.height_px}" if facts else None
@@ -172,7 +174,7 @@ def _card(row: SheetRow) -> Iterator[str]:
     yield "</div>\n</li>\n"
 
 
-def _picture(row: SheetRow, name: str) -> Iterator[str]:
+def _picture(row: SheetRow, words: str) -> Iterator[str]:
     path = row.file.path_str
     try:
         data = base64.b64encode(thumbnail(path, draw=_drawing(row.found))).decode()
@@ -180,7 +182,7 @@ def _picture(row: SheetRow, name: str) -> Iterator[str]:
         reason = str(error).removeprefix(printable(path)).strip()
         yield f'<span class="none"><b>no thumbnail</b> <bdi>{_shown(reason)}</bdi></span>'
     else:
-        yield f'<img alt="{name}" decoding="async" src="data:image/jpeg;base64,{data}">'
+        yield f'<img alt="{words}" decoding="async" src="data:image/jpeg;base64,{data}">'
 
 
 def _drawing(found: "Located | None") -> Callable[[Image.Image], Image.Image] | None:
@@ -268,6 +270,7 @@ img { display: block; width: 100%; height: 100%; object-fit: scale-down; }
 }
 .facts { padding: 0.625rem 0.75rem 0.75rem; }
 .name { font-weight: 600; }
+.caption { margin-top: 0.25rem; font-size: 0.8125rem; }
 .mark { color: var(--best); font-size: 0.8125rem; font-weight: 600; }
 .figures {
   display: flex; flex-wrap: wrap; justify-content: space-between; column-gap: 0.75rem;

@@ -35,7 +35,7 @@ from .indexing.report import Estimate, Progress, Report
 from .search import query
 from .search.filters import Filters
 from .search.fitting import as_known, check_places
-from .search.searcher import Answer, Sort, check_order, newest, search
+from .search.searcher import Answer, Sort, check_order, newest, search, search_captions
 from .search_model import SearchModel, absent, source_of
 
 if TYPE_CHECKING:
@@ -194,11 +194,15 @@ class Library(EditableCaptions):
         filters: Filters | None = None,
         sort: Sort | None = None,
         unique: bool = False,
+        captions_only: bool = False,
         model: str | None = None,
         dtype: Dtype | None = None,
         confirm: "Confirm | None" = None,
     ) -> Answer:
         """The photos that fit a query, best first; see ``query.parse`` for its syntax.
+
+        Photos are ranked by their pictures and their captions together; with ``captions_only`` by
+        the words of their captions, see ``searcher.search_captions``.
 
         ``words`` is one text, or the words of a query with ``+`` and ``-`` between them. A text
         whose score line no photo reaches (``search.score``) finds nothing; the answer has the best
@@ -225,6 +229,11 @@ class Library(EditableCaptions):
 
         def look(store: Store) -> Answer:
             chosen = _checked(store, filters)
+            if captions_only:
+                return search_captions(
+                    store, terms, count=count, filters=chosen, min_score=min_score,
+                    sort=sort or "best", unique=unique,
+                )  # fmt: skip
             vectors = _set_of(store, model)
             if vectors is None:
                 return Answer((), None, 0)

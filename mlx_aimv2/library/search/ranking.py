@@ -1,6 +1,6 @@
 """Photos by their scores, the best first; of a shot of several files the first that fits."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from ..database.vectors import VectorSet
 from ..shots import shots_of
 from .filters import Filters
 from .fitting import MANY, rows_that_fit
-from .nearest import Floats, Rows, nearest
+from .nearest import Floats, Rows, nearest, products_of
 from .score import Query
 
 _AT_ONCE = 4096  # rows
@@ -20,7 +20,8 @@ _TIMES = 4  # as many rows are looked at next, where those before were not enoug
 class Ranking:
     """The photos that fit filters, but for those excluded, by their scores for a query.
 
-    ``searched`` is how many files fit; ``best`` the best score, once photos were looked at.
+    ``added`` is what captions add to products, by file; never below 0. ``searched`` is how many
+    files fit; ``best`` the best score, once photos were looked at.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Ranking:
         query: Query,
         filters: Filters,
         excluded: Collection[int],
+        added: Mapping[int, float],
     ) -> None:
         self._store, self._vectors, self._query = store, vectors, query
         self._segments = store.segments(vectors)
@@ -43,6 +45,11 @@ class Ranking:
             self._among, self._allowed = np.unique(known[:, 0]), set(known[:, 1].tolist())
             self.searched = len(known)
         self.best: float | None = None
+        self._added = added
+        # Captions may lift these above any row: they are looked at whatever their products are.
+        lifted = store.rows_and_files(vectors.id, OF_THESE, [listed(added)]) if added else None
+        self._lifted = np.unique(lifted[:, 0]) if lifted is not None else np.zeros(0, np.int64)
+        self._lifted_products = self._exact(self._lifted)
 
     def first(self, count: int) -> list[tuple[int, float]]:
         """Ids and scores, equal ones by path: at least so many, or all that there are."""
@@ -70,6 +77,10 @@ class Ranking:
         """Ids and products of the photos among so many of the best rows, and the product that no
         other row is above; None where these were all."""
         rows, bounds = nearest(self._segments, self._query.wanted, wanted, self._among)
+        bound = float(bounds[-1]) if len(rows) >= wanted else None
+        is_new = ~np.isin(self._lifted, rows)
+        rows = np.concatenate([rows, self._lifted[is_new]])
+        bounds = np.concatenate([bounds, self._lifted_products[is_new]])
         pairs = self._store.files_in_rows(self._vectors.id, rows)
         ids = [
             id
@@ -78,8 +89,17 @@ class Ranking:
         ]
         shown = set(shown_of_shots(self._store, ids, self._allowed, self._vectors))
         product_of = dict(zip(rows.tolist(), self._products(rows, bounds), strict=True))
-        found = [(id, product_of[row]) for row, id in pairs if id in shown]
-        return found, float(bounds[-1]) if len(rows) >= wanted else None
+        added = self._added
+        found = [(id, product_of[row] + added.get(id, 0.0)) for row, id in pairs if id in shown]
+        return found, bound
+
+    def _exact(self, rows: Rows) -> Floats:
+        """The rows' products with what is wanted."""
+        parts = [
+            products_of(self._segments.take(part).astype(np.float32), self._query.wanted)
+            for part in np.split(rows, range(_AT_ONCE, len(rows), _AT_ONCE))
+        ]
+        return np.concatenate(parts)
 
     def _products(self, rows: Rows, bounds: Floats) -> list[float]:
         """The rows' products with what is wanted, less what they lose for what is not."""

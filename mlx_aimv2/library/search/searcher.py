@@ -18,6 +18,7 @@ from ..database.vectors import VectorSet
 from ..duplicates.groups import collapsed
 from ..search_model import SearchModel
 from ..shots import shots_of
+from .captions import LEAST_SHARE, POWER, WEIGHT, only_texts, said
 from .filters import Filters
 from .fitting import newest_that_fit, rows_that_fit
 from .query import Term
@@ -83,7 +84,7 @@ def search(
     sort: Sort = "best",
     unique: bool = False,
 ) -> Answer:
-    """The photos that fit the terms best, equal ones by path.
+    """The photos that fit the terms best, by picture and caption together, equal ones by path.
 
     ``min_score`` is 0.5 for texts, unless given, and none for pictures alone. ``exclude`` are
     paths not to find, nor the other files of their shots. ``sort="date"``: of all photos with that
@@ -99,7 +100,9 @@ def search(
     least = query.least_score if min_score is None else min_score
     filters = filters or Filters()
     excluded = _with_their_shots(store, exclude)
-    ranking = Ranking(store, vectors, query, filters, excluded)
+    added = said(store, terms, power=POWER) if query.scale is not None else {}
+    added = {id: WEIGHT * share / (query.scale or 1.0) for id, share in added.items()}
+    ranking = Ranking(store, vectors, query, filters, excluded, added)
     if sort == "date":
         by_date = _by_date(store, ranking.down_to(least))
         hits = _hits(store, vectors, lambda _: by_date, count, unique=unique)
@@ -112,6 +115,39 @@ def search(
     left_out = len(rows_that_fit(store, vectors, filters, excluded)) if excluded else 0
     line = None if query.scale is None else LEAST_TEXT_SCORE
     return Answer(hits, ranking.best, ranking.searched - left_out, left_out, line)
+
+
+def search_captions(
+    store: Store,
+    terms: Sequence[Term],
+    *,
+    count: int = 20,
+    filters: Filters | None = None,
+    min_score: float | None = None,
+    sort: Sort = "best",
+    unique: bool = False,
+) -> Answer:
+    """The photos whose captions say most of the terms, equal ones by path; no model is needed.
+
+    The score is the share of the words that the caption has, seldom ones weighing more: of all it
+    is 1, and ``min_score`` is 0.5 unless given.
+    Errors: UsageError for terms that are no texts.
+    """
+    _check_count(count)
+    only_texts(terms)
+    fitting = newest_that_fit(store, filters or Filters())
+    shares = said(store, terms)
+    has_caption = store.captions_of(fitting)
+    captioned = [id for id in fitting if id in has_caption]
+    ids = shown_of_shots(store, [id for id in captioned if id in shares], set(captioned))
+    least = LEAST_SHARE if min_score is None else min_score
+    path_of = {id: file.path for id, file in store.files_of(ids).items()}
+    ranked = sorted(ids, key=lambda id: (-shares[id], path_of[id]))
+    found: Found = [(id, shares[id]) for id in ranked if shares[id] >= least]
+    if sort == "date":
+        found = _by_date(store, [(id, shares[id]) for id, _ in found])
+    hits = _hits(store, store.serving(), lambda _: found, count, unique=unique)
+    return Answer(hits, shares[ranked[0]] if ranked else 0.0, len(captioned))
 
 
 def newest(store: Store, filters: Filters, count: int = 20, *, unique: bool = False) -> Answer:
