@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from benchmarks.checks import Check, four_digits, positive, run, share
 from mlx_aimv2.library.database.captions import Caption
 from mlx_aimv2.library.database.store import Store
-from mlx_aimv2.library.database.text_cache import TextCache
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.search.captions import shares
+from mlx_aimv2.library.text_cache import TextCache
 from mlx_aimv2.training.drawings.captions import label_caption, truth
 from mlx_aimv2.training.drawings.nouns import NOUNS
 from mlx_aimv2.training.drawings.scene import HELD_OUT, Drawing, draw

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from benchmarks import duplicates
 from benchmarks.checks import Check, four_digits, positive, run, share
-from mlx_aimv2.library.database.text_cache import TextCache
 from mlx_aimv2.library.library import Library
+from mlx_aimv2.library.text_cache import TextCache
 from mlx_aimv2.training.drawings.nouns import NOUNS
 from mlx_aimv2.training.drawings.scene import HELD_OUT, draw
 

@@ -46,7 +46,6 @@ from mlx_aimv2.bench.search import search_blobs, search_numpy, write_blobs
 from mlx_aimv2.bench.worker import peak_bytes
 from mlx_aimv2.inference.zero_shot import BACKGROUND
 from mlx_aimv2.library.database.store import Store
-from mlx_aimv2.library.database.text_cache import TextCache
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.tagging import calibration
 from mlx_aimv2.library.tagging.blanks import NUMBER
@@ -58,6 +57,7 @@ from mlx_aimv2.library.tagging.vocabulary import (
     read_vocabulary,
     vocabulary_text,
 )
+from mlx_aimv2.library.text_cache import TextCache
 
 AIMV2 = Path(sys.executable).with_name("aimv2")
 WORDS = ("red", "bicycle", "in", "snow")

@@ -196,7 +196,8 @@ def _loads(module: str) -> bool:
 
 def _library() -> Check:
     """Where the library is by default, and the vectors of texts that were searched for."""
-    from mlx_aimv2.library.database import schema, text_cache  # noqa: PLC0415
+    from mlx_aimv2.library import text_cache  # noqa: PLC0415
+    from mlx_aimv2.library.database import schema  # noqa: PLC0415
 
     file, texts = schema.default_path(), text_cache.default_path()
     state = output.size(_folder_bytes(file.parent)) if file.exists() else "not there yet"

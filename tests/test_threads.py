@@ -237,7 +237,7 @@ def test_a_forked_process_is_told_where_nothing_can_go_on(library: Library, tmp_
         ):
             print(json.dumps(in_a_child(work)))
         inside, go_on = threading.Event(), threading.Event()
-        class Cache(mlx_aimv2.library.database.text_cache.TextCache):
+        class Cache(mlx_aimv2.library.text_cache.TextCache):
             def embed(self, *arguments):
                 inside.set()
                 go_on.wait()

@@ -24,7 +24,6 @@ from . import apple_photos
 from .database.folders import Root, known_path
 from .database.photos import Counts, FileRow
 from .database.store import Store
-from .database.text_cache import TextCache
 from .database.vectors import VectorSet
 from .duplicates.groups import DEFAULT_THRESHOLD, Group, files_to_compare, find_groups
 from .editing.captions import EditableCaptions
@@ -37,6 +36,7 @@ from .search.filters import Filters
 from .search.fitting import as_known, check_places
 from .search.searcher import Answer, Sort, check_order, newest, search, search_captions
 from .search_model import SearchModel, absent, source_of
+from .text_cache import TextCache
 
 if TYPE_CHECKING:
     from mlx_aimv2.checkpoints.hub import Confirm

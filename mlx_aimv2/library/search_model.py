@@ -24,8 +24,8 @@ from mlx_aimv2.texts.truncation import Cut
 
 from .database.folders import known_path
 from .database.store import Store
-from .database.text_cache import TextCache
 from .database.vectors import VectorSet
+from .text_cache import TextCache
 
 if TYPE_CHECKING:
     from mlx_aimv2.checkpoints.hub import Confirm

@@ -8,7 +8,8 @@ import pytest
 from mlx_aimv2 import install_hints
 from mlx_aimv2.cli import doctor
 from mlx_aimv2.cpu import blas
-from mlx_aimv2.library.database import schema, text_cache
+from mlx_aimv2.library import text_cache
+from mlx_aimv2.library.database import schema
 from tests.support.commands import run
 
 CHECKS = [

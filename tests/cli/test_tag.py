@@ -13,11 +13,11 @@ from mlx_aimv2.cli import output
 from mlx_aimv2.cli import tag as tag_command
 from mlx_aimv2.library.database.photos import FileRow
 from mlx_aimv2.library.database.store import Store
-from mlx_aimv2.library.database.text_cache import TextCache
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.sidecars.notes import Owner
 from mlx_aimv2.library.sidecars.xmp import merge
 from mlx_aimv2.library.tagging import calibration, tagger
+from mlx_aimv2.library.text_cache import TextCache
 from mlx_aimv2.training.drawings.album import write_album
 from mlx_aimv2.training.drawings.nouns import NOUNS
 from tests.support import sidecar_samples

@@ -8,9 +8,9 @@ import pytest
 
 from mlx_aimv2.errors import Aimv2Warning, UsageError
 from mlx_aimv2.library.database.store import Store
-from mlx_aimv2.library.database.text_cache import TextCache
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.search.filters import Filters
+from mlx_aimv2.library.text_cache import TextCache
 from mlx_aimv2.training.drawings.scene import HELD_OUT, draw
 from tests.support.seeing_demo import write_seeing_demo
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from mlx_aimv2.errors import NumericsError, UsageError
-from mlx_aimv2.library.database.text_cache import TextCache
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.teaching.classifier import Lesson, learn, learn_space
 from mlx_aimv2.library.teaching.confidence import Confidence, learn_confidence
+from mlx_aimv2.library.text_cache import TextCache
 from tests.support.albums import make_album
 
 WIDTH, COUNT = 17, 499

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlx_aimv2.library.database import text_cache
-from mlx_aimv2.library.database.text_cache import Floats, TextCache
+from mlx_aimv2.library import text_cache
+from mlx_aimv2.library.text_cache import Floats, TextCache
 from tests.support.commands import PATIENCE_S
 from tests.support.users import as_ordinary_user
 
@@ -247,7 +247,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from mlx_aimv2.library.database.text_cache import TextCache
+from mlx_aimv2.library.text_cache import TextCache
 cache = TextCache(Path(sys.argv[1]))
 vector = np.ones(4096, np.float32)
 cache.embed(["dog"], "one", lambda texts: vector[None], 4096)
@@ -268,7 +268,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from mlx_aimv2.library.database.text_cache import TextCache
+from mlx_aimv2.library.text_cache import TextCache
 cache = TextCache(Path(sys.argv[1]))
 for number in range(40):
     texts = [f"{name} {number}" for name in ("shared", sys.argv[2])]
@@ -315,7 +315,7 @@ def test_the_systems_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 
 def test_it_imports_neither_mlx_nor_pictures() -> None:
     script = (
-        "import sys, mlx_aimv2.library.database.text_cache;"
+        "import sys, mlx_aimv2.library.text_cache;"
         "assert not {'mlx.core', 'PIL', 'platformdirs', 'huggingface_hub'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -10,8 +10,8 @@ import tokenizers
 import mlx_aimv2 as aimv2
 from mlx_aimv2.errors import Aimv2Warning, UsageError
 from mlx_aimv2.inference.model import Model
-from mlx_aimv2.library.database.text_cache import TextCache
 from mlx_aimv2.library.library import Library
+from mlx_aimv2.library.text_cache import TextCache
 from tests.support.albums import make_album
 from tests.support.commands import run
 

@@ -1,1 +1,1 @@
-"""What the library knows, on disk: tables, vectors, texts searched for."""
+"""What the library knows, on disk: tables and vectors."""
