@@ -75,14 +75,14 @@ class _Prompt:
     def add_spelled(self, text: str) -> None:
         for number, part in enumerate(self._tokenizer.split_markers(text)):
             if number % 2:
-                self._ids = [*self.ids(), *self._tokenizer.spell(part)]
+                self.ids().extend(self._tokenizer.spell(part))
             else:
                 self.add(part)
 
     def add_image(self, count: int) -> None:
         tokenizer = self._tokenizer
-        image = [tokenizer.image_start_id, *[tokenizer.image_id] * count, tokenizer.image_end_id]
-        self._ids = [*self.ids(), *image]
+        image = [tokenizer.image_id] * count
+        self.ids().extend([tokenizer.image_start_id, *image, tokenizer.image_end_id])
 
     def ids(self) -> list[int]:
         """Everything that was added."""
