@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from .cpu import blas
 
 if TYPE_CHECKING:
+    from .describe.aria import Aria as Aria
+    from .describe.load import load as load
     from .errors import Aimv2Error as Aimv2Error
     from .errors import Aimv2Warning as Aimv2Warning
     from .images.source import ImageSource as ImageSource
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from .inference.locating.locator import Located as Located
     from .inference.model import Model as Model
     from .inference.model import ModelOutput as ModelOutput
-    from .inference.model import load as load
     from .inference.records import Embedded as Embedded
     from .inference.records import Failed as Failed
     from .inference.records import Item as Item
@@ -31,6 +32,7 @@ blas.preload()
 
 # Where each public name lives; imported when it is first used, so that `aimv2 --help` is quick.
 _PUBLIC = {
+    "Aria": "describe.aria",
     "Aimv2Error": "errors",
     "Aimv2Warning": "errors",
     "Embedded": "inference.records",
@@ -44,7 +46,7 @@ _PUBLIC = {
     "Model": "inference.model",
     "ModelOutput": "inference.model",
     "find_images": "images.walk",
-    "load": "inference.model",
+    "load": "describe.load",
 }
 __all__ = [*_PUBLIC]  # noqa: PLE0604  (names from the table)
 

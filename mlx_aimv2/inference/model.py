@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 import mlx.core as mx
 import numpy as np
@@ -24,7 +23,7 @@ from mlx_aimv2.models.network import Tower
 
 from . import mlx_thread, zero_shot
 from .embedder import Embedder, evaluated
-from .image_options import Decoding, ImageOptions
+from .image_options import Decoding, Dtype, ImageOptions
 from .locating.locator import TILES, Located, Locator, contributions
 from .progress import Progress
 
@@ -238,7 +237,7 @@ def load(
     source: str = DEFAULT,
     *,
     tower: Tower | None = None,
-    dtype: Literal["float32", "float16", "bfloat16"] | None = None,
+    dtype: Dtype | None = None,
     side_px: int | None = None,
     confirm: Callable[[hub.Download], bool] | None = None,
 ) -> Model:
@@ -252,19 +251,34 @@ def load(
     are not a checkpoint, UsageError for a tower or option it does not have, and for an Aria, which
     makes no embeddings.
     """
-    resolved = resolve_embedder(source, confirm=confirm or _tell)
+    resolved = resolve_embedder(source, confirm=confirm or tell)
+    return Model(load_weights(resolved, tower=tower, dtype=dtype, side_px=side_px), resolved)
 
-    def load_weights() -> Loaded:
+
+def load_weights(
+    resolved: hub.Resolved,
+    *,
+    tower: Tower | None = None,
+    dtype: Dtype | None = None,
+    side_px: int | None = None,
+) -> Loaded:
+    """A network of any family, with a warning for each thing that a user should know.
+
+    Errors: as :func:`load`.
+    """
+
+    def read() -> Loaded:
         mx.set_cache_limit(_CACHE_LIMIT_BYTES)
         return load_checkpoint(resolved.folder, tower=tower, dtype=dtype, side_px=side_px)
 
-    loaded = mlx_thread.run(load_weights)
+    loaded = mlx_thread.run(read)
     for note in loaded.notes:
-        warnings.warn(note, Aimv2Warning, stacklevel=2)
-    return Model(loaded, resolved)
+        warnings.warn(note, Aimv2Warning, stacklevel=3)
+    return loaded
 
 
-def _tell(download: hub.Download) -> bool:
+def tell(download: hub.Download) -> bool:
+    """Agree to a download, with a warning that names its size and licence."""
     terms = f" ({LICENCE_TERMS})" if download.licence == LICENCE else ""
     warnings.warn(
         f"downloading {download.repo_id}, {download.size_bytes / 1e9:.2f} GB, "

@@ -1,0 +1,1 @@
+"""Pictures described in words, and questions about them answered: Aria."""
