@@ -40,6 +40,9 @@ GROUPS = {
         "classify": "Say which labels fit images.",
         "locate": "Find where in a picture words are.",
     },
+    "Pictures to words": {
+        "ask": "Ask a question about pictures.",
+    },
     "Checkpoints": {
         "models": "List the published checkpoints and which are here already.",
         "info": "Tell what a checkpoint is and what it needs.",

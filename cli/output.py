@@ -1,6 +1,7 @@
 """What the command says, and where: data on stdout, everything else on stderr."""
 
 import os
+import re
 import shutil
 import sys
 import time
@@ -38,6 +39,7 @@ class _State:
     is_stopped: bool = False
     options: frozenset[str] = frozenset()  # of the command at hand
     has_open_line: bool = False  # a progress line that the next message must wipe
+    is_within_line: bool = False  # of data that comes in pieces
 
 
 _state = _State()
@@ -87,6 +89,23 @@ def line(text: str = "") -> None:
     """One line of data."""
     _wipe()
     print(text, file=sys.stdout)
+
+
+def piece(text: str) -> None:
+    """A part of data that comes little by little, shown at once; its lines and tabs stay."""
+    _wipe()
+    parts = re.split("([\n\t])", text)
+    sys.stdout.write("".join(part if part in ("\n", "\t") else printable(part) for part in parts))
+    sys.stdout.flush()
+    if text:
+        _state.is_within_line = not text.endswith("\n")
+
+
+def end_pieces() -> None:
+    """The last piece was the last: end its line."""
+    if _state.is_within_line:
+        _state.is_within_line = False
+        line()
 
 
 def record(fields: Mapping[str, Any]) -> None:
@@ -197,6 +216,15 @@ def ask(question: str) -> bool:
     sys.stderr.write(f"{printable(question)} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def next_line(sign: str) -> bytes:
+    """The next line of stdin, asked for with a sign where somebody sits there; empty at its end."""
+    if is_interactive():
+        _wipe()
+        sys.stderr.write(sign)
+        sys.stderr.flush()
+    return sys.stdin.buffer.readline()
 
 
 @contextmanager

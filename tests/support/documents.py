@@ -18,6 +18,7 @@ from mlx_aimv2.training.drawings.album import write_album, write_copies
 from mlx_aimv2.training.drawings.scene import HELD_OUT, draw
 from tests.support.commands import AIMV2, PATIENCE_S
 from tests.support.makers import random_vision, vision_config, write_checkpoint
+from tests.support.talking_aria import write_aria
 
 ROOT = Path(__file__).parents[2]
 UUID = "0A1B2C3D-0000-4000-8000-000000000001"
@@ -25,8 +26,9 @@ _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # Programs of other people, which have nothing to do here.
 _STUBS = ("brew", "exiftool", "git", "make", "open", "osxphotos", "pip", "pipx", "python3.14", "uv",
           "xargs", "xcode-select")  # fmt: skip
-_NAMED = re.compile(r"(--model|--hf-path|--from) (lit|native|large-448)\b")
+_NAMED = re.compile(r"(--model|--hf-path|--from) (lit|native|large-448|aria)\b")
 _UNNAMED = re.compile(r"\baimv2 (index|embed|classify|locate(?! --from))(?!.*--model)")
+_IN_WORDS = re.compile(r"\baimv2 ask(?!.*--model)")
 _TIMES = re.compile(r"(less than )?\d[\d.]*(?= ?(s|min|/s|kB|MB|B|GB)\b)")
 _NUMBER = re.compile(r"(?<![\w/×.-])\d+\.\d+(?![\w×-])")
 # Of scores: what two kinds of machine or precisions make of the same pictures.
@@ -94,6 +96,8 @@ class Home:
         (self.folder / "examples").symlink_to(ROOT / "examples")
         self._native = str(self._checkpoint("native", native=True))
         self._large = str(self._checkpoint("large"))
+        self._aria = str(write_aria(self.folder / "checkpoints" / "aria"))
+        draw(HELD_OUT + 101, 64).image.save(self.folder / "photo.jpg")
         if sys.platform != "darwin":  # where a Mac keeps what Linux keeps elsewhere
             (self.folder / ".local/share").mkdir(parents=True)
             (self.folder / "Library").mkdir()
@@ -111,8 +115,10 @@ class Home:
     def type(self, line: str) -> "subprocess.CompletedProcess[str]":
         """Run a line as it is written, but with the checkpoints that are here."""
         here = {"lit": "demo", "native": self._native, "large-448": self._large}
+        here["aria"] = self._aria
         line = _NAMED.sub(lambda found: f"{found[1]} {here[found[2]]}", line)
         line = _UNNAMED.sub(r"aimv2 \1 --model demo", line)
+        line = _IN_WORDS.sub(f"aimv2 ask --model {self._aria}", line)
         line = line.replace("/Volumes/Archive", str(self.folder / "Archive"))
         return self._start("bash", "-c", line)
 
