@@ -36,8 +36,9 @@ SMALL = {
     "tagging": "--number 20 --photos 60 --seeds 1 --foreign 5 --near-equal 9 --topic 9 --rows 300 "
     "--taught 300 --draws 1",
 }
-# Run by tests of its own, with a library of kernels that they make; and by training_speed.
-ELSEWHERE = {"metal_kernels", "torch_pretraining"}
+# Run by tests of its own, with a library of kernels that they make; by training_speed; and by
+# aria_decoding.
+ELSEWHERE = {"metal_kernels", "torch_pretraining", "torch_aria"}
 
 
 def test_each_has_a_small_run():

@@ -9,6 +9,7 @@ from .commands import PATIENCE_S
 ROOT = Path(__file__).parents[2]
 # Run by tests/parity: beside torch.
 WITH_TORCH = {
+    "aria_decoding": "--width 128 --words 500 --blocks 2 --experts 4 --tokens 8 --repeats 1",
     "evaluation": "--classes 4 --number 160 --epochs 1",
     "training_speed": "--width 64 --blocks 1 --batch 1 --words 70 --repeats 1 --memory-blocks 4",
 }
