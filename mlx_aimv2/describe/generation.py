@@ -1,6 +1,7 @@
 """One token after the other: the prompt in chunks, then each token from those before it."""
 
 from collections.abc import Generator
+from typing import cast
 
 import mlx.core as mx
 
@@ -80,4 +81,4 @@ def generate(
                 "the next word cannot be told: numbers of the network are not finite",
                 options={"dtype bfloat16": "compute in another precision"},
             )
-        yield int(token.item())
+        yield cast(int, token.item())

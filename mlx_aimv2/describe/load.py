@@ -17,8 +17,8 @@ AriaName = Literal["aria", "aria-chat", "aria-sequential", "aria-base-64k", "ari
 Confirm = Callable[[hub.Download], bool]
 
 
-@overload
-def load(
+@overload  # an alias is a str too, and is taken by the first signature that fits
+def load(  # type: ignore[overload-overlap]
     source: AriaName, *, dtype: Dtype | None = None, confirm: Confirm | None = None
 ) -> "Aria": ...
 @overload
