@@ -207,7 +207,7 @@ def _library() -> Check:
 
 def _cache() -> Check:
     from mlx_aimv2.checkpoints import hub  # noqa: PLC0415
-    from mlx_aimv2.models.aimv2.published import CHECKPOINTS  # noqa: PLC0415
+    from mlx_aimv2.models.published import CHECKPOINTS  # noqa: PLC0415
 
     folder = hub.cache_folder()
     here = [checkpoint.alias for checkpoint in CHECKPOINTS if hub.cached(checkpoint)]
@@ -220,7 +220,7 @@ def _cache() -> Check:
         "checkpoints": here,
     }
     sizes = f"{output.size(used)}, {output.size(free)} free"
-    detail = f"{folder} ({sizes}); AIMv2 checkpoints: {', '.join(here) or 'none'}"
+    detail = f"{folder} ({sizes}); checkpoints: {', '.join(here) or 'none'}"
     hint = problem = ""
     if not existing.is_dir():
         problem = f"; {existing} is not a folder"

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from mlx_aimv2.errors import HubError
 from mlx_aimv2.files.path_text import escape
-from mlx_aimv2.models.aimv2.published import CHECKPOINTS, DEFAULT, LICENCE, LICENCE_TERMS
-from mlx_aimv2.models.aria.published import CHECKPOINTS as ARIAS
+from mlx_aimv2.models.aimv2.published import DEFAULT, LICENCE, LICENCE_TERMS
 from mlx_aimv2.models.aria.published import LICENCE as ARIA_LICENCE
+from mlx_aimv2.models.published import CHECKPOINTS
 
 from . import info, output
 from .options import JSON
@@ -34,7 +34,7 @@ def models(options: Options) -> None:
     from mlx_aimv2.checkpoints import hub  # noqa: PLC0415
 
     rows = []
-    for each in (*CHECKPOINTS, *ARIAS):
+    for each in CHECKPOINTS:
         folder = hub.cached(each)
         facts = info.describe_published(each.alias, each)
         rows.append(_row(each.alias, facts | {"folder": escape(str(folder)) if folder else None}))

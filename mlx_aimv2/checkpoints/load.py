@@ -83,7 +83,7 @@ def _fill(
     family, recorded = weights.family, weights.quantization
     unpacks = device.is_cpu() and not family.is_large
     if family.is_large:
-        check_room(weights, dtype)
+        check_room(str(weights.folder), weights.config, dtype, recorded)
     others = tuple(start for name, start in family.towers.items() if tower not in (None, name))
     names = [name for name in weights.sources if not name.startswith(others)]
     if recorded and not unpacks:

@@ -23,6 +23,12 @@ TEXT_FILES = (
     TOKENIZER_CONFIG_FILE,
     "special_tokens_map.json",
     SENTENCEPIECE_FILE,
+    "added_tokens.json",
+    # What other programs ask with, and how they look at pictures.
+    "chat_template.jinja",
+    "chat_template.json",
+    "generation_config.json",
+    "processor_config.json",
 )
 TAGS_FILE = "tags.txt"  # what the photo library looks for by default with this checkpoint
 # Either of these is a tokenizer of AIMv2's.

@@ -6,6 +6,7 @@ from .aimv2 import published as aimv2
 from .aria import published as aria
 
 Checkpoint = aimv2.Checkpoint | aria.Checkpoint
+CHECKPOINTS: tuple[Checkpoint, ...] = (*aimv2.CHECKPOINTS, *aria.CHECKPOINTS)
 
 _BY_NAME: dict[str, Checkpoint] = {**aimv2.BY_NAME, **aria.BY_NAME}
 

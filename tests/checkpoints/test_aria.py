@@ -310,13 +310,14 @@ def test_what_does_not_fit_is_refused_before_it_is_read(folder, tmp_path, monkey
     work = 1e9
     error = refusal(folder, monkeypatch, work + sizes[None] - 1)
     assert f"{folder} takes 1.0 GB of memory in float32, and there are 1.0 GB" in str(error)
-    assert "aimv2 convert -q --q-bits 8: 0.0 GB" in error.hint
+    assert error.hint.startswith(f"8 bits take 0.0 GB: aimv2 convert --hf-path {folder}")
+    assert error.hint.endswith("--mlx-path aria-8bit -q --q-bits 8")
     assert "-q --q-bits 4" in refusal(folder, monkeypatch, work + sizes[8] - 1).hint
     assert "more memory" in refusal(folder, monkeypatch, work + sizes[4] - 1).hint
     packed = convert(folder, tmp_path / "packed", quantize_bits=8).folder
     error = refusal(packed, monkeypatch, work + sizes[8] - 1)
     assert "in 8 bits" in str(error)
-    assert "the checkpoint that it was made from: aimv2 convert -q --q-bits 4" in error.hint
+    assert "4 bits take 0.0 GB: aimv2 convert --hf-path ORIGINAL" in error.hint
     packed = convert(folder, tmp_path / "less", quantize_bits=4).folder
     assert "more memory" in refusal(packed, monkeypatch, work + sizes[4] - 1).hint
     monkeypatch.setattr(device, "room_bytes", lambda: work + sizes[4])
