@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from .constants import CONSTANTS
 
 Floats = NDArray[np.float32]
+Numbers = NDArray[np.int64]
+_Step = tuple[Numbers, Numbers, Floats]
 
 _SMALLEST_SCALE = 1 / 512
 _SAME = 0.99  # two texts of one word
@@ -31,10 +33,10 @@ class Space:
     blanks: Floats
     tags: int
     named: int  # atoms that are no background
-    judges: NDArray[np.int64]
+    judges: Numbers
     scale: float = field(init=False)
     _gram: Floats = field(init=False, repr=False)
-    _credit: Floats = field(init=False, repr=False)
+    _credit: "_Credit" = field(init=False, repr=False)
     _axes: Floats = field(init=False, repr=False)
     _flat: Floats = field(init=False, repr=False)
 
@@ -49,7 +51,7 @@ class Space:
         axes = np.linalg.svd(self.blanks, full_matrices=False)[2][:_AXES]
         for name, value in (
             ("_gram", gram),
-            ("_credit", credit),
+            ("_credit", _Credit(credit)),
             ("_axes", axes),
             ("_flat", self.blanks @ axes.T),
             ("scale", max(factor * float(by_chance), _SMALLEST_SCALE)),
@@ -90,8 +92,29 @@ class Space:
         A tag has credit for what a near-synonym explains: neither takes the picture from the
         other. ``plain`` is written over.
         """
-        amount, left = _pursue(plain, self._gram, penalty)
-        return np.asarray(left[:, : self.tags] + amount @ self._credit)
+        steps, left = _pursue(plain, self._gram, penalty)
+        found = left[:, : self.tags].copy()
+        for rows, atoms, amounts in steps:
+            self._credit.add(found, rows, atoms, amounts)
+        return found
+
+
+class _Credit:
+    """What a tag gets of each atom that is taken: of nearly all none. Shapes: (A, T)."""
+
+    def __init__(self, credit: Floats) -> None:
+        givers, self._tags = np.nonzero(credit)
+        self._parts = credit[givers, self._tags]
+        self._first, end = np.searchsorted(givers, [(at := np.arange(len(credit))), at + 1])
+        self._count = end - self._first
+
+    def add(self, found: Floats, rows: Numbers, atoms: Numbers, amounts: Floats) -> None:
+        """Add it, in place. Shapes: found (n, T), of each picture that takes an atom (m,)."""
+        count = self._count[atoms]
+        each = np.repeat(np.arange(len(atoms)), count)
+        at = np.arange(len(each)) + np.repeat(self._first[atoms] - (count.cumsum() - count), count)
+        # No pair is there twice. A sparse sum: the whole product would be mostly of zeros.
+        found[rows[each], self._tags[at]] += amounts[each] * self._parts[at]
 
 
 def make_space(tags: Floats, rivals: Floats, background: Floats, blanks: Floats) -> Space:
@@ -138,13 +161,14 @@ def _risen(cosines: Floats) -> Floats:
     return np.asarray(part * part * (3 - 2 * part), np.float32)
 
 
-def _pursue(left: Floats, gram: Floats, penalty: float) -> tuple[Floats, Floats]:
+def _pursue(left: Floats, gram: Floats, penalty: float) -> tuple[list[_Step], Floats]:
     """Matching pursuit: the atom that explains most is taken, less the penalty, and its share of
-    every other score is removed; then the next. Gives amounts and what is left of the scores.
+    every other score is removed; then the next. Gives the steps, each with the pictures that took
+    it, their atoms and the amounts, and what is left of the scores.
 
-    Shapes: (n, A) -> (n, A) each.
+    Shapes: (n, A), kept.
     """
-    amount = np.zeros_like(left)
+    steps: list[_Step] = []
     rest = np.empty_like(left)
     rows = np.arange(len(left))  # of the pictures that are not explained yet
     share = np.empty_like(left)
@@ -157,9 +181,9 @@ def _pursue(left: Floats, gram: Floats, penalty: float) -> tuple[Floats, Floats]
             rows, best, step, left = rows[going], best[going], step[going], left[going]
         if not len(rows):
             break
-        amount[rows, best] += step
+        steps.append((rows, best, step))
         removed = np.take(gram, best, axis=0, out=share[: len(rows)], mode="clip")
         removed *= step[:, None]
         left -= removed
     rest[rows] = left
-    return amount, rest
+    return steps, rest
