@@ -38,7 +38,7 @@ class Conversation:
         history: Iterable[tuple[str, str]] = (),
     ) -> None:
         self._network, self._tokenizer, self._options = network, tokenizer, options
-        self._turns = list(history)
+        self._said = [text for question, answer in history for text in (question, answer)]
         self._last: tuple[str, Answer] | None = None
         self._cache = network.make_cache()
         self._known: list[int] = []  # tokens that the cache has read
@@ -63,7 +63,7 @@ class Conversation:
         if self._last is not None:
             asked, answer = self._last
             answer.close()
-            self._turns.append((asked, answer.text))
+            self._said += [asked, answer.text]
             self._known = [*self._known, *answer.ids]
             self._last = None
         prompt = self._prompt(question)
@@ -76,7 +76,7 @@ class Conversation:
     def _prompt(self, question: str) -> list[int]:
         """The ids of all that was said, and of the question."""
         images = [{"type": "image"}] * len(self._image_tokens)
-        texts = [*(text for turn in self._turns for text in turn), question]
+        texts = [*self._said, question]
         messages = [
             {"role": role, "content": [{"type": "text", "text": text}]}
             for role, text in zip(cycle(("user", "assistant")), texts, strict=False)

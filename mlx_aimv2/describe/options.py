@@ -27,8 +27,8 @@ class AnswerOptions:
         False, help="Look at pictures with 490 px, not 980: a sixth of the work, less detail."
     )
     split: Split | None = option(
-        help="Look at each picture in up to eight tiles too, for small print: as Aria's authors "
-        "cut it, or as transformers does."
+        help="Look at each picture in up to eight tiles, for small print: as Aria's authors cut "
+        "it, who look at the whole too, or as transformers does."
     )
     temperature: float = option(
         0.0,
@@ -58,8 +58,8 @@ class AnswerOptions:
             raise UsageError(f"a temperature is 0 or more: not {self.temperature}")
         if not 0 < self.top_p <= 1:
             raise UsageError(f"top_p is a share above 0, at most 1: not {self.top_p}")
-        if self.seed is not None and self.seed < 0:
-            raise UsageError(f"a seed is 0 or more: not {self.seed}")
+        if self.seed is not None and not 0 <= self.seed < 2**64:
+            raise UsageError(f"a seed is 0 or more, and below 2^64: not {self.seed}")
         if self.split not in (None, "rhymes", "transformers"):
             raise UsageError(
                 f"unknown way to split: {self.split!r}", hint="rhymes, transformers, or None"

@@ -100,11 +100,7 @@ class AriaTokenizer:
         return ids
 
     def split_markers(self, text: str) -> list[str]:
-        """A text in parts: the parts with odd numbers, counted from 0, are markers.
-
-        Errors: as ``encode``.
-        """
-        (text,) = checked([text])
+        """A text in parts: the parts with odd numbers, counted from 0, are markers."""
         return self._markers.split(self._folded(text))
 
     def _folded(self, text: str) -> str:

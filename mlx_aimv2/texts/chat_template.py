@@ -6,6 +6,7 @@ from typing import Any
 from mlx_aimv2.errors import UsageError
 
 from .aria_tokenizer import TURN_END, TURN_START, AriaTokenizer
+from .tokenizer import checked
 
 ROLES = ("system", "user", "assistant")
 
@@ -52,8 +53,8 @@ def _contents(message: Mapping[str, Any]) -> Iterator[str | None]:
             yield text
             yield None
             text = ""
-        elif item.get("type") == "text" and isinstance(item.get("text"), str):
-            text += item["text"]
+        elif item.get("type") == "text":
+            text += checked([item["text"]])[0]
         else:
             raise UsageError(
                 f"a message holds {item!r:.60}", hint='{"type": "image"} or {"type": "text", …}'

@@ -84,6 +84,12 @@ def test_a_later_question_is_answered_as_if_all_was_asked_at_once(aria):
         assert answer.ids == fresh
 
 
+def test_a_history_of_other_than_questions_with_answers_is_refused(aria):
+    for history in ([("What is shown?",)], [("What is shown?", "a dog", "a cat")], "ab"):
+        with pytest.raises(ValueError, match="unpack"):
+            aria.chat([WIDE], SEVEN, history=history)
+
+
 def test_pictures_are_looked_at_once_and_only_what_is_new_is_read(aria, folder, monkeypatch):
     looked = counted(monkeypatch, "encode_images")
     read = says(monkeypatch, folder, "Two dogs.<|im_end|>", "A beach.<|im_end|>", "No.<|im_end|>")

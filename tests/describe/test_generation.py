@@ -134,6 +134,7 @@ def test_top_p_keeps_the_shares_of_what_is_left():
         ("top_p", 1.01),
         ("top_p", float("nan")),
         ("seed", -1),
+        ("seed", 2**64),
         ("split", "both"),
     ],
 )

@@ -118,8 +118,6 @@ def test_what_is_no_text(tokenizer: AriaTokenizer) -> None:
     for wrong in ("a\udcff", 5, None):
         with pytest.raises(TextError):
             tokenizer.encode(wrong)  # type: ignore[arg-type]
-        with pytest.raises(TextError):
-            tokenizer.split_markers(wrong)  # type: ignore[arg-type]
     assert tokenizer.encode(np.str_("the")) == tokenizer.encode("the")
 
 

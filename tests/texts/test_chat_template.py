@@ -125,8 +125,8 @@ def test_other_pictures_than_were_given(tokenizer: AriaTokenizer, counts: list[i
 def test_messages_that_are_none(tokenizer: AriaTokenizer) -> None:
     with pytest.raises(UsageError, match="a message is of 'owner'"):
         render(tokenizer, [{"role": "owner", "content": "a"}], [])
-    for item in ({"type": "video"}, {"type": "text"}, {"type": "text", "text": 5}):
-        with pytest.raises(UsageError, match="a message holds"):
-            render(tokenizer, [{"role": "user", "content": [item]}], [])
-    with pytest.raises(TextError):
-        render(tokenizer, [{"role": "user", "content": "a\udcff"}], [])
+    with pytest.raises(UsageError, match="a message holds"):
+        render(tokenizer, [{"role": "user", "content": [{"type": "video"}]}], [])
+    for text in ("a\udcff", 5, None, b"a"):
+        with pytest.raises(TextError):
+            render(tokenizer, [{"role": "user", "content": [{"type": "text", "text": text}]}], [])
