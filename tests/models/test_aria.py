@@ -365,19 +365,34 @@ def test_a_mask_of_another_length_is_refused(network: AriaNetwork) -> None:
 # a step at a time, and what a product is made of
 
 
+@pytest.mark.parametrize("bits", [None, 4, 8])
+@pytest.mark.parametrize("on_cpu", [True, False])
 @pytest.mark.parametrize("tokens", [1, 13, 31, 61])
-def test_experts_by_any_way_are_the_same(network: AriaNetwork, tokens: int) -> None:
-    """One by one, gathered, sorted, and with a product for each expert."""
-    moe = network.text.blocks[1].moe
-    x = mx.random.normal((tokens, 64), key=mx.random.key(1))
+def test_experts_by_any_way_are_the_same(
+    network: AriaNetwork,
+    monkeypatch: pytest.MonkeyPatch,
+    tokens: int,
+    on_cpu: bool,
+    bits: int | None,
+) -> None:
+    """Gathered, sorted, and with a product for each expert, as dense layers on their own."""
+    monkeypatch.setattr(experts, "is_cpu", lambda: on_cpu)
+    moe, x = network.text.blocks[1].moe, mx.random.normal((tokens, 64), key=mx.random.key(1))
+    dense = {}
+    if bits:
+        nn.quantize(moe.experts, 32, bits)
+    for name in ("gate", "up", "down"):
+        layer = moe.experts[name]
+        dense[name] = layer.weight
+        if bits:
+            dense[name] = mx.dequantize(layer.weight, layer.scales, layer.biases, 32, bits)
     chosen, _ = moe.route(x)
     found = np.array(moe.experts(x, chosen))
+    mlp = SwiGLU(64, 32)
     for token, row in enumerate(np.array(chosen)):
         for place, expert in enumerate(row.tolist()):
-            mlp = SwiGLU(64, 32)
-            both = moe.experts
-            mlp.fc1.weight, mlp.fc3.weight = both.gate.weight[expert], both.up.weight[expert]
-            mlp.fc2.weight = both.down.weight[expert]
+            mlp.fc1.weight, mlp.fc3.weight = dense["gate"][expert], dense["up"][expert]
+            mlp.fc2.weight = dense["down"][expert]
             wanted = np.array(mlp(x[token : token + 1])[0])
             np.testing.assert_allclose(found[token, place], wanted, rtol=0, atol=1e-5)
 
