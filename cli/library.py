@@ -140,7 +140,7 @@ def _status(library: "Library", as_json: bool) -> None:
     origins: Counter[str] = Counter()
     for tag in given:
         origins.update(tag.origins)
-    verdicts = count_verdicts(store)
+    verdicts, captions = count_verdicts(store), store.count_captions()
     problems = store.check()
     problems += [text for each in store.sets() for text in store.segments(each).problems()]
     if as_json:
@@ -157,6 +157,7 @@ def _status(library: "Library", as_json: bool) -> None:
                 "tags": tags,
                 "origins": origins,
                 "verdicts": verdicts,
+                "captions": captions,
                 "problems": problems,
             }
         )
@@ -186,6 +187,9 @@ def _status(library: "Library", as_json: bool) -> None:
     if any(verdicts.values()):
         said = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items() if count)
         rows.append(("your word", said))
+    if captions:
+        named = [f"{origin} {count}" for origin, count in captions.items()]
+        rows.append(("captions", f"{sum(captions.values())} ({', '.join(named)})"))
     rows += [("problem", problem) for problem in problems]
     output.table(rows)
 

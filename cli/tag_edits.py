@@ -206,13 +206,14 @@ def _photos(library: "Library", action: "Action", options: EditOptions) -> Seque
     if which.count is not None and which.from_search is None:
         raise UsageError("--count is for --from-search", hint="leave it out")
     if which.from_search is not None:
-        return _found(library, which.from_search, which.count or _COUNT, yes=options.yes)
+        return found_photos(library, which.from_search, which.count or _COUNT, yes=options.yes)
     if which.list_of_photos is not None:
         return _listed(which.list_of_photos)
     return which.photos
 
 
-def _found(library: "Library", query: str, count: int, *, yes: bool) -> Sequence[FilePath]:
+def found_photos(library: "Library", query: str, count: int, *, yes: bool) -> Sequence[FilePath]:
+    """The photos that a search finds. Errors: Aimv2Error where there is none."""
     answer = library.search(query.split(), count=count, confirm=confirm_download(yes))
     if not answer.hits:
         best = "" if answer.best is None else f"; the best score is {answer.best:.3f}"

@@ -30,9 +30,9 @@ _BLOCK_ROWS = 1 << 15
 def export_vectors(store: Store, vectors: VectorSet, target: Path, *, overwrite: bool) -> int:
     """Write vectors and what is known of their photos; returns how many.
 
-    A name with an extension is a file as ``aimv2 embed`` writes it. Dates, places, tags and the
-    like are columns of ``.parquet`` and fields of ``.jsonl``; elsewhere they are ``photos`` in the
-    metadata. A folder gets clip-retrieval's ``img_emb/img_emb_0.npy`` and
+    A name with an extension is a file as ``aimv2 embed`` writes it. Dates, places, tags, captions
+    and the like are columns of ``.parquet`` and fields of ``.jsonl``; elsewhere they are ``photos``
+    in the metadata. A folder gets clip-retrieval's ``img_emb/img_emb_0.npy`` and
     ``metadata/metadata_0.parquet``.
     Errors: UsageError for an unknown extension, OutputError for a target that exists or cannot
     be written, or where there is nothing to write.
@@ -126,7 +126,8 @@ def _facts(
     store: Store, files: Mapping[int, FileRow], known: NDArray[np.int64]
 ) -> list[dict[str, Any]]:
     """What is known of the photos in these rows: origins are the names of who gave each tag."""
-    origins = store.origins_of(known[:, 1].tolist())
+    ids = known[:, 1].tolist()
+    origins, captions = store.origins_of(ids), store.captions_of(ids)
     return [
         {
             "size_bytes": files[id].stamp.size_bytes,
@@ -134,6 +135,8 @@ def _facts(
             **{each.name: getattr(files[id].facts, each.name, None) for each in fields(PhotoFacts)},
             "tags": list(origins[id]),
             "origins": origins[id],
+            "caption": captions[id].text if id in captions else None,
+            "caption_origin": captions[id].origin if id in captions else None,
         }
-        for id in known[:, 1].tolist()
+        for id in ids
     ]

@@ -6,7 +6,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
-from mlx_aimv2.errors import Aimv2Error, LockedError, OutputError, TextError
+from mlx_aimv2.errors import (
+    Aimv2Error,
+    ImageError,
+    LockedError,
+    NumericsError,
+    OutputError,
+    TextError,
+)
 from mlx_aimv2.files.paths import FilePath, printable
 from mlx_aimv2.files.stamp import stamp_of
 
@@ -27,6 +34,9 @@ if TYPE_CHECKING:
 
 Describe = Callable[[str], str]
 """From a picture's path to what it shows, in words."""
+
+SAYS_NOTHING = (ImageError, TextError, NumericsError)
+"""What goes wrong with a single picture; all else, as a model that is not there, ends a run."""
 
 _SHOWN = 60  # letters of a caption in the list of edits
 
@@ -108,30 +118,34 @@ class EditableCaptions(EditableTags):
                     named = named_photos(store, photo)
                     file = _shown(store, named)
                     known, outside = _known(store, named, file)
-                of_all = tuple(named.contents.values())
-                changes: list[Caption] = [Caption(outside, "file")] if outside is not None else []
-                caption = next((known[each] for each in ORIGINS if each in known), None)
-                is_new = caption is None or (
-                    again
-                    and caption.origin == "program"
-                    and (caption.prompt, caption.model) != (prompt, model)
-                )
-                if is_new:
-                    caption = Caption(_said(describe, file), "program", prompt, model)
-                    changes.append(caption)
-                request = replace(
-                    run,
-                    captions=tuple(
-                        (hash, each.origin, each.text or None, each.prompt, each.model)
-                        for each in changes
-                        for hash in dict.fromkeys(of_all)
-                    ),
-                    at=now(),
-                )
-                done, is_waiting = self._keep(request, named.files.values(), style)
-                yield Described(file.path_str, caption, None, is_new, done, is_waiting)
             except Aimv2Error as error:
                 yield Described(os.fsdecode(photo), error=error)
+                continue
+            changes: list[Caption] = [Caption(outside, "file")] if outside is not None else []
+            caption = next((known[each] for each in ORIGINS if each in known), None)
+            is_new = caption is None or (
+                again
+                and caption.origin == "program"
+                and (caption.prompt, caption.model) != (prompt, model)
+            )
+            error: Aimv2Error | None = None
+            if is_new:
+                try:
+                    caption = Caption(said(describe, file.path_str), "program", prompt, model)
+                    changes.append(caption)
+                except SAYS_NOTHING as reason:
+                    error = reason
+            request = replace(
+                run,
+                captions=tuple(
+                    (hash, each.origin, each.text or None, each.prompt, each.model)
+                    for each in changes
+                    for hash in named.hashes
+                ),
+                at=now(),
+            )
+            done, is_waiting = self._keep(request, named.files.values(), style)
+            yield Described(file.path_str, caption, error, is_new, done, is_waiting)
 
     def undo_captions(self, number: int | Literal["all"] | None = None) -> Edited:
         """Undo an edit by its number; without one, the last run that described photos.
@@ -181,6 +195,14 @@ class EditableCaptions(EditableTags):
         return (), True
 
 
+def said(describe: Describe, path: str) -> str:
+    """What a model says of a picture, as it is kept. Errors: one of ``SAYS_NOTHING``."""
+    text = clean_caption(describe(path))
+    if not text:
+        raise TextError(f"the model said nothing of {printable(path)}", hint="try another --prompt")
+    return text
+
+
 def _shown(store: Store, named: Named) -> FileRow:
     """Of the files of one shot that which is shown, as it is on the disk.
 
@@ -210,15 +232,6 @@ def _known(store: Store, named: Named, file: FileRow) -> tuple[dict[Origin, Capt
     if outside:
         known["file"] = Caption(outside, "file")
     return known, None if outside == before else outside
-
-
-def _said(describe: Describe, file: FileRow) -> str:
-    text = clean_caption(describe(file.path_str))
-    if not text:
-        raise TextError(
-            f"the model said nothing of {printable(file.path)}", hint="try other words: --prompt"
-        )
-    return text
 
 
 def _write_sidecars(

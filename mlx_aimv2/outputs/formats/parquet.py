@@ -53,7 +53,7 @@ def columns_of(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     text, whole, number = pyarrow.string(), pyarrow.int64(), pyarrow.float64()
     types = {
-        **dict.fromkeys(("uuid", "format", "taken_at"), text),
+        **dict.fromkeys(("uuid", "format", "taken_at", "caption", "caption_origin"), text),
         **dict.fromkeys(("size_bytes", "width_px", "height_px", "orientation"), whole),
         **dict.fromkeys(("latitude", "longitude"), number),
         "tags": pyarrow.list_(text),
