@@ -143,7 +143,13 @@ def test_a_file_is_gone_on_with(pictures: list[str], model: Model, name: str) ->
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("a.csv", "name,price\n1,2"), ("b.csv", "x"), ("c.jsonl", '{"schema": 1, "x'), ("a.jsonl", "{}\n"), ("b.jsonl", "[1]\nx\n")],
+    [
+        ("a.csv", "name,price\n1,2"),
+        ("b.csv", "x"),
+        ("c.jsonl", '{"schema": 1, "x'),
+        ("a.jsonl", "{}\n"),
+        ("b.jsonl", "[1]\nx\n"),
+    ],
 )
 def test_another_file_is_left_alone(pictures, model: Model, name: str, content: str) -> None:
     Path(name).write_text(content)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mlx_aimv2.images.metadata.exif import PhotoFacts
+from mlx_aimv2.library.database.captions import Caption
 from mlx_aimv2.library.database.store import Store
 from tests.support.commands import Outcome, run
 from tests.support.synthetic import add_photo, add_set, fill, unit
@@ -44,6 +45,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         store.say(first, "Animals|Dog", "confirmed")
         store.say(second, "Beach", "rejected")
         store.say(last, "Luna", "added")
+        store.caption(first, Caption("two dogs, <b>a beach</b>", "program", "Describe.", "aria"))
+        store.caption(second, Caption("", "you"))
     return folder
 
 
@@ -77,7 +80,7 @@ def of_parquet(target: Path) -> Rows:
     parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
     table = parquet.read_table(target)
     types = {field.name: str(field.type) for field in table.schema}
-    assert types["taken_at"] == "string"
+    assert types["taken_at"] == types["caption"] == types["caption_origin"] == "string"
     assert types["latitude"] == types["longitude"] == "double"
     assert types["tags"] == "list<element: string>"
     assert types["origins"].startswith("map<string, list<")
@@ -118,6 +121,8 @@ def test_each_row_has_date_place_and_tags(
     assert [row["format"] for row in rows] == ["JPEG", "HEIF", None]
     assert [row["origins"] for row in rows] == ORIGINS
     assert [row["tags"] for row in rows] == list(map(list, ORIGINS))
+    captions = [(row["caption"], row["caption_origin"]) for row in rows]
+    assert captions == [("two dogs, <b>a beach</b>", "program"), *[(None, None)] * 2]
 
 
 def test_status_counts_tags_by_origin_and_verdicts(made: Path) -> None:

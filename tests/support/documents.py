@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[2]
 UUID = "0A1B2C3D-0000-4000-8000-000000000001"
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # Programs of other people, which have nothing to do here.
-_STUBS = ("brew", "exiftool", "git", "make", "open", "osxphotos", "pip", "pipx", "python3.14", "uv",
-          "xargs", "xcode-select")  # fmt: skip
+_STUBS = ("brew", "exiftool", "git", "make", "open", "osxphotos", "pdftoppm", "pip", "pipx",
+          "python3.14", "uv", "xargs", "xcode-select")  # fmt: skip
 _NAMED = re.compile(r"(--model|--hf-path|--from) (lit|native|large-448|aria)\b")
 _UNNAMED = re.compile(r"\baimv2 (index|embed|classify|locate(?! --from))(?!.*--model)")
 _IN_WORDS = re.compile(r"\baimv2 ask(?!.*--model)")
@@ -75,10 +75,11 @@ class Home:
     """A reader's home: an album in ``~/Pictures``, small checkpoints in the place of large ones."""
 
     folder: Path
+    photos: int = 60
     environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        files = write_album(self.folder / "Pictures", 60)
+        files = write_album(self.folder / "Pictures", self.photos)
         write_copies(files[:3], self.folder / "Pictures" / "copies")
         originals = self.folder / "Pictures/Photos Library.photoslibrary/originals/0"
         originals.mkdir(parents=True)

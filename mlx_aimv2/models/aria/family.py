@@ -26,7 +26,8 @@ def processor(config: AriaConfig) -> dict[str, Any]:
         "image_mean": [0.5, 0.5, 0.5],
         "image_std": [0.5, 0.5, 0.5],
         "max_image_size": max(config.sides_px),
-        "min_image_size": 336,
+        # In proportion, as the processor takes it without a file.
+        "min_image_size": 336 * max(config.sides_px) // 980,
         "resample": _BICUBIC,
         "split_image": False,
     }
