@@ -30,7 +30,7 @@ GROUPS = {
         "index": "Read new and changed photos into the library.",
         "search": "Find photos in the library by words or by likeness.",
         "tag": "Give photos tags, and correct, rename or undo them.",
-        "describe": "Say in words what photos show, in a table, the library or sidecars.",
+        "describe": "Say in words what photos show: captions for them.",
         "teach": "Teach a tag of your own by photos with it and without it.",
         "duplicates": "Find files that show one picture.",
         "library": "Look after the library: status, errors, prune, forget, export.",

@@ -14,6 +14,7 @@ from mlx_aimv2.inference.image_options import DTYPE, EXCLUDE, MODEL, Dtype, Imag
 from mlx_aimv2.options import argument, group, option
 
 from . import output
+from .edits import KEPT, found_photos, library_at, on_photos, tell_sidecars
 from .exit_codes import exit_code
 from .help import RARE
 from .options import (
@@ -26,7 +27,6 @@ from .options import (
     confirm_download,
     path_at_home,
 )
-from .tag_edits import KEPT, found_photos, library_at, on_photos, tell_sidecars
 
 if TYPE_CHECKING:
     from mlx_aimv2.describe.aria import Aria
@@ -280,7 +280,9 @@ def _say(options: Options, text: str) -> int:
 
 
 def _undo(options: Options, which: str) -> int:
-    number = None if which == "last" else which if which == "all" else _number(which)
+    number: int | Literal["all"] | None = None
+    if which != "last":
+        number = "all" if which == "all" else _number(which)
     with library_at(options.library) as opened:
         edited = opened.undo_captions(number)
     if edited.is_waiting:

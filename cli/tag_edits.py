@@ -8,13 +8,13 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from mlx_aimv2.errors import Aimv2Error, UsageError
+from mlx_aimv2.errors import UsageError
 from mlx_aimv2.files.paths import FilePath, printable
 from mlx_aimv2.options import argument, group, option
 
 from . import output
-from .exit_codes import exit_code
-from .options import JSON, LIBRARY, YES, confirm_download
+from .edits import KEPT, found_photos, library_at, note_waiting, on_photos, tell_sidecars
+from .options import JSON, LIBRARY, YES
 
 if TYPE_CHECKING:
     from mlx_aimv2.library.editing.editable import Action, Edited
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 _COUNT = 20  # as a search shows
 _DONE = {"add": "added to", "remove": "removed from", "confirm": "confirmed for",
          "reject": "rejected for"}  # fmt: skip
-KEPT = "kept: it counts once the index that is running has ended"
 
 
 @dataclass(frozen=True)
@@ -158,13 +157,6 @@ def merge(options: MergeOptions) -> int:
 ACTIONS = (add, remove, confirm, reject, list, rename, merge)
 
 
-def library_at(path: str | None) -> "Library":
-    """The library that was named, or the user's own."""
-    from mlx_aimv2.library.library import Library  # noqa: PLC0415  (heavy)
-
-    return Library(path)
-
-
 def _edit(action: "Action", options: EditOptions) -> int:
     with library_at(options.library) as opened:
         photos = _photos(opened, action, options)
@@ -212,19 +204,6 @@ def _photos(library: "Library", action: "Action", options: EditOptions) -> Seque
     return which.photos
 
 
-def found_photos(library: "Library", query: str, count: int, *, yes: bool) -> Sequence[FilePath]:
-    """The photos that a search finds. Errors: Aimv2Error where there is none."""
-    answer = library.search(query.split(), count=count, confirm=confirm_download(yes))
-    if not answer.hits:
-        best = "" if answer.best is None else f"; the best score is {answer.best:.3f}"
-        raise Aimv2Error(
-            f"no photo fits {printable(query)}{best}", hint=f"look first: aimv2 search {query}"
-        )
-    more = ", the best ones: -n takes more" if len(answer.hits) == count else ""
-    output.say(f"{output.counted(len(answer.hits), 'photo')} found{more}")
-    return [hit.file.path for hit in answer.hits]
-
-
 def _listed(name: str) -> Sequence[FilePath]:
     from . import lists  # noqa: PLC0415  (heavy)
 
@@ -247,31 +226,3 @@ def _tell_renamed(text: str, edited: "Edited") -> int:
         return 0
     output.say(f"{text}{on_photos(edited)}")
     return tell_sidecars(edited, done=1)
-
-
-def on_photos(edited: "Edited") -> str:
-    """On how many photos an edit changed something, as the end of a sentence."""
-    return "" if edited.changed is None else f", on {output.counted(edited.changed, 'photo')}"
-
-
-def tell_sidecars(edited: "Edited", *, done: int) -> int:
-    """Say what became of the sidecars of an edit that is made, and return the exit code."""
-    failures = tell_failures(edited)
-    if written := len(edited.sidecars) - len(failures):
-        output.say(f"{output.counted(written, 'sidecar')} brought up to date")
-    return exit_code(done, len(failures) + len(edited.errors))
-
-
-def tell_failures(edited: "Edited") -> Sequence[Aimv2Error]:
-    """The errors of sidecars, each told."""
-    failures = [each for _, each in edited.sidecars if isinstance(each, Aimv2Error)]
-    for failure in failures:
-        output.skipped(failure)
-    return failures
-
-
-def note_waiting(library: "Library") -> None:
-    """Say how many edits wait for the end of an index."""
-    if waiting := library.waiting_edits():
-        edits = output.counted(waiting, "more edit")
-        output.note(f"{edits} will count once the index that is running has ended")

@@ -9,17 +9,10 @@ from mlx_aimv2.errors import Aimv2Error, UsageError
 from mlx_aimv2.options import argument, option
 
 from . import output
+from .edits import KEPT, library_at, note_waiting, on_photos, tell_failures, tell_sidecars
 from .exit_codes import exit_code
 from .options import LIBRARY
-from .tag_edits import (
-    KEPT,
-    ListOptions,
-    library_at,
-    note_waiting,
-    on_photos,
-    tell_failures,
-    tell_sidecars,
-)
+from .tag_edits import ListOptions
 
 if TYPE_CHECKING:
     from mlx_aimv2.library.editing.editable import Edited

@@ -169,8 +169,9 @@ def test_into_the_library_and_found(album: Path, model: Model) -> None:
     )
     found = on("search", "grandmother", "--captions-only", "--paths").out.splitlines()
     assert len(found) == 5
-    assert on("search -t 0", "grandmother 003", "--json").records[0]["path"].endswith("003.jpg")
-    assert "captions       5 (program 5)" in on("library status").out
+    first, *_ = on("search --captions-only", "grandmother 003", "--json").records
+    assert (Path(first["path"]).name, first["score"]) == ("003.jpg", 1.0)
+    assert "captions  5 (program 5)" in on("library status").out
     (edit,) = [each for each in on("tag history", "--json").records if not each["undone_at"]]
     assert (edit["kind"], edit["said"], edit["changes"]) == ("describe", "captions by aria", 5)
     assert on("describe", "--undo=last").err == "undone, on 5 photos\n"

@@ -128,13 +128,13 @@ class EditableCaptions(EditableTags):
                 and caption.origin == "program"
                 and (caption.prompt, caption.model) != (prompt, model)
             )
-            error: Aimv2Error | None = None
+            failed: Aimv2Error | None = None
             if is_new:
                 try:
                     caption = Caption(said(describe, file.path_str), "program", prompt, model)
                     changes.append(caption)
                 except SAYS_NOTHING as reason:
-                    error = reason
+                    failed = reason
             request = replace(
                 run,
                 captions=tuple(
@@ -145,7 +145,7 @@ class EditableCaptions(EditableTags):
                 at=now(),
             )
             done, is_waiting = self._keep(request, named.files.values(), style)
-            yield Described(file.path_str, caption, error, is_new, done, is_waiting)
+            yield Described(file.path_str, caption, failed, is_new, done, is_waiting)
 
     def undo_captions(self, number: int | Literal["all"] | None = None) -> Edited:
         """Undo an edit by its number; without one, the last run that described photos.
@@ -199,7 +199,9 @@ def said(describe: Describe, path: str) -> str:
     """What a model says of a picture, as it is kept. Errors: one of ``SAYS_NOTHING``."""
     text = clean_caption(describe(path))
     if not text:
-        raise TextError(f"the model said nothing of {printable(path)}", hint="try another --prompt")
+        raise TextError(
+            f"the model said nothing of {printable(path)}", options={"prompt": "ask something else"}
+        )
     return text
 
 
