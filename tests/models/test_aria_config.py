@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 
+import mlx.core as mx
 import pytest
 
 from mlx_aimv2.errors import CheckpointError
 from mlx_aimv2.models.aria import cost
-from mlx_aimv2.models.aria.config import complete_config
+from mlx_aimv2.models.aria.config import AriaVisionConfig, complete_config
 from mlx_aimv2.models.aria.family import ARIA
 from mlx_aimv2.models.aria.network import AriaNetwork
+from mlx_aimv2.models.aria.vision import VisionTower
+from tests.support.counted import graph_bytes
 from tests.support.tiny_aria import CONFIG, tiny_config, tiny_tensors
 
 
@@ -78,10 +81,27 @@ def test_the_published_sizes() -> None:
     assert cost.token_parameters(cost.PUBLISHED) == 3_858_250_240
     assert cost.image_flops(cost.PUBLISHED, 4900) == pytest.approx(7.1e12, rel=0.02)
     assert cost.image_flops(cost.PUBLISHED, 1225) == pytest.approx(1.2e12, rel=0.02)
+    # A token of a text that fills the context: its products, and half of the context looked at.
+    context = 65_536
+    per_token = cost.text_flops(cost.PUBLISHED) / context - 28 * 2 * context * 2560
+    assert per_token == pytest.approx(2 * 3_601_349_120, rel=1e-3)
     assert cost.architecture_name(cost.PUBLISHED.vision_config) == "Aria"
     other = replace(cost.PUBLISHED.vision_config, num_hidden_layers=2)
     assert cost.architecture_name(other) == "custom"
     assert cost.PUBLISHED.sides_px == (490, 980)
+
+
+def test_memory_of_a_crop() -> None:
+    if mx.default_device().type != mx.DeviceType.cpu:
+        pytest.skip("needs a CPU as the default device")
+    for side_px, width in ((112, 288), (448, 144)):
+        config = AriaVisionConfig(width, width * 15 // 4, 5, width // 72, side_px, patch_size=14)
+        tower, pixels = VisionTower(config), mx.zeros((1, side_px, side_px, 3))
+        mx.eval(tower.parameters(), pixels)
+        estimate = cost.batch_bytes(config, config.table_side**2, 7, 4, is_fused=False)
+        one_by_one, far_ahead = (graph_bytes(tower, pixels, ahead=ahead) for ahead in (0, 10))
+        assert one_by_one < estimate < far_ahead
+        assert cost.batch_bytes(config, config.table_side**2, 7, 2, is_fused=True) < estimate / 2
 
 
 def test_what_may_be_quantised() -> None:

@@ -3,7 +3,9 @@
 from ..family import Parameters
 from .config import AriaConfig, AriaTextConfig, AriaVisionConfig
 
-_MOST_MAPS_BYTES = 16_000_000  # of attention, on a CPU (cpu.attention)
+# As AIMv2's, by MLX's graph of the tower; on a CPU some of each attention map is there too.
+_WIDTHS_PER_TOKEN = 28
+_WIDTHS_PER_TOKEN_UNFUSED = 35
 # Source: config.json of rhymes-ai/Aria, transformers' defaults for what it leaves out.
 PUBLISHED = AriaConfig(
     vision_config=AriaVisionConfig(1152, 4304, 27, 16, image_size=980, patch_size=14),
@@ -77,14 +79,13 @@ def text_flops(config: AriaConfig) -> int:
 def batch_bytes(
     vision: AriaVisionConfig, tokens: int, images: int, item_bytes: int, *, is_fused: bool
 ) -> int:
-    """Memory that encoding crops takes beside the weights: that of one, they follow each other.
+    """Memory that encoding crops takes beside the weights: that of one, as they follow each other.
 
     ``is_fused`` tells whether attention maps are ever in memory, which they are on a CPU.
     """
     del images
-    inner = vision.intermediate_size + 6 * vision.hidden_size
-    maps = 0 if is_fused else _MOST_MAPS_BYTES
-    return tokens * inner * item_bytes + maps
+    widths = _WIDTHS_PER_TOKEN if is_fused else _WIDTHS_PER_TOKEN_UNFUSED
+    return widths * tokens * vision.hidden_size * item_bytes
 
 
 def _tower_block(vision: AriaVisionConfig) -> int:
