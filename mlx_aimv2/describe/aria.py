@@ -11,6 +11,7 @@ from mlx_aimv2.checkpoints import hub
 from mlx_aimv2.checkpoints.load import Loaded
 from mlx_aimv2.errors import Aimv2Warning, UsageError
 from mlx_aimv2.images.aria import AriaProcessor
+from mlx_aimv2.images.presets import AriaSplit
 from mlx_aimv2.images.source import ImageSource, is_single
 from mlx_aimv2.images.source import describe as name_of
 from mlx_aimv2.inference import mlx_thread
@@ -24,7 +25,7 @@ from mlx_aimv2.texts.aria_tokenizer import AriaTokenizer
 from . import prompts
 from .answer import Answer
 from .conversation import Conversation
-from .options import AnswerOptions, Split
+from .options import AnswerOptions
 
 ALIAS = "aria"
 
@@ -91,7 +92,7 @@ class Aria:
         top_p: float = 1.0,
         seed: int | None = None,
         fast: bool = False,
-        split: Split | None = None,
+        split: AriaSplit | None = None,
         history: Iterable[tuple[str, str]] = (),
     ) -> Answer:
         """The answer to a question about pictures, piece by piece as it is made.
@@ -138,7 +139,7 @@ class Aria:
         top_p: float = 1.0,
         seed: int | None = None,
         fast: bool = False,
-        split: Split | None = None,
+        split: AriaSplit | None = None,
     ) -> str:
         """What a picture shows, in the words of the ``prompt``'s answer: by default a caption.
 

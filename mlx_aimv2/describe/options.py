@@ -2,12 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import get_args
 
 from mlx_aimv2.errors import UsageError
+from mlx_aimv2.images.presets import AriaSplit
 from mlx_aimv2.options import option
-
-Split = Literal["rhymes", "transformers"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class AnswerOptions:
     fast: bool = option(
         False, help="Look at pictures with 490 px, not 980: a sixth of the work, less detail."
     )
-    split: Split | None = option(
+    split: AriaSplit | None = option(
         help="Look at each picture in up to eight tiles, for small print: as Aria's authors cut "
         "it, who look at the whole too, or as transformers does."
     )
@@ -60,7 +59,7 @@ class AnswerOptions:
             raise UsageError(f"top_p is a share above 0, at most 1: not {self.top_p}")
         if self.seed is not None and not 0 <= self.seed < 2**64:
             raise UsageError(f"a seed is 0 or more, and below 2^64: not {self.seed}")
-        if self.split not in (None, "rhymes", "transformers"):
+        if self.split not in (None, *get_args(AriaSplit)):
             raise UsageError(
                 f"unknown way to split: {self.split!r}", hint="rhymes, transformers, or None"
             )

@@ -4,16 +4,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .presets import Triple, read_preprocessor
-
-SplitRule = Literal["rhymes", "transformers"]
-"""How a picture is cut into tiles: as Rhymes AI's own code does, or as transformers does."""
+from .presets import AriaSplit, Triple, read_preprocessor
 
 # Source: Rhymes AI's vision_processor.py, which reads (columns, rows), and transformers'
 # AriaImageProcessor, which reads (rows, columns). A square of one tile is in neither.
@@ -56,7 +52,7 @@ class AriaProcessor:
         return cls(sides_px, min_side_px, mean, std)
 
     def __call__(
-        self, image: Image.Image, side_px: int, split: SplitRule | None = None
+        self, image: Image.Image, side_px: int, split: AriaSplit | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Normalised crops, and where in each of them the picture is; the rest is padding.
 
@@ -75,7 +71,7 @@ class AriaProcessor:
         return pixels, mask
 
     def parts(
-        self, image: Image.Image, side_px: int, split: SplitRule | None
+        self, image: Image.Image, side_px: int, split: AriaSplit | None
     ) -> Iterator[Image.Image]:
         """The pictures that become crops: the whole one, its tiles, or (Rhymes AI) both."""
         if split != "transformers":

@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mlx_aimv2.errors import CheckpointError, UsageError
 from mlx_aimv2.files.paths import printable
 
 Triple = tuple[float, float, float]
+AriaSplit = Literal["rhymes", "transformers"]
+"""How a picture is cut into tiles: as Rhymes AI's own code does, or as transformers does."""
+
 CLIP_MEAN: Triple = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD: Triple = (0.26862954, 0.26130258, 0.27577711)
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)

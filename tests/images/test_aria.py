@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mlx_aimv2.errors import CheckpointError
-from mlx_aimv2.images.aria import AriaProcessor, SplitRule
+from mlx_aimv2.images.aria import AriaProcessor
+from mlx_aimv2.images.presets import AriaSplit
 from tests.support import tiny_aria
 
 PUBLISHED = AriaProcessor()
@@ -21,8 +22,8 @@ TOKENS = {490: 128, 980: 256}
 CASES: list[dict[str, Any]] = json.loads(
     (tiny_aria.FOLDER / "image-processor.json").read_text(encoding="utf-8")
 )
-SPLITS: list[SplitRule | None] = [None, "rhymes", "transformers"]
-RULE_OF: Mapping[str, SplitRule] = {"original": "rhymes", "transformers": "transformers"}
+SPLITS: list[AriaSplit | None] = [None, "rhymes", "transformers"]
+RULE_OF: Mapping[str, AriaSplit] = {"original": "rhymes", "transformers": "transformers"}
 
 
 def name_of(case: Mapping[str, Any]) -> str:
@@ -59,7 +60,7 @@ def test_the_table_of_both_publishers(case: Mapping[str, Any], rule: str) -> Non
     side=st.sampled_from(SMALL.sides_px),
     split=st.sampled_from(SPLITS),
 )
-def test_any_size(width: int, height: int, side: int, split: SplitRule | None) -> None:
+def test_any_size(width: int, height: int, side: int, split: AriaSplit | None) -> None:
     pixels, mask = SMALL(plain(width, height), side, split)
     count = len(pixels)
     assert pixels.shape == (count, side, side, 3)
@@ -95,9 +96,18 @@ def test_the_whole_picture_comes_before_its_tiles() -> None:
     np.testing.assert_allclose(right[9, 9], [-1, -1, 1], atol=1e-6)
 
 
+def test_the_tiles_are_those_of_the_picture_stretched_to_the_grid() -> None:
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (49, 64, 3), np.uint8))
+    parts = list(SMALL.parts(image, 28, "rhymes"))[1:]
+    rows = [np.concatenate(parts[start : start + 3], axis=1) for start in (0, 3)]
+    stretched = image.resize((3 * 28, 2 * 28), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(np.concatenate(rows), stretched)
+
+
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 9000), (9000, 1), (7, 700)])
 @pytest.mark.parametrize("split", SPLITS)
-def test_strips_and_points(width: int, height: int, split: SplitRule | None) -> None:
+def test_strips_and_points(width: int, height: int, split: AriaSplit | None) -> None:
     pixels, mask = SMALL(plain(width, height), 56, split)
     assert np.isfinite(pixels).all()
     assert mask.any((1, 2)).all()

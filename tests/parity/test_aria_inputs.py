@@ -12,7 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mlx_aimv2.images.aria import AriaProcessor, SplitRule
+from mlx_aimv2.images.aria import AriaProcessor
+from mlx_aimv2.images.presets import AriaSplit
 from mlx_aimv2.texts.aria_tokenizer import AriaTokenizer
 from mlx_aimv2.texts.chat_template import render
 from tests.support import aria_vocabulary
@@ -26,7 +27,7 @@ from transformers.models.aria.image_processing_pil_aria import (  # noqa: E402
 )
 
 OURS = AriaProcessor()
-WHOLE_OR_SPLIT: Sequence[SplitRule | None] = (None, "transformers")
+WHOLE_OR_SPLIT: Sequence[AriaSplit | None] = (None, "transformers")
 
 # Source: the published tokenizer_config.json.
 TEMPLATE = (
@@ -61,7 +62,7 @@ def noise(width: int, height: int) -> Image.Image:
 @example(490, 980, 980, "transformers")
 @example(1301, 2000, 980, "transformers")
 def test_crops_equal_transformers(
-    width: int, height: int, side: int, split: SplitRule | None
+    width: int, height: int, side: int, split: AriaSplit | None
 ) -> None:
     image = noise(width, height)
     theirs = AriaImageProcessorPil(max_image_size=side, split_image=split is not None)
