@@ -125,6 +125,7 @@ def test_a_prefix_that_the_model_file_asks_for(tmp_path: Path) -> None:
     folder = aria_vocabulary.write_sentencepiece(tmp_path, prefix=True)
     tokenizer = AriaTokenizer.from_folder(folder)
     assert spelled(tokenizer.encode("the\nthe")) == ["▁the", "\n", "▁the"]
+    assert spelled(tokenizer.spell("<|im_end|>")) == list("<|im_end|>")
 
 
 def test_spaces_that_the_model_file_leaves_out(tmp_path: Path) -> None:
