@@ -9,7 +9,11 @@ import mlx.core as mx
 from mlx_aimv2 import device
 from mlx_aimv2.cpu import blas, compile_cache
 from mlx_aimv2.errors import CheckpointError, NumericsError, UsageError
+from mlx_aimv2.models.aria.cost import PUBLISHED
+from mlx_aimv2.models.aria.family import ARIA
+from mlx_aimv2.models.aria.published import Checkpoint as AriaCheckpoint
 from mlx_aimv2.models.network import Network, Tower
+from mlx_aimv2.models.published import find
 from mlx_aimv2.models.registry import build, embedding_network
 
 from . import quantize
@@ -64,6 +68,17 @@ def load_checkpoint(
         notes = (*notes, *_resample(network, side_px))
     network.eval()
     return Loaded(network, weights, tower, chosen, side_px, notes)
+
+
+def check_published(source: object, dtype: str | None) -> None:
+    """Errors: CheckpointError for the name of a published Aria that is larger than memory.
+
+    It need not be here: nothing is fetched for this.
+    """
+    published = find(source.partition("@")[0]) if isinstance(source, str) else None
+    if isinstance(published, AriaCheckpoint):
+        chosen = DTYPES.get(dtype or device.default_dtype(ARIA.half), mx.float32)
+        check_room(published.alias, PUBLISHED, chosen)
 
 
 def empty_network(weights: Weights) -> Network:

@@ -8,7 +8,7 @@ from typing import cast
 import mlx.core as mx
 
 from mlx_aimv2.checkpoints import hub
-from mlx_aimv2.checkpoints.load import Loaded
+from mlx_aimv2.checkpoints.load import Loaded, check_published
 from mlx_aimv2.errors import Aimv2Warning, UsageError
 from mlx_aimv2.images.aria import AriaProcessor
 from mlx_aimv2.images.presets import AriaSplit
@@ -71,6 +71,7 @@ class Aria:
         published = find(source) if isinstance(source, str) else None
         if published and published.model_type != AriaConfig.model_type:
             raise _no_answers(published.name)  # before it is downloaded
+        check_published(source, dtype)
         resolved = hub.resolve(source, confirm=confirm or tell)
         return cls(load_weights(resolved, dtype=dtype), resolved)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, overload
 
 from mlx_aimv2.checkpoints import hub
+from mlx_aimv2.checkpoints.load import check_published
 from mlx_aimv2.inference.image_options import Dtype
 from mlx_aimv2.inference.model import Model, load_weights, tell
 from mlx_aimv2.models.aimv2.published import DEFAULT
@@ -49,6 +50,7 @@ def load(
     Errors: HubError for a source that cannot be found or fetched, CheckpointError for files that
     are not a checkpoint, UsageError for a tower or option it does not have.
     """
+    check_published(source, dtype)
     resolved = hub.resolve(source, confirm=confirm or tell)
     loaded = load_weights(resolved, tower=tower, dtype=dtype, side_px=side_px)
     if isinstance(loaded.network, AriaNetwork):

@@ -19,6 +19,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 SMALL = {
     "accuracy": "--blocks 1 --drawings 3",
     "caption_search": "--number 30",
+    "aria_full_size": "all --small --layers 1",
     "decoding": "--runs 1 --width 504 --photos 2 --blocks 1",
     "duplicates": "--drawings 2",
     "encoder_steps": "--model demo --batch 1 --blocks 1 --repeats 1",

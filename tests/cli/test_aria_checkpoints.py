@@ -162,6 +162,25 @@ def test_who_embeds_refuses_it(unread, folder, tmp_path, command, source):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize(
+    ("room", "way_out"),
+    [
+        (40e9, "8 bits take 27.3 GB: aimv2 convert --hf-path aria --mlx-path aria-8bit -q"),
+        (24e9, "4 bits take 14.9 GB: aimv2 convert --hf-path aria --mlx-path aria-4bit -q"),
+        (12e9, "take a machine with more memory: 4 bits take 14.9 GB"),
+    ],
+)
+def test_what_does_not_fit_into_memory_is_not_fetched(unread, tmp_path, monkeypatch, room, way_out):
+    monkeypatch.setattr(device, "room_bytes", lambda: room)
+    Image.new("RGB", (50, 40), "red").save(tmp_path / "photo.png")
+    words = ["ask", str(tmp_path / "photo.png"), "What is it?", "--model", "aria"]
+    refused = run(*words, "--dtype", "bfloat16")
+    assert refused.code == 1
+    shown = f"aria takes 51.6 GB of memory in bfloat16, and there are {room / 1e9:.1f} GB"
+    assert shown in refused.err
+    assert way_out in refused.err
+
+
 def test_random_weights_of_it_are_not_measured(unread):
     refused = run("bench", "--random", "aria")
     assert refused.code == 2
