@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mlx_aimv2.cpu import kernels
 from mlx_aimv2.cpu.attention import attention
+from mlx_aimv2.cpu.linear import Linear
 
 from .config import TextConfig, VisionConfig
 
@@ -68,8 +69,8 @@ class Attention(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         self.scale = (hidden_size // num_heads) ** -0.5
-        self.qkv = nn.Linear(hidden_size, 3 * hidden_size, bias=bias)
-        self.proj = nn.Linear(hidden_size, hidden_size, bias=bias)
+        self.qkv = Linear(hidden_size, 3 * hidden_size, bias=bias)
+        self.proj = Linear(hidden_size, hidden_size, bias=bias)
 
     def __call__(self, x: mx.array, mask: Mask = None) -> mx.array:
         q, k, v = self._heads(x)
@@ -101,9 +102,9 @@ class SwiGLU(nn.Module):
 
     def __init__(self, hidden_size: int, intermediate_size: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(hidden_size, intermediate_size, bias=False)
-        self.fc2 = nn.Linear(intermediate_size, hidden_size, bias=False)
-        self.fc3 = nn.Linear(hidden_size, intermediate_size, bias=False)
+        self.fc1 = Linear(hidden_size, intermediate_size, bias=False)
+        self.fc2 = Linear(intermediate_size, hidden_size, bias=False)
+        self.fc3 = Linear(hidden_size, intermediate_size, bias=False)
 
     def __call__(self, x: mx.array) -> mx.array:
         return self.fc2(kernels.gated_silu(self.fc1(x), self.fc3(x)))

@@ -7,6 +7,7 @@ from mlx import nn
 
 from mlx_aimv2.cpu import kernels
 from mlx_aimv2.cpu.attention import attention
+from mlx_aimv2.cpu.linear import Linear
 
 from ..aimv2.layers import Attention, Mask
 from .cache import KVCache
@@ -66,7 +67,7 @@ class Decoder(nn.Module):
         self.embed = nn.Embedding(config.vocab_size, config.hidden_size)
         self.blocks = [Block(config) for _ in range(config.num_hidden_layers)]
         self.norm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
-        self.head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.head = Linear(config.hidden_size, config.vocab_size, bias=False)
 
     def __call__(
         self,
