@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlx_aimv2.errors import UsageError
-from mlx_aimv2.inference.image_options import DTYPE, EXCLUDE, MODEL, Dtype, ImageOptions
+from mlx_aimv2.inference.image_options import DTYPE, EXCLUDE, MODEL, SIDE, Dtype, ImageOptions
 from mlx_aimv2.models.aimv2.published import DEFAULT
 from mlx_aimv2.options import argument, group, option
 from mlx_aimv2.outputs.formats import KNOWN
@@ -62,12 +62,7 @@ class Options:
     exclude: tuple[str, ...] = EXCLUDE()
     dtype: Dtype | None = DTYPE()
     images: ImageOptions = group(ImageOptions)
-    side: int | None = option(
-        help="Adapt a fixed-size checkpoint to images of this side in pixels.",
-        min=1,
-        metavar="PX",
-        show_default="the checkpoint's own",
-    )
+    side: int | None = SIDE()
     shard: str | None = option(
         help="Do only share I of N (every Nth image, from the Ith), for several machines; "
         "aimv2 merge puts the shares together.",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.evaluation.probe_settings import ProbeSettings
 from mlx_aimv2.files.paths import printable
-from mlx_aimv2.inference.image_options import DTYPE, MODEL, Dtype, ImageOptions
+from mlx_aimv2.inference.image_options import DTYPE, MODEL, SIDE, Dtype, ImageOptions
 from mlx_aimv2.models.aimv2.published import DEFAULT, find
 from mlx_aimv2.options import argument, group, option
 
@@ -86,6 +86,7 @@ class Options:
         show_default="where the system keeps caches",
     )
     dtype: Dtype | None = DTYPE()
+    side: int | None = SIDE()
     images: ImageOptions = group(ImageOptions, without="pooling tiles normalize")
     yes: bool = YES()
 
@@ -259,7 +260,12 @@ def _run(options: Options, measure: Callable[["Evaluation"], "Record"]) -> int:
     if options.out is not None:
         check_new(Path(options.out))
     data_set = None if options.dataset is None else require_data_set(options.dataset)
-    model = load(options.model, dtype=options.dtype, confirm=confirm_download(options.yes))
+    model = load(
+        options.model,
+        dtype=options.dtype,
+        side_px=options.side,
+        confirm=confirm_download(options.yes),
+    )
     shown = ""
     with output.Progress("") as progress:
 

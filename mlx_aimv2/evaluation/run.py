@@ -15,6 +15,7 @@ from mlx_aimv2.files.path_text import escape
 from mlx_aimv2.inference.image_options import ImageOptions
 from mlx_aimv2.inference.image_options import Pooling as AnyPooling
 from mlx_aimv2.inference.model import Model
+from mlx_aimv2.models.aimv2.published import find
 
 from . import linear, paper, probe, retrieval, templates
 from .classification import best_classes, classification_figures
@@ -259,6 +260,14 @@ class Evaluation:
         # Pictures are read as in the published evaluations, whose figures these are beside.
         return replace(self.images, pooling=pooling, as_stored=True)
 
+    def _name_in_paper(self) -> str:
+        """The checkpoint's name, and at another side than its own that side too."""
+        checkpoint = find(self.model.name)
+        side_px = self.model.config.vision_config.image_size
+        if checkpoint is None or checkpoint.side_px == side_px:
+            return self.model.name
+        return f"{self.model.name} at {side_px} px"
+
     def _record(
         self,
         protocol: str,
@@ -276,7 +285,7 @@ class Evaluation:
             **figures,
             "failed": len(self.errors),
         }
-        value = paper.published(protocol, self.model.name, self.data_set)
+        value = paper.published(protocol, self._name_in_paper(), self.data_set)
         differs = [] if value is None else paper.differences(record)
         record.pop("deviations", None)
         return record | {"paper_acc1": value, "differs": differs}

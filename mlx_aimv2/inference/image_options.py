@@ -39,6 +39,13 @@ MAX_PATCHES = partial(
     metavar="COUNT",
     show_default="4096",
 )
+SIDE = partial(
+    option,
+    help="Adapt a fixed-size checkpoint to images of this side in pixels.",
+    min=1,
+    metavar="PX",
+    show_default="the checkpoint's own",
+)
 DECODE = partial(
     option,
     help="Decode large JPEGs exactly, or three to five times as fast without their finest detail.",

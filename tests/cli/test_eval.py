@@ -10,6 +10,7 @@ import mlx_aimv2 as aimv2
 from mlx_aimv2.evaluation.run import Evaluation
 from mlx_aimv2.evaluation.templates import read_templates
 from mlx_aimv2.inference.image_options import ImageOptions
+from mlx_aimv2.models.aimv2.published import find
 from mlx_aimv2.training.drawings.album import write_data_set
 from tests.support.commands import run
 from tests.support.makers import random_vision, vision_config, write_checkpoint
@@ -225,6 +226,30 @@ def test_without_a_figure_of_the_paper(data: str, cache: str) -> None:
     assert outcome.code == 0
     assert "the paper has no figure" in outcome.out
     assert "30 pictures of test, demo in float32, preset hub" in outcome.out
+
+
+def test_a_checkpoint_at_another_side(data: str, cache: str) -> None:
+    words = ("knn", data, "--model", "demo", "--cache", cache)
+    outcome = run("eval", *words, "--side", "56", "--json")
+    assert outcome.code == 0, outcome.err
+    assert "a 112 px checkpoint at 56 px" in outcome.err
+    (record,) = outcome.records
+    assert record["preprocessing"]["side_px"] == 56
+    assert record["by_neighbours"] != measured(*words)["by_neighbours"]  # no vectors of the other
+    refused = run("eval", *words, "--side", "57")
+    assert (refused.code, "no multiple of the patch" in refused.err) == (2, True)
+
+
+def test_the_paper_s_figure_is_that_of_the_side(
+    data: str, cache: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(
+        "mlx_aimv2.evaluation.paper.published", lambda _, name, __: asked.append(name)
+    )
+    monkeypatch.setattr("mlx_aimv2.evaluation.run.find", lambda _: find("large"))
+    run("eval", "knn", data, "--model", "demo", "--cache", cache)
+    assert asked == ["demo at 112 px"]
 
 
 def test_a_broken_picture_is_counted_and_named(cache: str, tmp_path: Path) -> None:

@@ -33,9 +33,16 @@ def test_only_published_checkpoints_and_known_data_sets() -> None:
     content = json.loads((files("mlx_aimv2.evaluation") / "paper.json").read_bytes())
     names = {checkpoint.name for checkpoint in CHECKPOINTS}
     tables = content["probe"] | content["zero-shot"]
-    assert {*tables} <= names
+    assert {name.partition(" at ")[0] for name in tables} <= names
     assert all({*row} <= {*content["data_sets"]} for row in tables.values())
-    assert sum(map(len, content["probe"].values())) == 12 * 14 + 1
+    assert sum(map(len, content["probe"].values())) == 12 * 14 + 1 + 2
+
+
+def test_another_side_has_its_own_figure() -> None:
+    """Source: AIMv2 paper, table 6."""
+    for side_px, other_px, percent in ((224, 448, 84.8), (448, 224, 78.9)):
+        name = f"aimv2-large-patch14-{side_px} at {other_px} px"
+        assert paper.published("probe", name, "IN-1k") == pytest.approx(percent / 100)
 
 
 @pytest.mark.parametrize(

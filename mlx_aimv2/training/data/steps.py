@@ -23,16 +23,18 @@ class Steps(Protocol):
 
 @dataclass(frozen=True)
 class EqualSteps:
-    """Batches of the same number of pictures, of a fixed side."""
+    """Batches of the same number of pictures, of a fixed side or of ``room`` patches each."""
 
     batch_size: int
+    room: int | None = None
 
     def positions(self, step: int) -> range:
         """The positions of a step's batch, counted over all epochs."""
         return range(step * self.batch_size, (step + 1) * self.batch_size)
 
-    def area(self, step: int) -> None:
-        """No area: the side is fixed."""
+    def area(self, step: int) -> int | None:
+        """The same in each step; None where the side is fixed."""
+        return self.room
 
 
 class AreaSteps:

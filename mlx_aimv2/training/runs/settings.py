@@ -11,6 +11,9 @@ from mlx_aimv2.options import option
 Stage = Literal["pretraining", "high-resolution", "native", "lit", "probe"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
+MAX_PATCHES = partial(
+    option, 256, help="Room for patches of an image, where the encoder is of native resolution."
+)
 BATCH_SIZE = partial(option, 32, help="Samples a step, on all machines together.")
 _AT_LEAST_0 = (
     "warm_up_steps", "first_rate", "last_rate", "beta1", "beta2", "weight_decay", "pixel_weight",
@@ -150,6 +153,7 @@ class LitSettings(Settings):
     text_heads: int = option(2, help="Number of the text tower's attention heads.")
     caption_tokens: int = option(77, help="Longest caption in tokens; longer ones are cut.")
     tokenizer: str = option("demo", help="Checkpoint or folder whose tokenizer reads captions.")
+    max_patches: int = MAX_PATCHES()
     augment: bool = option(False, help="Crop images at random: no features are kept then.")
     cache: bool = option(True, help="Keep the frozen encoder's features on the disk.")
 
@@ -162,6 +166,7 @@ class ProbeSettings(Settings):
 
     batch_size: int = BATCH_SIZE()
     queries: int = option(1, help="Number of learned queries.")
+    max_patches: int = MAX_PATCHES()
     augment: bool = option(True, help="Crop and mirror images at random: features are not kept.")
     cache: bool = option(True, help="Keep the frozen encoder's features on the disk.")
 

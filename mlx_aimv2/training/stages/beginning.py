@@ -74,17 +74,6 @@ def load_encoder(start: Resolved, dtype: str = "float32") -> VisionEncoder:
     return cast(VisionEncoder, network.vision)
 
 
-def load_fixed_encoder(start: Resolved, dtype: str, stage: str) -> VisionEncoder:
-    """The image encoder of a checkpoint. Errors: UsageError for one of native resolution."""
-    encoder = load_encoder(start, dtype)
-    if encoder.config.is_native:
-        raise UsageError(
-            f"{stage} takes an encoder of a fixed side: {start.name} is of native resolution",
-            hint="begin with one of 224, 336 or 448 px",
-        )
-    return encoder
-
-
 def dtype_name(precision: Precision) -> str:
     """What is computed in: float16, which suits M1 and M2, is too narrow for gradients."""
     if precision != "auto":

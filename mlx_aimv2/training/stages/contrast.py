@@ -58,7 +58,8 @@ class Contrast(nn.Module):
     def vectors(self, batch: Batch) -> tuple[mx.array, mx.array]:
         """Unit vectors of images and captions, in float32. Shapes: (B, P) each."""
         features = mx.array(batch["features"]).astype(self.text_encoder.dtype)
-        images = self.image_projector(self.head(features, batch.get("mask")))
+        mask = mx.array(batch["mask"]) if "mask" in batch else None
+        images = self.image_projector(self.head(features, mask))
         texts = self.text_projector(self.text_encoder.pooled(mx.array(batch["tokens"])))
         return normalize(images.astype(mx.float32)), normalize(texts.astype(mx.float32))
 

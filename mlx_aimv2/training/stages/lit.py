@@ -20,13 +20,13 @@ from .beginning import (
     Beginning,
     dtype_name,
     dtype_of,
-    load_fixed_encoder,
+    load_encoder,
     load_whole,
     read_tokenizer,
     sizes_of,
 )
 from .contrast import Contrast, ContrastGradient
-from .features import batches_of
+from .features import batches_of, encoded
 from .model_files import write_model
 
 # Source: the text tower's tables as apple/ml-l3m draws them; the query as the probe's.
@@ -51,7 +51,7 @@ class LitWork:
         start = beginning.start_for("lit")
         self._settings, self._beginning = settings, beginning
         dtype = dtype_name(settings.precision)
-        self._encoder = load_fixed_encoder(start, dtype, "lit")
+        self._encoder = load_encoder(start, dtype)
         before = sizes_of(start)
         source = settings.tokenizer
         length = settings.caption_tokens
@@ -91,9 +91,9 @@ class LitWork:
         """The batch with the encoder's features in the place of pixels."""
         if "features" in arrays:
             return arrays
-        features = self._encoder.features(mx.array(arrays["pixels"]))
-        mx.eval(features)
-        return {"features": features, "tokens": arrays["tokens"]}
+        made = encoded(self._encoder, arrays)
+        mx.eval(made)
+        return {**made, "tokens": arrays["tokens"]}
 
     def slope(self, chunks: Sequence[Batch]) -> Slope:
         """The loss both ways and its gradient."""
@@ -108,7 +108,7 @@ class LitWork:
         start = self._beginning.start_for("lit")
         lit = self._lit
         lit.log_logit_scale = self.objective.log_logit_scale
-        frozen = load_fixed_encoder(start, "float32", "lit").flat_parameters()
+        frozen = load_encoder(start).flat_parameters()
         weights = {f"image_encoder.{name}": array for name, array in frozen.items()}
         lit.load_weights(
             [pair for pair in weights.items() if pair[0].startswith(_FROZEN)], strict=False

@@ -18,8 +18,8 @@ from ..probe import AttentiveProbe
 from ..runs.gradients import OF_SAMPLES, Batch, Counts, Logs, PooledGradient, Slope
 from ..runs.settings import ProbeSettings
 from ..runs.work import NUMBERS
-from .beginning import Beginning, dtype_name, dtype_of, load_fixed_encoder, load_whole
-from .features import batches_of
+from .beginning import Beginning, dtype_name, dtype_of, load_encoder, load_whole
+from .features import batches_of, encoded
 from .labelled import LabelledPairs
 from .model_files import write_model
 
@@ -31,6 +31,7 @@ _SCALE = (0.08, 1.0)
 class ProbeObjective(nn.Module):
     """The probe and its loss; a batch has ``features`` (B, N, D) and ``labels`` (B,).
 
+    Of a native encoder it has ``mask`` (B, 1, 1, N) too.
     Batch norm takes the mean and variance of a chunk, on each process its own, as in PyTorch.
     """
 
@@ -45,7 +46,8 @@ class ProbeObjective(nn.Module):
     def loss(self, batch: Batch, counts: Counts) -> tuple[mx.array, Logs]:
         """What these samples add to the mean cross-entropy, and to the share that is right."""
         features = mx.array(batch["features"]).astype(self.probe.k.weight.dtype)
-        logits = self.probe(features).astype(mx.float32)
+        mask = mx.array(batch["mask"]) if "mask" in batch else None
+        logits = self.probe(features, mask).astype(mx.float32)
         labels = mx.array(batch["labels"])
         errors = nn.losses.cross_entropy(logits, labels)
         loss = errors.sum() / counts["label"]
@@ -66,7 +68,7 @@ class ProbeWork:
             raise UsageError("probe takes a folder with a folder for each class")
         self._settings, self._beginning = settings, beginning
         self._labels = beginning.pairs.labels
-        self._encoder = load_fixed_encoder(start, dtype_name(settings.precision), "probe")
+        self._encoder = load_encoder(start, dtype_name(settings.precision))
         config = self._encoder.config
         probe = AttentiveProbe(
             config.hidden_size,
@@ -94,10 +96,10 @@ class ProbeWork:
         """Features and labels."""
         labels = self._labels[arrays[NUMBERS]]
         if "features" in arrays:
-            return {"features": arrays["features"], "labels": labels}
-        features = self._encoder.features(mx.array(arrays["pixels"]))
-        mx.eval(features)
-        return {"features": features, "labels": labels}
+            return arrays | {"labels": labels}
+        made = encoded(self._encoder, arrays)
+        mx.eval(made)
+        return {**made, "labels": labels}
 
     def slope(self, chunks: Sequence[Batch]) -> Slope:
         """The loss and its gradient."""

@@ -1,5 +1,6 @@
 """Kept features: a row is there whole or not at all, whatever a kill left of it."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,9 @@ def test_a_row_is_whole_or_not_there(tmp_path: Path) -> None:
     np.testing.assert_array_equal(file.get(4), rows[0])
     np.testing.assert_array_equal(file.get(1), rows[1])
     assert [file.get(each) for each in (0, 2, 3, 5, 900)] == [None] * 5
+    file.put(7, rows[0, :2])  # of a picture with fewer patches
+    np.testing.assert_array_equal(file.get(7), rows[0, :2])
+    os.truncate(tmp_path / "features.f16", (tmp_path / "features.f16").stat().st_size // 8 * 5)
     content = bytearray((tmp_path / "features.f16").read_bytes())
     content[len(content) // 5 * 4 + 3] ^= 1
     (tmp_path / "features.f16").write_bytes(content)

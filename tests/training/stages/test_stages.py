@@ -103,6 +103,48 @@ def test_native_goes_on_without_a_table(encoder: Path, tmp_path: Path) -> None:
         run("pretraining", tmp_path / "back", *again, source=str(folder))
 
 
+@pytest.fixture(scope="module")
+def native(encoder: Path) -> Path:
+    """An encoder of native resolution."""
+    folder = encoder.with_name("native")
+    run("native", folder, *NATIVE, *ENCODER[4:], source=str(encoder))
+    return folder
+
+
+def strips(folder: Path) -> str:
+    """Drawings of several shapes with captions, in folders of two classes."""
+    rows = []
+    for number in range(7):
+        file = Path("train") / ("even", "odd")[number % 2] / f"{number}.png"
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        drawn = draw(number, 96).image
+        drawn.crop((0, 0, 96, 16 * (number % 3 + 1))).save(folder / file)
+        rows.append(json.dumps({"file_name": str(file), "text": f"drawing {number}"}))
+    (folder / "metadata.jsonl").write_text("\n".join(rows))
+    return str(folder)
+
+
+@pytest.mark.parametrize("stage", ["lit", "probe"])
+def test_a_native_encoder_is_taken(stage: Stage, native: Path, tmp_path: Path) -> None:
+    data = strips(tmp_path / "data")
+    words = {"lit": (*FEW, *TEXT), "probe": (*FEW, "augment=false")}[stage]
+    for name, more in {
+        "kept": ("max_patches=13",), "anew": ("max_patches=13", "cache=false"),
+        "roomy": ("max_patches=29",),
+    }.items():  # fmt: skip
+        run(stage, tmp_path / name, *words, *more, data=data, source=str(native))
+    np.testing.assert_allclose(losses(tmp_path / "anew"), losses(tmp_path / "kept"), rtol=1e-3)
+    assert losses(tmp_path / "roomy")[0] != losses(tmp_path / "kept")[0]  # larger pictures
+    model = aimv2.load(tmp_path / "kept")
+    assert model.config.vision_config.is_native
+    picture = Path(data) / "train/even/0.png"
+    if stage == "lit":
+        assert np.isfinite(np.array(model.classify([picture], ["a dog", "a cat"]))).all()
+    else:
+        theirs = aimv2.load(native).embed_images([picture])
+        np.testing.assert_array_equal(np.array(model.embed_images([picture])), np.array(theirs))
+
+
 def test_lit_leaves_the_encoder_bit_for_bit(encoder: Path, lit: Path) -> None:
     before, after = (load_file(folder / "model.safetensors") for folder in (encoder, lit))
     for name, each in before.items():
