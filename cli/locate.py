@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ GROUPS = {
     "Model": "--model --yes",
 }
 
+_MOST_DRAWN = 100  # a sheet of more would be larger than programs show
 _SURE = 0.5  # below it a place fits its word no better than any word
 
 
@@ -93,7 +95,7 @@ def locate(options: Options) -> int:
         return _in_library(options, options.from_search)
     path, *words = options.given
     if options.out:
-        _check_out(Path(options.out), is_forced=options.force)
+        _check_out(Path(options.out), path, is_forced=options.force)
     from mlx_aimv2.inference.locating.locator import Locator  # noqa: PLC0415  (heavy)
     from mlx_aimv2.inference.model import load  # noqa: PLC0415
 
@@ -138,13 +140,21 @@ def _check(options: Options) -> None:
         raise UsageError("--out is for one picture", hint="for photos of a search: --html")
     if options.out and not options.out.lower().endswith(".png"):
         raise UsageError(f"{options.out} is no name of a PNG", hint=f"like {options.out}.png")
+    if options.out and len(options.given) > _MOST_DRAWN + 1:
+        raise UsageError(
+            f"heatmaps are drawn of {_MOST_DRAWN} words at most, not of {len(options.given) - 1}",
+            hint="name fewer words, or leave --out out",
+        )
     if options.force and not options.out:
         raise UsageError("--force says to replace what --out names", hint="leave --force out")
 
 
-def _check_out(target: Path, *, is_forced: bool) -> None:
+def _check_out(target: Path, picture: str, *, is_forced: bool) -> None:
     from mlx_aimv2.files.whole_file import check_new  # noqa: PLC0415
 
+    with suppress(OSError):
+        if target.samefile(picture):
+            raise UsageError(f"{printable(target)} is the picture itself", hint="choose a new name")
     if not (is_forced and target.is_file()):
         check_new(target)
 

@@ -79,6 +79,17 @@ def test_a_heatmap_for_each_word(photo):
     assert run("locate", "photo.png", "boat", "--out", "found.png", "--force", *DEMO).code == 0
 
 
+@pytest.mark.usefixtures("photo")
+def test_the_picture_itself_is_never_replaced():
+    before = Path("photo.png").read_bytes()
+    Path("link.png").symlink_to("photo.png")
+    for name in ("photo.png", "link.png"):
+        done = run("locate", "photo.png", "boat", "--out", name, "--force", *DEMO)
+        assert done.code == 2
+        assert f"{name} is the picture itself" in done.err
+    assert Path("photo.png").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
@@ -92,6 +103,7 @@ def test_a_heatmap_for_each_word(photo):
         ("--from-search ./photo.png", "has no words to find a place for", "dog"),
         ("photo.png dog --model large", "reads no texts, only pictures", "--model lit"),
         ("photo.png photo.png dog", "photo.png is a file: one picture", "--from-search QUERY"),
+        (f"photo.png{' dog' * 101} --out a.png", "of 100 words at most, not of 101", "fewer"),
         ("photo.png dog --tiles 4", "the most is 3", "locate --help"),
     ],
 )

@@ -70,6 +70,40 @@ def test_things_of_a_drawing_are_found_where_they_are(demo, drawing):
     assert repr(one[0]).startswith(f"Located({nouns[0]!r}, 0.")
 
 
+def test_words_in_groups_are_as_together(demo, drawing, monkeypatch):
+    words = ["boat", "truck", "camera", "sun", "guitar"]
+    together = demo.locate(drawing.image, words)
+    monkeypatch.setattr("mlx_aimv2.inference.locating.locator._TOGETHER", 2)
+    for one, other in zip(demo.locate(drawing.image, words), together, strict=True):
+        assert (one.text, one.box) == (other.text, other.box)
+        np.testing.assert_allclose(np.array(one.heat), np.array(other.heat), atol=1e-4)
+
+
+def test_a_box_goes_around_all_that_touches_the_maximum():
+    """A spiral of heat, beside which another thing is."""
+    heat = np.zeros((11, 13), np.float32)
+    heat[1:10, 1] = heat[9, 1:9] = heat[3:10, 8] = heat[3, 3:9] = heat[3:7, 3] = 0.5
+    heat[6, 3], heat[5, 11] = 1, 0.9
+    place = place_of(heat, (13, 11))
+    assert (place.box, place.point) == ((1, 1, 9, 10), (3, 6))
+
+
+@pytest.mark.filterwarnings("ignore:.*strip only the middle")
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("size", [(1, 1), (1, 100), (100, 1), (2, 3), (1, 3301)])
+def test_the_smallest_pictures_have_a_place(size, native, demo, tmp_path):
+    model = random_checkpoint(tmp_path, native=True) if native else demo
+    for tiles in (1, 3) if max(size) < 100 else (1,):
+        (found,) = model.locate(Image.new("RGB", size, (9, 200, 30)), "dog", tiles=tiles)
+        left, top, right, bottom = found.box
+        assert 0 <= left < right <= size[0]
+        assert 0 <= top < bottom <= size[1]
+        assert is_in(found.point, found.box)
+        assert 0 <= found.score <= 1
+        assert np.isfinite(np.array(found.heat)).all()
+        assert found.heat.size < 2**21  # of a strip too
+
+
 def test_what_a_centre_crop_leaves_out_is_found(demo, drawing):
     """The drawing at the end of a strip three times as wide: the middle square is empty."""
     side = drawing.image.width

@@ -15,7 +15,7 @@ Floats = NDArray[np.float32]
 # Chosen on other drawings than those that figures are reported of (benchmarks/locating.py).
 _EDGE = 0.35
 _CELLS = 4  # to the side of the smallest patch: finer than a box can be, coarse enough for a sheet
-_MOST_CELLS = 256  # along the shorter side
+_MOST_CELLS, _MOST_ALONG = 256, 2048  # along the shorter and the longer side
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def grid_of(size: tuple[int, int], window: Box, patches: int) -> tuple[int, int]
     """
     left, top, right, bottom = window
     cell_px = min(right - left, bottom - top) / patches / _CELLS
-    cell_px = max(cell_px, min(size) / _MOST_CELLS)
+    cell_px = max(cell_px, min(size) / _MOST_CELLS, max(size) / _MOST_ALONG)
     return max(1, round(size[1] / cell_px)), max(1, round(size[0] / cell_px))
 
 
@@ -90,16 +90,12 @@ def place_of(heat: Floats, size: tuple[int, int]) -> Place:
     """The place that a map points to, in a picture of this size. Shapes: (rows, columns)."""
     rows, columns = heat.shape
     row, column = divmod(int(heat.argmax()), columns)
+    high = heat >= _EDGE
+    high[row, column] = True
     held = np.zeros(heat.shape, bool)
     held[row, column] = True
-    high = heat >= _EDGE
     while True:  # from the maximum on to all high cells that touch
-        wider = held.copy()
-        wider[1:] |= held[:-1]
-        wider[:-1] |= held[1:]
-        wider[:, 1:] |= held[:, :-1]
-        wider[:, :-1] |= held[:, 1:]
-        wider &= high | held
+        wider = _along_rows(_along_rows(held, high).T, high.T).T
         if (wider == held).all():
             break
         held = wider
@@ -110,3 +106,13 @@ def place_of(heat: Floats, size: tuple[int, int]) -> Place:
     right = max(left + 1, min(width_px, round((xs[-1] + 1) * x_px)))
     bottom = max(top + 1, min(height_px, round((ys[-1] + 1) * y_px)))
     return Place((left, top, right, bottom), (int((column + 0.5) * x_px), int((row + 0.5) * y_px)))
+
+
+def _along_rows(held: NDArray[np.bool_], high: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """All of each row's runs of high cells of which one cell is held: shapes are kept."""
+    begins = high.copy()
+    begins[:, 1:] &= ~high[:, :-1]
+    runs = np.cumsum(begins).reshape(high.shape)  # numbered from 1
+    is_held = np.zeros(int(runs.max()) + 1, bool)
+    is_held[runs[held]] = True
+    return is_held[runs] & high

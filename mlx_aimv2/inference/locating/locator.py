@@ -31,6 +31,7 @@ from .windows import Box, cut, windows_of
 TILES = 2  # by default a picture is seen whole, and in tiles of half its shorter side
 MOST_TILES = 3
 
+_TOGETHER = 64  # words whose maps are put together at once: a map of lit is 64 kB
 _Crops = Iterable[NDArray[np.uint8]]
 
 _MARGIN = 0.5  # of a box's longer side: as much more is seen where the box is judged
@@ -101,25 +102,27 @@ class Locator:
             for text, score, place, heat in zip(self._texts, scores, places, heats, strict=True)
         ]
 
-    def _maps(self, picture: Picture, name: str) -> Floats:
-        """How well each place fits each word. Shapes: (T, rows, columns)."""
+    def _maps(self, picture: Picture, name: str) -> Iterator[Floats]:
+        """How well each place fits each word. Shapes: T of (rows, columns)."""
         sizes = windows_of(picture.size, self._plan, self._tiles)
         crops = (cut(picture, box, self._plan) for windows in sizes for box in windows)
-        values = self._values(crops, name)
-        found = [list(islice(values, len(windows))) for windows in sizes]
+        vectors = self._vectors(crops, name)
+        found = [list(islice(vectors, len(windows))) for windows in sizes]
         grid = grid_of(picture.size, sizes[-1][0], min(found[-1][0].shape[:2]))
-        maps = Maps(picture.size, grid, len(self._texts))
-        for windows, of_windows in zip(sizes, found, strict=True):
-            maps.add(windows, of_windows)
-        return maps.means()
+        for first in range(0, len(self._texts), _TOGETHER):
+            words = self._words[first : first + _TOGETHER]
+            maps = Maps(picture.size, grid, len(words))
+            for windows, of_windows in zip(sizes, found, strict=True):
+                maps.add(windows, [each @ words.T for each in of_windows])
+            yield from maps.means()
 
-    def _values(self, crops: _Crops, name: str) -> Iterator[Floats]:
-        """How well each patch of each crop fits each word. Shapes: each (rows, columns, T)."""
+    def _vectors(self, crops: _Crops, name: str) -> Iterator[Floats]:
+        """Each patch of each crop in the space of words. Shapes: each (rows, columns, P)."""
         for features in self._embedded(self._plan, crops, name):
             vectors = self._model.patch_vectors(features)
             if vectors is None:
                 raise _not_finite(name)
-            yield vectors @ self._words.T
+            yield vectors
 
     def _scores(self, picture: Picture, boxes: list[tuple[int, ...]], name: str) -> list[float]:
         """How well each box, with what is around it, fits its word by itself."""
