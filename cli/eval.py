@@ -36,6 +36,7 @@ _ROWS = {
     "acc1": "top-1 accuracy",
     "acc5": "top-5 accuracy",
     "mean_per_class_recall": "mean recall of a class",
+    "ece": "calibration error, 15 bins",
     "image_retrieval_recall@1": "text → picture, first",
     "image_retrieval_recall@5": "text → picture, among 5",
     "image_retrieval_recall@10": "text → picture, among 10",

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from mlx_aimv2.errors import UsageError
 from mlx_aimv2.options import option
 
 
@@ -36,10 +37,16 @@ class ProbeSettings:
 
 
 def completed(settings: ProbeSettings, data_set: str | None) -> ProbeSettings:
-    """What was left open, as the paper has it for a data set."""
+    """What was left open, as the paper has it for a data set.
+
+    Errors: UsageError where all epochs are of the warm-up.
+    """
     batch, warm_up = (1024, 5) if data_set == "IN-1k" else (512, 0)
-    return replace(
-        settings,
-        batch=settings.batch or batch,
-        warm_up=warm_up if settings.warm_up is None else settings.warm_up,
-    )
+    if settings.warm_up is not None:
+        warm_up = settings.warm_up
+    if warm_up >= settings.epochs:
+        raise UsageError(
+            f"the rate rises for {warm_up} of {settings.epochs} epochs: none is left",
+            hint="fewer with --warm-up, like a tenth of the epochs",
+        )
+    return replace(settings, batch=settings.batch or batch, warm_up=warm_up)

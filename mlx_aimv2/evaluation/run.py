@@ -18,7 +18,7 @@ from mlx_aimv2.inference.model import Model
 from mlx_aimv2.models.aimv2.published import find
 
 from . import linear, paper, probe, retrieval, templates
-from .classification import best_classes, classification_figures
+from .classification import best_classes, calibration_figures, classification_figures
 from .data_sets.captions import read_captions
 from .data_sets.part import (
     TRAIN,
@@ -83,8 +83,9 @@ class Evaluation:
         prompts = templates.read_templates(sentences or templates.of_data_set(self.data))
         words = np.array(self.model.label_embeddings(names, templates=prompts))
         features = self._features(part, "head")
-        best = best_classes(features.units @ words.T)
-        figures = self._classified(best, part.labels[features.places], len(names))
+        scores, labels = features.units @ words.T, part.labels[features.places]
+        figures = self._classified(best_classes(scores), labels, len(names))
+        figures |= calibration_figures(self.model.logit_scale * scores, labels)
         return self._record("zero-shot", part, "head", figures | {"templates": prompts})
 
     def knn(self, counts: Sequence[int], pooling: Pooling) -> Record:

@@ -18,6 +18,12 @@ from tests.support.tars import pair_members, small_picture, write_tar
 ALL = {"train": {"b": 2, "a b": 1, "c": 1}, "val": {"c": 2, "b": 1}}
 
 
+# COCO's captions of one picture, whose file and caption are to be filled in.
+COCO = (
+    '{"images": [{"id": 1, "file_name": "%s"}], "annotations": [{"image_id": 1, "caption": "%s"}]}'
+)
+
+
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return write_classes(tmp_path / "data", ALL)
@@ -44,6 +50,13 @@ def test_numbers_of_another_part_are_kept(data: Path) -> None:
     assert read_classes(data, "val", ("a b", "b", "c")).labels.tolist() == [1, 2, 2]
     with pytest.raises(UsageError, match="the class c, which the part train has not"):
         read_classes(data, "val", ("a b", "b"))
+
+
+def test_one_class_is_nothing_to_tell_apart(tmp_path: Path) -> None:
+    data = write_classes(tmp_path / "data", {"test": {"images": 2}})
+    with pytest.raises(UsageError, match="has one class only, images"):
+        read_classes(data, "test")
+    assert read_classes(data, "test", ("cats", "images")).labels.tolist() == [1, 1]
 
 
 def test_the_part_to_measure_on(data: Path) -> None:
@@ -146,7 +159,16 @@ class TestCaptions:
 
     @pytest.mark.parametrize(
         "text",
-        ["", "[]", "{}", '{"images": [{}]}', '{"annotations": [{"caption": 1}]}', "[" * 9999],
+        [
+            "",
+            "[]",
+            "{}",
+            '{"images": [{}]}',
+            '{"annotations": [{"caption": 1}]}',
+            "[" * 9999,
+            COCO % ("a.jpg", r"\ud800"),
+            COCO % (r"\ud800.jpg", "a dog"),
+        ],
     )
     def test_what_cannot_be_understood(self, text: str, tmp_path: Path) -> None:
         file = tmp_path / "captions.json"
@@ -231,7 +253,9 @@ class TestShards:
             (lambda part: (part / "nshards.txt").write_text("2"), r"1\.tar does not exist"),
             (lambda part: os.truncate(part / "0.tar", 2000), "cut off"),
             (lambda part: write_tar(part / "0.tar", [("a.cls", b"x"), ("a.png", b"x")]),
-             "the class 'x' is no number"),
+             "'x' is no number of a class"),
+            (lambda part: write_tar(part / "0.tar", [("a.cls", b"9" * 9), ("a.png", b"x")]),
+             "'999999999' is no number of a class"),
             (lambda part: write_tar(part / "0.tar", [("a.png", b"x")]), "has no class"),
             (lambda part: write_tar(part / "0.tar", [("a.cls", b"1")]), "has no picture"),
             (lambda part: write_tar(part / "0.tar", [("a.cls", b"\xff"), ("a.png", b"x")]),

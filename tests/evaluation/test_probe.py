@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mlx_aimv2 as aimv2
-from mlx_aimv2.errors import Aimv2Error, NumericsError
+from mlx_aimv2.errors import Aimv2Error, NumericsError, UsageError
 from mlx_aimv2.evaluation import probe
 from mlx_aimv2.evaluation.data_sets.part import Part, read_classes
 from mlx_aimv2.evaluation.features import Kept, open_cache
@@ -81,6 +81,8 @@ def test_settings_of_the_paper() -> None:
     assert len(others.rates) * len(others.decays) == 14
     own = completed(ProbeSettings(batch=3, warm_up=0), "IN-1k")
     assert (own.batch, own.warm_up) == (3, 0)
+    with pytest.raises(UsageError, match="rises for 5 of 5 epochs"):
+        completed(ProbeSettings(epochs=5), "IN-1k")
 
 
 def test_plain_views_are_the_models_patches(model: Model, part: Part) -> None:

@@ -1,6 +1,7 @@
 """Pictures with captions: COCO's JSON, Karpathy's, CLIP_benchmark's shards, tables."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def _coco(content: dict[str, Any], folder: Path) -> Iterator[tuple[Stored, list[
     for annotation in content["annotations"]:
         captions.setdefault(annotation["image_id"], []).append(annotation["caption"])
     for image in sorted(content["images"], key=lambda image: image["id"]):
-        yield str(folder / image["file_name"]), _texts(captions.get(image["id"], []))
+        yield _path(folder / image["file_name"]), _texts(captions.get(image["id"], []))
 
 
 def _karpathy(
@@ -91,11 +92,19 @@ def _karpathy(
     for image in content["images"]:
         if image["split"] == part:
             path = folder / image.get("filepath", "") / image["filename"]
-            yield str(path), _texts([sentence["raw"] for sentence in image["sentences"]])
+            yield _path(path), _texts([sentence["raw"] for sentence in image["sentences"]])
+
+
+def _path(path: Path) -> str:
+    """A path as text. Errors: ValueError for what is none: JSON can hold half of a character."""
+    os.fsencode(path)
+    return str(path)
 
 
 def _texts(values: list[Any]) -> list[str]:
-    """Captions without blank ones. Errors: ValueError for what is no text."""
+    """Captions without blank ones. Errors: ValueError for what is no text, as above."""
     if wrong := [value for value in values if not isinstance(value, str)]:
         raise ValueError(f"a caption is {wrong[0]!r}")
+    for value in values:
+        value.encode()
     return [value.strip() for value in values if value.strip()]

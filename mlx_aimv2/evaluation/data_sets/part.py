@@ -85,6 +85,11 @@ def read_classes(data: Path, part: str, classes: Sequence[str] = ()) -> Part:
             f"{printable(root)} has no pictures in folders of classes",
             hint="each class is a folder with its pictures: test/cat/1.jpg",
         )
+    if len(numbers) < 2:
+        raise UsageError(
+            f"{printable(root)} has one class only, {printable(names[0])}: each picture is of it",
+            hint="each class is a folder with its pictures: test/cat/1.jpg, test/dog/1.jpg",
+        )
     labels = np.array([numbers[name] for _, name in found])
     return Part(part, [picture for picture, _ in found], labels, tuple(numbers))
 

@@ -1,17 +1,19 @@
 """CLIP_benchmark's data sets: pictures in tar shards, with a class or with captions."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlx_aimv2.errors import Aimv2Error, UsageError
+from mlx_aimv2.errors import Aimv2Error, UsageError, shortened
 from mlx_aimv2.files.paths import printable, unreadable
 from mlx_aimv2.training.data.tar_index import CLASS, IMAGE, TEXT, read_index
 from mlx_aimv2.training.data.webdataset import default_cache
 
 _COUNT_FILE = "nshards.txt"
 _TYPE_FILE = "dataset_type.txt"
+_CLASS = re.compile(r"[0-9]{1,6}")  # as many classes as no data set has
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,10 @@ def read_classes(folder: Path) -> list[tuple[Member, int]]:
     """
     classes = []
     for picture, text in _samples(folder, CLASS, "class"):
-        if not text.strip().isdecimal():
-            raise Aimv2Error(f"{printable(picture.name)}: the class {text!r} is no number")
+        if not _CLASS.fullmatch(text.strip()):
+            raise Aimv2Error(
+                f"{printable(picture.name)}: {shortened(text)!r} is no number of a class"
+            )
         classes.append((picture, int(text)))
     return classes
 
@@ -63,7 +67,7 @@ def read_captions(folder: Path) -> list[tuple[Member, list[str]]]:
 def _samples(folder: Path, column: int, noun: str) -> Iterator[tuple[Member, str]]:
     """All pictures, in the order of the shards, each with the text in a column."""
     type_file = folder.parent / _TYPE_FILE
-    if type_file.is_file() and type_file.read_text().strip() == "multilabel":
+    if type_file.is_file() and type_file.read_bytes().strip() == b"multilabel":
         raise UsageError(
             f"{printable(folder.parent)} has several classes for a picture",
             hint="data sets with one class for each, or with captions, can be measured",
