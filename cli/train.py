@@ -128,10 +128,13 @@ class PlotOptions:
 
 def plot(options: PlotOptions) -> None:
     """Draw the losses of a run."""
-    from mlx_aimv2.training.runs.plot import draw_losses  # noqa: PLC0415  (heavy)
+    from mlx_aimv2.files.whole_file import check_new  # noqa: PLC0415  (heavy, as below)
+    from mlx_aimv2.training.runs.plot import draw_losses  # noqa: PLC0415
 
     folder = Path(options.folder)
     file = Path(options.out) if options.out else folder / "losses.png"
+    if options.out:
+        check_new(file)
     draw_losses(folder, file)
     output.say(f"→ {file}")
 

@@ -45,12 +45,13 @@ def load_checkpoint(
     tower: Tower | None = None,
     dtype: str | None = None,
     side_px: int | None = None,
+    is_dense: bool = False,
 ) -> Loaded:
     """Load a checkpoint folder of any layout, or one tower of it.
 
     ``dtype`` is one of float32, float16, bfloat16 (default: what suits the device);
     ``side_px`` resamples the position table for another side than the checkpoint's, a multiple
-    of its patch.
+    of its patch; ``is_dense`` unpacks quantised weights on every device.
     Errors: CheckpointError for anything missing, left over or mis-shaped, by name; UsageError
     for a tower or an option that this checkpoint does not have.
     """
@@ -63,7 +64,7 @@ def load_checkpoint(
     chosen = dtype or device.default_dtype(weights.family.half)
     if chosen not in DTYPES:
         raise UsageError(f"unknown dtype {chosen}", hint=f"one of: {', '.join(DTYPES)}")
-    notes = _fill(network, weights, DTYPES[chosen], tower)
+    notes = _fill(network, weights, DTYPES[chosen], tower, is_dense=is_dense)
     if side_px is not None:
         notes = (*notes, *_resample(network, side_px))
     network.eval()
@@ -92,11 +93,12 @@ def empty_network(weights: Weights) -> Network:
 
 
 def _fill(
-    network: Network, weights: Weights, dtype: mx.Dtype, tower: Tower | None
+    network: Network, weights: Weights, dtype: mx.Dtype, tower: Tower | None, *, is_dense: bool
 ) -> tuple[str, ...]:
     """Read the tensors this network has into it, one by one; returns what a user should know."""
     family, recorded = weights.family, weights.quantization
-    unpacks = device.is_cpu() and not family.is_large
+    is_on_cpu = device.is_cpu() and not family.is_large
+    unpacks = is_on_cpu or is_dense
     if family.is_large:
         check_room(str(weights.folder), weights.config, dtype, recorded)
     others = tuple(start for name, start in family.towers.items() if tower not in (None, name))
@@ -120,7 +122,7 @@ def _fill(
         return array
 
     network.load_weights([(name, cast(name, array)) for name, array in arrays])
-    return (_UNPACKED_NOTE.format(**recorded),) if recorded and unpacks else ()
+    return (_UNPACKED_NOTE.format(**recorded),) if recorded and is_on_cpu else ()
 
 
 def _check_coverage(network: Network, found: Mapping[str, tuple[int, ...]]) -> None:

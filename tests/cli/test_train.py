@@ -47,6 +47,11 @@ def test_losses_are_drawn(trained: Path, tmp_path: Path) -> None:
     other = run("train", "plot", str(tmp_path))
     assert (other.code, "there is no run in" in other.err) == (2, True)
     assert run("train", "plot", str(trained), "--out", "losses.jpg").code == 2
+    file.write_bytes(b"mine")
+    kept = run("train", "plot", str(trained), "--out", str(file))
+    assert (kept.code, "exists already" in kept.err, file.read_bytes()) == (1, True, b"mine")
+    for _ in range(2):  # its own is drawn again
+        assert run("train", "plot", str(trained)).code == 0
 
 
 def test_settings_are_printed_as_a_file(tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ def make_batch(
     arrays = {} if view is None else view.room(len(positions), area)
     kept: list[int] = []
     texts: list[str] = []
+    marks: list[int] = []
     broken: list[Broken] = []
     for position, number in zip(positions, numbers, strict=True):
         rng = np.random.default_rng((seed, position))
@@ -86,6 +87,8 @@ def make_batch(
             if view is not None:
                 rows = {name: array[len(kept) :] for name, array in arrays.items()}
                 view.see(pair.image, draws[1:], rng, area, rows)
+            else:
+                marks.append(pair.mark)
         except Aimv2Error as error:
             broken.append(Broken(number, str(error)))
             continue
@@ -93,6 +96,8 @@ def make_batch(
         texts.append(pair.captions[int(draws[0] * len(pair.captions))])
     made = {name: array[: len(kept)] for name, array in arrays.items()}
     made["numbers"] = np.array(kept, np.int64)
+    if view is None:
+        made["marks"] = np.array(marks, np.int64)
     if captions is not None:
         made["tokens"], made["token_mask"] = captions.encode(texts)
     return made, broken
@@ -135,7 +140,8 @@ class Batches:
         ``numbers`` (B,) int64 are the pairs'. With a view of a fixed side: ``pixels`` (B, S, S, 3);
         of native resolution: ``patches`` (B, I, P * P * 3), zero behind each picture's own, and
         ``grids`` (B, 2), rows and columns; with both ``prefix`` (B,) int32, from 1 to one less than
-        the picture's patches. With captions: ``tokens`` and ``token_mask`` (B, T). B is what is
+        the picture's patches. Without a view: ``marks`` (B,), of each
+        picture as it is now. With captions: ``tokens`` and ``token_mask`` (B, T). B is what is
         left of this process's part, and may be 0.
         Errors: Aimv2Error where as many pairs in a row as there are, or 10,000, cannot be used.
         """

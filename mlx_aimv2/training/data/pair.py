@@ -1,10 +1,17 @@
 """A picture and what is said of it, and where such pairs come from."""
 
+import io
+import os
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
+
+from PIL import Image
 
 from mlx_aimv2.errors import Aimv2Error
+from mlx_aimv2.files.paths import FilePath
+from mlx_aimv2.files.stamp import stamp_of
 from mlx_aimv2.images.source import ImageSource
 
 
@@ -19,6 +26,16 @@ class Pair:
     key: str
     image: ImageSource
     captions: tuple[str, ...]
+
+    @property
+    def mark(self) -> int:
+        """A number below 2^32 that is another one where the picture is another."""
+        if isinstance(self.image, io.BytesIO):
+            return zlib.crc32(self.image.getbuffer())
+        if isinstance(self.image, Image.Image):
+            return zlib.crc32(self.image.tobytes())
+        name = os.fsencode(cast(FilePath, self.image))
+        return zlib.crc32(repr(stamp_of(name)).encode(), zlib.crc32(name))
 
 
 class Pairs(Protocol):

@@ -14,7 +14,7 @@ import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 from numpy.typing import NDArray
 
-from mlx_aimv2.errors import Aimv2Error, CheckpointError, NumericsError
+from mlx_aimv2.errors import Aimv2Error, CheckpointError, NumericsError, UsageError
 from mlx_aimv2.files.atomic_folder import staged
 from mlx_aimv2.files.paths import unwritable
 
@@ -75,6 +75,11 @@ class Loop:
         is_first = self._ranks.is_first
         with self._ranks.watched():
             self._restore()
+            if (steps := self._settings.steps) < self.place.step:
+                raise UsageError(
+                    f"the run is at step {self.place.step} already, not before {steps}",
+                    hint=f"end it as it is: --resume --set steps={self.place.step}",
+                )
             batches = self._work.batches.from_step(self.place.step)
             with _asked_to_stop() as asked, closing(batches):
                 while self.place.step < self._settings.steps:

@@ -1,12 +1,14 @@
 """A picture of a run's losses, rate and gradient, step by step."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mlx_aimv2 import install_hints
 from mlx_aimv2.errors import UsageError
-from mlx_aimv2.files.paths import printable, unwritable
+from mlx_aimv2.files.paths import printable
+from mlx_aimv2.files.whole_file import write_whole
 
 from .gradients import OF_SAMPLES
 from .run_folder import RunFolder, read_log
@@ -51,10 +53,9 @@ def draw_losses(folder: Path, file: Path) -> None:
         axes.set_xlabel("step")
         axes.grid(alpha=0.3)
         axes.legend()
-    try:
-        sheet.savefig(file, dpi=_DPI)
-    except OSError as error:
-        raise unwritable(file, error) from error
+    drawn = io.BytesIO()
+    sheet.savefig(drawn, format=file.suffix[1:].lower(), dpi=_DPI)
+    write_whole(file, drawn.getvalue())
 
 
 def _line(axes: Any, lines: Sequence[dict[str, Any]], name: str, **style: Any) -> Any:

@@ -65,12 +65,12 @@ def sizes_of(start: Resolved) -> VisionConfig | LiTConfig:
 
 def load_whole(start: Resolved) -> Network:
     """The whole network of a checkpoint, in float32."""
-    return load_checkpoint(start.folder, dtype="float32").network
+    return load_checkpoint(start.folder, dtype="float32", is_dense=True).network
 
 
 def load_encoder(start: Resolved, dtype: str = "float32") -> VisionEncoder:
     """The image encoder of a checkpoint."""
-    network = load_checkpoint(start.folder, tower="image", dtype=dtype).network
+    network = load_checkpoint(start.folder, tower="image", dtype=dtype, is_dense=True).network
     return cast(VisionEncoder, network.vision)
 
 

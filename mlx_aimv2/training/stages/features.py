@@ -34,6 +34,7 @@ _STILL = np.zeros(DRAWS)  # draws of a view that does not augment
 class FeatureFile:
     """Features by the numbers of pictures, in float16; each row is whole or is not there.
 
+    A row is there for the picture of its ``mark`` alone: not once another one has its number.
     Shapes: a row has room for (N, D), and holds (n, D) of a picture of n patches.
     Errors: OutputError where the file cannot be made.
     """
@@ -47,21 +48,21 @@ class FeatureFile:
         except OSError as error:
             raise unwritable(path, error) from error
 
-    def get(self, number: int) -> NDArray[np.float16] | None:
+    def get(self, number: int, mark: int) -> NDArray[np.float16] | None:
         """A picture's features, or None. Shapes: (n, D)."""
         row = os.pread(self._file, self._row_bytes, number * self._row_bytes)
         content, check = row[:-_CHECK_BYTES], row[-_CHECK_BYTES:]
-        if len(row) < self._row_bytes or zlib.crc32(content).to_bytes(_CHECK_BYTES) != check:
+        if len(row) < self._row_bytes or zlib.crc32(content, mark).to_bytes(_CHECK_BYTES) != check:
             return None
         count = int.from_bytes(content[:_COUNT_BYTES], "little")
         features = np.frombuffer(content, np.float16, count * self._width, _COUNT_BYTES)
         return features.reshape(count, self._width)
 
-    def put(self, number: int, features: NDArray[np.float16]) -> None:
+    def put(self, number: int, mark: int, features: NDArray[np.float16]) -> None:
         """Keep a picture's features. Errors: OutputError, of a full disk too."""
         content = len(features).to_bytes(_COUNT_BYTES, "little") + features.tobytes()
         content = content.ljust(self._row_bytes - _CHECK_BYTES, b"\0")
-        row = content + zlib.crc32(content).to_bytes(_CHECK_BYTES)
+        row = content + zlib.crc32(content, mark).to_bytes(_CHECK_BYTES)
         try:
             if os.pwrite(self._file, row, number * self._row_bytes) < len(row):
                 raise OSError(28, os.strerror(28))
@@ -145,7 +146,9 @@ class KeptFeatures:
         """
         with ThreadPoolExecutor(device.available_cores()) as threads, closing(self._file):
             for arrays in self._batches.from_step(step):
-                features = self._features_of(arrays[NUMBERS].tolist(), threads)
+                features = self._features_of(
+                    arrays[NUMBERS].tolist(), arrays["marks"].tolist(), threads
+                )
                 broken = [each for each in features if isinstance(each, Broken)]
                 whole = [row for row, each in enumerate(features) if not isinstance(each, Broken)]
                 self._left_out.add(broken, len(whole))
@@ -153,12 +156,13 @@ class KeptFeatures:
                 yield kept | self._stacked([features[row] for row in whole])
 
     def _features_of(
-        self, numbers: Sequence[int], threads: ThreadPoolExecutor
+        self, numbers: Sequence[int], marks: Sequence[int], threads: ThreadPoolExecutor
     ) -> list[NDArray[np.float16] | Broken]:
         found: dict[int, NDArray[np.float16] | Broken] = {}
         missing = []
-        for number in dict.fromkeys(numbers):
-            if (features := self._file.get(number)) is None:
+        mark_of = dict(zip(numbers, marks, strict=True))
+        for number, mark in mark_of.items():
+            if (features := self._file.get(number, mark)) is None:
                 missing.append(number)
             else:
                 found[number] = features
@@ -174,7 +178,7 @@ class KeptFeatures:
                 if not np.isfinite(features).all():
                     name = self._beginning.pairs.read(number).key
                     raise NumericsError(f"{name}: its features are not finite")
-                self._file.put(number, features)
+                self._file.put(number, mark_of[number], features)
                 found[number] = features
         return [found[number] for number in numbers]
 

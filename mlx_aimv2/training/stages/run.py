@@ -88,7 +88,7 @@ def train(order: Order, hearer: Hearer, confirm: Confirm | None = None) -> Path:
         options = PairOptions(**known.get("pair_options", {}))
         if order.pair_options != PairOptions():
             options = order.pair_options
-        pairs = _open(order.stage, data, options)
+        pairs = _open(order, data, options)
         start = resolve_embedder(source, confirm=confirm) if source else None
         about = {
             "stage": order.stage,
@@ -112,6 +112,8 @@ def train(order: Order, hearer: Hearer, confirm: Confirm | None = None) -> Path:
         work = _WORKS[order.stage](settings, beginning)
         with folder.held() if ranks.is_first else nullcontext():
             if ranks.is_first:
+                if not known and folder.is_there:  # begun by another process meanwhile
+                    raise _has_a_run(order.out)
                 folder.write_run(about)
             Loop(work, settings, folder, ranks, hearer, left_out).run()
     return folder.target
@@ -136,10 +138,7 @@ def _known(order: Order, folder: RunFolder, ranks: Ranks) -> dict[str, Any]:
             )
         return known
     if ranks.is_first and folder.is_there:
-        raise OutputError(
-            f"{printable(order.out)} has a run already",
-            hint="go on with it: --resume, or choose another folder",
-        )
+        raise _has_a_run(order.out)
     if (
         ranks.is_first
         and order.out.is_dir()
@@ -151,8 +150,20 @@ def _known(order: Order, folder: RunFolder, ranks: Ranks) -> dict[str, Any]:
     return {}
 
 
-def _open(stage: Stage, data: str, options: PairOptions) -> Pairs:
-    return LabelledPairs(Path(data)) if stage == "probe" else open_pairs(data, options)
+def _has_a_run(out: Path) -> OutputError:
+    hint = "go on with it: --resume, or choose another folder"
+    return OutputError(f"{printable(out)} has a run already", hint=hint)
+
+
+def _open(order: Order, data: str, options: PairOptions) -> Pairs:
+    if order.stage != "probe":
+        return open_pairs(data, options)
+    if Path(data).resolve() in order.out.resolve().parents:
+        raise UsageError(
+            f"{printable(order.out)} is in the folder of the data, whose folders are classes",
+            hint="choose a folder outside of it",
+        )
+    return LabelledPairs(Path(data))
 
 
 def _compare(known: dict[str, Any], about: dict[str, Any], hearer: Hearer) -> None:
@@ -165,6 +176,9 @@ def _compare(known: dict[str, Any], about: dict[str, Any], hearer: Hearer) -> No
                 f"the {noun} has changed since the run began ({known[key]}, now {about[key]})",
                 hint="give it what it began with, or begin a new run in another folder",
             )
+    for key in ("data", "from"):
+        if known[key] != about[key]:
+            hearer.note(f"{key} was {known[key]}, from here on it is {about[key]}")
     for key, value in about["settings"].items():
         if known["settings"].get(key) != value:
             hearer.note(f"{key} was {known['settings'].get(key)}, from here on it is {value}")

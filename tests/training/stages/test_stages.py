@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import cast
 
 import mlx.core as mx
 import numpy as np
@@ -101,6 +102,20 @@ def test_native_goes_on_without_a_table(encoder: Path, tmp_path: Path) -> None:
     again = ("steps=3", "warm_up_steps=1", "side_px=56")
     with pytest.raises(UsageError, match="native resolution"):
         run("pretraining", tmp_path / "back", *again, source=str(folder))
+
+
+@pytest.mark.parametrize("is_cpu", [True, False])
+def test_a_quantised_encoder_is_unpacked(
+    is_cpu: bool, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where products of packed weights are fast, and other commands leave them packed."""
+    run("pretraining", tmp_path / "dense", *FEW, *ENCODER, "side_px=56", "mlp_width=64")
+    convert(tmp_path / "dense", tmp_path / "packed", quantize_bits=8, group_size=32)
+    monkeypatch.setattr("mlx_aimv2.device.is_cpu", lambda: is_cpu)
+    run("lit", tmp_path / "out", *FEW, *TEXT, source=str(tmp_path / "packed"))
+    before, after = (load_file(tmp_path / each / "model.safetensors") for each in ("dense", "out"))
+    for name, each in before.items():
+        np.testing.assert_allclose(after[f"image_encoder.{name}"], each, atol=0.02, err_msg=name)
 
 
 @pytest.fixture(scope="module")
@@ -293,6 +308,15 @@ def test_classes_of_any_name_have_a_line_each(encoder: Path, tmp_path: Path) -> 
     assert (tmp_path / "out/classes.txt").read_text() == "c\\nat\ncaf\\udce9\n"
 
 
+def test_the_run_of_a_probe_is_no_class_of_its_data(
+    encoder: Path, classes: Path, tmp_path: Path
+) -> None:
+    out = classes / "train/probe"
+    with pytest.raises(UsageError, match="is in the folder of the data"):
+        run("probe", out, *FEW, data=str(classes), source=str(encoder))
+    assert not out.exists()
+
+
 def test_one_class_is_too_few(encoder: Path, tmp_path: Path) -> None:
     (tmp_path / "data/cat").mkdir(parents=True)
     draw(0, 64).image.save(tmp_path / "data/cat/0.png")
@@ -331,6 +355,8 @@ def test_going_on_with_a_run(encoder: Path, tmp_path: Path) -> None:
     train(Order("pretraining", split, words=("steps=7",), resume=True), longer)
     assert longer.notes == ["steps was 5, from here on it is 7"]
     assert len(losses(split)) == 7
+    with pytest.raises(UsageError, match="at step 7 already, not before 5"):
+        train(Order("pretraining", split, words=("steps=5",), resume=True), Heard())
 
 
 def test_bfloat16_computes_and_keeps_float32(encoder: Path, tmp_path: Path) -> None:
@@ -341,3 +367,22 @@ def test_bfloat16_computes_and_keeps_float32(encoder: Path, tmp_path: Path) -> N
     weights = load_file(tmp_path / "half/model.safetensors")
     assert {each.dtype for each in weights.values()} == {np.dtype("float32")}
     assert mx.default_device() is not None
+
+
+def test_the_toys_go_from_stage_to_stage(tmp_path: Path) -> None:
+    """Of the sizes that their presets have, for as few steps as can be."""
+    few = ("steps=2", "warm_up_steps=1")
+    data = strips(tmp_path / "data")
+    toy = str(tmp_path / "pretraining")
+    for stage, more in {
+        "pretraining": ("batch_size=2",),
+        "high-resolution": ("batch_size=2",),
+        "native": ("batch_tokens=128",),
+        "lit": ("batch_size=2",),
+        "probe": ("batch_size=2",),
+    }.items():
+        source = None if stage == "pretraining" else toy
+        run(cast(Stage, stage), tmp_path / stage, *few, *more, data=data, source=source)
+        config = aimv2.load(tmp_path / stage).config.vision_config
+        assert (config.hidden_size, config.num_hidden_layers) == (192, 6)
+        assert config.image_size == {"native": None, "high-resolution": 168}.get(stage, 112)
