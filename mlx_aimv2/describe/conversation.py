@@ -38,11 +38,12 @@ class Conversation:
         history: Iterable[tuple[str, str]] = (),
     ) -> None:
         self._network, self._tokenizer, self._options = network, tokenizer, options
+        self._processor = processor
         self._said = [text for question, answer in history for text in (question, answer)]
         self._last: tuple[str, Answer] | None = None
         self._cache = network.make_cache()
         self._known: list[int] = []  # tokens that the cache has read
-        self._crops: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
+        self._crops: list[tuple[NDArray[np.uint8], NDArray[np.bool_]]] = []
         self._features: list[mx.array] = []  # of each picture
         self._image_tokens: list[int] = []
         config = network.config
@@ -108,9 +109,10 @@ class Conversation:
             self._known = prompt
             yield token
 
-    def _encode(self, pixels: NDArray[np.float32], mask: NDArray[np.bool_]) -> mx.array:
+    def _encode(self, pixels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> mx.array:
         """Shapes: (C, S, S, 3), (C, S, S) -> (C * Q, D)."""
-        features = self._network.encode_images(mx.array(pixels), mx.array(mask)).flatten(0, 1)
+        normalized = mx.array(self._processor.normalized(pixels))
+        features = self._network.encode_images(normalized, mx.array(mask)).flatten(0, 1)
         mx.eval(features)
         return features
 

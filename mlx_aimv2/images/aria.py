@@ -53,22 +53,28 @@ class AriaProcessor:
 
     def __call__(
         self, image: Image.Image, side_px: int, split: AriaSplit | None = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Normalised crops, and where in each of them the picture is; the rest is padding.
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Crops, and where in each of them the picture is; the rest is padding, black.
 
         Shapes: RGB image -> (C, S, S, 3), (C, S, S).
-        Units: -1 to 1, padding too is normalised.
         """
         parts = list(self.parts(image, side_px, split))
-        std = np.array(self.std, np.float32)
-        scale, offset = 1 / (255 * std), np.array(self.mean, np.float32) / std
-        pixels = np.empty((len(parts), side_px, side_px, 3), np.float32)
+        pixels = np.zeros((len(parts), side_px, side_px, 3), np.uint8)
         mask = np.zeros((len(parts), side_px, side_px), np.bool_)
         for crop, real, part in zip(pixels, mask, parts, strict=True):
-            padded, (rows, columns) = self.fit(part, side_px)
-            np.subtract(padded * scale, offset, out=crop)
-            real[:rows, :columns] = True
+            resized = self.fit(part, side_px)
+            place = slice(resized.height), slice(resized.width)
+            crop[place], real[place] = np.asarray(resized), True
         return pixels, mask
+
+    def normalized(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Crops as the network takes them: four times the memory, so one picture at a time.
+
+        Shapes: any, channels last.
+        Units: 0-255 -> normalised RGB; padding is normalised too.
+        """
+        std = np.array(self.std, np.float32)
+        return pixels * (1 / (255 * std)) - np.array(self.mean, np.float32) / std
 
     def parts(
         self, image: Image.Image, side_px: int, split: AriaSplit | None
@@ -83,22 +89,19 @@ class AriaProcessor:
         elif split == "transformers":
             yield from _tiles(_framed(image, self.sides_px[0]), side_px)
 
-    def fit(self, image: Image.Image, side_px: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        """A picture resized to a longest side of S and padded, black, at the right and below.
+    def fit(self, image: Image.Image, side_px: int) -> Image.Image:
+        """A picture resized so that its longest side has ``side_px``.
 
-        Shapes: RGB image -> (S, S, 3), and the rows and columns of it that are the picture.
-        Source: Rhymes AI's vision_processor.py and transformers' AriaImageProcessorPil.
+        Source: Rhymes AI's vision_processor.py and transformers' AriaImageProcessorPil, byte for
+        byte.
         """
         scale = side_px / max(image.size)
-        columns, rows = (max(int(length * scale), self.min_side_px) for length in image.size)
+        width, height = (max(int(length * scale), self.min_side_px) for length in image.size)
         if image.width >= image.height:
-            columns = side_px  # rounding could lose a pixel
+            width = side_px  # rounding could lose a pixel
         else:
-            rows = side_px
-        padded = np.zeros((side_px, side_px, 3), np.uint8)
-        resized = image.resize((columns, rows), Image.Resampling.BICUBIC)
-        padded[:rows, :columns] = np.asarray(resized)
-        return padded, (rows, columns)
+            height = side_px
+        return image.resize((width, height), Image.Resampling.BICUBIC)
 
 
 def _grid_of_nearest_shape(width_px: int, height_px: int, side_px: int) -> tuple[int, int]:

@@ -53,7 +53,8 @@ def expected_ids(aria, images, question, count=7, fast=False, split=None):
                {"type": "text", "text": question}]}  # fmt: skip
     tokens = [len(pixels) * (4 if fast else 8) for pixels, _ in crops]
     ids = chat_template.render(aria.tokenizer, [message], tokens)
-    pixels, masks = (mx.array(np.concatenate(each)) for each in zip(*crops, strict=True))
+    pixels, masks = (np.concatenate(each) for each in zip(*crops, strict=True))
+    pixels, masks = mx.array(aria.processor.normalized(pixels)), mx.array(masks)
     for _ in range(count):
         logits = aria.forward(mx.array([ids]), pixels.transpose(0, 3, 1, 2), masks)
         ids = [*ids, int(np.array(logits)[0, -1].argmax())]
