@@ -74,7 +74,7 @@ def scores_of(library: Library, query: str, number: int) -> Floats:
 def said_by_captions(library: Library, query: str, number: int) -> Floats:
     """The share of the query's words that each caption has. Shapes: (number,)."""
     found = np.zeros(number)
-    captions = sum(library.store.count_captions().values())
+    captions = library.store.count_captioned()
     for id, value in shares(library.store, query, captions).items():
         [file] = library.store.files_of([id]).values()
         found[int(Path(file.path_str).stem)] = value

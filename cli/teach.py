@@ -4,10 +4,11 @@ from dataclasses import asdict, dataclass
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from mlx_aimv2.errors import UsageError
+from mlx_aimv2.errors import Aimv2Error, UsageError
 from mlx_aimv2.options import argument, option
 
 from . import output
+from .exit_codes import exit_code
 from .options import HTML, JSON, LIBRARY, OPEN, YES, confirm_download
 from .sheets import target_of, write
 
@@ -66,6 +67,7 @@ def teach(options: Options) -> int:
     from mlx_aimv2.library.library import Library  # noqa: PLC0415  (heavy)
 
     confirm = confirm_download(options.confirm)
+    unknown: list[Aimv2Error] = []
     with Library(options.library) as opened:
         if _teaches(options):
             taught = opened.teach(
@@ -74,13 +76,16 @@ def teach(options: Options) -> int:
                 no=options.no,
                 words=False if options.no_words else options.words,
                 confirm=confirm,
+                skipped=unknown.append,
             )
+            for error in unknown:
+                output.skipped(error)
             if taught is None:
                 output.say(
                     "kept: it counts once the index that is running has ended; "
                     f"then aimv2 tag gives {options.tag} to other photos"
                 )
-                return 0
+                return exit_code(1, len(unknown))
             if not options.status:
                 output.say(_summary(taught))
                 is_name = taught.words == taught.tag.rpartition("|")[2]
@@ -94,7 +99,7 @@ def teach(options: Options) -> int:
         if options.ask:
             asked = opened.questions(options.tag, options.ask, confirm=confirm)
             _list(asked, options, html)
-    return 0
+    return exit_code(1, len(unknown))
 
 
 def _check(options: Options) -> None:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
-from mlx_aimv2.errors import Aimv2Warning, LockedError, OutputError, UsageError
+from mlx_aimv2.errors import Aimv2Error, Aimv2Warning, LockedError, OutputError, UsageError
 from mlx_aimv2.files.paths import FilePath, absolute, several
 from mlx_aimv2.images import MAX_PIXELS
 from mlx_aimv2.images.source import ImageSource, is_single
@@ -332,6 +332,7 @@ class Library(EditableCaptions):
         no: FilePath | Iterable[FilePath] = (),
         words: str | Literal[False] | None = None,
         confirm: "Confirm | None" = None,
+        skipped: Callable[[Aimv2Error], None] | None = None,
     ) -> "Taught | None":
         """Teach a tag of your own by photos with it and without it, and give it to the others.
 
@@ -341,7 +342,8 @@ class Library(EditableCaptions):
         not any more; ``yes`` photos have it and ``no`` photos never get it. One edit, which can
         be undone. This is no face recognition: two dogs that look alike will be confused.
         None while another process writes the library: the answers are kept, and count once that
-        has ended; the tag is given at the next :meth:`teach` or :meth:`tag`.
+        has ended; the tag is given at the next :meth:`teach` or :meth:`tag`. ``skipped`` is told of
+        photos that the library does not know, while it knows others; without it they are errors.
         Errors: UsageError for a photo that the library does not know, OutputError without one.
         """
         from .editing.request import write  # noqa: PLC0415  (searches start sooner)
@@ -353,7 +355,9 @@ class Library(EditableCaptions):
         with self._reading() as store:
             vectors = _serving(store)
             taught = teacher.named(store, tag, words)
-            request = teacher.request(store, taught, yes, no, has_text=vectors.has_text)
+            request = teacher.request(
+                store, taught, yes, no, has_text=vectors.has_text, skipped=skipped
+            )
         if words and not vectors.has_text:
             note = "this library's checkpoint reads no texts, so the words do not count yet"
             warnings.warn(f"{note}: aimv2 index --model lit", Aimv2Warning, stacklevel=2)

@@ -62,10 +62,21 @@ def test_how_far_a_tag_is(folder: Path) -> None:
     assert "photos alone" in run("teach", "Rex", "--status", "--library=../library.db").out
 
 
+def test_what_is_not_known_is_told_and_the_rest_is_done(folder: Path) -> None:
+    outcome = run(
+        "teach", "Bo", "--yes", "none.jpg", "--no", "007.jpg", "no.jpg", "--library=../library.db"
+    )
+    assert outcome.code == 3
+    assert outcome.err.count("skipped: the library does not know") == 2
+    [record] = run("teach", "Bo", "--status", "--json", "--library=../library.db").records
+    assert (record["yes"], record["no"]) == (0, 1)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["Luna", "--yes", "unknown.jpg"], "does not know"),
+        (["Luna", "--yes", "unknown.jpg", "--no", "other.jpg"], "does not know"),
         (["Luna", "--yes", "000.jpg", "--no", "000.jpg"], "not to"),
         (["Luna", "--words=dog", "--no-words"], "cannot be combined"),
         (["Luna", "--html=x.html"], "--ask"),

@@ -367,3 +367,15 @@ def test_another_library_adds_again_nothing_that_was_rejected_here(
     library.index()
     assert verdicts(library, photo) == {"luna": "rejected"}
     assert "Luna" not in shown(library, photo)
+
+
+@pytest.mark.parametrize("data", [b"<a/>", b"no XML at all", b"<x:xmpmeta"])
+def test_a_sidecar_that_is_no_xmp_is_named_once(album: Path, tmp_path: Path, data: bytes) -> None:
+    (album / "000.jpg.xmp").write_bytes(data)
+    arguments = ("index", str(album), "--model=demo", f"--library={tmp_path}/library.db")
+    first, again = run(*arguments), run(*arguments)
+    assert first.code == 0
+    assert re.search(r"000\.jpg\.xmp is (no XMP|not well-formed).*was not read", first.err)
+    assert first.err.count("000.jpg.xmp") == 1
+    assert "000.jpg.xmp" not in again.err
+    assert (album / "000.jpg.xmp").read_bytes() == data

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlx_aimv2.errors import LockedError, OutputError
+from mlx_aimv2.errors import Aimv2Warning, LockedError, OutputError
 from mlx_aimv2.files.stamp import Stamp
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.editing.request import Request
@@ -91,6 +91,20 @@ def test_names_and_undoing_wait_too(library: Library) -> None:
         assert library.undo_tags(number).is_waiting
         assert library.undo_tags(number).is_waiting  # twice, before the first one counts
     with library._writing():
+        pass
+    assert words(library) == ["kitten"]
+
+
+def test_an_undoing_that_a_renaming_before_it_forbids_is_told(library: Library) -> None:
+    library.edit_tags("add", "Cat", PHOTO)
+    number = library.tag_history()[0].number
+    with Store(library.path, can_write=True):
+        assert library.rename_tag("Cat", "Kitten").is_waiting
+        assert library.undo_tags(number).is_waiting
+    with (
+        pytest.warns(Aimv2Warning, match=r"not undone: a tag of edit 1 has another.*tag undo 2"),
+        library._writing(),
+    ):
         pass
     assert words(library) == ["kitten"]
 

@@ -61,6 +61,10 @@ class Captions(Database):
             )
         )
 
+    def count_captioned(self) -> int:
+        """How many contents have a caption; quicker than by origin."""
+        return int(self.one("SELECT count(DISTINCT hash) FROM captions")[0])
+
     def caption(self, hash: bytes, caption: Caption, *, at: str | None = None) -> None:
         """Keep the caption of a content, in place of the one of its origin."""
         self.run(

@@ -97,6 +97,11 @@ class Edits(Database):
         """Whether an edit that was kept beside the library has been made."""
         return self.one("SELECT 1 FROM edits WHERE uuid = ?", uuid) is not None
 
+    def was_undone(self, number: int) -> bool:
+        """Whether an edit was undone."""
+        row = self.one("SELECT undone_at FROM edits WHERE id = ?", number)
+        return row is not None and row[0] is not None
+
     def edits(self) -> list[EditRow]:
         """All edits, the latest first."""
         query = (

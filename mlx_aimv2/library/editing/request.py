@@ -1,11 +1,12 @@
 """What one edit is to change, as it is made in a library or kept beside it for later."""
 
 import json
+import warnings
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 from uuid import uuid4
 
-from mlx_aimv2.errors import OutputError, UsageError
+from mlx_aimv2.errors import Aimv2Warning, OutputError, UsageError
 
 from ..database.captions import Caption, Origin
 from ..database.edits import now
@@ -65,13 +66,16 @@ class Request:
 def make(store: Store, request: Request) -> list[int]:
     """Make an edit, all of it or nothing; returns the ids of the files that it touched.
 
-    An edit that was made before, or undone before, is not made again.
+    An edit that was made before, or undone before, is not made again. A warning tells of one that
+    can no longer be undone, as its tags were renamed while it waited.
     """
     if request.undoes is not None:
         touched = store.files_of_edit(request.undoes)
         try:
             is_changed = store.undo_edit(request.undoes)
-        except UsageError:  # undone meanwhile
+        except UsageError as error:
+            if not store.was_undone(request.undoes):  # meanwhile, by somebody else
+                warnings.warn(f"not undone: {error} ({error.hint})", Aimv2Warning, stacklevel=2)
             return []
         return touched if is_changed else []
     if store.knows_edit(request.uuid) and not request.is_part:

@@ -1,12 +1,13 @@
 """What photos and their sidecars say is brought up to date: keywords, and dates of the undated."""
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from mlx_aimv2.errors import Aimv2Error
+from mlx_aimv2.errors import Aimv2Error, Aimv2Warning
 from mlx_aimv2.images.metadata.xmp_values import read_taken_at
 
 from ..database.folders import under
@@ -174,7 +175,9 @@ def _read_sidecars(store: Store, look: _Look, packets: Mapping[bytes, bytes]) ->
     library = store.setting("library_id") or ""
     for path, data in packets.items():
         written = store.rows(query, (look.photo.id, path))
-        said = read_keywords(data, owner=Owner(library, has_earlier=bool(written)))
+        said = read_keywords(data, owner=Owner(library, has_earlier=bool(written)), name=path)
+        if said.problem is not None:
+            warnings.warn(f"{said.problem}; what it says was not read", Aimv2Warning, stacklevel=2)
         others |= said.others
         added = _later_than_words(store, look.photo, path, said.others)
         look.added |= added.keys() - said.from_libraries

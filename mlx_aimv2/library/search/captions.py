@@ -16,13 +16,14 @@ from ..database.store import Store
 from .query import Term
 
 WEIGHT, POWER = 5.0, 3
+LEAST_ADDED = 0.01  # share³: what common words alone add is not worth a look at half the library
 LEAST_SHARE = 0.5  # of the words, from which on captions alone find a photo
 
 
 def shares(store: Store, text: str, captions: int) -> dict[int, float]:
     """The share of a text's words that the caption of a file has, 0 to 1, by file; not those of 0.
 
-    ``captions`` is how many files have one.
+    ``captions`` is how many there are.
     """
     saying = {word: store.files_saying(word) for word in map(str.lower, words_of(text))}
     seldom = {
@@ -42,7 +43,7 @@ def said(store: Store, terms: Sequence[Term], *, power: int = 1) -> dict[int, fl
 
     Each text counts by its share, to a power, and by its weight; what is not wanted takes away.
     """
-    captions = sum(store.count_captions().values())
+    captions = store.count_captioned()
     wanted = sum(term.weight for term in terms if term.weight > 0)
     found: dict[int, float] = {}
     for term in terms if captions else ():

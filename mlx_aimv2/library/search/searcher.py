@@ -18,7 +18,7 @@ from ..database.vectors import VectorSet
 from ..duplicates.groups import collapsed
 from ..search_model import SearchModel
 from ..shots import shots_of
-from .captions import LEAST_SHARE, POWER, WEIGHT, only_texts, said
+from .captions import LEAST_ADDED, LEAST_SHARE, POWER, WEIGHT, only_texts, said
 from .filters import Filters
 from .fitting import newest_that_fit, rows_that_fit
 from .query import Term
@@ -101,7 +101,11 @@ def search(
     filters = filters or Filters()
     excluded = _with_their_shots(store, exclude)
     added = said(store, terms, power=POWER) if query.scale is not None else {}
-    added = {id: WEIGHT * share / (query.scale or 1.0) for id, share in added.items()}
+    added = {
+        id: WEIGHT * share / (query.scale or 1.0)
+        for id, share in added.items()
+        if share >= LEAST_ADDED
+    }
     ranking = Ranking(store, vectors, query, filters, excluded, added)
     if sort == "date":
         by_date = _by_date(store, ranking.down_to(least))

@@ -65,13 +65,14 @@ class Said:
 
     ``ours`` are those that its notes say the owner added, ``gone`` those that its notes name
     and none of its fields has; ``others`` are all the rest, ``from_libraries`` those of them that
-    only other libraries of this program added.
+    only other libraries of this program added. ``problem``: why the packet could not be read.
     """
 
     others: Mapping[str, str]
     ours: Mapping[str, str]
     gone: Mapping[str, str]
     from_libraries: frozenset[str]
+    problem: OutputError | None = None
 
 
 def merge(
@@ -126,25 +127,33 @@ def replace_ours(
     return merge(data, tags, dropped, owner=owner, left_out=left_out, name=name)
 
 
-def read_keywords(data: bytes, flat: Sequence[str] = (), *, owner: Owner = EARLIER) -> Said:
+def read_keywords(
+    data: bytes,
+    flat: Sequence[str] = (),
+    *,
+    owner: Owner = EARLIER,
+    name: FilePath = "the packet",
+) -> Said:
     """The keywords of a sidecar, or of a photo that has these flat ones besides its packet.
 
-    A packet that is none, or is damaged, says nothing.
+    A packet that is none, or is damaged, says nothing but its problem, with ``name``.
     """
+    problem = None
     everyone: dict[Field, list[str]] = {field: [] for field in FIELDS}
     others = {field: list[str]() for field in FIELDS}
     from_programs = {field: list[str]() for field in FIELDS}
     noted: list[Tag] = []
     try:
         if data:
-            sidecar = open_sidecar(trimmed(data), owner, "the packet")
+            sidecar = open_sidecar(trimmed(data), owner, name)
             for field in FIELDS:
                 programs, libraries, own = split_off(sidecar, field)
                 from_programs[field] = [entry.text for entry in programs]
                 others[field] = [entry.text for entry in (*programs, *libraries)]
                 everyone[field] = [*others[field], *(entry.text for entry in own)]
             noted = written_by(sidecar, *sidecar.own)
-    except OutputError:
+    except OutputError as error:
+        problem = error
         everyone = {field: [] for field in FIELDS}
         others = from_programs = {field: [] for field in FIELDS}
     foreign, there = _tags(others, flat), _tags(everyone, flat)
@@ -156,7 +165,7 @@ def read_keywords(data: bytes, flat: Sequence[str] = (), *, owner: Owner = EARLI
     }
     ours = {key: tag for key, tag in mine.items() if key in there and key not in foreign}
     from_libraries = frozenset(foreign.keys() - _tags(from_programs, flat).keys())
-    return Said(foreign, ours, gone, from_libraries)
+    return Said(foreign, ours, gone, from_libraries, problem)
 
 
 def _tags(entries: Mapping[Field, Sequence[str]], flat: Sequence[str]) -> dict[str, str]:

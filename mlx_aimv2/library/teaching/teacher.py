@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mlx_aimv2.errors import UsageError
+from mlx_aimv2.errors import Aimv2Error, UsageError
 from mlx_aimv2.files.paths import FilePath, printable, several
 
 from ..database.photos import FileRow
@@ -123,21 +123,30 @@ def request(
     no: FilePath | Iterable[FilePath],
     *,
     has_text: bool,
+    skipped: Callable[[Aimv2Error], None] | None = None,
 ) -> Request:
     """The edit that teaches a tag by photos with it and without it.
 
-    ``has_text``: whether the library's checkpoint reads the tag's words.
+    ``has_text``: whether the library's checkpoint reads the tag's words. ``skipped`` is told of
+    photos that the library does not know, while others are known; without it they are errors.
     Errors: UsageError for a photo that the library does not know, where one picture is said to
     have the tag and not to have it, and where there is nothing to learn from.
     """
     words: dict[bytes, Verdict] = {}
     had = tag_key(taught.tag)
+    all_photos = [*several(yes), *several(no)]
+    unknown = named_photos(store, all_photos).errors if all_photos else ()
+    for error in unknown:
+        if skipped is None:
+            raise error
+        skipped(error)
     for photos, has in ((several(yes), True), (several(no), False)):
         if not photos:
             continue
-        spoken = named_photos(store, photos)
-        if spoken.errors:
-            raise spoken.errors[0]
+        try:
+            spoken = named_photos(store, photos)
+        except UsageError:  # none of these is known, as was told
+            continue
         for id, hash in spoken.contents.items():
             is_given = had in map(tag_key, store.tags_of(id))
             word: Verdict = ("confirmed" if is_given else "added") if has else "rejected"
