@@ -154,7 +154,7 @@ from mlx_aimv2.models import registry
 
 
 def test_it_is_in_the_list() -> None:
-    assert [family.name for family in registry.FAMILIES] == ["AIMv2", "toy"]
+    assert [family.name for family in registry.FAMILIES] == ["AIMv2", "Aria", "toy"]
 '''
 
 
@@ -165,8 +165,8 @@ def test_add_a_model_family(copy: Copy, photo: Path, tmp_path: Path) -> None:
             "mlx_aimv2/models/toy/__init__.py": '"""A made-up family, to try the recipe."""\n',
             "mlx_aimv2/models/toy/family.py": family_module(),
             "mlx_aimv2/models/registry.py": (
-                "FAMILIES: tuple[Family, ...] = (AIMV2,)",
-                "from .toy.family import TOY\n\nFAMILIES: tuple[Family, ...] = (AIMV2, TOY)",
+                "FAMILIES: tuple[Family, ...] = (AIMV2, ARIA)",
+                "from .toy.family import TOY\n\nFAMILIES: tuple[Family, ...] = (AIMV2, ARIA, TOY)",
             ),
             "tests/models/test_toy.py": FAMILY_TEST,
         },
