@@ -34,6 +34,7 @@ from mlx_aimv2.files.checkpoint_files import (
     shards_of,
 )
 from mlx_aimv2.files.paths import FULL
+from mlx_aimv2.models.aimv2.published import Checkpoint
 from mlx_aimv2.models.published import find, nearest
 
 DEFAULT_REVISION = "main"
@@ -260,8 +261,10 @@ def _cached(repo_id: str) -> str:
 
 
 def _demo(repo_id: str) -> dict[str, str]:
-    """The hint to try the demo checkpoint, where a published one cannot be fetched."""
-    return {"model demo": "try things without a network, on drawings"} if find(repo_id) else {}
+    """The hint to try the demo checkpoint, where a published one of its kind cannot be fetched."""
+    if not isinstance(find(repo_id), Checkpoint):
+        return {}
+    return {"model demo": "try things without a network, on drawings"}
 
 
 def _explain(error: Exception, repo_id: str, revision: str) -> HubError:
