@@ -27,6 +27,14 @@ from mlx_aimv2 import EncoderOutput, Item, Library, Model
 
 model = aimv2.load("lit", dtype="float16", tower="image")
 assert_type(model, Model)
+aria = aimv2.load("aria", dtype="bfloat16")
+assert_type(aria, aimv2.Aria)
+assert_type(aimv2.load("./folder"), Model)
+assert_type(aimv2.Aria.load(Path("folder")), aimv2.Aria)
+for piece in aria.ask(["a.jpg", Path("b.jpg")], "Who is this?", split="rhymes", history=[("", "")]):
+    assert_type(piece, str)
+assert_type(aria.describe("a.jpg"), str)
+assert_type(aria.forward(mx.array([[1]])), mx.array)
 picture = Image.new("RGB", (3, 3))
 pictures: list[aimv2.ImageSource] = ["a.jpg", Path("a.jpg"), b"...", picture]
 pictures += [np.zeros((3, 3, 3)), mx.zeros((3, 3, 3))]
