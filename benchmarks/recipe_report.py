@@ -141,13 +141,16 @@ def draw(
     )
     bars.set_ylabel("accuracy, %")
     for axes, part in zip(losses, ("text", "pixel"), strict=True):
-        for name, lines in logs.items():
+        for number, (name, lines) in enumerate(logs.items()):
             if part in lines[0]:
                 values = np.array([line[part] for line in lines])
                 size = max(1, len(values) // _POINTS)
                 means = values[: len(values) // size * size].reshape(-1, size).mean(axis=1)
-                axes.plot(size * (1 + np.arange(len(means))), means, label=_title(name))
+                axes.plot(
+                    size * (1 + np.arange(len(means))), means, f"C{number}", label=_title(name)
+                )
         axes.set_xlabel("step")
+        axes.set_yscale("log")
         axes.set_ylabel({"text": "loss of a word", "pixel": "loss of a patch"}[part])
     for axes in (bars, *losses):
         axes.grid(alpha=0.3)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.recipe import SETTINGS_FILE
-from benchmarks.recipe_report import OBJECTIVES, UNTRAINED, Result, tables
+from benchmarks.recipe_report import OBJECTIVES, UNTRAINED, Result, draw, tables
 from tests.support.commands import PATIENCE_S
 from tests.support.small_runs import ROOT
 
@@ -50,6 +50,18 @@ def test_differences_are_of_the_same_drawings_and_of_seeds():
 
 def test_an_untrained_encoder_has_no_figure_in_the_paper():
     assert row("untrained")[3:] == ["", "", ""]
+
+
+def test_the_picture_has_losses_of_those_that_have_them(tmp_path):
+    """Pixels only have no loss of words, captions only none of patches."""
+    pytest.importorskip("matplotlib", reason="needs the extra train")
+    lines = [{"step": step, "loss": 1.0} for step in (1, 2, 3)]
+    logs = {
+        "pixels": [line | {"pixel": 0.5} for line in lines],
+        "captions-full": [line | {"text": 0.5} for line in lines],
+    }
+    draw(results(), logs, tmp_path / "recipe.svg")
+    assert "<svg" in (tmp_path / "recipe.svg").read_text(encoding="utf-8")
 
 
 @pytest.fixture
