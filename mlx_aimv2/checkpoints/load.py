@@ -116,7 +116,8 @@ def _fill(
             array = array.astype(mx.float32 if name in family.float32 else dtype)
         if is_narrow and not mx.isfinite(array).all():
             raise NumericsError(
-                f"the tensor {name} has values that do not fit float16", hint="--dtype bfloat16"
+                f"the tensor {name} has values that do not fit float16",
+                options={"dtype bfloat16": "keep their range"},
             )
         mx.eval(array)
         return array
