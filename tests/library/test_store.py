@@ -397,6 +397,8 @@ def test_former_sets_of_the_first_version_are_known(
         for table in new.split():
             database.execute(f"DROP TABLE {table}")
         database.execute("ALTER TABLE sets DROP COLUMN is_former")
+        for column in ("has_tags", "has_caption"):
+            database.execute(f"ALTER TABLE sidecars DROP COLUMN {column}")
         for index in ("files_by_shot", "files_of_unread_colours", "files_by_last_hash"):
             database.execute(f"DROP INDEX {index}")
         for column in (
