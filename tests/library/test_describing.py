@@ -1,17 +1,24 @@
 """Photos are described: each once, the owner's words stand, sidecars come back to the byte."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from mlx_aimv2.errors import Aimv2Error
+from mlx_aimv2.errors import Aimv2Error, LockedError
+from mlx_aimv2.files.stamp import read_stamp
+from mlx_aimv2.images.metadata.exif import PhotoFacts
+from mlx_aimv2.library.database.access import Access
+from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.editing.captions import Described
+from mlx_aimv2.library.indexing.photo_reader import hash_file
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.sidecars.xmp import replace_caption
-from tests.support.albums import noise
+from mlx_aimv2.library.tagging.tag_sidecars import write_sidecar
+from tests.support.albums import noise, save
 from tests.support.exiftool_runs import exiftool
 from tests.support.sidecar_samples import LIGHTROOM
 
@@ -137,9 +144,6 @@ def test_tags_and_captions_in_one_sidecar_go_each_alone(album: Path) -> None:
     described(album, Model(), sidecars=True)
     Library("library.db").edit_tags("add", "Luna", album / "0.png")
     assert b"Luna" not in (album / "0.png.xmp").read_bytes()  # no run wrote tags into sidecars
-    from mlx_aimv2.library.database.store import Store  # noqa: PLC0415
-    from mlx_aimv2.library.tagging.tag_sidecars import write_sidecar  # noqa: PLC0415
-
     with Store(Path("library.db"), can_write=True) as store:
         file = store.file_at(str(album / "0.png").encode())
         assert file
@@ -192,9 +196,6 @@ def test_a_photo_that_changed_is_named(album: Path, tmp_path: Path) -> None:
 
 
 def test_while_another_process_writes_captions_wait(album: Path) -> None:
-    from mlx_aimv2.errors import LockedError  # noqa: PLC0415
-    from mlx_aimv2.library.database.access import Access  # noqa: PLC0415
-
     with pytest.MonkeyPatch.context() as patch:
 
         def refuse(*_: object, **__: object) -> Iterator[None]:
@@ -208,3 +209,26 @@ def test_while_another_process_writes_captions_wait(album: Path) -> None:
     assert texts(album) == {"0": "mine"} | {n: f"a picture named {n}" for n in "123"}
     kinds = [each.kind for each in Library("library.db").tag_history()]
     assert kinds == ["caption", "describe"]
+
+
+def test_a_raw_has_the_caption_of_its_jpeg(tmp_path: Path) -> None:
+    facts = PhotoFacts("JPEG", 64, 64, 1, "2024-05-31T12:00:00", None, None)
+    raw, jpeg = tmp_path / "IMG_1.CR2", save(tmp_path / "IMG_1.jpg", 1)
+    raw.write_bytes(b"what the camera saw")
+    with Store(tmp_path / "library.db", can_write=True) as store:
+        for path in map(os.fsencode, (raw, jpeg)):
+            store.add_file(path, read_stamp(path), hash=hash_file(path), facts=facts)
+    model = Model()
+    with Library(tmp_path / "library.db") as opened:
+        done = list(opened.describe([raw, jpeg], model, sidecars=True))
+        assert [(each.path, each.is_new) for each in done] == [
+            (str(jpeg), True),
+            (str(jpeg), False),
+        ]
+        assert model.asked == ["IMG_1.jpg"]
+        captions = opened.captions(raw)
+        assert {caption.text for caption in captions.values()} == {"a picture named IMG_1"}
+        assert captions.keys() == {str(raw), str(jpeg)}
+        assert len(list(tmp_path.glob("*.xmp"))) == 2
+        assert opened.undo_captions().changed == 1
+        assert not list(tmp_path.glob("*.xmp"))
