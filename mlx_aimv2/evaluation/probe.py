@@ -24,6 +24,7 @@ from .views import Seen, Views, together
 _LAST_RATE, _MOST_NORM = 1e-5, 3.0
 _BETAS = [0.9, 0.999]
 _MEASURED_TOGETHER = 64
+_NO_CLASS = -1
 
 
 def rate_at(peak: float, steps: int, warm_up_steps: int) -> Callable[[mx.array], mx.array]:
@@ -128,7 +129,7 @@ def train(
 
 def _finite(runs: Sequence[Run]) -> list[Run]:
     if not (finite := [run for run in runs if run.is_finite]):
-        raise NumericsError("no probe's loss stayed finite", hint="try lower rates: --rates 1e-4")
+        raise NumericsError("no probe stayed finite", hint="try lower rates: --rates 1e-4")
     return finite
 
 
@@ -177,8 +178,9 @@ def best_of(
 ) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
     """The best classes of pictures by each run, and the places of those that could be read.
 
+    Of a run whose scores are not finite they are all -1, which is no class.
     Shapes: places (n,), then for each run (n, min(5, classes)).
-    Errors: Aimv2Error if no picture could be read.
+    Errors: Aimv2Error if no picture could be read; NumericsError where no run's scores are finite.
     """
     for run in runs:
         run.probe.eval()
@@ -187,11 +189,19 @@ def best_of(
     for found, features, mask in _batches(views.plain(places), _MEASURED_TOGETHER):
         known.append(found)
         for run, rows in zip(runs, best, strict=True):
-            rows.append(best_classes(np.array(run.probe(features, mask))))
+            scores = np.array(run.probe(features, mask))
+            if not np.isfinite(scores).all():  # its last step spoiled it, after its last loss
+                run.is_finite = False
+            rows.append(best_classes(scores))
         tell(sum(map(len, known)), len(places))
     if not known:
         raise _none_read(views, len(places))
-    return np.concatenate(known), [np.concatenate(rows) for rows in best]
+    _finite(runs)
+    whole = [np.concatenate(rows) for rows in best]
+    for run, classes in zip(runs, whole, strict=True):
+        if not run.is_finite:
+            classes[:] = _NO_CLASS
+    return np.concatenate(known), whole
 
 
 def _none_read(views: Views, count: int) -> Aimv2Error:

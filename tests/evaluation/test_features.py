@@ -169,7 +169,7 @@ def test_pictures_in_shards(model: Model, tmp_path: Path, made: list[str]) -> No
         members = [
             (f"{number}.{suffix}", content)
             for number, picture in enumerate(contents)
-            for suffix, content in (("png", picture), ("cls", b"0"))
+            for suffix, content in (("png", picture), ("cls", b"1"))
         ]
         write_tar(tmp_path / "test" / "0.tar", members)
         return read_classes(tmp_path, "test")

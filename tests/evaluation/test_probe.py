@@ -157,8 +157,23 @@ def test_a_run_that_is_not_finite_ends_alone(model: Model, part: Part, train: Tr
     settings = replace(SHORT, rates=(1e-3, 1e38), epochs=3)
     runs = train(views, places, 2, settings, untold)
     assert [run.rate for run in runs] == [1e-3]
-    with pytest.raises(NumericsError, match="no probe's loss stayed finite"):
+    with pytest.raises(NumericsError, match="no probe stayed finite"):
         train(views, places, 2, replace(settings, rates=(1e38,)), untold)
+
+
+def test_a_run_that_its_last_step_spoils_has_no_classes(
+    model: Model, part: Part, train: Train
+) -> None:
+    views, places = Views(part, model, OPTIONS), np.arange(11)
+    settings = replace(SHORT, rates=(1e-3, 1e38), epochs=1, batch=11)
+    runs = train(views, places, 2, settings, untold)
+    assert [run.is_finite for run in runs] == [True, True]  # so were the losses before it
+    _, best = probe.best_of(runs, views, range(11), untold)
+    assert [run.is_finite for run in runs] == [True, False]
+    assert best[0].min() == 0
+    assert (best[1] == -1).all()
+    with pytest.raises(NumericsError, match="no probe stayed finite"):
+        probe.best_of(runs[1:], views, range(11), untold)
 
 
 def test_kept_features_are_those_of_the_middle_and_its_mirror_image(

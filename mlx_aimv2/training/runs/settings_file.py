@@ -27,7 +27,13 @@ def make_settings(
     given = _read(file, kind) if file else {}
     given |= dict(_read_word(word, kind) for word in words)
     if before is not None and "preset" not in given:
-        return kind(**{**before, **given})
+        try:
+            return kind(**{**before, **given})
+        except TypeError as error:
+            raise UsageError(
+                f"the run was begun with settings that are none of {stage}: {error}",
+                hint="go on with it by the version of aimv2 that began it",
+            ) from error
     preset = given.get("preset", "toy")
     if preset not in PRESETS[stage]:
         raise UsageError(

@@ -12,7 +12,7 @@ from mlx_aimv2.checkpoints.hub import Confirm
 from mlx_aimv2.checkpoints.weights import read_weights
 from mlx_aimv2.cpu import blas, compile_cache
 from mlx_aimv2.errors import OutputError, UsageError
-from mlx_aimv2.files.paths import printable
+from mlx_aimv2.files.paths import printable, unreadable
 
 from .. import process
 from ..data.batches import Broken
@@ -80,7 +80,10 @@ def train(order: Order, hearer: Hearer, confirm: Confirm | None = None) -> Path:
     ranks, folder = Ranks(), RunFolder(order.out)
     hearer.joined(ranks.rank)
     with ranks.watched():
-        known = _known(order, folder, ranks)
+        try:
+            known = _known(order, folder, ranks)
+        except OSError as error:
+            raise unreadable(order.out, error) from error
         settings = make_settings(order.stage, order.config, order.words, known.get("settings"))
         data, source = order.data or known.get("data"), order.source or known.get("from")
         if data is None:
@@ -171,14 +174,14 @@ def _compare(known: dict[str, Any], about: dict[str, Any], hearer: Hearer) -> No
     if not known:
         return
     for key, noun in (("pairs", "data"), ("fingerprint", "checkpoint to begin with")):
-        if known[key] != about[key]:
+        if known.get(key) != about[key]:
             raise UsageError(
-                f"the {noun} has changed since the run began ({known[key]}, now {about[key]})",
+                f"the {noun} has changed since the run began ({known.get(key)}, now {about[key]})",
                 hint="give it what it began with, or begin a new run in another folder",
             )
     for key in ("data", "from"):
-        if known[key] != about[key]:
-            hearer.note(f"{key} was {known[key]}, from here on it is {about[key]}")
+        if known.get(key) != about[key]:
+            hearer.note(f"{key} was {known.get(key)}, from here on it is {about[key]}")
     for key, value in about["settings"].items():
         if known["settings"].get(key) != value:
             hearer.note(f"{key} was {known['settings'].get(key)}, from here on it is {value}")

@@ -78,6 +78,12 @@ def test_a_run_goes_on_with_its_own() -> None:
     assert after == before | {"seed": 5}
 
 
+def test_a_run_of_another_version_is_told() -> None:
+    before = asdict(make_settings("lit", None, [])) | {"warmth": 3}
+    with pytest.raises(UsageError, match=r"settings that are none of lit: .*warmth"):
+        make_settings("lit", None, [], before)
+
+
 @pytest.mark.parametrize(
     ("word", "message", "hint"),
     [
