@@ -80,6 +80,17 @@ def test_what_another_program_changed_is_its_own() -> None:
     assert b">Luna" in remove_ours(again, owner=OWNER)
 
 
+def test_what_another_program_took_out_stays_out() -> None:
+    once = written(LIGHTROOM)
+    start, end = once.index(b"<dc:description>"), once.index(b"</dc:description>")
+    without = once[:start] + once[end + len(b"</dc:description>") :]
+    again = written(without, "something else")
+    assert b"dc:description" not in again
+    assert again.count(b"something else") == 2
+    assert b"something else" not in remove_ours(again, owner=OWNER)
+    assert b"aimv2" not in remove_ours(again, owner=OWNER)
+
+
 def test_another_librarys_caption_is_anothers() -> None:
     once = written(None)
     assert written(once, "something else", OTHER) == once

@@ -18,10 +18,15 @@ _LANGUAGE = ("http://www.w3.org/XML/1998/namespace", "lang")
 
 
 def change_caption(sidecar: Sidecar, text: str | None) -> None:
-    """Write a caption where nobody else has one, in place of the owner's; None takes that out."""
+    """Write a caption where nobody else has one, in place of the owner's; None takes that out.
+
+    Where another program took the owner's out it stays out, and its note stays.
+    """
     for field, note in notes_of(sidecar.own[0]).captions.items():
         noted = entries_of(sidecar.file, note)
         said = entries_of(sidecar.file, field)
+        if text and noted and not said:
+            continue
         ours = _noted(said, noted)
         others = [entry for entry in said if entry not in ours]
         wanted = [text] if text and (ours or not said) else []
