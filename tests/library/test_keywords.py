@@ -85,6 +85,7 @@ def without(sidecar: Path, *names: str) -> bytes:
     return data
 
 
+@pytest.mark.filterwarnings("ignore:.*what it says was not read")
 def test_photos_and_sidecars_say_their_keywords(library: Library, album: Path) -> None:
     photo = album / "own.jpg"
     assert shown(library, photo) == {"Animals|Dog": ["file"], "Café": ["file"]}
@@ -225,6 +226,7 @@ def test_a_keyword_of_others_that_is_rejected_and_added_again(
         assert verdicts(library, own) == expected
 
 
+@pytest.mark.filterwarnings("ignore:.*what it says was not read")
 def test_what_is_no_rejection(library: Library, album: Path) -> None:
     photo = album / "000.jpg"
     touch(album / "000.jpg.xmp", PACKET)

@@ -70,6 +70,7 @@ def test_the_photos_own_date_comes_first(library: Library, tmp_path: Path) -> No
     assert index(library, photo.parent) == {"a.jpg": "2020-01-02T03:04:05"}
 
 
+@pytest.mark.filterwarnings("ignore:.*what it says was not read")
 def test_a_sidecar_that_comes_changes_or_goes(library: Library, tmp_path: Path) -> None:
     photo = save(tmp_path / "album" / "a.jpg", 1)
     sidecar = Path(f"{photo}.xmp")
