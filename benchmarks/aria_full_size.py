@@ -318,10 +318,11 @@ def _logits_and_choices(folder: Path) -> tuple[NDArray[np.float32], list[NDArray
 
 
 def answer(config: AriaConfig, bits: int, tokens: int, folder: Path) -> Iterator[Check]:
-    """A whole folder written, and one answer by it in a new process."""
+    """A whole folder written, where it is not there, and one answer by it in a new process."""
     begun_s = time.perf_counter()
-    folder.mkdir()
-    write_packed(folder, config, bits)
+    if not folder.exists():
+        folder.mkdir()
+        write_packed(folder, config, bits)
     size_bytes = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     name = f"a folder of {parameters(config).total / 1e9:.2f} billion weights in {bits} bits"
     yield Check(Figure("answer", name, size_bytes, "B"))
@@ -381,7 +382,9 @@ if __name__ == "__main__":
     parser.add_argument("--layers", type=positive, nargs="+", help="full-width layers of a source")
     parser.add_argument("--bits", type=int, choices=quantize.BITS, default=4)
     parser.add_argument("--tokens", type=positive, default=8, help="of the answer")
-    parser.add_argument("--folder", type=Path, help="where to write the folder, and leave it")
+    parser.add_argument(
+        "--folder", type=Path, help="the folder: written if it is not there, and kept"
+    )
     parser.add_argument("--small", action="store_true", help="small widths")
     sys.exit(
         run(parser, measure, lambda value, unit: (amount if unit else four_digits)(value, unit))

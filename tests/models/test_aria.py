@@ -397,6 +397,32 @@ def test_experts_by_any_way_are_the_same(
             np.testing.assert_allclose(found[token, place], wanted, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("bits", [None, 4])
+def test_one_expert_at_a_time_is_unpacked(
+    network: AriaNetwork, monkeypatch: pytest.MonkeyPatch, bits: int | None
+) -> None:
+    """All 64 published ones of a block would take 3 GB."""
+    moe, evaluate, steps = network.text.blocks[1].moe, mx.eval, list[str]()
+    if bits:
+        nn.quantize(moe.experts, 32, bits)
+    kind = type(moe.experts.gate)
+    dense = kind.dense
+
+    def unpacked(layer: experts.ExpertLinear, expert: int) -> mx.array:
+        steps.append("unpacked")
+        return dense(layer, expert)
+
+    def evaluated(*arrays: mx.array) -> None:
+        steps.append("done")
+        evaluate(*arrays)
+
+    monkeypatch.setattr(kind, "dense", unpacked)
+    monkeypatch.setattr(mx, "eval", evaluated)
+    monkeypatch.setattr(experts, "is_cpu", lambda: True)
+    moe.experts(mx.zeros((61, 64)), mx.array([[row % 8, (row + 1) % 8] for row in range(61)]))
+    assert steps == [*["unpacked"] * 3, "done"] * 8
+
+
 def test_dtypes_are_kept() -> None:
     for name in ("float16", "bfloat16"):
         narrow = load_checkpoint(tiny_aria.GOLDEN_CHECKPOINT, dtype=name).network

@@ -117,6 +117,7 @@ class Experts(nn.Module):
             part = rows[int(ends[expert] - counts[expert]) : int(ends[expert])]
             gate, up = (part @ layer.dense(expert).T for layer in (self.gate, self.up))
             found.append(kernels.gated_silu(gate, up) @ self.down.dense(expert).T)
+            mx.eval(found[-1])  # or experts would be unpacked before those before them are done
         return mx.concatenate(found)
 
 
