@@ -107,12 +107,14 @@ def _fill(
         quantize.prepare(network, recorded, names)
     found = weights.logical_shapes() if unpacks else weights.shapes
     _check_coverage(network, {name: found[name] for name in names if name in found})
+    stays_narrow = device.is_cpu() and dtype == mx.float32
     is_narrow = dtype == mx.float16 and family.half != "float16"
     arrays = weights.read_dense(names) if unpacks else weights.read(names)
 
     def cast(name: str, array: mx.array) -> mx.array:
         # Evaluated one by one: the array read from disk goes as soon as its cast is there.
-        if array.dtype != mx.uint32:
+        is_kept = stays_narrow and name.startswith(family.narrow) and name.endswith(".weight")
+        if array.dtype != mx.uint32 and not is_kept:
             array = array.astype(mx.float32 if name in family.float32 else dtype)
         if is_narrow and not mx.isfinite(array).all():
             raise NumericsError(

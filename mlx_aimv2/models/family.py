@@ -65,6 +65,8 @@ class Family:
     ``embeds``: whether it makes embeddings; one that does not tells in words what pictures show.
     ``is_large``: whether its checkpoints are larger than the memory of many machines: their size is
     looked at first, and what is quantised stays packed on a CPU too.
+    ``narrow``: what the names of weights begin with that stay as they are on disk for a CPU, which
+    widens each of them for its product: used for pictures alone, they are not worth the memory.
     ``half``: the half precision that all its values are known to fit.
     """
 
@@ -81,6 +83,7 @@ class Family:
     foreign: Mapping[str, str] = field(default_factory=dict)
     embeds: bool = True
     is_large: bool = False
+    narrow: tuple[str, ...] = ()
     half: Literal["float16", "bfloat16"] = "float16"
 
     @cached_property

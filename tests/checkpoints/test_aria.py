@@ -233,8 +233,21 @@ def test_it_stays_packed_on_every_device(folder, tmp_path, monkeypatch, kind):
     wide = mx.float32 if kind == mx.DeviceType.cpu else mx.bfloat16
     assert loaded.dtype == str(wide).rpartition(".")[2]
     for name, array in arrays.items():
-        assert array.dtype == (mx.uint32 if stored[name].dtype == mx.uint32 else wide), name
+        is_kept = stored[name].dtype == mx.uint32 or (
+            name.startswith("vision.blocks.") and name.endswith(".weight")
+        )
+        assert array.dtype == (stored[name].dtype if is_kept else wide), name
     assert arrays.keys() == stored.keys()
+
+
+def test_the_tower_is_as_on_disk_and_computes_in_float32(folder, tmp_path):
+    """On a CPU its weights are widened for each product, to the bits that they would have."""
+    narrow = convert(folder, tmp_path / "narrow", dtype="bfloat16").folder
+    kept, wide = (load_checkpoint(narrow, dtype="float32").network for _ in range(2))
+    wide.set_dtype(mx.float32)
+    found = kept.encode_images(pixels(1, 56, 56))
+    assert found.dtype == mx.float32
+    assert mx.array_equal(found, wide.encode_images(pixels(1, 56, 56)))
 
 
 def test_bfloat16_where_float16_is_the_usual_half(folder, monkeypatch):

@@ -43,5 +43,6 @@ ARIA = Family(
     processor=processor,
     embeds=False,
     is_large=True,
+    narrow=("vision.blocks.",),
     half="bfloat16",  # as published: whether float16 holds all of it is not known
 )
