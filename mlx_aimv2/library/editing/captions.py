@@ -162,7 +162,11 @@ class EditableCaptions(EditableTags):
             with store.edit("undo", "all captions of the program taken back"):
                 store.run("DELETE FROM captions WHERE origin = 'program'")
             store.mark_runs_undone("describe")
-            return Edited("", count=count_photos(store, ids), sidecars=synced(store, ids))
+            done = synced(store, ids)
+            # What has nothing of this library is forgotten, or captions to come would be written.
+            query = "DELETE FROM sidecars WHERE file_id = ? AND after = x''"
+            store.run_many(query, ((id,) for id in ids))
+            return Edited("", count=count_photos(store, ids), sidecars=done)
 
     def _style(self, sidecars: "Style | bool") -> "Style | None":
         """The style of sidecars' names, which is remembered; those that were moved are found."""
