@@ -7,8 +7,8 @@
 - ``peaks``: the most memory that `aimv2 convert -q` takes, for sources of so many full-width
   layers: it must not grow with them.
 - ``cosines``: how near the logits of quantised weights are to those of full precision, and which
-  share of the router's choices is the same. Random weights have nothing to spare: trained ones are
-  nearer.
+  share of the router's choices is the same. Of random weights: how near the published ones stay, it
+  does not tell.
 - ``answer``: a whole quantised folder in the published shapes, written tensor by tensor, for its
   source of 50 GB need not be on any disk; and one `aimv2 ask --fast` about a drawing, in a new
   process. What random weights answer is no sentence.
