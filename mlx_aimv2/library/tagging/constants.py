@@ -18,6 +18,7 @@ class Constants:
     scale_weight: float = 0.65
     scale_bound: float = 1.25
     enough_judges: int = 20  # tags of whose scores a picture's spread can be said
+    most_judges: int = 256  # of them, evenly: more say the same, and take time
     # A picture's own spread counts by this power: some are busier than others.
     own_spread: float = 0.3
     # Less than this is explained by anything.

@@ -35,6 +35,7 @@ class Space:
     named: int  # atoms that are no background
     judges: Numbers
     scale: float = field(init=False)
+    _asked: Numbers = field(init=False, repr=False)  # judges of one picture's spread
     _gram: Floats = field(init=False, repr=False)
     _credit: "_Credit" = field(init=False, repr=False)
     _axes: Floats = field(init=False, repr=False)
@@ -49,7 +50,9 @@ class Space:
         found = self.blanks @ self.atoms[self.judges].T
         by_chance = np.median(np.abs(found - np.median(found, axis=0))) / 0.6745
         axes = np.linalg.svd(self.blanks, full_matrices=False)[2][:_AXES]
+        asked = np.linspace(0, len(self.judges) - 1, min(len(self.judges), known.most_judges))
         for name, value in (
+            ("_asked", self.judges[asked.astype(int)]),
             ("_gram", gram),
             ("_credit", _Credit(credit)),
             ("_axes", axes),
@@ -66,12 +69,12 @@ class Space:
         """How far each picture's scores lie apart by chance: from the median down to the point
         that a deviation's share lies below; of few judges nothing can be said, and it is the
         scale. Shapes: (n, A) -> (n,)."""
-        count = len(self.judges)
+        count = len(self._asked)
         if count < CONSTANTS.enough_judges:
             return np.full(len(plain), self.scale, np.float32)
         at = [round(part * (count - 1)) for part in (0.1587, 0.5)]
         # Sorting takes a third of the time that partitioning at two places takes.
-        low, middle = np.sort(plain[:, self.judges], axis=1)[:, at].T
+        low, middle = np.sort(plain[:, self._asked], axis=1)[:, at].T
         return np.asarray(middle - low, np.float32)
 
     def fits(self, rows: Floats, plain: Floats) -> NDArray[np.bool_]:
