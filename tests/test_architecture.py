@@ -17,6 +17,7 @@ PACKAGE = "mlx_aimv2"
 # (errors, the device) is below them all.
 ORDER = [
     "cli",
+    "server",
     "describe",
     "verification",
     "bench",

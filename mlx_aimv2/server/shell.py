@@ -1,0 +1,5 @@
+"""The one page and its static files."""
+
+from starlette.routing import Route
+
+routes: list[Route] = []
