@@ -33,6 +33,7 @@ GROUPS = {
         "describe": "Say in words what photos show: captions for them.",
         "teach": "Teach a tag of your own by photos with it and without it.",
         "duplicates": "Find files that show one picture.",
+        "browse": "Look at the library in a browser, search it, correct it.",
         "library": "Look after the library: status, errors, prune, forget, export.",
     },
     "Pictures and texts to numbers": {

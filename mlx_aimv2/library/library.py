@@ -239,7 +239,7 @@ class Library(EditableCaptions):
                 return Answer((), None, 0)
             if any(term.image is not None for term in terms):
                 warn_of_unread(store)
-            model_of = SearchModel(store, vectors, cache=self._cache, dtype=dtype, confirm=confirm)
+            model_of = self._model_of(store, vectors, dtype=dtype, confirm=confirm)
             answer = search(
                 store,
                 vectors,
@@ -316,7 +316,7 @@ class Library(EditableCaptions):
             vectors = store.serving()
             if vectors is None:
                 raise UsageError("there are no photos to tag", hint="aimv2 index FOLDER")
-            encode = SearchModel(store, vectors, cache=self._cache, confirm=confirm)
+            encode = self._model_of(store, vectors, confirm=confirm)
             school = cache(lambda: School(store, vectors, encode.texts))
             run(
                 store, vectors, encode, options, lambda: give(store, school),
@@ -364,7 +364,7 @@ class Library(EditableCaptions):
         try:
             with self._writing() as store:
                 vectors = _serving(store)
-                encode = SearchModel(store, vectors, cache=self._cache, confirm=confirm)
+                encode = self._model_of(store, vectors, confirm=confirm)
                 with store.edit(request.kind, request.said) as number:
                     with store.transaction():
                         write(store, request)
@@ -402,6 +402,17 @@ class Library(EditableCaptions):
 
         return self._of_one_moment(look)
 
+    def _model_of(
+        self,
+        store: Store,
+        vectors: VectorSet,
+        *,
+        dtype: Dtype | None = None,
+        confirm: "Confirm | None" = None,
+    ) -> SearchModel:
+        """The checkpoint behind a set of vectors, loaded when it is needed."""
+        return SearchModel(store, vectors, cache=self._cache, dtype=dtype, confirm=confirm)
+
     def _with_tags(
         self, store: Store, vectors: VectorSet, terms: Sequence[query.Term], encode: SearchModel
     ) -> Sequence[query.Term]:
@@ -416,7 +427,7 @@ class Library(EditableCaptions):
         from .teaching.lessons import School  # noqa: PLC0415
 
         vectors = _serving(store)
-        encode = SearchModel(store, vectors, cache=self._cache, confirm=confirm)
+        encode = self._model_of(store, vectors, confirm=confirm)
         return School(store, vectors, encode.texts)
 
     def duplicates(

@@ -99,8 +99,14 @@ def absent(source: str) -> Checkpoint | None:
 _one_at_a_time = threading.RLock()
 
 
+Towers = dict[str, "Model"]
+
+
 class SearchModel:
-    """Vectors of queries by a set's checkpoint; loaded when the first one is not known yet."""
+    """Vectors of queries by a set's checkpoint; loaded when the first one is not known yet.
+
+    ``towers`` are those that are loaded already; those that will be are added.
+    """
 
     def __init__(
         self,
@@ -110,13 +116,14 @@ class SearchModel:
         cache: TextCache | None = None,
         dtype: Dtype | None = None,
         confirm: "Confirm | None" = None,
+        towers: Towers | None = None,
     ) -> None:
         self._store = store
         self._vectors = vectors
         self._cache = cache or TextCache()
         self._dtype = dtype
         self._confirm = confirm
-        self._towers: dict[str, Model] = {}
+        self._towers = {} if towers is None else towers
         self.cuts: list[Cut] = []
 
     def texts(self, texts: list[str]) -> Floats:
@@ -170,6 +177,11 @@ class SearchModel:
         how = json.dumps(self._vectors.settings["preprocessing"], sort_keys=True)
         made_by = f"pictures {self._vectors.fingerprint} {how}"
         return self._cache.embed(names, made_by, embed, self._vectors.width)
+
+    def load(self, tower: Literal["image", "text"]) -> None:
+        """Load a tower before it is needed. Errors: those of ``load``, and CheckpointError."""
+        with _one_at_a_time:
+            self._tower(tower)
 
     def _known(self, path: str) -> Floats | None:
         file = self._store.file_at(known_path(self._store, path))

@@ -2,17 +2,34 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from mlx_aimv2.files.paths import FilePath
+from mlx_aimv2.inference.image_options import Dtype
 from mlx_aimv2.library.database.store import Store
+from mlx_aimv2.library.database.vectors import VectorSet
 from mlx_aimv2.library.editing.waiting import waiting_path
 from mlx_aimv2.library.library import Library
+from mlx_aimv2.library.search_model import SearchModel
+from mlx_aimv2.library.text_cache import TextCache
+
+from .process.warm_model import WarmModel, no_download
+
+if TYPE_CHECKING:
+    from mlx_aimv2.checkpoints.hub import Confirm
 
 T = TypeVar("T")
 
 
 class Service(Library):
-    """A library that a page shows; every method may be called from any thread."""
+    """A library that a page shows; every method may be called from any thread.
+
+    ``model`` is the checkpoint of its searches, which is loaded once and kept; it is never fetched.
+    """
+
+    def __init__(self, path: FilePath | None = None, *, cache: TextCache | None = None) -> None:
+        super().__init__(path, cache=cache)
+        self.model = WarmModel()
 
     def look(self, question: Callable[[Store], T]) -> T:
         """The answer to a question about the library as it is at one moment."""
@@ -30,3 +47,27 @@ class Service(Library):
                 stamp = path.stat()
                 marks.append(f"{stamp.st_mtime_ns:x}.{stamp.st_size:x}")
         return "-".join(marks)
+
+    def follow_model(self, vectors: VectorSet | None) -> None:
+        """Have the checkpoint of these vectors ready for searches, from the background."""
+        self.model.follow(vectors, self._warm_up)
+
+    def _warm_up(self, vectors: VectorSet) -> None:
+        if vectors.has_text:
+            with self._reading() as store:
+                self._model_of(store, vectors).load("text")
+            self.search("photo", count=1)  # what calibrates scores is at hand from then on
+
+    def _model_of(
+        self,
+        store: Store,
+        vectors: VectorSet,
+        *,
+        dtype: Dtype | None = None,
+        confirm: "Confirm | None" = None,
+    ) -> SearchModel:
+        towers = self.model.towers(vectors)
+        return SearchModel(
+            store, vectors, cache=self._cache, dtype=dtype, confirm=confirm or no_download,
+            towers=towers,
+        )  # fmt: skip

@@ -1,0 +1,58 @@
+"""``aimv2 browse``: a page to look at the library, search it and correct it."""
+
+from dataclasses import dataclass
+
+from mlx_aimv2 import install_hints
+from mlx_aimv2.errors import Aimv2Error
+from mlx_aimv2.options import option
+
+from . import output
+from .options import LIBRARY
+
+EXAMPLES = """
+aimv2 browse
+aimv2 browse --library holidays.db --port 8770
+ssh -L 8765:127.0.0.1:8765 studio.local -t aimv2 browse --port 8765 --no-open
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``aimv2 browse`` takes."""
+
+    port: int | None = option(
+        help="The port of the page on this machine.",
+        min=1,
+        max=65535,
+        metavar="PORT",
+        show_default="8765, or a free one",
+    )
+    no_open: bool = option(False, help="Only print the address; open no browser.")
+    library: str | None = LIBRARY()
+
+
+def browse(options: Options) -> None:
+    """Look at the library in a browser: scroll, search, tag, teach, sort out copies.
+
+    The page is served by this machine to this machine alone, to whoever has the address that is
+    printed, until Ctrl-C. Nothing is fetched from anywhere else. To see the page on another
+    machine let ssh lead to it, as in the last example, with the same port on both sides.
+    """
+    try:
+        from mlx_aimv2.server.process.serve import listen, make_server  # noqa: PLC0415  (heavy)
+    except ModuleNotFoundError as error:
+        if error.name not in ("starlette", "uvicorn"):
+            raise
+        raise Aimv2Error(
+            f"the page needs {error.name}, which is not installed",
+            hint=install_hints.extra("web"),
+        ) from error
+    from mlx_aimv2.server.app import make_app  # noqa: PLC0415
+    from mlx_aimv2.server.service import Service  # noqa: PLC0415
+
+    with Service(options.library) as service, listen(options.port) as listener:
+        port = listener.getsockname()[1]
+        output.line(f"http://127.0.0.1:{port}/")
+        output.finish()
+        output.say("Ctrl-C ends it")
+        make_server(make_app(service)).run([listener])

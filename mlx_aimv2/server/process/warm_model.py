@@ -1,0 +1,70 @@
+"""The checkpoint of a library's searches, loaded before the first one and kept."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from mlx_aimv2.checkpoints.hub import Download
+from mlx_aimv2.errors import Aimv2Error
+from mlx_aimv2.library.database.vectors import VectorSet
+from mlx_aimv2.library.search_model import Towers
+
+State = Literal["none", "loading", "ready", "failed"]
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """How far the checkpoint is; ``texts``: searches may be for words."""
+
+    name: str = ""
+    state: State = "none"
+    texts: bool = False
+    message: str = ""
+    hint: str = ""
+
+
+def no_download(download: Download) -> bool:
+    """The page fetches nothing: weights come by the command, where somebody was asked."""
+    return False
+
+
+class WarmModel:
+    """The towers of the checkpoint that serves searches; another one takes their place."""
+
+    def __init__(self) -> None:
+        self.state = ModelState()
+        self._fingerprint = ""
+        self._towers: Towers = {}
+        self._lock = threading.Lock()
+
+    def towers(self, vectors: VectorSet) -> Towers:
+        """The towers of the checkpoint that made these vectors, kept if it is the one at hand."""
+        return self._towers if vectors.fingerprint == self._fingerprint else {}
+
+    def follow(self, vectors: VectorSet | None, warm_up: Callable[[VectorSet], None]) -> None:
+        """Have this set's checkpoint loaded in the background, unless it is at hand already."""
+        with self._lock:
+            fingerprint = "" if vectors is None else vectors.fingerprint
+            if fingerprint == self._fingerprint:
+                return
+            self._fingerprint, self._towers = fingerprint, {}
+            self.state = ModelState()
+            if vectors is not None:
+                name = str(vectors.settings["checkpoint"])
+                self.state = ModelState(name, "loading", vectors.has_text)
+                threading.Thread(target=self._load, args=(vectors, warm_up), daemon=True).start()
+
+    def _load(self, vectors: VectorSet, warm_up: Callable[[VectorSet], None]) -> None:
+        loading = self.state
+        try:
+            warm_up(vectors)
+            found = replace(loading, state="ready")
+        except Aimv2Error as error:
+            found = replace(loading, state="failed", message=str(error), hint=error.hint)
+        except Exception as error:  # of MLX, or of a file that fails
+            message = f"the checkpoint cannot be loaded: {type(error).__name__}: {error}"
+            found = replace(loading, state="failed", message=message, hint="aimv2 doctor")
+        with self._lock:
+            if vectors.fingerprint == self._fingerprint:
+                self.state = found
