@@ -1,0 +1,36 @@
+// A dialog over the page; Escape closes it and the focus goes back to where it was.
+import { element } from './html.js';
+
+/**
+ * Opens a dialog: `fill(body, close)` puts its content in. Gives `close(result)`.
+ * `onClose(result)` is called once; the result is undefined after Escape.
+ */
+export function openDialog(title, fill, { onClose = () => {} } = {}) {
+  const before = document.activeElement;
+  let result;
+  const close = (value) => { result = value; dialog.close(); };
+  const body = element('div');
+  const dialog = element(
+    'dialog',
+    { ariaLabel: title },
+    element(
+      'header',
+      {},
+      element('h2', {}, title),
+      element('button', { type: 'button', className: 'button plain', ariaLabel: 'Close', onclick: () => close() }, '×'),
+    ),
+    body,
+  );
+  dialog.addEventListener('close', () => {
+    dialog.remove();
+    if (before?.isConnected) before.focus({ preventScroll: true });
+    onClose(result);
+  });
+  dialog.addEventListener('pointerdown', (event) => {
+    if (event.target === dialog) close();
+  });
+  fill(body, close);
+  document.body.append(dialog);
+  dialog.showModal();
+  return close;
+}

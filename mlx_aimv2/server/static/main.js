@@ -1,0 +1,218 @@
+// Start of the page: the screen that the address names, the status, what every screen shares.
+import { announce } from './announce.js';
+import { edit, get, isAborted, onReached, undo } from './api.js';
+import { element } from './html.js';
+import { EVERYWHERE, layKeys, showKeys } from './keys.js';
+import { watchReach } from './reach.js';
+import { onChoice, setting } from './settings.js';
+import { toast, toastError } from './toast.js';
+
+// Name in the address -> its module, its place in the rail and its title.
+const SCREENS = {
+  photos: { module: 'photos', rail: 'photos', title: 'Photos' },
+  search: { module: 'search', rail: 'search', title: 'Search' },
+  photo: { module: 'viewer', title: 'Photo', isOver: true },
+  tags: { module: 'tags', rail: 'tags', title: 'Tags' },
+  tag: { module: 'review', rail: 'tags', title: 'Tag' },
+  duplicates: { module: 'duplicates', rail: 'duplicates', title: 'Duplicates' },
+  picks: { module: 'picks', rail: 'duplicates', title: 'Picked for removal' },
+  history: { module: 'history', rail: 'history', title: 'History' },
+  status: { module: 'status', rail: 'status', title: 'Status' },
+};
+const BUSY_MS = 1000;
+const IDLE_MS = 15000;
+
+const main = document.getElementById('main');
+const over = document.getElementById('over');
+const changes = new EventTarget();
+
+const listen = (name, told) => {
+  const listener = (event) => told(event.detail);
+  changes.addEventListener(name, listener);
+  return () => changes.removeEventListener(name, listener);
+};
+
+// Edits of this tab, the newest last, so that U takes back one after the other.
+const done = [];
+const undone = [];
+
+/** What every screen is given. */
+const app = {
+  /** The newest answer of /api/status; null before the first. */
+  status: null,
+  /** The grid that is on the screen, if one is: the viewer asks it for neighbours. */
+  shown: null,
+  announce,
+  toast,
+  keys: layKeys,
+  /** Calls `told(status)` at every change of the status; gives the function that ends it. */
+  onStatus: (told) => listen('status', told),
+  /** Calls `told(answer)` after every edit of this tab, so that a screen shows what changed. */
+  onEdit: (told) => listen('edit', told),
+  /** Opens a screen: '#/search?q=boat'. */
+  go: (hash) => { location.hash = hash; },
+  /** Writes the address of what the screen shows already, without opening it anew. */
+  replace: (hash) => { history.replaceState(null, '', hash); here = hash; },
+  /** To where the viewer was opened from. */
+  back: () => (over.hidden || !below.hash ? app.go('#/photos') : app.go(below.hash)),
+  /** Makes an edit, says what it did with an undo beside; gives its answer, or null if it failed. */
+  edit: (verb, target, more) => made(edit(verb, target, more), done, { isNew: true }),
+  /** Takes back an edit by its number, else the last of this tab; gives the answer or null. */
+  undo: (number) => again(number ?? done.pop(), undone, 'Nothing to undo on this page: see History.'),
+  redo: () => again(undone.pop(), done, 'Nothing to do again.'),
+  /** Asks for the status now. */
+  refresh: () => poll(),
+};
+
+async function made(sent, kept, { isNew = false } = {}) {
+  try {
+    const answer = await sent;
+    if (isNew) undone.length = 0;
+    if (answer.edit !== null) kept.push(answer.edit);
+    const text = answer.waiting ? `${answer.said} (written when the index is done)` : answer.said;
+    const back = () => again(pulled(kept, answer.edit), kept === done ? undone : done, '');
+    toast(text, { action: answer.edit === null ? null : { label: kept === done ? 'Undo' : 'Redo', run: back } });
+    for (const error of answer.errors ?? []) toastError(error);
+    changes.dispatchEvent(new CustomEvent('edit', { detail: answer }));
+    poll();
+    return answer;
+  } catch (error) {
+    if (!isAborted(error)) toastError(error);
+    return null;
+  }
+}
+
+function again(number, kept, nothing) {
+  if (number === undefined) {
+    toast(nothing);
+    return Promise.resolve(null);
+  }
+  return made(undo(number), kept);
+}
+
+/** A number out of a list of edits, wherever it is there. */
+function pulled(list, number) {
+  const place = list.indexOf(number);
+  if (place >= 0) list.splice(place, 1);
+  return number;
+}
+
+// ---- Status: once a second while something runs, else every 15 s.
+let timer = 0;
+let asked = null;
+
+async function poll() {
+  clearTimeout(timer);
+  asked?.abort();
+  asked = new AbortController();
+  try {
+    const status = await get('/api/status', { signal: asked.signal });
+    const isOther = JSON.stringify(status) !== JSON.stringify(app.status);
+    app.status = status;
+    if (isOther) changes.dispatchEvent(new CustomEvent('status', { detail: status }));
+    const isBusy = status.index?.running || status.model?.state === 'loading' || status.waiting > 0;
+    timer = setTimeout(poll, isBusy && !document.hidden ? BUSY_MS : IDLE_MS);
+  } catch (error) {
+    // A tab that lost the program asks again by reach.js.
+    if (!isAborted(error) && error.error !== 'unreachable') timer = setTimeout(poll, IDLE_MS);
+  }
+}
+
+// ---- The screen that the address names.
+const below = { hash: '', leave: () => {} };
+let leaveOver = () => {};
+let here = '';
+let turn = 0;
+
+function parsed(hash) {
+  const [path, query = ''] = hash.replace(/^#\/?/, '').split(/\?(.*)/s);
+  const [name, ...rest] = path.split('/').map(decoded);
+  return { name, params: { rest: rest.filter(Boolean), query: Object.fromEntries(new URLSearchParams(query)) } };
+}
+
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+async function show(hash) {
+  const mine = ++turn;
+  const { name, params } = parsed(hash);
+  const screen = SCREENS[name] ?? SCREENS.photos;
+  if (screen.isOver) {
+    if (!below.hash) await open(SCREENS.photos, main, { rest: [], query: {} }, '#/photos', mine);
+    const module = await import(`./screens/${screen.module}.js`);
+    if (mine !== turn) return;
+    const before = document.activeElement;
+    leaveOver();
+    over.hidden = false;
+    main.inert = true;
+    document.title = screen.title;
+    const leave = module.mount(over, params, app) ?? (() => {});
+    leaveOver = () => {
+      leaveOver = () => {};
+      leave();
+      over.replaceChildren();
+      over.hidden = true;
+      main.inert = false;
+      if (before?.isConnected && main.contains(before)) before.focus({ preventScroll: true });
+    };
+    return;
+  }
+  leaveOver();
+  if (hash === below.hash) return named(screen);
+  await open(screen, main, params, hash, mine);
+}
+
+async function open(screen, host, params, hash, mine) {
+  const module = await import(`./screens/${screen.module}.js`);
+  if (mine !== turn) return;
+  below.leave();
+  app.shown = null;
+  host.replaceChildren();
+  below.hash = hash;
+  named(screen);
+  below.leave = module.mount(host, params, app) ?? (() => {});
+}
+
+function named(screen) {
+  document.title = screen.title;
+  for (const link of document.querySelectorAll('#rail a')) {
+    if (link.dataset.screen === screen.rail) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
+  }
+}
+
+function turned() {
+  if (location.hash === here) return;
+  here = location.hash;
+  show(here).catch((error) => {
+    main.replaceChildren(element('div', { className: 'nothing' }, element('h2', {}, 'This screen could not be opened'), element('p', {}, error.message)));
+  });
+}
+
+// ---- Start.
+const themed = (theme) => { document.documentElement.dataset.theme = theme; };
+themed(setting('theme'));
+onChoice('theme', themed);
+layKeys(EVERYWHERE, [
+  { keys: ['?'], does: 'Show the keys', run: showKeys },
+  { keys: ['/'], does: 'Search', run: () => app.go('#/search') },
+  { keys: ['u', 'Mod+z'], does: 'Undo', run: () => { app.undo(); } },
+  { keys: ['Mod+Shift+z'], does: 'Redo', run: () => { app.redo(); } },
+]);
+document.getElementById('help').addEventListener('click', showKeys);
+document.getElementById('skip').addEventListener('click', () => {
+  (main.querySelector('[tabindex="0"]') ?? main).focus();
+});
+document.addEventListener('visibilitychange', () => { if (!document.hidden) poll(); });
+// A picture that is dropped beside its place would replace the page.
+for (const name of ['dragover', 'drop']) document.addEventListener(name, (event) => event.preventDefault());
+addEventListener('hashchange', turned);
+watchReach(document.getElementById('banner'), onReached, poll);
+if (!location.hash) history.replaceState(null, '', '#/photos');
+turned();
+poll();

@@ -1,0 +1,8 @@
+// Picked for removal.
+import { element } from '../html.js';
+
+/** Draws the screen into `host`; gives the function that takes it away. */
+export function mount(host) {
+  host.append(element('section', { className: 'screen' }, element('header', {}, element('h1', {}, 'Picked for removal'))));
+  return () => {};
+}
