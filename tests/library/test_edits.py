@@ -113,6 +113,27 @@ def test_what_is_rejected_under_a_new_name_does_not_come_back_under_the_old_one(
     assert list(store.tags(RUN)) == [(1, "Dog|Poodle", 0.8)]
 
 
+def test_what_is_decided_of_duplicates_is_undone_and_done_again(store: Store) -> None:
+    def decided() -> list[list[tuple[object, ...]]]:
+        tables = ("picks", "not_duplicates", "carried")
+        return [store.rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables]
+
+    with store.edit("pick", "a pick") as first:
+        store.run("INSERT INTO picks VALUES (1, hex(?), 'then')", HASH)
+        store.run("INSERT INTO not_duplicates VALUES (?, 's', 1, 0, 'then')", HASH)
+        store.run("INSERT INTO not_duplicates VALUES (?, 's', 2, 1, 'then')", OTHER)
+        store.run("INSERT INTO carried VALUES (?, 'rating', '5', 'then')", HASH)
+    before = decided()
+    with store.edit("rename", "a tag of that name is none of them") as _:
+        store.rename("rating", "Stars")
+    with store.edit("undo", "undone, so that it can be done again") as second:
+        assert store.undo_edit(first) == 4
+    assert decided() == [[], [], []]
+    assert store.files_of_edit(second) == [1, 2]
+    assert store.undo_edit(second) == 4
+    assert decided() == before
+
+
 def test_what_files_say_and_nothing_at_all_are_no_edits(store: Store) -> None:
     with store.edit("keywords", "nothing"):
         store.add_tags("file", [(1, "Dog", None)])

@@ -390,16 +390,20 @@ def test_former_sets_of_the_first_version_are_known(
         fill(store, add_set(store, WIDTH, "second"), ROWS[:embedded], ids)
         store.serve(serving)
     with sqlite3.connect(path) as database:
-        for view in ("shown_tags", "shown_captions"):
+        for view in ("shown_tags", "shown_captions", "picked"):
             database.execute(f"DROP VIEW {view}")
         new = "captions caption_words "
-        new += "names_of_others verdicts emitted aliases taught vocabularies settings changes edits"
+        new += (
+            "names_of_others verdicts emitted aliases taught vocabularies settings changes edits "
+        )
+        new += "picks not_duplicates carried"
         for table in new.split():
             database.execute(f"DROP TABLE {table}")
         database.execute("ALTER TABLE sets DROP COLUMN is_former")
-        for column in ("has_tags", "has_caption"):
+        for column in ("has_tags", "has_caption", "has_carried"):
             database.execute(f"ALTER TABLE sidecars DROP COLUMN {column}")
-        for index in ("files_by_shot", "files_of_unread_colours", "files_by_last_hash"):
+        for index in ("files_by_shot", "files_of_unread_colours", "files_by_last_hash",
+                      "files_by_date"):  # fmt: skip
             database.execute(f"DROP INDEX {index}")
         for column in (
             "shot",

@@ -44,6 +44,9 @@ _TABLES = {
     "vocabularies": _Table(
         None, ("name",), ("text", "min_confidence", "tag_limit", "used_at")
     ),
+    "picks": _Table("file_id", (), ("content", "at")),
+    "not_duplicates": _Table("hash", ("said",), ("member", "is_several", "at")),
+    "carried": _Table("hash", ("name",), ("value", "at")),
 }  # fmt: skip
 _RENAMING = ("rename", "merge")  # edits that change the names of all tags, whoever gave them
 # The row before and after each kind of change; of an update only what differs counts.
@@ -144,7 +147,7 @@ class Edits(Database):
         renamed = self.one(
             "SELECT edits.id, said FROM changes AS named JOIN edits ON edits.id = named.edit_id "
             "JOIN changes AS mine ON mine.edit_id = ?1 "
-            "AND mine.place NOT IN ('vocabularies', 'captions') "
+            "AND mine.place IN ('tags', 'verdicts', 'aliases', 'taught') "
             "WHERE named.edit_id > ?1 AND named.place = 'aliases' AND named.after IS NOT NULL "
             "AND undone_at IS NULL AND tag_key(json_extract(named.after, '$[0]')) "
             "<> json_extract(named.names, '$[0]') AND instr(json_extract(mine.names, '$[0]') "

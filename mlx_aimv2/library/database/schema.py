@@ -250,6 +250,41 @@ MIGRATIONS = (
     ALTER TABLE sidecars ADD COLUMN has_tags INTEGER NOT NULL DEFAULT 1;
     ALTER TABLE sidecars ADD COLUMN has_caption INTEGER NOT NULL DEFAULT 0;
     """,
+    # What the owner decided of duplicates. A pick is of one file, as copies share their content,
+    # and only as long as that file has the content that was looked at.
+    """
+    CREATE TABLE picks (
+        file_id INTEGER PRIMARY KEY REFERENCES files ON DELETE CASCADE,
+        content TEXT NOT NULL, -- in hex: JSON, and so the journal, holds no octets
+        at TEXT NOT NULL
+    ) STRICT;
+    CREATE VIEW picked AS
+        SELECT file_id, size_bytes, picks.at FROM picks JOIN files ON files.id = file_id
+        WHERE content = hex(last_hash) AND missing_since IS NULL;
+
+    -- Contents of one saying with other members are no duplicates of each other; those of the
+    -- same member, if it has several files, neither.
+    CREATE TABLE not_duplicates (
+        hash BLOB NOT NULL,
+        said TEXT NOT NULL,
+        member INTEGER NOT NULL,
+        is_several INTEGER NOT NULL,
+        at TEXT NOT NULL,
+        PRIMARY KEY (hash, said)
+    ) STRICT, WITHOUT ROWID;
+
+    -- What was carried to a photo from its copies, beside tags and captions.
+    CREATE TABLE carried (
+        hash BLOB NOT NULL,
+        name TEXT NOT NULL CHECK (name IN ('rating', 'date')),
+        value TEXT NOT NULL,
+        at TEXT NOT NULL,
+        PRIMARY KEY (hash, name)
+    ) STRICT, WITHOUT ROWID;
+    ALTER TABLE sidecars ADD COLUMN has_carried INTEGER NOT NULL DEFAULT 0;
+
+    CREATE INDEX files_by_date ON files (taken_at DESC, id, missing_since);
+    """,
 )
 
 

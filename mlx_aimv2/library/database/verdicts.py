@@ -62,7 +62,12 @@ class Verdicts(Database):
     def content_changed(self, was: bytes, now: bytes) -> None:
         """A photo at a known path has new content: the owner's word holds for that too."""
         self.share_words(was, now)
-        for table, names in (("emitted", "key, tag"), ("names_of_others", "name")):
+        for table, names in (
+            ("emitted", "key, tag"),
+            ("names_of_others", "name"),
+            ("not_duplicates", "said, member, is_several, at"),
+            ("carried", "name, value, at"),
+        ):
             query = f"INSERT OR IGNORE INTO {table} SELECT ?, {names} FROM {table} WHERE hash = ?"
             self.run(query, now, was)
 
