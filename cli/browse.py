@@ -39,7 +39,11 @@ def browse(options: Options) -> None:
     machine let ssh lead to it, as in the last example, with the same port on both sides.
     """
     try:
-        from mlx_aimv2.server.process.serve import listen, make_server  # noqa: PLC0415  (heavy)
+        from mlx_aimv2.server.process.serve import (  # noqa: PLC0415  (heavy)
+            LOOPBACK,
+            listen,
+            make_server,
+        )  # fmt: skip
     except ModuleNotFoundError as error:
         if error.name not in ("starlette", "uvicorn"):
             raise
@@ -47,12 +51,23 @@ def browse(options: Options) -> None:
             f"the page needs {error.name}, which is not installed",
             hint=install_hints.extra("web"),
         ) from error
-    from mlx_aimv2.server.app import make_app  # noqa: PLC0415
+    from mlx_aimv2.server.gate.keys import Keys  # noqa: PLC0415
     from mlx_aimv2.server.service import Service  # noqa: PLC0415
 
     with Service(options.library) as service, listen(options.port) as listener:
         port = listener.getsockname()[1]
-        output.line(f"http://127.0.0.1:{port}/")
+        keys = Keys(port)
+        server = make_server(service, keys, port)
+        output.line(f"http://{LOOPBACK}:{port}/?token={keys.printed}")
         output.finish()
-        output.say("Ctrl-C ends it")
-        make_server(make_app(service)).run([listener])
+        output.say("this address lets whoever has it see and edit the library; Ctrl-C ends it")
+        if not options.no_open:
+            _open(f"http://{LOOPBACK}:{port}/?token={keys.once}")
+        server.run([listener])
+
+
+def _open(address: str) -> None:
+    import webbrowser  # noqa: PLC0415
+
+    if webbrowser.open(address) is False:
+        output.note("no browser was found: open the address above in one")

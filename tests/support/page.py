@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlx_aimv2.server.app import make_app
+from mlx_aimv2.server.gate.keys import Keys
 from mlx_aimv2.server.process.serve import listen, make_server
 from mlx_aimv2.server.service import Service
 
@@ -29,11 +29,13 @@ class Page:
 def running_page(library: Path) -> Iterator[Page]:
     """A page over a library in a thread of this process, on a free port, until the end."""
     with Service(library) as service, listen(0) as listener:
-        server = make_server(make_app(service))
+        port = listener.getsockname()[1]
+        keys = Keys(port)
+        server = make_server(service, keys, port)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         try:
-            yield Page(f"http://127.0.0.1:{listener.getsockname()[1]}", "", service)
+            yield Page(f"http://127.0.0.1:{port}", keys.printed, service)
         finally:
             server.should_exit = True
             thread.join()

@@ -1,21 +1,61 @@
 """The server of the page: one process, reached from this machine alone."""
 
+import asyncio
 import logging
+import resource
 import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import uvicorn
-from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mlx_aimv2.errors import UsageError
+
+from ..app import make_app
+from ..gate.bodies import Patience
+from ..gate.gate import Gate
+from ..gate.keys import Keys
+from ..service import Service
 
 LOOPBACK = "127.0.0.1"
 PORT = 8765
 _ENDING_S = 3  # for answers that are under way
+_OPEN_FILES = 4096  # a Mac allows 256, and each connection and each open library takes some
+
+
+class Connection(H11Protocol):
+    """A connection whose request must come in time, its head too."""
+
+    patience_s = Patience.part_s
+    _due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._stop_waiting()
+
+    def _wait(self) -> None:
+        is_answering = self.cycle is not None and not self.cycle.response_complete
+        if is_answering:
+            self._stop_waiting()
+        elif self._due is None:
+            self._due = self.loop.call_later(self.patience_s, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
 
 
 class Server(uvicorn.Server):
@@ -61,13 +101,30 @@ def listen(port: int | None) -> socket.socket:
     )
 
 
-def make_server(app: ASGIApp) -> Server:
-    """A server of the application; it writes nothing, so that no token stands in a log."""
-    logging.getLogger("uvicorn").addHandler(logging.NullHandler())
-    logging.getLogger("uvicorn").propagate = False
+def make_server(service: Service, keys: Keys, port: int) -> Server:
+    """A server of the page; it writes nothing, so that no token stands in a log."""
+    _allow_open_files()
+    logger = logging.getLogger("uvicorn.error")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
     config = uvicorn.Config(
-        app, http="h11", ws="none", loop="asyncio", lifespan="off", log_config=None,
-        access_log=False, server_header=False, proxy_headers=False,
+        Gate(make_app(service), keys, port),
+        http=Connection,
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=_ENDING_S,
-    )  # fmt: skip
+    )
     return Server(config)
+
+
+def _allow_open_files() -> None:
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if most == resource.RLIM_INFINITY else min(_OPEN_FILES, most)
+    if now < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))

@@ -1,0 +1,1 @@
+"""What stands before the routes: who may ask, what a request may bring, what answers carry."""
