@@ -1,5 +1,6 @@
 """What the routes share: the library as a page sees it."""
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
@@ -14,10 +15,12 @@ from mlx_aimv2.library.search_model import SearchModel
 from mlx_aimv2.library.text_cache import TextCache
 
 from .process.warm_model import WarmModel, no_download
+from .roots import ShownRoot, shown_roots
 
 if TYPE_CHECKING:
     from mlx_aimv2.checkpoints.hub import Confirm
 
+_LOOK_S = 2.0  # between two looks whether drives are there
 T = TypeVar("T")
 
 
@@ -30,6 +33,7 @@ class Service(Library):
     def __init__(self, path: FilePath | None = None, *, cache: TextCache | None = None) -> None:
         super().__init__(path, cache=cache)
         self.model = WarmModel()
+        self._roots: tuple[object, list[ShownRoot]] = (None, [])
 
     def look(self, question: Callable[[Store], T]) -> T:
         """The answer to a question about the library as it is at one moment."""
@@ -47,6 +51,15 @@ class Service(Library):
                 stamp = path.stat()
                 marks.append(f"{stamp.st_mtime_ns:x}.{stamp.st_size:x}")
         return "-".join(marks)
+
+    def roots(self) -> list[ShownRoot]:
+        """What was indexed, and whether it is there, as of two seconds ago at most."""
+        moment = self.version(), time.monotonic() // _LOOK_S
+        known, roots = self._roots
+        if known != moment:
+            roots = self.look(shown_roots)
+            self._roots = moment, roots
+        return roots
 
     def follow_model(self, vectors: VectorSet | None) -> None:
         """Have the checkpoint of these vectors ready for searches, from the background."""
