@@ -17,12 +17,12 @@ import argparse
 import json
 import multiprocessing
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -54,6 +54,7 @@ from mlx_aimv2.library.tagging.tagger import BLOCK_ROWS, LEARNT_ROWS, assign, in
 from mlx_aimv2.library.tagging.vocabulary import (
     embed_vocabulary,
     parse_vocabulary,
+    prompts_of,
     read_vocabulary,
     vocabulary_text,
 )
@@ -133,9 +134,9 @@ def warm_searches(library: Path, rows: int, runs: int) -> list[Check]:
     return [found, memory(rows, PEAK_BYTES.get(rows))]
 
 
-def as_kept(texts: Sequence[str]) -> Floats:
+def as_kept(texts: Sequence[str], width: int = WIDE) -> Floats:
     """As the library keeps texts: behind each vector 0, for a text that was not cut."""
-    return np.pad(embed_words(texts), ((0, 0), (0, 1)))
+    return np.pad(embed_words(texts, width), ((0, 0), (0, 1)))
 
 
 def tag_arrays(library: Path, rows: int, runs: int) -> list[Check]:
@@ -187,23 +188,36 @@ def first_tags() -> str:
     return "\n".join(lines[:TAGS])
 
 
-def tag_commands(library: Path, rows: int, runs: int) -> Iterator[Check]:
-    """New processes of ``aimv2 tag`` that only look, and one that writes a copy's first tags."""
-    with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
-        folder = Path(scratch)
-        copy, words = folder / library.name, folder / "words.txt"
-        shutil.copy(library, copy)
-        shutil.copytree(f"{library}.vectors", f"{copy}.vectors")
+def tag_commands(folder: Path, rows: int, runs: int) -> Iterator[Check]:
+    """New processes of ``aimv2 tag`` that only look, and one that writes the first tags.
+
+    The demo knows few of these words and has nearly one vector for the others, so that a photo
+    would have hundreds of tags: random vectors stand for the texts, in rows and text cache.
+    """
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        library, words = Path(scratch) / "library.db", Path(scratch) / "words.txt"
         words.write_text(first_tags(), encoding="utf-8")
-        arguments = ["tag", "--vocabulary", str(words), "--library", str(copy)]
+        demo = demo_checkpoint()
+        width = demo.settings["width"]
+        assert isinstance(width, int)
+        narrow = partial(embed_words, width=width)
+        make_library(library, rows, replace(demo, embed_texts=narrow))
+        texts = [text for tag in read_vocabulary() for text in prompts_of(tag, "ensemble")]
+        with Store(library) as store:
+            vectors = store.serving()
+        assert vectors is not None
+        cache = TextCache(Path(scratch) / "cache/mlx-aimv2/texts.db")
+        known = partial(as_kept, width=width)
+        cache.embed([*texts, *BACKGROUND], vectors.fingerprint, known, width + 1)
+        arguments = ["tag", "--vocabulary", str(words), "--library", str(library)]
         at_most = TAG_COMMAND_S if rows <= min(COLD_S) else None
 
-        def look() -> None:  # the first time, which does not count, its words become known
-            command([*arguments, "--dry-run"], folder)
+        def look() -> None:  # the first time, which does not count, its blanks become known
+            command([*arguments, "--dry-run"], Path(scratch))
 
         yield timed(f"aimv2 tag --dry-run, {TAGS} tags, {rows:,} rows", look, runs, at_most)
-        writing = Timing((clock(lambda: command(arguments, folder)),))
-        with Store(copy) as store:
+        writing = Timing((clock(lambda: command(arguments, Path(scratch))),))
+        with Store(library) as store:
             given = sum(1 for _ in store.tags("vocabulary words"))
         name = f"aimv2 tag that writes {given:,} of {TAGS} tags, {rows:,} rows"
         yield Check(seconds("library", name, writing), at_most=at_most)
@@ -330,7 +344,7 @@ def figures(options: argparse.Namespace) -> Iterator[Check]:
                 yield from alone(tag_arrays, library, rows, runs)
                 yield from alone(tags, library, rows, runs)
                 yield from texts_embedded(library)
-                yield from tag_commands(folder / f"demo{rows}.db", rows, runs)
+                yield from tag_commands(folder, rows, runs)
                 yield from alone(duplicates, library, rows, runs)
         if options.files:
             yield from unchanged_files(folder, options.files, runs)

@@ -84,11 +84,14 @@ def printable(path: FilePath) -> str:
 
     So is what turns the direction of text, by which a name could show as another.
     """
+    text = os.fsdecode(path)
+    if text.isprintable():  # nearly always, and soon said
+        return text
     return "".join(
         char.encode("unicode_escape").decode()
         if unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} or char in _TURNS
         else char
-        for char in os.fsdecode(path)
+        for char in text
     )
 
 
