@@ -57,7 +57,7 @@ demo: $(VENV)/.installed-demo
 		"$(CURDIR)/$(BIN)/aimv2" embed astronaut.png chelsea.png coffee.png motorcycle_left.png retina.jpg \
 		rocket.jpg --model demo --out "$(CURDIR)/$(OUT)/photographs.npz"
 	@echo; echo '==> aimv2 index: a photo library, here of 200 drawings and small copies of 8'
-	$(BIN)/python -m mlx_aimv2.training.drawings.album $(OUT)/photos --count 200 --copies 8
+	$(BIN)/python -m mlx_aimv2.training.drawings.album $(OUT)/photos --count 200 --copies 8 --dated
 	$(BIN)/aimv2 index $(OUT)/photos --model demo --library $(LIBRARY)
 	@echo; echo '==> aimv2 search: by words, by likeness, and what is not there'
 	$(BIN)/aimv2 search a red car --library $(LIBRARY) -n 5

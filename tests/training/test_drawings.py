@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from mlx_aimv2.images.metadata.exif import read_facts
 from mlx_aimv2.training.drawings.album import write_album
 from mlx_aimv2.training.drawings.captions import (
     Caption,
@@ -231,6 +232,17 @@ def test_an_album(tmp_path: Path) -> None:
     assert labels[:-1] == list(NOUNS)
     with pytest.raises(FileExistsError):
         write_album(tmp_path / "album", 1)
+
+
+def test_dated_pictures_are_the_same_with_a_day_each(tmp_path: Path) -> None:
+    plain = write_album(tmp_path / "plain", 8)
+    dated = write_album(tmp_path / "dated", 8, dated=True)
+    assert [Image.open(each).tobytes() for each in plain] == [
+        Image.open(each).tobytes() for each in dated
+    ]
+    assert all(read_facts(each).taken_at is None for each in plain)
+    days = {read_facts(each).taken_at for each in dated}
+    assert len(days) == 8 and all(day and "2024" <= day < "2027" for day in days)
 
 
 def test_measures_are_perfect_for_a_perfect_encoder() -> None:

@@ -1,17 +1,18 @@
 """Write an album of held-out drawings: picture files, and what is in each; or a data set.
 
 python -m mlx_aimv2.training.drawings.album FOLDER [--count N] [--first N] [--side-px N]
-                                            [--copies N]
+                                            [--copies N] [--dated]
 python -m mlx_aimv2.training.drawings.album FOLDER --classes N [--count N] [--side-px N]
 """
 
 import argparse
 import json
 import random
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 from .captions import caption_of
 from .nouns import NOUNS
@@ -23,12 +24,21 @@ METADATA_FILE = "metadata.jsonl"
 _PNG_EVERY = 4  # the others are JPEG, as in a real album
 _JPEG_QUALITY, _COPY_QUALITY = 90, 75
 _CAPTIONS = 2
+_FIRST_DAY, _DAYS = datetime(2024, 1, 1), 1000
 
 
 def write_album(
-    folder: Path, count: int, *, first: int = 0, side_px: int = 224, height_px: int | None = None
+    folder: Path,
+    count: int,
+    *,
+    first: int = 0,
+    side_px: int = 224,
+    height_px: int | None = None,
+    dated: bool = False,
 ) -> list[Path]:
     """Draw ``count`` held-out pictures into a new folder; returns their files, in order.
+
+    With ``dated`` each was taken on some day, as photos are.
 
     Files are named by what they show; ``captions.json`` says what is in each (objects with
     colours and boxes, place, captions), ``labels.txt`` has every noun on a line.
@@ -41,7 +51,8 @@ def write_album(
         shown = dict.fromkeys(noun.replace(" ", "_") for noun, _, _ in drawing.objects)
         suffix = "png" if number % _PNG_EVERY == 0 else "jpg"
         file = folder / f"{'-'.join([f'{number:04}', *shown])}.{suffix}"
-        drawing.image.save(file, quality=_JPEG_QUALITY)  # PNG knows no quality
+        exif = _taken_on(number) if dated else Image.Exif()
+        drawing.image.save(file, quality=_JPEG_QUALITY, exif=exif)  # PNG knows no quality
         files.append(file)
         entries.append(_entry(file.name, drawing))
     (folder / CAPTIONS_FILE).write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
@@ -91,6 +102,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--first", type=int, default=0, help="number of the first held-out drawing")
     parser.add_argument("--side-px", type=int, default=224)
     parser.add_argument("--copies", type=int, default=0, help="small copies of the first ones")
+    parser.add_argument("--dated", action="store_true", help="taken on days of three years")
     parser.add_argument(
         "--classes", type=int, help="a data set of so many nouns, COUNT of each to learn and test"
     )
@@ -103,10 +115,21 @@ def main(arguments: list[str] | None = None) -> None:
         write_data_set(options.folder, options.classes, options.count, side_px=options.side_px)
         print(f"{2 * options.classes * options.count} drawings in {options.folder}")
         return
-    files = write_album(options.folder, options.count, first=options.first, side_px=options.side_px)
+    files = write_album(
+        options.folder, options.count, first=options.first, side_px=options.side_px,
+        dated=options.dated,
+    )  # fmt: skip
     if options.copies:
         write_copies(files[: options.copies], options.folder / "copies")
     print(f"{len(files)} drawings in {options.folder}, what they show in {CAPTIONS_FILE}")
+
+
+def _taken_on(number: int) -> Image.Exif:
+    rng = random.Random(f"date {number}")
+    at = _FIRST_DAY + timedelta(days=rng.randrange(_DAYS), seconds=rng.randrange(8, 20) * 3600)
+    exif = Image.Exif()
+    exif[ExifTags.Base.DateTime] = f"{at:%Y:%m:%d %H:%M:%S}"
+    return exif
 
 
 def _entry(name: str, drawing: Drawing) -> dict[str, Any]:
