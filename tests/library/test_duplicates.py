@@ -15,6 +15,7 @@ from mlx_aimv2.files.stamp import Stamp
 from mlx_aimv2.images.metadata.exif import PhotoFacts
 from mlx_aimv2.library.database.photos import FileRow
 from mlx_aimv2.library.duplicates import near_copies
+from mlx_aimv2.library.duplicates.apart import Apart
 from mlx_aimv2.library.duplicates.groups import DuplicateInput, Group, best_first, find_groups
 from mlx_aimv2.library.signature import Bytes, Floats, make_signature, similarity, stack
 from mlx_aimv2.training.drawings.scene import HELD_OUT, draw
@@ -55,17 +56,30 @@ def row_of(id: int, file: File) -> FileRow:
     return FileRow(id, file.path, stamp, file.hash, None, file.signature, *about)
 
 
-def given(files: Sequence[File]) -> DuplicateInput:
+def given(files: Sequence[File], *sayings: Sequence[File]) -> DuplicateInput:
+    """``sayings`` are files of which the owner said that none is a duplicate of another."""
     matrix = vectors_of(files)
     return DuplicateInput(
         [row_of(100 + number, file) for number, file in enumerate(files)],
         rows=np.array([k if file.vector else -1 for k, file in enumerate(files)]),
         take=lambda rows: matrix[rows],
+        apart=Apart(
+            (
+                file.hash or b"",
+                str(number),
+                member,
+                [each.hash for each in said].count(file.hash) > 1,
+            )
+            for number, said in enumerate(sayings)
+            for member, file in enumerate(said)
+        ),
     )
 
 
-def groups(files: Sequence[File], threshold: float = 0.5) -> list[list[bytes]]:
-    found = find_groups(given(files), threshold)
+def groups(
+    files: Sequence[File], threshold: float = 0.5, *sayings: Sequence[File]
+) -> list[list[bytes]]:
+    found = find_groups(given(files, *sayings), threshold)
     return [[files[id - 100].path for id in group.files] for group in found]
 
 
@@ -123,6 +137,47 @@ def test_exact_copies_of_a_near_copy_are_in_its_group() -> None:
     assert group.kind == "near"
     assert group.files == (102, 100, 101)
     assert group.similarity[1] == group.similarity[2] < 1
+
+
+def test_a_pair_said_apart_is_no_group() -> None:
+    full, half, *_ = copies(5)
+    assert groups([full, half]) == [[full.path, half.path]]
+    assert groups([full, half], 0.5, [half, full]) == []
+
+
+def test_a_group_splits_where_some_of_it_are_said_apart() -> None:
+    full, half, small, crop = files = copies(5)
+    whole = [full.path, small.path, crop.path, half.path]
+    assert groups(files) == [whole]
+    # One is apart from all others, whichever it is; the others stay together.
+    for one in files:
+        sayings = [[one, other] for other in files if other is not one]
+        assert groups(files, 0.5, *sayings) == [[path for path in whole if path != one.path]]
+    # Two that are apart from each other only: one stays with the best, and the other alone.
+    assert groups(files, 0.5, [small, half]) == [[full.path, small.path, crop.path]]
+    # Two and two.
+    sayings = [[a, b] for a in (full, small) for b in (crop, half)]
+    assert groups(files, 0.5, *sayings) == [[crop.path, half.path], [full.path, small.path]]
+    assert groups(files, 0.5, files) == []
+
+
+def test_a_picture_apart_from_one_keeper_joins_another() -> None:
+    full, half, small, _ = files = copies(5)[:3] + copies(8)[:1]
+    found = groups(files, 0.5, [full, small], [full, half])
+    assert found == [[small.path, half.path]]
+
+
+def test_exact_copies_said_apart_are_no_group_and_new_copies_of_them_neither() -> None:
+    files = [File(b"a", hash=b"1"), File(b"b", hash=b"1"), File(b"c", hash=b"2")]
+    again = File(b"d", hash=b"1")
+    assert groups(files) == [[b"a", b"b"]]
+    assert groups([*files, again], 0.5, files[:2]) == []
+
+
+def test_exact_copies_stay_copies_where_their_picture_is_said_apart_from_others() -> None:
+    full, half, *_ = copies(5)
+    twin = replace(half, path=b"twin.jpg")
+    assert groups([full, half, twin], 0.5, [full, half]) == [[b"twin.jpg", half.path]]
 
 
 def test_the_best_file() -> None:

@@ -5,12 +5,13 @@ A file that several paths lead to, by links or hard links, is one file, by its o
 Files of equal content are one. Of the others, in the order of ``best_first``, each joins the
 first file before it that shows the same picture and is not itself a copy, or else stands for a
 picture of its own. So every file of a group is like the group's best, and a chain of small
-changes never joins unlike pictures.
+changes never joins unlike pictures. What the owner said to be no duplicates is in no group
+together; those that leave a group for that are compared with each other once more.
 """
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -26,6 +27,7 @@ from ..database.vectors import VectorSet
 from ..shot_names import kind_of
 from ..shots import shots_of
 from ..signature import is_signature, stack
+from .apart import Apart, apart
 from .near_copies import NearCopies, Pictures
 
 DEFAULT_THRESHOLD = 0.5
@@ -42,7 +44,8 @@ class DuplicateInput:
     """The files to compare. ``rows`` are where ``take`` finds their vectors, -1 for none; a file
     without vector or signature can only be an exact copy. ``shots`` are the numbers of the shots
     that files are part of, -1 for none: files of one shot are no copies, nor is a RAW one of a
-    picture, nor an edit one of an original, if they are part of a shot.
+    picture, nor an edit one of an original, if they are part of a shot. ``apart`` is what the owner
+    said to be no duplicates.
 
     Shapes: n entries; ``take``: (k,) rows -> (k, P) unit vectors.
     """
@@ -51,6 +54,17 @@ class DuplicateInput:
     rows: Rows
     take: Callable[[Rows], NDArray[np.float16]]
     shots: Rows | None = None
+    apart: Apart = field(default_factory=Apart)
+
+    def some(self, numbers: Rows) -> "DuplicateInput":
+        """The same of a part of the files."""
+        files = [self.files[number] for number in numbers]
+        shots = None if self.shots is None else self.shots[numbers]
+        return DuplicateInput(files, self.rows[numbers], self.take, shots, self.apart)
+
+    def are_apart(self, first: int, second: int) -> bool:
+        """Whether the owner said that two files are no duplicates of each other."""
+        return self.apart.are_apart(self.files[first].hash, self.files[second].hash)
 
 
 def files_to_compare(store: Store, vectors: VectorSet, *, shots: bool = False) -> DuplicateInput:
@@ -58,7 +72,7 @@ def files_to_compare(store: Store, vectors: VectorSet, *, shots: bool = False) -
     files = list(store.files("missing_since IS NULL AND error IS NULL"))
     rows = _rows(files, store.rows_and_files(vectors.id))
     numbers = None if shots else _numbers(files, shots_of(store))
-    return DuplicateInput(files, rows, store.segments(vectors).take, numbers)
+    return DuplicateInput(files, rows, store.segments(vectors).take, numbers, apart(store))
 
 
 def collapsed(
@@ -75,7 +89,7 @@ def collapsed(
         known = store.rows_and_files(vectors.id, OF_THESE, (listed(ids),))
         take = store.segments(vectors).take
     numbers = _numbers(files, shots_of(store, ids))
-    given = DuplicateInput(files, _rows(files, known), take, numbers)
+    given = DuplicateInput(files, _rows(files, known), take, numbers, apart(store, ids))
     owner, _ = _owners(given, np.arange(len(files)), DEFAULT_THRESHOLD)
     pictures: dict[int, list[FileRow]] = {}
     for number, file in zip(owner.tolist(), files, strict=True):
@@ -140,7 +154,33 @@ def _owners(
     numbers = order[comparable & (owner[order] == order)]
     if threshold < 1 and len(numbers) > 1:
         _add_near(given, numbers, owner, similarity, threshold)
+    if given.apart:
+        _separate(given, order, owner, similarity, threshold)
     return owner, similarity
+
+
+def _separate(
+    given: DuplicateInput,
+    order: Rows,
+    owner: Rows,
+    similarity: NDArray[np.float32],
+    threshold: float,
+) -> None:
+    """Take out of each group what is apart from another file there, and group that anew."""
+    kept: dict[int, list[int]] = {}
+    left = []
+    for number in order.tolist():
+        own = int(owner[number])
+        if number != own and given.apart.has(given.files[number].hash):
+            said = kept.setdefault(own, [own])
+            if any(given.are_apart(number, other) for other in said):
+                left.append(number)
+            else:
+                said.append(number)
+    if left:
+        numbers = np.array(left, np.int64)
+        position, alike = _owners(given.some(numbers), np.arange(len(left)), threshold)
+        owner[numbers], similarity[numbers] = numbers[position], alike
 
 
 def best_first(given: DuplicateInput) -> Rows:
@@ -173,7 +213,8 @@ def _exact(given: DuplicateInput, order: Rows) -> tuple[Rows, NDArray[np.float32
         if hash:
             same = first.setdefault(hash, number)
             shots = (-1, -1) if given.shots is None else given.shots[[same, number]].tolist()
-            if shots[0] < 0 or shots[0] != shots[1]:
+            is_one_shot = shots[0] >= 0 and shots[0] == shots[1]
+            if not is_one_shot and not given.are_apart(same, number):
                 owner[number] = same
     return owner, np.ones(len(owner), np.float32)
 
@@ -196,10 +237,28 @@ def _add_near(
         aspect=sizes[:, 0] / np.maximum(sizes[:, 1], 1),
         shots=None if given.shots is None else given.shots[numbers],
         kinds=np.array([kind_of(file.path) for file in files]),
+        are_apart=_apart_within(given.apart, [file.hash for file in files]),
     )
     keeper, alike = NearCopies(pictures, threshold).settle()
     owner[numbers], similarity[numbers] = numbers[keeper], alike
     owner[:], similarity[:] = owner[exact], similarity[exact]
+
+
+def _apart_within(
+    apart: Apart, hashes: Sequence[bytes | None]
+) -> Callable[[Rows, Rows], NDArray[np.bool_]] | None:
+    """Which pairs of files of these contents are apart; None where nothing was said."""
+    if not apart:
+        return None
+    said = np.array([apart.has(hash) for hash in hashes], np.bool_)
+
+    def are_apart(first: Rows, second: Rows) -> NDArray[np.bool_]:
+        found = said[first] & said[second]
+        for at in np.flatnonzero(found):
+            found[at] = apart.are_apart(hashes[first[at]], hashes[second[at]])
+        return found
+
+    return are_apart
 
 
 def _kind(hashes: list[bytes | None]) -> Literal["exact", "near"]:

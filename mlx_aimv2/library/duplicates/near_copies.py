@@ -32,7 +32,8 @@ _MOST_PER_PICTURE = 64  # candidates in a tile; the nearest are kept where there
 class Pictures:
     """The pictures to compare, best first; ``shots`` as in ``DuplicateInput``.
 
-    Shapes: n entries; ``take``: (k,) rows -> (k, P).
+    Shapes: n entries; ``take``: (k,) rows -> (k, P); ``are_apart``, by what the owner said of
+    pairs: (m,), (m,) -> (m,).
     """
 
     rows: Rows
@@ -41,6 +42,7 @@ class Pictures:
     aspect: NDArray[np.float64]
     shots: Rows | None = None
     kinds: Rows | None = None
+    are_apart: Callable[[Rows, Rows], NDArray[np.bool_]] | None = None
 
     def may_be_copies(self, first: Rows, second: Rows) -> NDArray[np.bool_]:
         """Whether pictures may be copies by their shots. Shapes: (m,), (m,) -> (m,)."""
@@ -133,6 +135,8 @@ class NearCopies:
         number, keeper = number[fits], keeper[fits]
         alike = similarity(pictures.signatures[number], pictures.signatures[keeper])
         over = alike >= self._threshold
+        if pictures.are_apart is not None:
+            over[over] = ~pictures.are_apart(number[over], keeper[over])
         return number[over], keeper[over], alike[over]
 
     def _candidates(self, block: _Block, keepers: _Block, most: int) -> tuple[Rows, Rows]:

@@ -1,0 +1,56 @@
+"""What the owner said to be no duplicates, by content: it holds for good, and after moves."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from ..database.connection import listed
+from ..database.store import Store
+
+Row = tuple[bytes, str, int, int]  # of the table: content, saying, member, whether of several files
+
+
+class Apart:
+    """Which contents are no duplicates of each other.
+
+    A saying is of several contents, each a member of it by its number: those of other members are
+    apart. Of a member that had several files these are apart too, whatever content each has since.
+    """
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        self._sayings: dict[bytes, dict[str, tuple[int, bool]]] = {}
+        for hash, said, member, is_several in rows:
+            self._sayings.setdefault(hash, {})[said] = (member, bool(is_several))
+
+    def __bool__(self) -> bool:
+        return bool(self._sayings)
+
+    def has(self, hash: bytes | None) -> bool:
+        """Whether anything was said of a content."""
+        return hash in self._sayings
+
+    def are_apart(self, first: bytes | None, second: bytes | None) -> bool:
+        """Whether two files of these contents are no duplicates of each other."""
+        if first is None or second is None:
+            return False
+        said, also = self._sayings.get(first, {}), self._sayings.get(second, {})
+        return any(
+            said[each][0] != also[each][0] or said[each][1] for each in said.keys() & also.keys()
+        )
+
+
+def apart(store: Store, ids: Collection[int] | None = None) -> Apart:
+    """What was said of all contents, or of those of some files."""
+    query, values = "SELECT hash, said, member, is_several FROM not_duplicates", ()
+    if ids is None:
+        return Apart(store.rows(query))
+    values = (listed(ids),)
+    of_these = "SELECT last_hash FROM files WHERE id IN (SELECT value FROM json_each(?))"
+    return Apart(store.rows(f"{query} WHERE hash IN ({of_these})", values))
+
+
+def say_apart(store: Store, said: str, members: Sequence[tuple[bytes, int, bool]], at: str) -> None:
+    """Remember, by the name of one saying, contents as its members: content, number, several."""
+    store.run_many(
+        "INSERT OR IGNORE INTO not_duplicates (hash, said, member, is_several, at) "
+        "VALUES (?, ?, ?, ?, ?)",
+        ((hash, said, member, int(is_several), at) for hash, member, is_several in members),
+    )
