@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from ..database.connection import listed
+from ..database.connection import OF_THESE, listed
 from ..database.store import Store
 
 Row = tuple[bytes, str, int, int]  # of the table: content, saying, member, whether of several files
@@ -19,6 +19,11 @@ class Apart:
         self._sayings: dict[bytes, dict[str, tuple[int, bool]]] = {}
         for hash, said, member, is_several in rows:
             self._sayings.setdefault(hash, {})[said] = (member, bool(is_several))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Apart) and self._sayings == other._sayings
+
+    __hash__ = None  # type: ignore[assignment]  # it is compared, and no key
 
     def __bool__(self) -> bool:
         return bool(self._sayings)
@@ -39,12 +44,11 @@ class Apart:
 
 def apart(store: Store, ids: Collection[int] | None = None) -> Apart:
     """What was said of all contents, or of those of some files."""
-    query, values = "SELECT hash, said, member, is_several FROM not_duplicates", ()
+    query = "SELECT hash, said, member, is_several FROM not_duplicates"
     if ids is None:
         return Apart(store.rows(query))
-    values = (listed(ids),)
-    of_these = "SELECT last_hash FROM files WHERE id IN (SELECT value FROM json_each(?))"
-    return Apart(store.rows(f"{query} WHERE hash IN ({of_these})", values))
+    of_these = f"hash IN (SELECT last_hash FROM files WHERE {OF_THESE})"
+    return Apart(store.rows(f"{query} WHERE {of_these}", (listed(ids),)))
 
 
 def say_apart(store: Store, said: str, members: Sequence[tuple[bytes, int, bool]], at: str) -> None:

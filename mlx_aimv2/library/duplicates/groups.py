@@ -67,12 +67,26 @@ class DuplicateInput:
         return self.apart.are_apart(self.files[first].hash, self.files[second].hash)
 
 
-def files_to_compare(store: Store, vectors: VectorSet, *, shots: bool = False) -> DuplicateInput:
-    """All files that are there and readable; with ``shots`` those of one shot as any others."""
-    files = list(store.files("missing_since IS NULL AND error IS NULL"))
-    rows = _rows(files, store.rows_and_files(vectors.id))
-    numbers = None if shots else _numbers(files, shots_of(store))
-    return DuplicateInput(files, rows, store.segments(vectors).take, numbers, apart(store))
+def files_to_compare(
+    store: Store,
+    vectors: VectorSet | None,
+    *,
+    shots: bool = False,
+    ids: Sequence[int] | None = None,
+) -> DuplicateInput:
+    """All files that are there and readable, or those of these ids; with ``shots`` those of one
+    shot as any others.
+
+    Without vectors only exact copies are told.
+    """
+    there = "missing_since IS NULL AND error IS NULL"
+    if ids is None:
+        files = list(store.files(there))
+    else:
+        files = list(store.files(f"{there} AND {OF_THESE}", (listed(ids),)))
+    said = apart(store, ids)
+    numbers = None if shots else _numbers(files, shots_of(store, ids))
+    return _input(store, vectors, files, numbers, said, ids)
 
 
 def collapsed(
@@ -84,17 +98,29 @@ def collapsed(
     """
     by_id = store.files_of(ids)
     files = [by_id[id] for id in ids]
-    known, take = np.zeros((0, 2), np.int64), _no_vectors
-    if vectors is not None:
-        known = store.rows_and_files(vectors.id, OF_THESE, (listed(ids),))
-        take = store.segments(vectors).take
     numbers = _numbers(files, shots_of(store, ids))
-    given = DuplicateInput(files, _rows(files, known), take, numbers, apart(store, ids))
+    given = _input(store, vectors, files, numbers, apart(store, ids), ids)
     owner, _ = _owners(given, np.arange(len(files)), DEFAULT_THRESHOLD)
     pictures: dict[int, list[FileRow]] = {}
     for number, file in zip(owner.tolist(), files, strict=True):
         pictures.setdefault(number, []).append(file)
     return [tuple(each) for each in pictures.values()]
+
+
+def _input(
+    store: Store,
+    vectors: VectorSet | None,
+    files: Sequence[FileRow],
+    shots: Rows | None,
+    said: Apart,
+    ids: Sequence[int] | None,
+) -> DuplicateInput:
+    """Files with their vectors, where there are any."""
+    if vectors is None:
+        return DuplicateInput(files, np.full(len(files), -1), _no_vectors, shots, said)
+    of_these = () if ids is None else (OF_THESE, (listed(ids),))
+    known = store.rows_and_files(vectors.id, *of_these)
+    return DuplicateInput(files, _rows(files, known), store.segments(vectors).take, shots, said)
 
 
 def _rows(files: Sequence[FileRow], known: Rows) -> Rows:

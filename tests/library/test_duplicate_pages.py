@@ -1,0 +1,251 @@
+"""Groups to decide on, page by page: what is found once, and what the owner says of them."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mlx_aimv2.errors import OutputError, UsageError
+from mlx_aimv2.files.stamp import Stamp
+from mlx_aimv2.library.database.store import Store
+from mlx_aimv2.library.duplicates import pages
+from mlx_aimv2.library.duplicates.apart import say_apart
+from mlx_aimv2.library.duplicates.pages import GroupPages
+from mlx_aimv2.library.duplicates.picks import set_picks, without_any_left
+from mlx_aimv2.library.library import Library
+from mlx_aimv2.library.signature import make_signature
+from mlx_aimv2.training.drawings.scene import HELD_OUT, draw
+from tests.support.copies import recompressed, resized
+from tests.support.synthetic import FACTS, add_set, facts, fill, unit
+
+WIDTH = 61
+AT = "2026-11-30T12:00:00+00:00"
+
+
+def add(store: Store, path: str, image: Image.Image, hash: bytes, size_bytes: int = 10) -> int:
+    known = facts(width_px=image.width, height_px=image.height)
+    signature = make_signature(image)
+    stamp = Stamp(size_bytes, 1)
+    return store.add_file(path.encode(), stamp, hash=hash, facts=known, signature=signature)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    """Seven pictures: 0, 1 and 2 have a smaller copy, 3 also an even smaller, 4 has its twin."""
+    path = tmp_path / "library.db"
+    random = np.random.default_rng(5)
+    motifs, rows, ids = unit(random.standard_normal((7, WIDTH))), [], []
+    with Store(path, can_write=True) as store, store.transaction():
+        for number, motif in enumerate(motifs):
+            image = draw(HELD_OUT + number, 389, kind="single").image
+            pictures = {"full": image}
+            if number < 4:
+                pictures["half"] = resized(image, 0.5)
+            if number == 3:
+                pictures["small"] = recompressed(resized(image, 0.4), 60)
+            if number == 4:
+                pictures["twin"] = image
+            for name, picture in pictures.items():
+                hash = f"{number}{name.replace('twin', 'full')}".encode()
+                size = 10 + len(rows) - (name == "twin")
+                ids.append(add(store, f"/p/{number}-{name}.jpg", picture, hash, size))
+                rows.append(motif + 0.02 * unit(random.standard_normal(WIDTH)))
+        fill(store, add_set(store, WIDTH), unit(rows), ids)
+    with Library(path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def groups(library: Library) -> GroupPages:
+    return GroupPages(library._of_one_moment)
+
+
+def names(page: pages.Page) -> list[list[str]]:
+    return [[path.removeprefix("/p/")[:-4] for path in group.paths] for group in page.groups]
+
+
+ALL = [["0-full", "0-half"], ["1-full", "1-half"], ["2-full", "2-half"],
+       ["3-full", "3-half", "3-small"]]  # fmt: skip
+
+
+def id_of(library: Library, name: str) -> int:
+    with Store(library.path) as store:
+        file = store.file_at(f"/p/{name}.jpg".encode())
+        assert file is not None
+        return file.id
+
+
+def pick(library: Library, *chosen: str, is_picked: bool = True) -> None:
+    ids = [id_of(library, name) for name in chosen]
+    with Store(library.path, can_write=True) as store:
+        set_picks(store, [(store.last_hash(id) or b"", id, is_picked) for id in ids], AT)
+
+
+def say(library: Library, *chosen: str, name: str = "s") -> None:
+    with Store(library.path, can_write=True) as store:
+        hashes = [store.last_hash(id_of(library, each)) or b"" for each in chosen]
+        each_once = list(dict.fromkeys(hashes))
+        rows = [(hash, each_once.index(hash), hashes.count(hash) > 1) for hash in each_once]
+        say_apart(store, name, rows, AT)
+
+
+def test_exact_and_near_copies_are_pages_of_their_own(groups: GroupPages) -> None:
+    exact, near = groups.page("exact"), groups.page("near")
+    assert names(exact) == [["4-full", "4-twin"]]
+    assert (exact.total, exact.copies, exact.next) == (1, 1, None)
+    assert names(near) == ALL
+    assert (near.total, near.copies, near.is_computing) == (4, 5, False)
+
+
+def test_pages_by_a_cursor(groups: GroupPages) -> None:
+    found, after = [], None
+    for _ in range(9):
+        page = groups.page("near", after=after, count=3)
+        found.append(names(page))
+        after = page.next
+        if after is None:
+            break
+    assert found == [ALL[:3], ALL[3:]]
+    with pytest.raises(UsageError, match="has changed"):
+        groups.page("near", after=99_999)
+
+
+def test_what_is_decided_leaves_the_list_and_the_cursor_stays(
+    library: Library, groups: GroupPages
+) -> None:
+    first = groups.page("near", count=2)
+    pick(library, "0-half", "1-half", "3-half")
+    page = groups.page("near", after=first.next, count=2)
+    assert names(page) == ALL[2:]
+    assert (page.total, page.copies) == (2, 2)
+    assert page.size_bytes == sum(10 + number for number in (5, 8))
+    assert names(groups.page("near", decided=True)) == ALL
+    pick(library, "0-half", is_picked=False)
+    assert names(groups.page("near")) == [ALL[0], *ALL[2:]]
+
+
+def test_near_copies_are_looked_for_once_while_the_photos_are_the_same(
+    library: Library, groups: GroupPages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    find = pages._find
+    monkeypatch.setattr(pages, "_find", lambda store, kind: found.append(kind) or find(store, kind))
+    groups.page("near")
+    pick(library, "0-half")
+    say(library, "1-full", "1-half")
+    with Store(library.path, can_write=True) as store:
+        store.say(b"0full", "Boat", "added")
+    assert names(groups.page("near")) == ALL[2:]
+    assert found == ["near"]
+    with Store(library.path, can_write=True) as store:
+        store.set_missing([id_of(library, "2-full")], AT)
+    # What was known is shown while new copies are looked for, without what has gone.
+    assert names(groups.page("near")) == ALL[3:]
+    thread = groups._thread
+    assert thread is not None
+    thread.join()
+    assert found == ["near", "near"]
+    assert names(groups.page("near")) == ALL[3:]
+
+
+def test_what_is_said_to_be_no_duplicate_leaves_its_group_for_good(
+    library: Library, groups: GroupPages
+) -> None:
+    groups.page("near")
+    say(library, "0-full", "0-half", name="all of it")
+    say(library, "3-full", "3-half", name="the best and one")
+    left = [*ALL[1:3], ["3-full", "3-small"]]
+    assert names(groups.page("near")) == left
+    assert names(GroupPages(library._of_one_moment).page("near")) == left
+    assert [[path[3:-4] for path in each.paths] for each in library.duplicates()][:2] == ALL[1:3]
+    say(library, "4-full", "4-twin", name="the same content")
+    assert names(groups.page("exact")) == []
+    with Store(library.path, can_write=True) as store:
+        store.run("DELETE FROM not_duplicates")
+    assert names(groups.page("near")) == ALL
+    assert names(groups.page("exact")) == [["4-full", "4-twin"]]
+
+
+def test_of_a_group_torn_in_two_both_parts_are_groups(library: Library, groups: GroupPages) -> None:
+    say(library, "3-full", "3-half", name="a")
+    say(library, "3-full", "3-small", name="b")
+    assert names(groups.page("near")) == [*ALL[:3], ["3-half", "3-small"]]
+
+
+def test_groups_that_take_long_are_told_to_be_looked_for(
+    library: Library, groups: GroupPages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "_SOON_S", 0)
+    first = groups.page("near")
+    thread = groups._thread
+    assert thread is not None
+    thread.join()
+    assert first == pages.Page(is_computing=True) or names(first) == ALL
+    assert names(groups.page("near")) == ALL
+
+
+def test_an_error_is_told_once_and_looking_begins_anew(
+    groups: GroupPages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> object:
+        raise OutputError("the vectors are gone", hint="aimv2 index")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pages, "_find", fail)
+        with pytest.raises(OutputError, match="vectors are gone"):
+            groups.page("near")
+    assert names(groups.page("near")) == ALL
+
+
+def test_a_library_without_photos_has_no_groups(tmp_path: Path) -> None:
+    with Store(tmp_path / "library.db", can_write=True):
+        pass
+    with Library(tmp_path / "library.db") as opened:
+        groups = GroupPages(opened._of_one_moment)
+        assert groups.page("near") == groups.page("exact") == pages.Page()
+
+
+def test_which_groups_would_be_picked_as_a_whole(library: Library, groups: GroupPages) -> None:
+    near = partial(id_of, library)
+    twins = tuple(sorted((near("4-full"), near("4-twin"))))
+    groups.page("near")
+    known = [group.files for group in groups.known("near")]
+    with Store(library.path) as store:
+        assert without_any_left(store, [near("5-full")], known) == []
+        assert without_any_left(store, [near("4-full")], known) == []
+        assert without_any_left(store, list(twins), known) == [twins]
+        assert len(without_any_left(store, [near("0-full"), near("0-half")], known)) == 1
+        assert without_any_left(store, [near("0-full"), near("0-half")]) == []
+    pick(library, "4-full")
+    with Store(library.path) as store:
+        assert without_any_left(store, [near("4-twin")]) == [twins]
+    say(library, "4-full", "4-twin")
+    with Store(library.path) as store:
+        assert without_any_left(store, [near("4-twin")]) == []
+
+
+def test_a_pick_is_of_the_content_that_was_looked_at_and_moves_along(library: Library) -> None:
+    id = id_of(library, "0-half")
+    pick(library, "0-half")
+
+    def picked() -> list[tuple[int]]:
+        with Store(library.path) as store:
+            return store.rows("SELECT file_id FROM picked")
+
+    assert picked() == [(id,)]
+    with Store(library.path, can_write=True) as store:
+        store.move_file(id, b"/q/moved.jpg", Stamp(11, 1), None)
+    assert picked() == [(id,)]
+    with Store(library.path, can_write=True) as store:
+        store.content_changed(b"0half", b"other")
+        store.add_file(b"/q/moved.jpg", Stamp(12, 2), hash=b"other", facts=FACTS)
+    assert picked() == []
+    with Store(library.path, can_write=True) as store:  # as one that waited while it was changed
+        set_picks(store, [(b"0half", id, True)], AT)
+    assert picked() == []
+    with Store(library.path, can_write=True) as store:
+        set_picks(store, [(b"other", id, True)], AT)
+    assert picked() == [(id,)]
