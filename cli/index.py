@@ -32,6 +32,8 @@ GROUPS = {
     "Speed": "--decode",
 }
 
+_RECORD_S = 0.5  # between two lines of progress
+
 
 @dataclass(frozen=True)
 class Options:
@@ -49,6 +51,9 @@ class Options:
     index: IndexOptions = group(IndexOptions)
     library: str | None = LIBRARY()
     as_json: bool = JSON()
+    progress: bool = option(
+        False, help="With --json: also lines of JSON that tell how far it is, for a program."
+    )
     yes: bool = YES(
         help="Download weights, and reject many keywords that another program took out of "
         "sidecars, without being asked first."
@@ -69,11 +74,13 @@ def index(options: Options) -> int:
     folders: list[str | bytes] = [*options.folders]
     if "" in folders:
         raise UsageError("an empty name is no folder", hint="for the current one: aimv2 index ./")
+    if options.progress and not options.as_json:
+        raise UsageError("--progress tells in JSON", hint="aimv2 index --json --progress")
     if options.photos:
         folders.append(os.fsencode(default_bundle()))
     opened = Library(options.library)
     confirm = confirm_download(options.yes)
-    counter = Counter()
+    counter = Counter(in_json=options.progress)
     found: Estimate | Report
     try:
         if options.estimate:
@@ -113,10 +120,14 @@ def _confirm_rejections(yes: bool) -> "Callable[[int], bool]":
 
 
 class Counter:
-    """The progress line of a terminal: photos found, then photos embedded."""
+    """The progress line of a terminal: photos found, then photos embedded.
 
-    def __init__(self, told: Collection[str] = ()) -> None:
-        self.done = 0
+    ``in_json``: the same in lines of JSON on stdout, two a second at most.
+    """
+
+    def __init__(self, told: Collection[str] = (), *, in_json: bool = False) -> None:
+        self.found = self.done = self._read = self._total = 0
+        self._in_json, self._recorded_s = in_json, 0.0
         self._told = told  # why files could not be read, said before
         self._line = output.Progress("found")
         self._started_s = 0.0
@@ -126,15 +137,22 @@ class Counter:
         """The functions that the indexer calls as it finds and embeds photos."""
         from mlx_aimv2.library.indexing.report import Progress  # noqa: PLC0415
 
-        return Progress(self._line.advance, self._start, self._add)
+        return Progress(self._find, self._start, self._add)
 
     def close(self) -> None:
         """Wipe the progress line."""
         self._line.__exit__(None, None, None)
 
+    def _find(self) -> None:
+        self.found += 1
+        self._line.advance()
+        self._record({"progress": "found", "count": self.found})
+
     def _start(self, total: int) -> None:
         self._line.begin("indexed", total)
         self._started_s = time.monotonic()
+        self._total, self._recorded_s = total, 0.0
+        self._record_read()
 
     def _add(self, error: Aimv2Error | None) -> None:
         self.done += error is None
@@ -142,6 +160,19 @@ class Counter:
         if error is not None and str(error) not in self._told:
             output.skipped(error)
         self._line.advance()
+        self._read += 1
+        self._record_read()
+
+    def _record_read(self) -> None:
+        self._record({"progress": "read", "count": self._read, "of": self._total})
+
+    def _record(self, fields: dict[str, object]) -> None:
+        now_s = time.monotonic()
+        is_last = self._read == self._total > 0
+        if self._in_json and (is_last or now_s - self._recorded_s >= _RECORD_S):
+            self._recorded_s = now_s
+            output.record(fields)
+            output.finish()
 
 
 def tell(report: "Report", elapsed_s: float, *, as_json: bool = False) -> int:

@@ -5,11 +5,15 @@ Where a file system has no locks, work goes on without: nothing is then ever tak
 
 import fcntl
 import os
+import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from mlx_aimv2.errors import LockedError
+
+_LOOK_S = 0.01  # longer than ``holder_of`` has a lock that nobody holds
 
 
 def take_lock(folder: Path, what: str) -> IO[str]:
@@ -25,7 +29,7 @@ def take_lock(folder: Path, what: str) -> IO[str]:
         except FileNotFoundError:  # the holder has just removed the folder
             continue
         try:
-            hold(file.fileno())
+            _hold_or_wait(file.fileno())
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "unknown"
@@ -40,6 +44,30 @@ def take_lock(folder: Path, what: str) -> IO[str]:
     file.write(f"{os.getpid()}\n")
     file.flush()
     return file
+
+
+def holder_of(folder: Path, apart_from: Collection[int | None] = ()) -> int | None:
+    """The process that holds the lock of a folder; None where nobody does, or one of these."""
+    try:
+        with (folder / "lock").open() as file:
+            said = file.read().strip()
+            if not said.isdecimal() or int(said) in apart_from:
+                return None
+            try:
+                fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(said)
+    except OSError:  # no lock was ever taken, or there are none on this disk
+        pass
+    return None
+
+
+def _hold_or_wait(descriptor: int) -> None:
+    try:
+        hold(descriptor)
+    except BlockingIOError:
+        time.sleep(_LOOK_S)
+        hold(descriptor)
 
 
 def release_lock(file: IO[str]) -> None:

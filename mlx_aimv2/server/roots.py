@@ -2,7 +2,7 @@
 where they are."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -26,8 +26,8 @@ class ShownRoot:
     photos: int
 
 
-def shown_roots(store: Store) -> list[ShownRoot]:
-    """All that was indexed, by path."""
+def shown_roots(store: Store, photos: Mapping[bytes, int]) -> list[ShownRoot]:
+    """All that was indexed, by path, with how many photos are known in each."""
     stored = store.roots()
     names = _names([root.path for root in stored])
     return [
@@ -36,10 +36,20 @@ def shown_roots(store: Store) -> list[ShownRoot]:
             printable(name),
             root.path,
             state_of(store, root, stored) == "there",
-            _count(store, root.path),
+            photos.get(root.path, 0),
         )
         for root, name in zip(stored, names, strict=True)
     ]
+
+
+def photos_of_roots(store: Store) -> dict[bytes, int]:
+    """How many photos can be found in each root, by its path."""
+    photos = {}
+    for root in store.roots():
+        where, values = under(root.path)
+        there = f"{where} AND error IS NULL AND missing_since IS NULL"
+        photos[root.path] = int(store.one(f"SELECT count(*) FROM files WHERE {there}", *values)[0])
+    return photos
 
 
 def place_of(path: bytes, roots: Iterable[ShownRoot]) -> tuple[ShownRoot | None, str]:
@@ -50,12 +60,6 @@ def place_of(path: bytes, roots: Iterable[ShownRoot]) -> tuple[ShownRoot | None,
     root = max(around, key=lambda each: len(each.path))
     inside = path[len(root.path.rstrip(b"/")) + 1 :]
     return root, printable(os.path.dirname(inside))  # noqa: PTH120  (pathlib takes no bytes)
-
-
-def _count(store: Store, root: bytes) -> int:
-    where, values = under(root)
-    there = f"SELECT count(*) FROM files WHERE {where} AND error IS NULL AND missing_since IS NULL"
-    return int(store.one(there, *values)[0])
 
 
 def _names(paths: Sequence[bytes]) -> list[bytes]:

@@ -3,10 +3,14 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from mlx_aimv2.errors import OutputError
 from mlx_aimv2.files.paths import FilePath
 from mlx_aimv2.inference.image_options import Dtype
+from mlx_aimv2.library.database.photos import Counts
+from mlx_aimv2.library.database.schema import index_command
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.database.vectors import VectorSet
 from mlx_aimv2.library.editing.waiting import waiting_path
@@ -14,8 +18,9 @@ from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.search_model import SearchModel
 from mlx_aimv2.library.text_cache import TextCache
 
+from .process.index_process import IndexProcess
 from .process.warm_model import WarmModel, no_download
-from .roots import ShownRoot, shown_roots
+from .roots import ShownRoot, photos_of_roots, shown_roots
 
 if TYPE_CHECKING:
     from mlx_aimv2.checkpoints.hub import Confirm
@@ -24,16 +29,35 @@ _LOOK_S = 2.0  # between two looks whether drives are there
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Overview:
+    """The library at a glance; ``problem`` is why it cannot be shown, and the way out."""
+
+    counts: Counts
+    roots: list[ShownRoot]
+    waiting: int
+    serving: VectorSet | None
+    problem: dict[str, str] | None
+
+
 class Service(Library):
     """A library that a page shows; every method may be called from any thread.
 
     ``model`` is the checkpoint of its searches, which is loaded once and kept; it is never fetched.
+    ``index_process`` is the index that the page may start, which ends with it.
     """
 
     def __init__(self, path: FilePath | None = None, *, cache: TextCache | None = None) -> None:
         super().__init__(path, cache=cache)
         self.model = WarmModel()
-        self._roots: tuple[object, list[ShownRoot]] = (None, [])
+        self.index_process = IndexProcess(self.path)
+        self._seen: tuple[object, Overview | None] = (None, None)
+        self._counted: tuple[str, Counts, dict[bytes, int]] | None = None  # by version
+
+    def close(self) -> None:
+        """End the index that runs beside the page, then close the library."""
+        self.index_process.close()
+        super().close()
 
     def look(self, question: Callable[[Store], T]) -> T:
         """The answer to a question about the library as it is at one moment."""
@@ -52,18 +76,40 @@ class Service(Library):
                 marks.append(f"{stamp.st_mtime_ns:x}.{stamp.st_size:x}")
         return "-".join(marks)
 
+    def overview(self) -> Overview:
+        """The library at a glance, as of two seconds ago at most.
+
+        Each look has the checkpoint of its searches loaded in the background, if it is another.
+        """
+        version = self.version()
+        moment = version, time.monotonic() // _LOOK_S
+        known, seen = self._seen
+        if seen is None or known != moment:
+            seen = self._look_over(version)
+            self._seen = moment, seen
+            self.model.follow(seen.serving, self._warm_up)
+        return seen
+
     def roots(self) -> list[ShownRoot]:
         """What was indexed, and whether it is there, as of two seconds ago at most."""
-        moment = self.version(), time.monotonic() // _LOOK_S
-        known, roots = self._roots
-        if known != moment:
-            roots = self.look(shown_roots)
-            self._roots = moment, roots
-        return roots
+        return self.overview().roots
 
-    def follow_model(self, vectors: VectorSet | None) -> None:
-        """Have the checkpoint of these vectors ready for searches, from the background."""
-        self.model.follow(vectors, self._warm_up)
+    def _look_over(self, version: str) -> Overview:
+        def look(store: Store) -> tuple[Counts, list[ShownRoot], VectorSet | None]:
+            if self._counted is None or self._counted[0] != version:
+                self._counted = version, store.counts(), photos_of_roots(store)
+            _, counts, photos = self._counted
+            return counts, shown_roots(store, photos), store.serving()
+
+        try:
+            counts, roots, serving = self.look(look)
+            waiting = self.waiting_edits()
+        except OutputError as error:  # it is not there, or not of this version
+            problem = {"message": str(error), "hint": error.hint}
+            return Overview(Counts(0, 0, 0, 0), [], 0, None, problem)
+        message, hint = "there are no photos in the library yet", index_command(self.path)
+        problem_or_none = None if counts.files else {"message": message, "hint": hint}
+        return Overview(counts, roots, waiting, serving, problem_or_none)
 
     def _warm_up(self, vectors: VectorSet) -> None:
         if vectors.has_text:

@@ -39,11 +39,11 @@ class Database:
             )
         if _is_cut_off:
             raise forks.error("a library")
-        if path.is_symlink():  # the vectors are beside what it leads to
+        if path.is_symlink():
             path = Path(os.path.realpath(path))
         self.path = path
         self.is_resting = False
-        self.folder = path.with_name(f"{path.name}.vectors")
+        self.folder = vectors_folder(path)
         self._lock: IO[str] | None = None
         self._connection: sqlite3.Connection | None = None
         _opened.add(self)  # before SQLite begins: another thread may fork meanwhile
@@ -183,6 +183,12 @@ class Database:
         if self._lock is not None:
             release_lock(self._lock)
             self._lock = None
+
+
+def vectors_folder(library: Path) -> Path:
+    """The folder of a library's vectors and its lock, beside what a link leads to."""
+    real = Path(os.path.realpath(library)) if library.is_symlink() else library
+    return real.with_name(f"{real.name}.vectors")
 
 
 OF_THESE = "files.id IN (SELECT value FROM json_each(?))"  # with ids that are ``listed``

@@ -301,7 +301,7 @@ def open_database(path: Path, *, can_write: bool) -> sqlite3.Connection:
     Errors: OutputError for a file that is something else, or of a newer version.
     """
     if not can_write and not path.exists():
-        raise OutputError(f"there is no library {printable(path)}", hint=_index(path))
+        raise OutputError(f"there is no library {printable(path)}", hint=index_command(path))
     with database_errors(path):
         mode = "rwc" if can_write else "rw"  # also a reader of a WAL makes its -shm file
         if not can_write and _is_settled(path):
@@ -381,10 +381,10 @@ def _check(connection: sqlite3.Connection, path: Path, *, can_write: bool) -> No
         )
     if version < len(MIGRATIONS) and not can_write:
         reason = "was made by an older version" if tables else "is empty"
-        raise OutputError(f"library {printable(path)} {reason}", hint=_index(path))
+        raise OutputError(f"library {printable(path)} {reason}", hint=index_command(path))
 
 
-def _index(path: Path) -> str:
+def index_command(path: Path) -> str:
     command = "aimv2 index FOLDER"
     return command if path == default_path() else f"{command} --library {quote(printable(path))}"
 
