@@ -51,10 +51,11 @@ const app = {
   onEdit: (told) => listen('edit', told),
   /** Opens a screen: '#/search?q=boat'. */
   go: (hash) => { location.hash = hash; },
-  /** Writes the address of what the screen shows already, without opening it anew. */
-  replace: (hash) => { history.replaceState(null, '', hash); here = hash; },
-  /** To where the viewer was opened from. */
-  back: () => (over.hidden || !below.hash ? app.go('#/photos') : app.go(below.hash)),
+  /** Writes the address of what is shown already, over the last one or as a new one. */
+  replace: (hash) => { history.replaceState(null, '', hash); shownAt(hash); },
+  push: (hash) => { history.pushState(null, '', hash); shownAt(hash); },
+  /** From the viewer to where it was opened. */
+  back: () => (viewer.isFromHere ? history.back() : app.go(below.hash)),
   /** Makes an edit, says what it did with an undo beside; gives its answer, or null if it failed. */
   edit: (verb, target, more) => made(edit(verb, target, more), done, { isNew: true }),
   /** Takes back an edit by its number, else the last of this tab; gives the answer or null. */
@@ -118,16 +119,22 @@ async function poll() {
   }
 }
 
-// ---- The screen that the address names.
-const below = { hash: '', leave: () => {} };
-let leaveOver = () => {};
+// ---- The screen that the address names, and the viewer, which may lie over it.
+const below = { screen: null, hash: '', leave: null, update: null };
+const viewer = { screen: null, hash: '', leave: null, update: null, isFromHere: false, before: null };
 let here = '';
 let turn = 0;
+
+function shownAt(hash) {
+  here = hash;
+  (viewer.screen ? viewer : below).hash = hash;
+}
 
 function parsed(hash) {
   const [path, query = ''] = hash.replace(/^#\/?/, '').split(/\?(.*)/s);
   const [name, ...rest] = path.split('/').map(decoded);
-  return { name, params: { rest: rest.filter(Boolean), query: Object.fromEntries(new URLSearchParams(query)) } };
+  const params = { rest: rest.filter(Boolean), query: Object.fromEntries(new URLSearchParams(query)) };
+  return { screen: SCREENS[name] ?? SCREENS.photos, params };
 }
 
 function decoded(part) {
@@ -140,42 +147,52 @@ function decoded(part) {
 
 async function show(hash) {
   const mine = ++turn;
-  const { name, params } = parsed(hash);
-  const screen = SCREENS[name] ?? SCREENS.photos;
-  if (screen.isOver) {
-    if (!below.hash) await open(SCREENS.photos, main, { rest: [], query: {} }, '#/photos', mine);
-    const module = await import(`./screens/${screen.module}.js`);
-    if (mine !== turn) return;
-    const before = document.activeElement;
-    leaveOver();
-    over.hidden = false;
-    main.inert = true;
-    document.title = screen.title;
-    const leave = module.mount(over, params, app) ?? (() => {});
-    leaveOver = () => {
-      leaveOver = () => {};
-      leave();
-      over.replaceChildren();
-      over.hidden = true;
-      main.inert = false;
-      if (before?.isConnected && main.contains(before)) before.focus({ preventScroll: true });
-    };
+  const { screen, params } = parsed(hash);
+  if (!screen.isOver) {
+    closeViewer();
+    if (hash !== below.hash) await put(below, main, screen, hash, params, mine);
+    if (mine === turn) named(screen);
     return;
   }
-  leaveOver();
-  if (hash === below.hash) return named(screen);
-  await open(screen, main, params, hash, mine);
+  viewer.isFromHere ||= below.screen !== null && viewer.screen === null;
+  if (!below.screen) await put(below, main, SCREENS.photos, '#/photos', parsed('#/photos').params, mine);
+  if (!viewer.screen) viewer.before = document.activeElement;
+  over.hidden = false;
+  main.inert = true;
+  await put(viewer, over, screen, hash, params, mine);
+  document.title = screen.title;
 }
 
-async function open(screen, host, params, hash, mine) {
+/** Shows a screen at a place: anew, or by its update where it is there already. */
+async function put(place, host, screen, hash, params, mine) {
   const module = await import(`./screens/${screen.module}.js`);
   if (mine !== turn) return;
-  below.leave();
-  app.shown = null;
+  const isSame = place.screen === screen && place.update;
+  place.hash = hash;
+  if (isSame) {
+    place.update(params);
+    return;
+  }
+  place.leave?.();
+  if (place === below) app.shown = null;
   host.replaceChildren();
-  below.hash = hash;
-  named(screen);
-  below.leave = module.mount(host, params, app) ?? (() => {});
+  place.screen = screen;
+  const mounted = module.mount(host, params, app);
+  place.leave = mounted?.leave ?? mounted;
+  place.update = mounted?.update;
+}
+
+function closeViewer() {
+  if (over.hidden) return;
+  viewer.leave?.();
+  over.replaceChildren();
+  over.hidden = true;
+  main.inert = false;
+  const { before } = viewer;
+  Object.assign(viewer, { screen: null, hash: '', leave: null, update: null, isFromHere: false, before: null });
+  // The grid knows which photo was looked at last; else the focus goes back to where it was.
+  if (app.shown) app.shown.focusOn(app.shown.focus);
+  else if (before?.isConnected) before.focus({ preventScroll: true });
 }
 
 function named(screen) {
@@ -190,7 +207,12 @@ function turned() {
   if (location.hash === here) return;
   here = location.hash;
   show(here).catch((error) => {
-    main.replaceChildren(element('div', { className: 'nothing' }, element('h2', {}, 'This screen could not be opened'), element('p', {}, error.message)));
+    main.replaceChildren(element(
+      'div',
+      { className: 'nothing' },
+      element('h2', {}, 'This screen could not be opened'),
+      element('p', {}, error.message),
+    ));
   });
 }
 

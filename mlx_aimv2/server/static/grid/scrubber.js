@@ -1,0 +1,112 @@
+// The strip beside the timeline: the whole library from the newest photo to the oldest, by height.
+import { announce } from '../announce.js';
+import { element } from '../html.js';
+
+const LABEL_PX = 26;
+
+/** A scrubber for a grid over a Timeline: drag, click, wheel, arrows (month), PgUp and PgDn (year). */
+export function createScrubber(host, grid) {
+  const years = element('div', { className: 'scrub-years', ariaHidden: 'true' });
+  const bubble = element('div', { className: 'scrub-bubble', ariaHidden: 'true' });
+  const thumb = element('div', { className: 'scrub-thumb', ariaHidden: 'true' });
+  const el = element('div', { className: 'scrubber', role: 'slider', tabIndex: 0, ariaLabel: 'Date', title: 'Drag to a date (G: type one)' }, years, thumb, bubble);
+  el.setAttribute('aria-orientation', 'vertical');
+  host.append(el);
+  let drawnFor = null;
+
+  const monthNow = () => (grid.count ? grid.layout.rowAt(grid.place).section : 0);
+  const titleOf = (month) => grid.source.sections[month]?.title ?? '';
+
+  function draw() {
+    if (!grid.layout) return;
+    if (drawnFor !== grid.layout) drawYears();
+    const share = grid.most ? grid.place / grid.most : 0;
+    thumb.style.transform = `translateY(${share * (el.clientHeight - thumb.offsetHeight)}px)`;
+    bubble.style.transform = `translateY(${share * (el.clientHeight - bubble.offsetHeight)}px)`;
+    bubble.textContent = titleOf(monthNow());
+    el.setAttribute('aria-valuemin', 0);
+    el.setAttribute('aria-valuemax', Math.max(grid.source.sections.length - 1, 0));
+    el.setAttribute('aria-valuenow', monthNow());
+    el.setAttribute('aria-valuetext', titleOf(monthNow()));
+  }
+
+  /** A label for each year, where there is room, and a tick for the others. */
+  function drawYears() {
+    drawnFor = grid.layout;
+    years.replaceChildren();
+    const height = el.clientHeight;
+    let last = -LABEL_PX;
+    let before = null;
+    grid.source.months.forEach(([month], place) => {
+      const year = month === 'undated' ? 'No date' : month.slice(0, 4);
+      if (year === before) return;
+      before = year;
+      const y = (grid.layout.tops[place] / Math.max(grid.layout.height, 1)) * height;
+      const hasRoom = y - last >= LABEL_PX && y <= height - LABEL_PX;
+      const mark = element('span', { className: hasRoom ? 'year' : 'tick' }, hasRoom ? year : '');
+      mark.style.transform = `translateY(${Math.min(y, height - 2)}px)`;
+      years.append(mark);
+      if (hasRoom) last = y;
+    });
+  }
+
+  function toPointer(event) {
+    const box = el.getBoundingClientRect();
+    const share = (event.clientY - box.top - thumb.offsetHeight / 2) / Math.max(box.height - thumb.offsetHeight, 1);
+    grid.jumpTo(Math.min(Math.max(share, 0), 1) * grid.most);
+  }
+
+  /** To the start of a month, said aloud. */
+  function toMonth(month) {
+    const place = Math.min(Math.max(month, 0), grid.source.sections.length - 1);
+    grid.jump(grid.layout.photosBefore[place]);
+    announce(titleOf(place));
+  }
+
+  /** The next month of another year, older (1) or newer (-1). */
+  function yearFrom(month, by) {
+    const { months } = grid.source;
+    const yearOf = (place) => months[place][0].slice(0, 4);
+    let place = month;
+    while (months[place + by] && yearOf(place) === yearOf(month)) place += by;
+    // Upwards: to the newest month of that year, where it begins on the page.
+    while (by < 0 && months[place - 1] && yearOf(place - 1) === yearOf(place)) place -= 1;
+    return place;
+  }
+
+  el.addEventListener('pointerdown', (event) => {
+    el.setPointerCapture(event.pointerId);
+    el.classList.add('held');
+    toPointer(event);
+  });
+  el.addEventListener('pointermove', (event) => {
+    if (el.hasPointerCapture(event.pointerId)) toPointer(event);
+  });
+  for (const name of ['pointerup', 'pointercancel']) {
+    el.addEventListener(name, () => el.classList.remove('held'));
+  }
+  el.addEventListener('wheel', (event) => grid.el.scrollBy(0, event.deltaY), { passive: true });
+  el.addEventListener('keydown', (event) => {
+    const month = monthNow();
+    const moves = {
+      ArrowDown: month + 1, ArrowRight: month + 1, ArrowUp: month - 1, ArrowLeft: month - 1,
+      PageDown: yearFrom(month, 1), PageUp: yearFrom(month, -1),
+    };
+    if (event.key === 'Home') grid.jumpTo(0);
+    else if (event.key === 'End') grid.jumpTo(grid.most);
+    else if (event.key in moves) toMonth(moves[event.key]);
+    else return;
+    event.preventDefault();
+  });
+
+  const ends = [grid.onMove(draw)];
+  draw();
+  return {
+    toMonth,
+    monthNow,
+    leave: () => {
+      for (const end of ends) end();
+      el.remove();
+    },
+  };
+}

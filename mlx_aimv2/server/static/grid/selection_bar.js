@@ -1,0 +1,69 @@
+// The bar of what can be done with what is selected, over every grid alike.
+import { element } from '../html.js';
+import { toastError } from '../toast.js';
+
+const MOST_LIKE = 20;
+
+/**
+ * Shows a bar in `host` while something is selected in `grid`. `more` are further actions:
+ * {label, key, does, run(target)}; the bar's own are tags, teaching, likeness and picks.
+ */
+export function selectionBar(host, grid, app, more = []) {
+  const actions = [
+    { label: 'Tag…', key: 't', does: 'Tag the selection', run: openTags },
+    { label: 'Teach…', key: 'e', does: 'Teach a tag by the selection', run: openTeach },
+    { label: 'More like this', key: 's', does: 'Search for more like the selection', run: openLike },
+    { label: 'Pick for removal', key: 'p', does: 'Pick the selection for removal', run: (target) => app.edit('pick', target) },
+    ...more,
+  ];
+
+  async function openTags(target) {
+    (await import('../tags/tag_dialog.js')).openTagDialog(app, target);
+  }
+  async function openTeach(target) {
+    (await import('../tags/teach.js')).openTeachDialog(app, target);
+  }
+  async function openLike() {
+    const ids = await grid.selection.ids(MOST_LIKE);
+    app.go(`#/search?like=${ids.join(',')}`);
+  }
+
+  const count = element('strong');
+  const bar = element('div', { className: 'selection-bar', role: 'toolbar', ariaLabel: 'What is selected', hidden: true }, count);
+  for (const action of actions) {
+    const title = `${action.does} (${action.key.toUpperCase()})`;
+    bar.append(element('button', { type: 'button', className: 'button', title, onclick: () => act(action) }, action.label));
+  }
+  const clear = () => grid.selection.clear();
+  bar.append(element('button', { type: 'button', className: 'button plain', title: 'Select nothing (Esc)', ariaLabel: 'Select nothing', onclick: clear }, '×'));
+  host.append(bar);
+
+  /** Acts on the selection; without one, on the photo of the focus. */
+  async function act(action) {
+    try {
+      const target = grid.selection.size ? await grid.selection.target() : { ids: [(await grid.hit(grid.focus))[0]] };
+      await action.run(target);
+    } catch (error) {
+      toastError(error);
+    }
+  }
+
+  function draw() {
+    const { size } = grid.selection;
+    bar.hidden = size === 0;
+    count.textContent = `${size.toLocaleString('en')} selected`;
+  }
+  const ends = [
+    grid.selection.onChange(draw),
+    app.keys('What is selected, or the photo of the focus', actions.map((action) => ({
+      keys: [action.key],
+      does: action.does,
+      run: () => (grid.count ? void act(action) : false),
+    }))),
+  ];
+  draw();
+  return () => {
+    for (const end of ends) end();
+    bar.remove();
+  };
+}

@@ -1,0 +1,33 @@
+// How grids look: larger or smaller pictures, whole or cropped, light or dark.
+import { element } from './html.js';
+import { choose, onChoice, setting } from './settings.js';
+
+const THEMES = { system: 'As the system', light: 'Light', dark: 'Dark' };
+
+/** Buttons and keys for a screen with a grid; `gridNow()` is the grid that is shown, or nothing. */
+export function viewButtons(app, gridNow) {
+  const bySize = (by) => {
+    const grid = gridNow();
+    if (!grid?.layout) return;
+    const before = grid.layout.columns;
+    choose('columns', Math.max(1, before + by));
+    // A large window may not have room for more columns: the choice is what it has.
+    choose('columns', grid.layout.columns);
+    app.announce(`${grid.layout.columns} columns`);
+  };
+  const button = (label, title, act) => element('button', { type: 'button', className: 'button', title, ariaLabel: title, onclick: act }, label);
+  const crop = button('Crop', 'Fill each place, or show whole pictures', () => choose('crop', !setting('crop')));
+  const drawCrop = (isOn) => crop.setAttribute('aria-pressed', isOn);
+  drawCrop(setting('crop'));
+  onChoice('crop', drawCrop);
+  const theme = element('select', { ariaLabel: 'Light or dark', title: 'Light or dark' });
+  for (const [value, label] of Object.entries(THEMES)) theme.append(element('option', { value, selected: setting('theme') === value }, label));
+  theme.addEventListener('change', () => choose('theme', theme.value));
+  return {
+    buttons: [button('−', 'Smaller pictures (−)', () => bySize(1)), button('+', 'Larger pictures (+)', () => bySize(-1)), crop, theme],
+    keys: [
+      { keys: ['-'], does: 'Smaller pictures', run: () => bySize(1) },
+      { keys: ['+', '='], does: 'Larger pictures', run: () => bySize(-1) },
+    ],
+  };
+}
