@@ -88,7 +88,7 @@ function drawn({ keys, does }) {
   const shown = element('dd');
   keys.forEach((key, place) => {
     if (place) shown.append(' ');
-    const parts = key.split('+').filter(Boolean).map((part) => NAMES[part] ?? (part.length === 1 ? part.toUpperCase() : part));
+    const parts = key.split(/\+(?=.)/).map((part) => NAMES[part] ?? (part.length === 1 ? part.toUpperCase() : part));
     shown.append(element('kbd', {}, parts.join(isMac ? '' : '+')));
   });
   return element('div', {}, element('dt', {}, does), shown);

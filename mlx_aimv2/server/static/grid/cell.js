@@ -25,7 +25,7 @@ export class Cell {
   constructor(column, withFoot) {
     this.picture = element('img', { className: 'picture', decoding: 'async', draggable: false });
     this.frame = element('div', { className: 'frame' }, this.picture, element('span', { className: 'check', ariaHidden: 'true' }));
-    this.marks = element('span', { className: 'marks', ariaHidden: 'true' });
+    this.marks = element('span', { className: 'flags', ariaHidden: 'true' });
     this.frame.append(this.marks);
     this.el = element('div', { className: 'cell', role: 'gridcell', tabIndex: -1 }, this.frame);
     this.el.setAttribute('aria-colindex', column + 1);
@@ -93,7 +93,7 @@ export class Cell {
       const svg = document.createElementNS(SVG, 'svg');
       svg.append(document.createElementNS(SVG, 'use'));
       svg.firstChild.setAttribute('href', `#i-${name}`);
-      return element('span', { className: `mark ${name}`, title: words }, svg);
+      return element('span', { className: `flag ${name}`, title: words }, svg);
     }));
   }
 
