@@ -16,8 +16,6 @@ from mlx_aimv2.errors import Aimv2Error
 
 from . import duplicates, edits, photos, pictures, search, shell, status, tags, timeline
 from .answers import as_error, as_json
-from .imaging.recent import Recent
-from .imaging.turns import Turns
 from .service import Service
 
 ROUTES: list[Route] = [
@@ -42,7 +40,6 @@ def make_app(service: Service) -> Starlette:
         middleware=[Middleware(Faults)],
     )
     app.state.service = service
-    app.state.turns, app.state.views = Turns(), Recent()
     return app
 
 

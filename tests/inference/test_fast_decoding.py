@@ -22,7 +22,6 @@ from mlx_aimv2.inference.records import Sample
 from mlx_aimv2.library.indexing.photo_reader import read_photo
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.signature import similarity, stack
-from mlx_aimv2.library.thumbnails.store import Thumbnails
 from tests.support import pictures
 from tests.support.commands import run
 from tests.support.tolerances import BATCH_MATES
@@ -313,11 +312,11 @@ class TestLibrary:
         assert seen == ["fast"]
 
     def test_signatures_of_both_are_those_of_one_picture(
-        self, demo: Model, photos: list[Path], tmp_path: Path
+        self, demo: Model, photos: list[Path]
     ) -> None:
-        signatures, thumbnails = [], Thumbnails(tmp_path / "library.db")
+        signatures = []
         for how in ("exact", "fast"):
             sample = Sample(0, photos[0])
-            read_photo(demo.plan(ImageOptions(decode=how)), thumbnails, sample)
+            read_photo(demo.plan(ImageOptions(decode=how)), sample)
             signatures.append(stack([sample.facts.signature]))
         assert similarity(*signatures)[0] > 0.5

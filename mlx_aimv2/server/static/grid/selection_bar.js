@@ -23,8 +23,8 @@ export function selectionBar(host, grid, app, more = []) {
   async function openTeach(target) {
     (await import('../tags/teach.js')).openTeachDialog(app, target);
   }
-  async function openLike() {
-    const ids = await grid.selection.ids(MOST_LIKE);
+  async function openLike({ ids: named }) {
+    const ids = named?.slice(0, MOST_LIKE) ?? await grid.selection.ids(MOST_LIKE);
     app.go(`#/search?like=${ids.join(',')}`);
   }
 

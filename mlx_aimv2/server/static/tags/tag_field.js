@@ -6,16 +6,17 @@ const SHOWN = 8;
 
 /**
  * `known` are tags, {tag, photos}. `onChoose(tag)` is called after Enter or a click, `onType(tag)` at every
- * change; both get a tag's path. With `keeps` the chosen name stays in the field. `id` is the field's own.
+ * change; both get a tag's path. With `keeps` the chosen name stays in the field; without `takesNew`
+ * only what is known is offered. `id` is the field's own.
  */
-export function TagField({ id, label, known, start = '', keeps = false, hint = '', onChoose, onType }) {
+export function TagField({ id, label, known, start = '', keeps = false, takesNew = true, hint = '', onChoose, onType }) {
   const [text, setText] = useState(shownTag(start));
   const [active, setActive] = useState(0);
   const [isOpen, setOpen] = useState(false);
   const list = useRef(null);
   const typed = typedTag(text);
   const options = typed ? ranked(known, text, SHOWN) : [];
-  if (typed && !options.some((each) => isSameTag(each.tag, typed))) options.push({ tag: typed, isNew: true });
+  if (takesNew && typed && !options.some((each) => isSameTag(each.tag, typed))) options.push({ tag: typed, isNew: true });
   const isShown = isOpen && options.length > 0;
   const place = Math.min(active, options.length - 1);
 

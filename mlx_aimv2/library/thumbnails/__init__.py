@@ -1,1 +1,0 @@
-"""Photos made small, and the file beside a library that keeps them."""

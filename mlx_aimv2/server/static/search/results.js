@@ -1,0 +1,76 @@
+// The photos that a search found, page by page. The program lets a search go after half an hour;
+// it is asked again then, and nobody is told.
+import { get, post } from '../api.js';
+
+const PAGE = 200; // hits, as many as an answer begins with
+const KEPT = 100; // pages
+
+/** Asks for a request's photos. Errors: Failed; AbortError where the signal came first. */
+export async function ask(request, { signal } = {}) {
+  return new Results(request, await post('/api/search', request, { signal }));
+}
+
+/**
+ * One search that was answered. `total` photos are above its line and `below` under it; places
+ * count through both, the ones above the line first.
+ */
+export class Results {
+  #pages = new Map(); // number of a page -> the promise of its hits
+  #again = null;
+
+  constructor(request, answer) {
+    this.request = request;
+    this.#take(answer);
+    this.#pages.set(0, Promise.resolve(answer.hits));
+  }
+
+  #take({ search, hits: _hits, ...known }) {
+    Object.assign(this, known, { id: search });
+  }
+
+  /** Hits of the places from start to end, without end. */
+  async load(start, end) {
+    const wanted = [];
+    for (let page = Math.floor(start / PAGE); page * PAGE < end; page += 1) wanted.push(this.#page(page));
+    const first = start - (start % PAGE);
+    return (await Promise.all(wanted)).flat().slice(start - first, end - first);
+  }
+
+  /** What is known of the photos may have changed: they are asked for anew. */
+  forget() {
+    this.#pages.clear();
+  }
+
+  /** A page that is asked for stays asked for, though the grid moved on: it is small. */
+  #page(page) {
+    const known = this.#pages.get(page);
+    if (known) return known;
+    const asked = this.#read(page * PAGE);
+    this.#pages.set(page, asked);
+    asked.catch(() => this.#pages.delete(page));
+    for (const old of this.#pages.keys()) {
+      if (this.#pages.size <= KEPT) break;
+      this.#pages.delete(old);
+    }
+    return asked;
+  }
+
+  async #read(offset) {
+    const read = async () => (await get(`/api/search/${this.id}`, { query: { offset, limit: PAGE } })).hits;
+    try {
+      return await read();
+    } catch (error) {
+      if (error.status !== 410) throw error;
+      await this.#askAgain();
+      return read();
+    }
+  }
+
+  /** Asks the same again, once for all pages that wait. */
+  #askAgain() {
+    this.#again ??= post('/api/search', this.request)
+      .then((answer) => this.#take(answer))
+      .finally(() => { this.#again = null; });
+    return this.#again;
+  }
+}

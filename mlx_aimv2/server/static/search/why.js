@@ -1,0 +1,62 @@
+// Why a search found a photo: how well each of its terms fits, as bars with the line.
+import { get } from '../api.js';
+import { openDialog } from '../dialog.js';
+import { html, render } from '../html.js';
+import { toastError } from '../toast.js';
+
+const KINDS = {
+  plus: 'Fits', minus: 'Taken away', like: 'Looks like', picture: 'Looks like', tag: 'Tag', caption: 'Caption',
+};
+
+/** Opens the reasons why a kept search found a photo. */
+export async function openWhy(id, search) {
+  let why;
+  try {
+    why = await get(`/api/photos/${id}/why`, { query: { search } });
+  } catch (error) {
+    toastError(error);
+    return;
+  }
+  openDialog('Why this photo', (body) => render(html`<${Why} id=${id} why=${why} />`, body));
+}
+
+function Why({ id, why }) {
+  const hasLine = [why, ...why.terms].some((each) => typeof each.line === 'number');
+  return html`
+    <div class="why">
+      <img src=${`/thumb/${id}`} alt="" />
+      <div class="stack">
+        ${typeof why.score === 'number' && html`<${Term} name="Together" score=${why.score} line=${why.line} isSum />`}
+        ${why.terms.map((term) => html`<${Term} ...${term} name=${nameOf(term)} kind=${term.kind} />`)}
+        ${typeof why.caption === 'number' && html`
+          <p class="faint">Its caption has words of the search: that adds ${why.caption.toFixed(2)} to what the picture says.</p>`}
+        ${!why.terms.length && html`<p class="faint">Nothing was looked for but filters: every photo that passes them is here.</p>`}
+        ${hasLine && html`<p class="faint">At the line a photo fits a text no better than any text.</p>`}
+      </div>
+    </div>`;
+}
+
+function nameOf({ text, kind, weight }) {
+  const times = Math.abs(weight ?? 1);
+  return `${KINDS[kind] ?? kind}: ${text}${times === 1 ? '' : ` × ${times}`}`;
+}
+
+function Term({ name, score, line, kind, isSum = false }) {
+  if (typeof score !== 'number') return html`<p>${name} <span class="faint">not compared</span></p>`;
+  const is = isSum ? 'term sum' : kind === 'minus' ? 'term away' : 'term';
+  return html`
+    <div class=${is}>
+      <p><span>${name}</span><output>${score.toFixed(2)}</output></p>
+      <${Bar} share=${score} line=${line} />
+    </div>`;
+}
+
+/** A bar from 0 to 1 with a mark at the line; the number stands beside it as text. */
+export function Bar({ share, line = null }) {
+  const at = (number) => `${100 * Math.min(1, Math.max(0, number))}%`;
+  const hasLine = typeof line === 'number';
+  return html`
+    <span class=${hasLine && share < line ? 'score-bar under' : 'score-bar'} aria-hidden="true">
+      <i style=${{ width: at(share) }}></i>${hasLine && html`<b style=${{ left: at(line) }}></b>`}
+    </span>`;
+}
