@@ -7,22 +7,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlx_aimv2.server.gate.keys import Keys
-from mlx_aimv2.server.process.serve import listen, make_server
+from mlx_aimv2.server.process.serve import LOOPBACK, listen, make_server
 from mlx_aimv2.server.service import Service
 
 
 @dataclass(frozen=True)
 class Page:
-    """A running page: where it is, and the address that lets one in."""
+    """A running page: where it is, and what lets one in."""
 
     address: str
-    token: str
+    keys: Keys
     service: Service
+
+    @property
+    def token(self) -> str:
+        """What stands in the address that the command prints."""
+        return self.keys.printed
 
     @property
     def url(self) -> str:
         """The address with the token, as the command prints it."""
         return f"{self.address}/?token={self.token}"
+
+    def cookie(self) -> str:
+        """The cookie that a browser has for the token: its name and value."""
+        cookie = self.keys.admit(self.token)
+        assert cookie is not None
+        return cookie.partition(";")[0]
 
 
 @contextmanager
@@ -35,7 +46,7 @@ def running_page(library: Path) -> Iterator[Page]:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         try:
-            yield Page(f"http://127.0.0.1:{port}", keys.printed, service)
+            yield Page(f"http://{LOOPBACK}:{port}", keys, service)
         finally:
             server.should_exit = True
             thread.join()

@@ -42,8 +42,8 @@ async def read_body(receive: Receive, announced: str, limit: int, patience: Pati
             while True:
                 async with asyncio.timeout(patience.part_s):
                     message = await receive()
-                if message["type"] != "http.request":  # the client has gone
-                    break
+                if message["type"] != "http.request":
+                    raise RefusedError(SLOW)  # the client has gone, and nobody hears this
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
                 if size > limit:
