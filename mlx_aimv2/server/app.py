@@ -39,6 +39,7 @@ def make_app(service: Service) -> Starlette:
         exception_handlers={Aimv2Error: _failed, HTTPException: _refused},
         middleware=[Middleware(Faults)],
     )
+    app.router.redirect_slashes = False
     app.state.service = service
     return app
 

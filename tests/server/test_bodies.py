@@ -141,9 +141,14 @@ def tell(page: Page, sent: bytes, *, drops: bool = False) -> bytes:
 
 
 def head(page: Page, method: str, path: str, *more: str) -> bytes:
-    cookie = page.cookie()
-    lines = [f"{method} {path} HTTP/1.1", f"Host: {page.address.removeprefix('http://')}",
-             f"Cookie: {cookie}", "X-Aimv2: 1", "Content-Type: application/json", *more]  # fmt: skip
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        f"Host: {page.address.removeprefix('http://')}",
+        f"Cookie: {page.cookie()}",
+        "X-Aimv2: 1",
+        "Content-Type: application/json",
+        *more,
+    ]
     return "\r\n".join([*lines, "", ""]).encode()
 
 
