@@ -11,7 +11,7 @@ from .exit_codes import exit_code
 from .options import confirm_download
 
 if TYPE_CHECKING:
-    from mlx_aimv2.library.editing.editable import Edited
+    from mlx_aimv2.library.editing.edited import Edited
     from mlx_aimv2.library.library import Library
 
 KEPT = "kept: it counts once the index that is running has ended"

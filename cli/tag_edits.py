@@ -17,7 +17,8 @@ from .edits import KEPT, found_photos, library_at, note_waiting, on_photos, tell
 from .options import JSON, LIBRARY, YES
 
 if TYPE_CHECKING:
-    from mlx_aimv2.library.editing.editable import Action, Edited
+    from mlx_aimv2.library.editing.editable import Action
+    from mlx_aimv2.library.editing.edited import Edited
     from mlx_aimv2.library.library import Library
 
 _COUNT = 20  # as a search shows

@@ -15,7 +15,7 @@ from .options import LIBRARY
 from .tag_edits import ListOptions
 
 if TYPE_CHECKING:
-    from mlx_aimv2.library.editing.editable import Edited
+    from mlx_aimv2.library.editing.edited import Edited
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ def undo(options: UndoOptions) -> int:
                 raise UsageError("--all takes no number", hint="leave one of them out")
             return _tell_all_undone(opened.undo_tags("all"))
         number = opened.store.edit_to_undo(options.number)
-        edit = next(each for each in opened.store.edits() if each.number == number)
+        edit = opened.store.edit_with(number)
+        assert edit is not None
         edited = opened.undo_tags(number)
     what = f"edit {number} ({edit.kind}: {edit.said})"
     if edited.is_waiting:

@@ -46,7 +46,10 @@ def shots_of(store: Store, ids: Sequence[int] | None = None) -> dict[int, tuple[
     """
     keys = "SELECT shot FROM files GROUP BY shot HAVING count(*) > 1"
     if ids is not None:
-        keys = "SELECT shot FROM files WHERE id IN (SELECT value FROM json_each(?))"
+        keys = (
+            "SELECT shot FROM files WHERE shot IN (SELECT shot FROM files "
+            "WHERE id IN (SELECT value FROM json_each(?))) GROUP BY shot HAVING count(*) > 1"
+        )
     found = store.rows(
         "SELECT shot, id, path, taken_at FROM files "
         f"WHERE missing_since IS NULL AND error IS NULL AND shot IN ({keys}) ORDER BY shot",

@@ -245,7 +245,11 @@ def test_edits_are_undone_by_number_and_runs_without_one(photos: list[str]) -> N
     assert "(add: Luna added to 1 photo), on 1 photo\n" in on("tag undo", str(added)).err
     assert not any(shown(photo) for photo in photos)
     history = on("tag history").out.splitlines()
-    assert [line.split()[-1] for line in history[1:]] == ["undone", "undone"]
+    assert [line.split()[-1] for line in history[3:]] == ["undone", "undone"]
+    assert "undone: Luna added to 1 photo" in history[1]
+    again = on("tag undo", history[1].split()[0])
+    assert "(undo: undone: Luna added to 1 photo), on 1 photo\n" in again.err
+    assert shown(photos[0]) == {"Luna": ["you"]}
     assert any(before)
 
 

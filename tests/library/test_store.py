@@ -396,7 +396,7 @@ def test_former_sets_of_the_first_version_are_known(
         new += (
             "names_of_others verdicts emitted aliases taught vocabularies settings changes edits "
         )
-        new += "picks not_duplicates carried"
+        new += "picks not_duplicates carried sidecars_behind"
         for table in new.split():
             database.execute(f"DROP TABLE {table}")
         database.execute("ALTER TABLE sets DROP COLUMN is_former")

@@ -176,7 +176,7 @@ def test_a_kill_between_two_edits_goes_on_with_the_second(
 ) -> None:
     for tag in ("Luna", "Dog", "Sea"):
         keep_waiting(library.path, word(tag))
-    say, calls = Store.say, 0
+    say, calls = Store.say_of_all, 0
 
     def killed(self: Store, *arguments: object, **options: object) -> None:
         nonlocal calls
@@ -186,7 +186,7 @@ def test_a_kill_between_two_edits_goes_on_with_the_second(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "say", killed)
+        patch.setattr(Store, "say_of_all", killed)
         with Store(library.path, can_write=True) as store, pytest.raises(KeyboardInterrupt):
             make_waiting(store)
     assert words(library) == ["luna"]
@@ -212,7 +212,8 @@ def test_a_killed_process_leaves_each_edit_to_be_made_once(library: Library, mom
     with library._writing():
         pass
     assert not waiting_path(library.path).exists()
-    assert made(library) == ["Old added to 1 photo", "Luna added", "Luna taught", "no Luna"]
+    undone = "undone: Old added to 1 photo"
+    assert made(library) == [undone[8:], "Luna added", "Luna taught", undone, "no Luna"]
     with Store(library.path) as store:
         assert store.verdicts_of(HASH) == {"luna": "rejected"}
         assert [each.words for each in store.taught_tags()] == ["a brown dog"]

@@ -36,7 +36,7 @@ def kill_at(moment: str, number: int) -> None:
         return call
 
     if moment == "said":
-        Store.say = wrapped(Store.say)
+        Store.say_of_all = wrapped(Store.say_of_all)
     elif moment == "made":
         waiting.make = wrapped(waiting.make)
     else:

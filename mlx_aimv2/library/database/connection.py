@@ -119,6 +119,18 @@ class Database:
         finally:
             self.roll_back()
 
+    @contextmanager
+    def durable(self) -> Iterator[None]:
+        """What is committed inside outlives a power cut too; all else a killed process only.
+
+        Of the rest a power cut takes the last seconds, and leaves what was there before them.
+        """
+        self.run("PRAGMA synchronous = FULL")
+        try:
+            yield
+        finally:
+            self.run("PRAGMA synchronous = NORMAL")
+
     def begin(self) -> None:
         """From here on writes count when ``commit`` is called."""
         self.run("BEGIN IMMEDIATE")
@@ -197,6 +209,14 @@ OF_THESE = "files.id IN (SELECT value FROM json_each(?))"  # with ids that are `
 def listed(ids: Iterable[int]) -> str:
     """Ids as SQL takes them: ``id IN (SELECT value FROM json_each(?))``."""
     return json.dumps([int(id) for id in ids])
+
+
+CONTENTS = "(SELECT from_hex(value) FROM json_each(?))"  # with hashes that are so listed
+
+
+def listed_contents(hashes: Iterable[bytes]) -> str:
+    """Contents as SQL takes them, any number in one statement: ``hash IN CONTENTS``."""
+    return json.dumps([hash.hex() for hash in hashes])
 
 
 def _lock(path: Path, folder: Path) -> IO[str]:

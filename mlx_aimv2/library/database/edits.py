@@ -1,7 +1,8 @@
 """The journal of edits: what each one changed, row by row, so that it can be undone.
 
 An edit is one run of the program over the photos, or one word of the owner's. Every row of the
-tables below that changes while an edit is open is noted by triggers, whoever changes it.
+tables below that changes while an edit is open is noted by triggers, whoever changes it. Undoing
+is an edit too, which says what it ``undoes``: undone itself, the first one is done again.
 """
 
 from collections.abc import Iterator
@@ -49,13 +50,19 @@ _TABLES = {
     "carried": _Table("hash", ("name",), ("value", "at")),
 }  # fmt: skip
 _RENAMING = ("rename", "merge")  # edits that change the names of all tags, whoever gave them
+_UNDO = "undo"
+# Not those that undo one: what they undid counts no more, and neither do they.
+_COUNTS = "edits.undone_at IS NULL AND (edits.undoes IS NULL OR edits.kind <> 'undo')"
 # The row before and after each kind of change; of an update only what differs counts.
 _ROWS = {"INSERT": (None, "NEW"), "UPDATE": ("OLD", "NEW"), "DELETE": ("OLD", None)}
 
 
 @dataclass(frozen=True)
 class EditRow:
-    """An edit: its number, when it was made (UTC), its kind, what it did in words."""
+    """An edit: its number, when it was made (UTC), its kind, what it did in words.
+
+    ``undoes`` is the number of the edit that it took back.
+    """
 
     number: int
     at: str
@@ -63,6 +70,13 @@ class EditRow:
     said: str
     undone_at: str | None
     changes: int
+    undoes: int | None = None
+
+
+_EDITS = (
+    "SELECT id, at, kind, said, undone_at, "
+    "(SELECT count(*) FROM changes WHERE edit_id = edits.id), undoes FROM edits"
+)
 
 
 class Edits(Database):
@@ -70,7 +84,13 @@ class Edits(Database):
 
     @contextmanager
     def edit(
-        self, kind: str, said: str, *, uuid: str | None = None, at: str | None = None
+        self,
+        kind: str,
+        said: str,
+        *,
+        uuid: str | None = None,
+        at: str | None = None,
+        undoes: EditRow | None = None,
     ) -> Iterator[int]:
         """Inside it every change of tags and of the owner's word belongs to one edit.
 
@@ -79,11 +99,12 @@ class Edits(Database):
         """
         with self.transaction():
             number = self.one(
-                "INSERT INTO edits (uuid, at, kind, said) VALUES (?, ?, ?, ?) "
+                "INSERT INTO edits (uuid, at, kind, said, undoes) VALUES (?, ?, ?, ?, ?) "
                 "ON CONFLICT (uuid) DO UPDATE SET undone_at = NULL RETURNING id",
-                uuid or uuid4().hex, at or now(), kind, said,
+                uuid or uuid4().hex, at or now(), kind, said, undoes and undoes.number,
             )[0]  # fmt: skip
-        self._watch(number, also_from_outside=kind in _RENAMING)
+        renames = kind in _RENAMING or (undoes is not None and undoes.kind in _RENAMING)
+        self._watch(number, also_from_outside=renames)
         try:
             yield number
         finally:
@@ -96,22 +117,23 @@ class Edits(Database):
         """Say at its end what an edit did."""
         self.run("UPDATE edits SET said = ? WHERE id = ?", said, number)
 
-    def knows_edit(self, uuid: str) -> bool:
-        """Whether an edit that was kept beside the library has been made."""
-        return self.one("SELECT 1 FROM edits WHERE uuid = ?", uuid) is not None
+    def number_of_edit(self, uuid: str) -> int | None:
+        """The number of an edit that has been made, by what whoever asked for it called it."""
+        row = self.one("SELECT id FROM edits WHERE uuid = ?", uuid)
+        return None if row is None else int(row[0])
 
-    def was_undone(self, number: int) -> bool:
-        """Whether an edit was undone."""
-        row = self.one("SELECT undone_at FROM edits WHERE id = ?", number)
-        return row is not None and row[0] is not None
+    def edit_with(self, number: int) -> EditRow | None:
+        """The edit of this number."""
+        row = self.one(f"{_EDITS} WHERE id = ?", number)
+        return None if row is None else EditRow(*row)
 
-    def edits(self) -> list[EditRow]:
-        """All edits, the latest first."""
+    def edits(self, *, before: int | None = None, count: int = -1) -> list[EditRow]:
+        """All edits that changed anything, the latest first; or so many from before a number."""
         query = (
-            "SELECT id, at, kind, said, undone_at, "
-            "(SELECT count(*) FROM changes WHERE edit_id = edits.id) FROM edits ORDER BY id DESC"
+            f"{_EDITS} WHERE id < ifnull(?, 1 << 62) AND EXISTS "
+            "(SELECT 1 FROM changes WHERE edit_id = edits.id) ORDER BY id DESC LIMIT ?"
         )
-        return [EditRow(*row) for row in self.rows(query)]
+        return [EditRow(*row) for row in self.rows(query, (before, count))]
 
     def files_of_edit(self, number: int) -> list[int]:
         """The ids of the files whose tags, or whose owner's word, an edit changed."""
@@ -125,7 +147,6 @@ class Edits(Database):
         """The number of an edit that can be undone; without one, of the program's last run.
 
         ``kind`` is that of the runs.
-
         Errors: UsageError where there is none, and where a tag of it has another name since.
         """
         if number is None:
@@ -149,7 +170,7 @@ class Edits(Database):
             "JOIN changes AS mine ON mine.edit_id = ?1 "
             "AND mine.place IN ('tags', 'verdicts', 'aliases', 'taught') "
             "WHERE named.edit_id > ?1 AND named.place = 'aliases' AND named.after IS NOT NULL "
-            "AND undone_at IS NULL AND tag_key(json_extract(named.after, '$[0]')) "
+            f"AND {_COUNTS} AND tag_key(json_extract(named.after, '$[0]')) "
             "<> json_extract(named.names, '$[0]') AND instr(json_extract(mine.names, '$[0]') "
             "|| '|', json_extract(named.names, '$[0]') || '|') = 1 ORDER BY edits.id DESC LIMIT 1",
             number,
@@ -166,34 +187,52 @@ class Edits(Database):
         query = "UPDATE edits SET undone_at = ? WHERE kind = ? AND undone_at IS NULL"
         self.run(query, now(), kind)
 
-    def undo_edit(self, number: int) -> int:
-        """Set back each row that still is as an edit left it; returns how many.
+    def undo_edit(self, number: int, *, uuid: str | None = None, at: str | None = None) -> int:
+        """Set back each row that still is as an edit left it, as an edit; returns how many.
 
         Of a row that a later edit changed, that edit's undoing leads to what was before this one:
-        edits may be undone in any order, and what was undone does not return.
-        Errors: UsageError for an edit that cannot be undone.
+        edits may be undone in any order, and what was undone does not return. An undoing that is
+        undone does again what it undid, as a new edit.
+        Errors: UsageError for an edit that cannot be undone, and where nothing can be done again.
         """
         self.edit_to_undo(number)
-        with self.transaction():
-            self._forget_renamed_keywords(number)
-            done = sum(self._set_back(number, place, table) for place, table in _TABLES.items())
-            self.run("UPDATE edits SET undone_at = ? WHERE id = ?", now(), number)
+        edit = self.edit_with(number)
+        assert edit is not None
+        kind, said = _UNDO, f"undone: {edit.said}"
+        first = None if edit.undoes is None or edit.kind != _UNDO else self.edit_with(edit.undoes)
+        if first is not None:
+            kind, said = "redo" if first.kind == _UNDO else first.kind, first.said
+        with self.transaction(), self.edit(kind, said, uuid=uuid, at=at, undoes=edit):
+            self._forget_renamed_keywords(number, is_redo=first is not None)
+            done = sum(
+                self._set_back(number, place, table, is_redo=first is not None)
+                for place, table in _TABLES.items()
+            )
+            self.run("UPDATE edits SET undone_at = ? WHERE id = ?", at or now(), number)
+            if first is not None and not done:
+                raise UsageError(
+                    f"edit {first.number} cannot be done again: all of it was changed since",
+                    hint="aimv2 tag history lists the edits",
+                )
         return done
 
-    def _forget_renamed_keywords(self, number: int) -> None:
+    def _forget_renamed_keywords(self, number: int, *, is_redo: bool) -> None:
         """The next index is to read keywords of files as for the first time that have a new name.
 
-        Those read since the edit know of no other name.
+        Those read since the edit know of no other name; those read since it was undone have the
+        name of before.
         """
+        name, is_named = "tag_key(json_extract(after, '$[0]'))", "after IS NOT NULL"
+        if is_redo:
+            name, is_named = "json_extract(names, '$[0]')", "before IS NOT NULL"
         self.run(
             "UPDATE files SET keywords_stamp = NULL WHERE id IN (SELECT tags.file_id FROM tags "
-            "JOIN changes ON edit_id = ? AND place = 'aliases' AND after IS NOT NULL AND instr("
-            "key || '|', tag_key(json_extract(after, '$[0]')) || '|') = 1 "
-            "WHERE origin IN ('file', 'sidecar'))",
+            f"JOIN changes ON edit_id = ? AND place = 'aliases' AND {is_named} "
+            f"AND instr(key || '|', {name} || '|') = 1 WHERE origin IN ('file', 'sidecar'))",
             number,
         )
 
-    def _set_back(self, number: int, place: str, table: _Table) -> int:
+    def _set_back(self, number: int, place: str, table: _Table, *, is_redo: bool) -> int:
         owner = [table.owner] if table.owner else []
         same = " AND ".join(f"other.{each} = mine.{each}" for each in ("place", "names", *owner))
         columns = (*owner, *table.names)
@@ -207,16 +246,17 @@ class Edits(Database):
                 "WHERE edit_id = ? AND place = ? GROUP BY file_id, hash, names",
                 number, place,
             )  # fmt: skip
-            self.run(
-                "UPDATE undoing SET next = (SELECT other.id FROM changes AS mine "
-                f"JOIN changes AS other ON {same} JOIN edits ON edits.id = other.edit_id "
-                "WHERE mine.id = last AND other.edit_id > mine.edit_id AND undone_at IS NULL "
-                "ORDER BY other.id LIMIT 1)"
-            )
-            self.run(
-                "UPDATE changes SET before = mine.before FROM undoing "
-                "JOIN changes AS mine ON mine.id = first WHERE changes.id = next"
-            )
+            if not is_redo:  # what is done again is the last that was done
+                self.run(
+                    "UPDATE undoing SET next = (SELECT other.id FROM changes AS mine "
+                    f"JOIN changes AS other ON {same} JOIN edits ON edits.id = other.edit_id "
+                    f"WHERE mine.id = last AND other.edit_id > mine.edit_id AND {_COUNTS} "
+                    "ORDER BY other.id LIMIT 1)"
+                )
+                self.run(
+                    "UPDATE changes SET before = mine.before FROM undoing "
+                    "JOIN changes AS mine ON mine.id = first WHERE changes.id = next"
+                )
             self.run(
                 "DELETE FROM undoing WHERE next IS NOT NULL OR last IN ("
                 "SELECT last FROM undoing JOIN changes AS mine ON mine.id = last "

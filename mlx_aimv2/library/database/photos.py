@@ -11,7 +11,7 @@ from mlx_aimv2.images import colour
 from mlx_aimv2.images.metadata.exif import PhotoFacts
 
 from ..shot_names import shot_key
-from .connection import Database, listed
+from .connection import CONTENTS, OF_THESE, Database, listed, listed_contents
 
 _FACTS = (
     "format", "width_px", "height_px", "orientation", "taken_at", "latitude", "longitude"
@@ -84,6 +84,10 @@ class Photos(Database):
         found = self.files("id IN (SELECT value FROM json_each(?))", (listed(ids),))
         return {file.id: file for file in found}
 
+    def paths_of(self, ids: Iterable[int]) -> dict[int, bytes]:
+        """The paths of files, by their ids."""
+        return dict(self.rows(f"SELECT id, path FROM files WHERE {OF_THESE}", (listed(ids),)))
+
     def paths(self) -> Iterator[tuple[int, bytes]]:
         """Ids and paths of all files."""
         yield from self.each_row("SELECT id, path FROM files")
@@ -94,8 +98,8 @@ class Photos(Database):
 
     def files_with_contents(self, hashes: Iterable[bytes]) -> list[int]:
         """The ids of the files that have, or had when they could be read last, these contents."""
-        query = "SELECT id FROM files WHERE last_hash = ?"
-        return [id for hash in hashes for (id,) in self.rows(query, (hash,))]
+        query = f"SELECT id FROM files WHERE last_hash IN {CONTENTS}"
+        return [id for (id,) in self.rows(query, (listed_contents(hashes),))]
 
     def last_hash(self, id: int) -> bytes | None:
         """The content that a file had when it could be read last."""

@@ -284,6 +284,12 @@ MIGRATIONS = (
     ALTER TABLE sidecars ADD COLUMN has_carried INTEGER NOT NULL DEFAULT 0;
 
     CREATE INDEX files_by_date ON files (taken_at DESC, id, missing_since);
+
+    ALTER TABLE edits ADD COLUMN undoes INTEGER; -- the edit that was taken back
+    -- Files with an edit that their sidecars do not say yet.
+    CREATE TABLE sidecars_behind (
+        file_id INTEGER PRIMARY KEY REFERENCES files ON DELETE CASCADE
+    ) STRICT;
     """,
 )
 
@@ -322,6 +328,7 @@ def open_database(path: Path, *, can_write: bool) -> sqlite3.Connection:
             connection.create_function("tag_key", 1, tag_key, deterministic=True)
             connection.create_function("searchable", 1, searchable, deterministic=True)
             connection.create_function("folder_of", 1, os.path.dirname, deterministic=True)
+            connection.create_function("from_hex", 1, bytes.fromhex, deterministic=True)
             if can_write:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = NORMAL")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 
 from ..tag_names import tag_key
-from .connection import Database
+from .connection import CONTENTS, Database, listed_contents
 
 # Of several origins the first is shown where there is room for one; a name may follow the word.
 ORIGINS = ("you", "file", "sidecar", "taught", "vocabulary")
@@ -77,12 +77,12 @@ class Tags(Database):
             ((file_id, tag_key(tag), origin) for file_id, tag in pairs),
         )
 
-    def take_off(self, hash: bytes, tag: str) -> None:
-        """Remove what the program gave to photos of a content."""
+    def take_off(self, hashes: Iterable[bytes], tag: str) -> None:
+        """Remove what the program gave to photos of these contents."""
         self.run(
             "DELETE FROM tags WHERE key = ? AND origin NOT IN ('file', 'sidecar') "
-            "AND file_id IN (SELECT id FROM files WHERE last_hash = ?)",
-            tag_key(tag), hash,
+            f"AND file_id IN (SELECT id FROM files WHERE last_hash IN {CONTENTS})",
+            tag_key(tag), listed_contents(hashes),
         )  # fmt: skip
 
     def teach(self, tag: str, words: str | None) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from ..tag_names import tag_key
-from .connection import Database
+from .connection import CONTENTS, Database, listed_contents
 from .edits import now
 
 Verdict = Literal["added", "confirmed", "rejected"]
@@ -44,19 +44,27 @@ class Verdicts(Database):
         """The owner's word on a tag of a photo of this content; None takes it back."""
         if verdict is None:
             self.run("DELETE FROM verdicts WHERE hash = ? AND key = ?", hash, tag_key(tag))
-            return
+        else:
+            self.say_of_all([hash], tag, verdict, at=at)
+
+    def say_of_all(
+        self, hashes: Iterable[bytes], tag: str, verdict: Verdict, *, at: str | None = None
+    ) -> None:
+        """The owner's word on a tag of photos of these contents."""
         self.run(
-            "INSERT INTO verdicts (hash, key, tag, verdict, at) VALUES (?, ?, ?, ?, ?) "
+            "INSERT INTO verdicts (hash, key, tag, verdict, at) "
+            "SELECT from_hex(value), ?, ?, ?, ? FROM json_each(?) WHERE TRUE "
             "ON CONFLICT DO UPDATE SET tag = excluded.tag, verdict = excluded.verdict, "
             "at = excluded.at",
-            hash, tag_key(tag), tag, verdict, at or now(),
+            tag_key(tag), tag, verdict, at or now(), listed_contents(hashes),
         )  # fmt: skip
 
-    def unsay(self, hash: bytes, tag: str) -> None:
-        """Take back the owner's yes; a no stays."""
+    def unsay(self, hashes: Iterable[bytes], tag: str) -> None:
+        """Take back the owner's yes on photos of these contents; a no stays."""
         self.run(
-            "DELETE FROM verdicts WHERE hash = ? AND key = ? AND verdict <> 'rejected'",
-            hash, tag_key(tag),
+            "DELETE FROM verdicts WHERE key = ? AND verdict <> 'rejected' "
+            f"AND hash IN {CONTENTS}",
+            tag_key(tag), listed_contents(hashes),
         )  # fmt: skip
 
     def content_changed(self, was: bytes, now: bytes) -> None:

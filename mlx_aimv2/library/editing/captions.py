@@ -24,8 +24,9 @@ from ..database.photos import FileRow
 from ..database.store import Store
 from ..indexing.photo_reader import hash_file, read_caption_inside
 from ..shots import shots_of
-from .editable import EditableTags, Edited, Sidecars, count_photos, synced
-from .photos import Named, named_photos
+from .editable import EditableTags
+from .edited import Edited, Sidecars, count_photos, synced
+from .photos import Photo, named_photos
 from .request import Request, make
 from .waiting import keep_waiting
 
@@ -61,8 +62,10 @@ class Described:
 class EditableCaptions(EditableTags):
     """Captions of photos, by any thread, also while another process writes the library."""
 
-    def edit_caption(self, photos: FilePath | Iterable[FilePath], text: str | None) -> Edited:
-        """Say in your own words what photos show, given by their paths; it stands for good.
+    def edit_caption(
+        self, photos: Photo | Iterable[Photo], text: str | None, *, uuid: str | None = None
+    ) -> Edited:
+        """Say in your own words what photos show, given by paths or ids; it stands for good.
 
         None takes your words back, and what others said counts again; an empty text says that there
         is to be no caption. All files of a shot are spoken of as one.
@@ -70,25 +73,28 @@ class EditableCaptions(EditableTags):
         """
         words = None if text is None else clean_caption(text)
         with self._reading() as store:
+            if uuid and (before := self._asked_before(store, uuid)):
+                return before
             named = named_photos(store, photos)
-            count = count_photos(store, list(named.files))
+            paths = tuple(sorted(map(os.fsdecode, store.paths_of(named.contents).values())))
+        count = named.count
         what = "own words taken back" if words is None else words[:_SHOWN] or "no caption"
         request = Request(
             "caption",
             f"{what}: {count} {'photo' if count == 1 else 'photos'}",
             captions=tuple((hash, "you", words, None, None) for hash in named.hashes),
         )
-        paths = tuple(sorted(file.path_str for file in named.files.values()))
-        return self._make(request, Edited("", paths, named.errors, count=count))
+        return self._make(request, Edited("", paths, named.errors, count=count), uuid)
 
-    def captions(self, photos: FilePath | Iterable[FilePath]) -> dict[str, Caption]:
+    def captions(self, photos: Photo | Iterable[Photo]) -> dict[str, Caption]:
         """The captions of photos that have one, by the paths of their files.
 
         Errors: as :meth:`edit_caption`.
         """
         with self._reading() as store:
-            files = named_photos(store, photos).files
-            return {files[id].path_str: each for id, each in store.captions_of(files).items()}
+            captions = store.captions_of(named_photos(store, photos).contents)
+            paths = store.paths_of(captions)
+            return {os.fsdecode(paths[id]): each for id, each in captions.items()}
 
     def describe(
         self,
@@ -116,8 +122,9 @@ class EditableCaptions(EditableTags):
             try:
                 with self._reading() as store:
                     named = named_photos(store, photo)
-                    file = _shown(store, named)
-                    known, outside = _known(store, named, file)
+                    files = store.files_of(named.contents)
+                    file = _shown(store, files, named.contents)
+                    known, outside = _known(store, named.contents[file.id], file)
             except Aimv2Error as error:
                 yield Described(os.fsdecode(photo), error=error)
                 continue
@@ -144,7 +151,7 @@ class EditableCaptions(EditableTags):
                 ),
                 at=now(),
             )
-            done, is_waiting = self._keep(request, named.files.values(), style)
+            done, is_waiting = self._keep(request, files.values(), style)
             yield Described(file.path_str, caption, failed, is_new, done, is_waiting)
 
     def undo_captions(self, number: int | Literal["all"] | None = None) -> Edited:
@@ -190,7 +197,7 @@ class EditableCaptions(EditableTags):
             return (), False
         try:
             with self._writing() as store:
-                ids = make(store, request) if request.captions else []
+                ids = make(store, request).file_ids if request.captions else []
                 return (*_write_sidecars(store, files, style), *synced(store, ids)), False
         except LockedError:
             if request.captions:
@@ -209,19 +216,19 @@ def said(describe: Describe, path: str) -> str:
     return text
 
 
-def _shown(store: Store, named: Named) -> FileRow:
+def _shown(store: Store, files: dict[int, FileRow], contents: dict[int, bytes]) -> FileRow:
     """Of the files of one shot that which is shown, as it is on the disk.
 
     Errors: OutputError where its content is another one than the index has read.
     """
-    [*ids] = named.files
-    file = named.files[shots_of(store, ids[:1]).get(ids[0], (ids[0],))[0]]
-    if stamp_of(file.path) != file.stamp and hash_file(file.path) != named.contents[file.id]:
+    [*ids] = files
+    file = files[shots_of(store, ids[:1]).get(ids[0], (ids[0],))[0]]
+    if stamp_of(file.path) != file.stamp and hash_file(file.path) != contents[file.id]:
         raise OutputError(f"{printable(file.path)} has changed", hint="aimv2 index, then again")
     return file
 
 
-def _known(store: Store, named: Named, file: FileRow) -> tuple[dict[Origin, Caption], str | None]:
+def _known(store: Store, content: bytes, file: FileRow) -> tuple[dict[Origin, Caption], str | None]:
     """The captions of a photo by origin, and what others say of it now, if that is news."""
     from ..sidecars.caption import read_caption  # noqa: PLC0415  (XML)
     from ..sidecars.notes import Owner  # noqa: PLC0415
@@ -233,7 +240,7 @@ def _known(store: Store, named: Named, file: FileRow) -> tuple[dict[Origin, Capt
         with suppress(OutputError):  # as whoever writes it will say
             outside = outside or read_caption(read_sidecar(path) or b"", owner)
     outside = outside or read_caption_inside(file.path)
-    known = store.captions_of_content(named.contents[file.id])
+    known = store.captions_of_content(content)
     before = known.pop("file").text if "file" in known else ""
     if outside:
         known["file"] = Caption(outside, "file")

@@ -1,70 +1,46 @@
 """A library whose tags can be edited: the methods of ``Library`` that do so."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Literal, Union
+from typing import Literal
 
 from mlx_aimv2.errors import Aimv2Error, LockedError, UsageError
-from mlx_aimv2.files.paths import FilePath
 
 from ..database.access import Access
 from ..database.edits import EditRow
 from ..database.store import Store
 from ..database.tags import FROM_OUTSIDE
 from ..database.verdicts import Verdict
-from ..shots import shots_of
 from ..tag_names import tag_key
 from . import known_tags
+from .edited import Edited, count_photos, synced
 from .known_tags import TagCount, find_tag, must_find_tag, several_tags, typed_tag
-from .photos import Named, named_photos
-from .request import Request, make
+from .photos import Named, Photo, named_photos
+from .request import Request, edit_meant, made, make
 from .waiting import keep_waiting, make_waiting, waiting_edits, waiting_path
 
-if TYPE_CHECKING:
-    from ..sidecars.sidecar import Undone
-
 Action = Literal["add", "remove", "confirm", "reject"]
-Sidecars = tuple[tuple[str, Union["Undone", Aimv2Error, None]], ...]
 
 _VERDICTS: dict[str, Verdict] = {"add": "added", "confirm": "confirmed", "reject": "rejected"}
 _SAID = {"add": "added to", "remove": "removed from", "confirm": "confirmed for",
          "reject": "rejected for"}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Edited:
-    """What an edit did.
+class EditableTags(Access):
+    """Editing of tags, by any thread, also while another process writes the library.
 
-    ``is_waiting``: another process writes the library, and the edit counts once that has ended.
-    ``tag`` is the tag that was meant, empty where none was, ``is_new`` if none was known by that
-    name; ``photos`` are the paths of the files it was about, ``count`` is how many photos these
-    are, the files of a shot being one, and ``changed`` of how many photos anything changed; None
-    while that waits.
-    ``errors`` are of photos that were named and are not known. ``from_others`` are photos that
-    keep the tag as a keyword of another program: removing does not touch that, rejecting hides it.
-    ``sidecars`` are those that were brought up to date, each with what undoing did to it, with an
-    error, or with None.
+    What an edit has answered is on the disk: it outlives a kill, and a power cut too. Where a
+    ``uuid`` comes with it, made by whoever asks, the same one again changes nothing and answers
+    the same, also after a restart.
     """
 
-    tag: str
-    photos: tuple[str, ...] = ()
-    errors: tuple[Aimv2Error, ...] = ()
-    from_others: tuple[str, ...] = ()
-    is_waiting: bool = False
-    is_new: bool = False
-    count: int = 0
-    changed: int | None = None
-    sidecars: Sidecars = field(default=(), repr=False)
-
-
-class EditableTags(Access):
-    """Editing of tags, by any thread, also while another process writes the library."""
-
-    def edit_tags(self, action: Action, tag: str, photos: FilePath | Iterable[FilePath]) -> Edited:
-        """Add, remove, confirm or reject a tag of photos, given by their paths.
+    def edit_tags(
+        self, action: Action, tag: str, photos: Photo | Iterable[Photo], *, uuid: str | None = None
+    ) -> Edited:
+        """Add, remove, confirm or reject a tag of photos, given by paths or by ids of files.
 
         ``tag`` is its path, like Animals|Dog, or its last name where one tag alone has that; but
         for ``add`` it may be one alone of those that the photos have. All files of a shot are
@@ -78,14 +54,17 @@ class EditableTags(Access):
             raise UsageError(f"{action!r} is no edit", hint=f"one of {', '.join(_SAID)}")
         with self._reading() as store:
             look = cache(lambda: named_photos(store, photos))
+            if uuid and (before := self._asked_before(store, uuid)):
+                return _about(before, look)
             if action == "add":
                 known = find_tag(store, tag)
             else:
-                known = must_find_tag(store, tag, of=lambda: list(look().files))
+                known = must_find_tag(store, tag, of=lambda: list(look().contents))
             meant = known or store.named()(typed_tag(tag))
             named = look()
-            count = count_photos(store, list(named.files))
+            paths = _paths(store, named.contents)
             others = _from_others(store, meant, named) if action == "remove" else ()
+        count = named.count
         said = f"{meant} {_SAID[action]} {count} {'photo' if count == 1 else 'photos'}"
         if action == "remove":
             request = Request(action, said, removed=tuple((hash, meant) for hash in named.hashes))
@@ -93,20 +72,21 @@ class EditableTags(Access):
             verdict = _VERDICTS[action]
             words = tuple((hash, meant, verdict) for hash in named.hashes)
             request = Request(action, said, verdicts=words)
-        paths = tuple(sorted(file.path_str for file in named.files.values()))
         edited = Edited(meant, paths, named.errors, others, is_new=known is None, count=count)
-        return self._make(request, edited)
+        return self._make(request, edited, uuid)
 
     def tags(self) -> list[TagCount]:
         """All tags with their photos by origin, the commonest first."""
         return self._of_one_moment(known_tags.count_by_origin)
 
-    def rename_tag(self, old: str, new: str) -> Edited:
+    def rename_tag(self, old: str, new: str, *, uuid: str | None = None) -> Edited:
         """Give a tag, and all beneath it, another name for good, whoever gives it later.
 
         Errors: UsageError for a tag that is not known, and for a name that another tag has.
         """
         with self._reading() as store:
+            if uuid and (before := self._asked_before(store, uuid)):
+                return before
             tag, name = must_find_tag(store, old, is_path=True), typed_tag(new)
             is_same = tag_key(name) == tag_key(tag)
             if name == tag:
@@ -118,38 +98,45 @@ class EditableTags(Access):
                     hint=f'make them one: aimv2 tag merge "{tag}" "{name}"',
                 )
         request = Request("rename", f"{tag} to {name}", renamed=((tag, name),))
-        return self._make(request, Edited(name))
+        return self._make(request, Edited(name), uuid)
 
-    def merge_tags(self, tags: str | Iterable[str], into: str) -> Edited:
+    def merge_tags(
+        self, tags: str | Iterable[str], into: str, *, uuid: str | None = None
+    ) -> Edited:
         """Make tags one, for good; where the owner said yes and no, the yes counts.
 
         Errors: UsageError for tags that are not known, or that are one already.
         """
         given = [tags] if isinstance(tags, str) else list(tags)
         with self._reading() as store:
+            if uuid and (before := self._asked_before(store, uuid)):
+                return before
             target = find_tag(store, into, is_path=True) or typed_tag(into)
             meant = [tag for tag in several_tags(store, given) if tag_key(tag) != tag_key(target)]
         if not meant:
             raise UsageError(f"there is nothing to merge into {target}", hint="name other tags")
         said = f"{', '.join(meant)} into {target}"
         renamed = tuple((tag, target) for tag in meant)
-        return self._make(Request("merge", said, renamed=renamed), Edited(target))
+        return self._make(Request("merge", said, renamed=renamed), Edited(target), uuid)
 
     def tag_history(self) -> list[EditRow]:
-        """All edits of tags, runs of the program too, the latest first."""
+        """All edits of tags, runs of the program and undoings too, the latest first."""
         with self._reading() as store:
-            return [edit for edit in store.edits() if edit.changes]
+            return store.edits()
 
     def waiting_edits(self) -> int:
         """How many edits wait until another process has ended that writes the library."""
         return len(waiting_edits(self.path))
 
-    def undo_tags(self, number: int | Literal["all"] | None = None) -> Edited:
+    def undo_tags(
+        self, number: int | Literal["all"] | None = None, *, uuid: str | None = None
+    ) -> Edited:
         """Undo an edit by its number; without one, the last run of the program.
 
-        Each row that still is as the edit left it is set back, and sidecars with it. ``"all"``
-        takes back everything that the program gave, and sidecars are as they were before; the
-        owner's word stays.
+        Each row that still is as the edit left it is set back, and sidecars with it. That is an
+        edit too: undone itself, the first one is done again, as far as nothing was changed since.
+        ``"all"`` takes back everything that the program gave, and sidecars are as they were
+        before; the owner's word stays.
         Errors: UsageError for an edit that is not there or was undone; OutputError without a
         library; LockedError for ``"all"`` while another process writes the library.
         """
@@ -162,22 +149,51 @@ class EditableTags(Access):
             return Edited("", sidecars=done)
         with self._reading() as store:
             row = store.edit_to_undo(number)
-            photos = tuple(
-                sorted(each.path_str for each in store.files_of(store.files_of_edit(row)).values())
-            )
-        return self._make(Request("undo", f"edit {row}", undoes=row), Edited("", photos))
+            photos = _paths(store, store.files_of_edit(row))
+        return self.undo_edit(row, uuid=uuid, photos=photos)
 
-    def _make(self, request: Request, edited: Edited) -> Edited:
+    def undo_edit(
+        self, edit: int | str, *, uuid: str | None = None, photos: tuple[str, ...] = ()
+    ) -> Edited:
+        """:meth:`undo_tags` of an edit by its number, or by the uuid of one that may still wait."""
+        with self._reading() as store:
+            if uuid and (before := self._asked_before(store, uuid)):
+                return before
+            said = next((each.said for each in waiting_edits(self.path) if each.uuid == edit), None)
+            if said is None:
+                number = store.edit_to_undo(edit_meant(store, edit))
+                said = getattr(store.edit_with(number), "said", "")
+        request = Request("undo", f"undone: {said}", undoes=edit)
+        return self._make(request, Edited("", photos), uuid)
+
+    def _asked_before(self, store: Store, uuid: str) -> Edited | None:
+        """What the edit of this uuid did; None of one that nobody has asked for."""
+        done = made(store, uuid)
+        if done is not None:
+            changed = count_photos(store, done.file_ids)
+            return Edited("", number=done.number, said=done.said, changed=changed)
+        said = (each.said for each in waiting_edits(self.path) if each.uuid == uuid)
+        return next((Edited("", said=each, is_waiting=True) for each in said), None)
+
+    def _make(self, request: Request, edited: Edited, uuid: str | None = None) -> Edited:
         """Make an edit now, or keep it for later; what is known of it, with what became of it."""
+        if uuid:
+            request = replace(request, uuid=uuid)
         try:
             with self._writing() as store:
-                ids = make(store, request)
-                changed = count_photos(store, ids)
-                return replace(edited, changed=changed, sidecars=synced(store, ids))
+                done = make(store, request)
+                changed = count_photos(store, done.file_ids)
+                return replace(
+                    edited,
+                    number=done.number,
+                    said=done.said,
+                    changed=changed,
+                    sidecars=synced(store, done.file_ids),
+                )
         except LockedError:
             keep_waiting(self.path, request)
         self._make_left()  # the other process may have ended just now
-        return replace(edited, is_waiting=waiting_path(self.path).exists())
+        return replace(edited, said=request.said, is_waiting=waiting_path(self.path).exists())
 
     @contextmanager
     def _writing(self, *, creates: bool = False) -> Iterator[Store]:
@@ -200,24 +216,20 @@ class EditableTags(Access):
                     synced(store, make_waiting(store))
 
 
-def count_photos(store: Store, file_ids: list[int]) -> int:
-    """How many photos these files are, those of a shot being one."""
-    shots = shots_of(store, file_ids)
-    return len({shots.get(id, (id,))[0] for id in file_ids})
-
-
-def synced(store: Store, ids: list[int]) -> Sidecars:
-    """What became of the sidecars of these files, which are brought up to date."""
-    if not ids:
-        return ()
-    from ..tagging.tag_sidecars import sync_sidecars  # noqa: PLC0415  (XML, as above)
-
-    done = sync_sidecars(store, ids)
-    return tuple((os.fsdecode(path), each) for path, each in done)
-
-
 def _from_others(store: Store, tag: str, named: Named) -> tuple[str, ...]:
     """The paths of photos that have a tag as a keyword of another program."""
     found = store.rows("SELECT file_id, origin FROM shown_tags WHERE key = ?", (tag_key(tag),))
-    ids = {id for id, origin in found if origin in FROM_OUTSIDE and id in named.files}
-    return tuple(sorted(named.files[id].path_str for id in ids))
+    ids = {id for id, origin in found if origin in FROM_OUTSIDE and id in named.contents}
+    return _paths(store, ids)
+
+
+def _about(edited: Edited, look: Callable[[], Named]) -> Edited:
+    """What an edit did that was asked for before, with what is said now of the photos named."""
+    with suppress(UsageError):
+        named = look()
+        return replace(edited, count=named.count, errors=named.errors)
+    return edited
+
+
+def _paths(store: Store, ids: Iterable[int]) -> tuple[str, ...]:
+    return tuple(sorted(map(os.fsdecode, store.paths_of(ids).values())))

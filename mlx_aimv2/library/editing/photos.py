@@ -1,4 +1,4 @@
-"""The photos of which a person speaks: paths that were typed, to what the library knows of them."""
+"""The photos of which a person speaks, by path or by number, and what the library knows of them."""
 
 import os
 from collections.abc import Iterable
@@ -6,23 +6,29 @@ from dataclasses import dataclass
 from shlex import quote
 
 from mlx_aimv2.errors import Aimv2Error, UsageError
-from mlx_aimv2.files.paths import FilePath, printable, several
+from mlx_aimv2.files.paths import FilePath, printable
 
+from ..database.connection import OF_THESE, listed
 from ..database.folders import KnownPaths, under
-from ..database.photos import FileRow
 from ..database.store import Store
 from ..shots import shots_of
+
+Photo = FilePath | int
+"""A photo by its path, or by the id of its file."""
 
 
 @dataclass(frozen=True)
 class Named:
-    """Photos that were named, with the other files of their shots, and their contents by file id.
+    """Photos that were named, with the other files of their shots: their contents by file id.
 
-    ``errors`` are of those that the library does not know or could never read.
+    ``ids`` are the files that were named themselves. ``count`` is how many photos these are, the
+    files of a shot being one. ``errors`` are of those that the library does not know or could
+    never read.
     """
 
-    files: dict[int, FileRow]
     contents: dict[int, bytes]
+    ids: tuple[int, ...]
+    count: int
     errors: tuple[Aimv2Error, ...]
 
     @property
@@ -31,31 +37,50 @@ class Named:
         return list(dict.fromkeys(self.contents.values()))
 
 
-def named_photos(store: Store, photos: FilePath | Iterable[FilePath]) -> Named:
-    """The photos at these paths.
+def named_photos(store: Store, photos: Photo | Iterable[Photo]) -> Named:
+    """The photos of these paths or ids; of any number of ids in as many statements as of one.
 
     Errors: UsageError for no photos; the first one's error if none of them is known.
     """
-    known, errors, ids = KnownPaths(store), [], []
-    for photo in several(photos):
-        path = known.of(photo)
-        file = store.file_at(path)
-        if file is None:
-            errors.append(_unknown(store, photo, path))
-        elif store.last_hash(file.id) is None:
-            errors.append(UsageError(
-                f"{printable(photo)} could not be read, so nothing can be said of it",
-                hint=file.error_hint or "aimv2 library errors",
-            ))  # fmt: skip
+    given = [photos] if isinstance(photos, int | str | bytes | os.PathLike) else list(photos)
+    known, errors = KnownPaths(store), []
+    ids: dict[int, Photo] = {}
+    for photo in given:
+        id = photo if isinstance(photo, int) else _id_at(store, known.of(photo))
+        if id is None:
+            assert not isinstance(photo, int)
+            errors.append(_unknown(store, photo, known.of(photo)))
         else:
-            ids.append(file.id)
-    if not ids:
+            ids.setdefault(id, photo)
+    query = f"SELECT id, last_hash, error_hint FROM files WHERE {OF_THESE}"
+    rows = {id: row for id, *row in store.rows(query, (listed(ids),))}
+    for id, photo in ids.items():
+        if id not in rows:
+            errors.append(UsageError(f"there is no photo {id}", hint="look again: it is gone"))
+        elif rows[id][0] is None:
+            errors.append(UsageError(
+                f"{_name_of(photo)} could not be read, so nothing can be said of it",
+                hint=rows[id][1] or "aimv2 library errors",
+            ))  # fmt: skip
+    contents = {id: hash for id, (hash, _) in rows.items() if hash is not None}
+    if not contents:
         raise errors[0] if errors else UsageError("no photos were named", hint="name some by path")
-    shots = shots_of(store, ids)
-    all_ids = {each for id in ids for each in shots.get(id, (id,))}
-    hashes = {id: store.last_hash(id) for id in sorted(all_ids)}
-    contents = {id: hash for id, hash in hashes.items() if hash is not None}
-    return Named(store.files_of(contents), contents, tuple(errors))
+    named = tuple(contents)
+    shots = shots_of(store, named)
+    count = len({shots.get(id, (id,))[0] for id in named})
+    others = {id for shot in shots.values() for id in shot} - contents.keys()
+    query = f"SELECT id, last_hash FROM files WHERE last_hash IS NOT NULL AND {OF_THESE}"
+    contents |= store.rows(query, (listed(others),))
+    return Named(dict(sorted(contents.items())), named, count, tuple(errors))
+
+
+def _id_at(store: Store, path: bytes) -> int | None:
+    row = store.one("SELECT id FROM files WHERE path = ?", path)
+    return None if row is None else int(row[0])
+
+
+def _name_of(photo: Photo) -> str:
+    return f"photo {photo}" if isinstance(photo, int) else printable(photo)
 
 
 def _unknown(store: Store, photo: FilePath, path: bytes) -> UsageError:

@@ -1,12 +1,11 @@
 """What one edit is to change, as it is made in a library or kept beside it for later."""
 
 import json
-import warnings
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 from uuid import uuid4
 
-from mlx_aimv2.errors import Aimv2Warning, OutputError, UsageError
+from mlx_aimv2.errors import OutputError, UsageError
 
 from ..database.captions import Caption, Origin
 from ..database.edits import now
@@ -20,7 +19,8 @@ class Request:
 
     ``verdicts`` are the owner's words: content, tag, verdict. ``removed`` are tags to be taken
     off, the owner's yes and what the program gave: content, tag. ``renamed`` are names before and
-    after, ``taught`` are tags with their words, ``undoes`` is the number of an edit to be undone.
+    after, ``taught`` are tags with their words. ``undoes`` is an edit to be undone: its number, or
+    the ``uuid`` of one that may still wait.
     ``captions`` are contents with who says what: origin, text (None: taken back), prompt, model.
     With ``is_part`` it is one of many requests of one run, all of one ``uuid`` and one edit.
     """
@@ -32,7 +32,7 @@ class Request:
     renamed: tuple[tuple[str, str], ...] = ()
     taught: tuple[tuple[str, str | None], ...] = ()
     captions: tuple[tuple[bytes, Origin, str | None, str | None, str | None], ...] = ()
-    undoes: int | None = None
+    undoes: int | str | None = None
     is_part: bool = False
     uuid: str = field(default_factory=lambda: uuid4().hex)
     at: str = field(default_factory=now)
@@ -63,41 +63,71 @@ class Request:
         return cls(**values)
 
 
-def make(store: Store, request: Request) -> list[int]:
-    """Make an edit, all of it or nothing; returns the ids of the files that it touched.
+@dataclass(frozen=True)
+class Made:
+    """An edit in the library: its number, None where it changed nothing; the files it touched."""
 
-    An edit that was made before, or undone before, is not made again. A warning tells of one that
-    can no longer be undone, as its tags were renamed while it waited.
+    number: int | None
+    said: str
+    file_ids: list[int]
+
+
+def made(store: Store, uuid: str) -> Made | None:
+    """The edit that was asked for by this uuid, if it has been made."""
+    number = store.number_of_edit(uuid)
+    edit = None if number is None else store.edit_with(number)
+    if edit is None:
+        return None
+    return Made(edit.number if edit.changes else None, edit.said, store.files_of_edit(edit.number))
+
+
+def make(store: Store, request: Request) -> Made:
+    """Make an edit, all of it or nothing, in few statements however many photos it is about.
+
+    One that was made before is not made again.
+    Errors: UsageError for undoing what cannot be undone.
     """
-    if request.undoes is not None:
-        touched = store.files_of_edit(request.undoes)
-        try:
-            is_changed = store.undo_edit(request.undoes)
-        except UsageError as error:
-            if not store.was_undone(request.undoes):  # meanwhile, by somebody else
-                warnings.warn(f"not undone: {error} ({error.hint})", Aimv2Warning, stacklevel=2)
-            return []
-        return touched if is_changed else []
-    if store.knows_edit(request.uuid) and not request.is_part:
-        return []
-    with (
-        store.transaction(),
-        store.edit(request.kind, request.said, uuid=request.uuid, at=request.at) as number,
-    ):
-        write(store, request)
+    is_new = store.number_of_edit(request.uuid) is None
+    with store.durable():
+        if request.undoes is not None and is_new:
+            undoes = edit_meant(store, request.undoes)
+            store.undo_edit(undoes, uuid=request.uuid, at=request.at)
+        elif is_new or request.is_part:
+            with (
+                store.transaction(),
+                store.edit(request.kind, request.said, uuid=request.uuid, at=request.at),
+            ):
+                write(store, request)
+    done = made(store, request.uuid)
+    assert done is not None
     if request.is_part:  # not all that the run has changed so far
-        return store.files_with_contents(hash for hash, *_ in request.captions)
-    return store.files_of_edit(number)
+        ids = store.files_with_contents(hash for hash, *_ in request.captions)
+        return replace(done, file_ids=ids)
+    return done
+
+
+def edit_meant(store: Store, edit: int | str) -> int:
+    """The number of an edit, given that or its uuid. Errors: UsageError where it is not there."""
+    number = edit if isinstance(edit, int) else store.number_of_edit(edit)
+    if number is None:
+        raise UsageError("there is no such edit", hint="aimv2 tag history lists them")
+    return number
 
 
 def write(store: Store, request: Request) -> None:
     """Write what an edit is to change, inside the edit."""
     named = store.named()
+    said: dict[tuple[str, Verdict], list[bytes]] = {}
     for hash, tag, verdict in request.verdicts:
-        store.say(hash, named(tag), verdict, at=request.at)
+        said.setdefault((tag, verdict), []).append(hash)
+    for (tag, verdict), hashes in said.items():
+        store.say_of_all(hashes, named(tag), verdict, at=request.at)
+    removed: dict[str, list[bytes]] = {}
     for hash, tag in request.removed:
-        store.unsay(hash, named(tag))
-        store.take_off(hash, named(tag))
+        removed.setdefault(tag, []).append(hash)
+    for tag, hashes in removed.items():
+        store.unsay(hashes, named(tag))
+        store.take_off(hashes, named(tag))
     for was, lasting in request.renamed:
         store.rename(was, lasting)
     for tag, words in request.taught:

@@ -7,12 +7,13 @@ library next makes them, in their order and each once: the journal in the librar
 import errno
 import fcntl
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from shlex import quote
 
-from mlx_aimv2.errors import OutputError
+from mlx_aimv2.errors import Aimv2Warning, OutputError, UsageError
 from mlx_aimv2.files.atomic_folder import sync
 from mlx_aimv2.files.lock import is_at
 from mlx_aimv2.files.paths import printable, unwritable
@@ -65,6 +66,7 @@ def waiting_edits(library: Path) -> list[Request]:
 def make_waiting(store: Store) -> list[int]:
     """Make the edits that wait, each once; returns the ids of the files that they touched.
 
+    A warning tells of an edit that can no longer be undone, as its tags were renamed meanwhile.
     Errors: OutputError where an edit cannot be read or made; it and those after it go on waiting.
     """
     path = waiting_path(store.path)
@@ -72,18 +74,27 @@ def make_waiting(store: Store) -> list[int]:
     try:
         with _held(path, os.O_RDWR) as file:
             data = os.pread(file, os.fstat(file).st_size, 0)
-            store.run("PRAGMA synchronous = FULL")  # on the disk before the lines are gone
-            try:
-                for request in _requests(data):
-                    touched += make(store, request)
-            finally:
-                store.run("PRAGMA synchronous = NORMAL")
+            for request in _requests(data):
+                try:
+                    touched += make(store, request).file_ids
+                except UsageError as error:
+                    if request.undoes is None:
+                        raise
+                    if not _was_undone(store, request.undoes):  # meanwhile, by somebody else
+                        note = f"not undone: {error} ({error.hint})"
+                        warnings.warn(note, Aimv2Warning, stacklevel=2)
             path.unlink()
     except FileNotFoundError:
         pass
     except OSError as error:
         raise _unreadable(path, error) from error
     return sorted(set(touched))
+
+
+def _was_undone(store: Store, edit: int | str) -> bool:
+    number = edit if isinstance(edit, int) else store.number_of_edit(edit)
+    row = None if number is None else store.edit_with(number)
+    return row is not None and row.undone_at is not None
 
 
 def _unreadable(path: Path, error: OSError) -> OutputError:

@@ -152,7 +152,8 @@ def request(
             word: Verdict = ("confirmed" if is_given else "added") if has else "rejected"
             if words.setdefault(hash, word) != "rejected" and not has:
                 raise UsageError(
-                    f"{printable(spoken.files[id].path)} is said to have {taught.tag}, and not to",
+                    f"{printable(store.paths_of([id])[id])} is said to have {taught.tag}, and not "
+                    "to",
                     hint="name that picture, or a copy of it, once",
                 )
     before = store.verdicts_on(taught.tag)
