@@ -25,7 +25,7 @@ from mlx_aimv2.files.lock import take_lock
 from mlx_aimv2.files.paths import no_folder, partial_of, printable, unwritable
 
 from .database.photos import FileRow
-from .thumbnail import thumbnail
+from .thumbnails.thumbnail import thumbnail
 
 if TYPE_CHECKING:
     from mlx_aimv2.inference.locating.locator import Located

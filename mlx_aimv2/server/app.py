@@ -16,6 +16,8 @@ from mlx_aimv2.errors import Aimv2Error
 
 from . import duplicates, edits, photos, pictures, search, shell, status, tags, timeline
 from .answers import as_error, as_json
+from .imaging.recent import Recent
+from .imaging.turns import Turns
 from .service import Service
 
 ROUTES: list[Route] = [
@@ -41,6 +43,7 @@ def make_app(service: Service) -> Starlette:
     )
     app.router.redirect_slashes = False
     app.state.service = service
+    app.state.turns, app.state.views = Turns(), Recent()
     return app
 
 

@@ -17,6 +17,7 @@ from mlx_aimv2.library.editing.waiting import waiting_path
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.search_model import SearchModel
 from mlx_aimv2.library.text_cache import TextCache
+from mlx_aimv2.library.thumbnails.store import Thumbnails
 
 from .process.index_process import IndexProcess
 from .process.warm_model import WarmModel, no_download
@@ -50,6 +51,7 @@ class Service(Library):
     def __init__(self, path: FilePath | None = None, *, cache: TextCache | None = None) -> None:
         super().__init__(path, cache=cache)
         self.model = WarmModel()
+        self.thumbnails = Thumbnails(self.path)
         self.index_process = IndexProcess(self.path)
         self._seen: tuple[object, Overview | None] = (None, None)
         self._counted: tuple[str, Counts, dict[bytes, int]] | None = None  # by version
@@ -57,6 +59,7 @@ class Service(Library):
     def close(self) -> None:
         """End the index that runs beside the page, then close the library."""
         self.index_process.close()
+        self.thumbnails.close()
         super().close()
 
     def look(self, question: Callable[[Store], T]) -> T:

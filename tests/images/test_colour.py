@@ -17,7 +17,7 @@ from mlx_aimv2.errors import Aimv2Warning
 from mlx_aimv2.images import decode, fit, patches, presets
 from mlx_aimv2.inference.image_options import ImageOptions
 from mlx_aimv2.library.signature import make_signature, similarity, stack
-from mlx_aimv2.library.thumbnail import thumbnail
+from mlx_aimv2.library.thumbnails.thumbnail import thumbnail
 from tests.support import pictures
 from tests.support.commands import run
 from tests.support.pictures import chunk

@@ -22,6 +22,7 @@ from mlx_aimv2.inference.records import Sample
 from mlx_aimv2.library.indexing.photo_reader import read_photo
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.signature import similarity, stack
+from mlx_aimv2.library.thumbnails.store import Thumbnails
 from tests.support import pictures
 from tests.support.commands import run
 from tests.support.tolerances import BATCH_MATES
@@ -312,11 +313,11 @@ class TestLibrary:
         assert seen == ["fast"]
 
     def test_signatures_of_both_are_those_of_one_picture(
-        self, demo: Model, photos: list[Path]
+        self, demo: Model, photos: list[Path], tmp_path: Path
     ) -> None:
-        signatures = []
+        signatures, thumbnails = [], Thumbnails(tmp_path / "library.db")
         for how in ("exact", "fast"):
             sample = Sample(0, photos[0])
-            read_photo(demo.plan(ImageOptions(decode=how)), sample)
+            read_photo(demo.plan(ImageOptions(decode=how)), thumbnails, sample)
             signatures.append(stack([sample.facts.signature]))
         assert similarity(*signatures)[0] > 0.5

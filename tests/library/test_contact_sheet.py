@@ -21,7 +21,7 @@ from mlx_aimv2.files.lock import take_lock
 from mlx_aimv2.inference.locating.locator import Located
 from mlx_aimv2.library import contact_sheet
 from mlx_aimv2.library.contact_sheet import SheetGroup, SheetRow, check_sheet, write_sheet
-from mlx_aimv2.library.thumbnail import SIDE_PX, thumbnail
+from mlx_aimv2.library.thumbnails.thumbnail import SIDE_PX, thumbnail
 from tests.support.counted import allocated
 from tests.support.names import takes_any_bytes
 from tests.support.pages import Page

@@ -17,6 +17,7 @@ from mlx_aimv2.inference.preprocessing import Plan
 from mlx_aimv2.inference.records import Sample
 from mlx_aimv2.library.indexing.photo_reader import read_photo
 from mlx_aimv2.library.signature import make_signature
+from mlx_aimv2.library.thumbnails.store import Thumbnails
 from tests.support import pictures
 
 
@@ -41,7 +42,7 @@ def test_a_photo_is_opened_once(
         return open_file(path, *arguments, **options)
 
     monkeypatch.setattr(os, "open", note)
-    read_photo(plan, sample)
+    read_photo(plan, Thumbnails(tmp_path / "library.db"), sample)
     assert opened == [str(photo)]
     assert alone.pixels is not None
     np.testing.assert_array_equal(sample.pixels, alone.pixels)
@@ -53,5 +54,5 @@ def test_what_cannot_be_read_has_neither_pixels_nor_facts(plan: Plan, tmp_path: 
     (tmp_path / "a.jpg").write_bytes(b"no picture")
     sample = Sample(0, str(tmp_path / "a.jpg"))
     with pytest.raises(ImageError, match=r"a\.jpg"):
-        read_photo(plan, sample)
+        read_photo(plan, Thumbnails(tmp_path / "library.db"), sample)
     assert sample.pixels is sample.facts is None

@@ -4,6 +4,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ import numpy as np
 from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.files.paths import is_gone
 from mlx_aimv2.inference.image_options import ImageOptions
+from mlx_aimv2.inference.preprocessing import Plan
 
 from ..database.folders import Root, under
 from ..database.photos import FileRow
@@ -20,6 +22,7 @@ from ..database.segments import Halves, Segments
 from ..database.store import Store
 from ..database.vectors import VectorSet
 from ..shots import share_words
+from ..thumbnails.store import Thumbnails
 from .misread import UNREAD, forget_misread
 from .moves import Moves, respelled
 from .photo_reader import Reading, hash_file, read_photo
@@ -70,6 +73,8 @@ class Indexer:
         self._progress = progress or Progress()
         self._report = Report()
         self._rows: list[Halves] = []
+        self._thumbnails = Thumbnails(store.path)
+        self._small: list[tuple[bytes, bytes]] = []
         self._waiting: deque[tuple[Candidate, bytes | None]] = deque()
         self._uncommitted, self._committed_s = 0, 0.0
 
@@ -89,7 +94,7 @@ class Indexer:
             store.segments(each).cut()
         report.recoloured = sum(forget_misread(store, root.path) for root in roots)
         report.colours_unread = store.count(UNREAD)
-        with found_photos(store) as found:
+        with closing(self._thumbnails), found_photos(store) as found:
             self._update(roots, found)
         from .look import look  # noqa: PLC0415  (XML: searches start sooner)
 
@@ -154,7 +159,8 @@ class Indexer:
         plan = model.plan(options)
         deque(model.samples(plan, paths[:_ESTIMATE_BATCH]), 0)  # the first is slower
         started_s = time.perf_counter()
-        deque(model.samples(plan, paths, partial(read_photo, plan)), 0)
+        with closing(self._thumbnails):
+            deque(model.samples(plan, paths, self._reader(plan)), 0)
         seconds = (time.perf_counter() - started_s) / len(paths) * count
         width = model.width(plan)
         return Estimate(count, len(paths), seconds, count * (2 * width + _ROW_BYTES))
@@ -175,7 +181,7 @@ class Indexer:
         self._store.begin()
         try:
             waiting = self._to_embed(candidates)
-            for sample in model.samples(plan, waiting, partial(read_photo, plan)):
+            for sample in model.samples(plan, waiting, self._reader(plan)):
                 self._place_known()
                 candidate, _ = self._waiting.popleft()
                 self._place_sample(candidate, sample)
@@ -188,6 +194,9 @@ class Indexer:
             self._store.roll_back()
             raise
         self._commit()
+
+    def _reader(self, plan: Plan) -> Callable[["Sample"], None]:
+        return partial(read_photo, plan, self._thumbnails)
 
     def _to_embed(self, candidates: Iterator[Candidate]) -> Iterator[str]:
         """The paths of pictures whose content is new; the others wait for their turn."""
@@ -254,6 +263,8 @@ class Indexer:
         if row is None:
             row = self._counted + len(self._rows)
             self._rows.append(np.asarray(sample.embedding, np.float16))
+        if reading.thumbnail is not None:
+            self._small.append((reading.hash, reading.thumbnail))
         self._place(candidate, reading, row)
         if sample.note:
             self._report.notes.setdefault(sample.note, []).append(os.fsdecode(candidate.path))
@@ -312,6 +323,8 @@ class Indexer:
         self._store.commit()
         self._counted, self._rows = self._segments.row_count, []
         self._uncommitted, self._committed_s = 0, time.monotonic()
+        small, self._small = self._small, []
+        self._thumbnails.put(small)
 
     _scan: Scan
     _set: VectorSet

@@ -15,6 +15,8 @@ from mlx_aimv2.inference.preprocessing import Plan
 from mlx_aimv2.inference.records import Sample
 
 from ..signature import make_signature
+from ..thumbnails.store import Thumbnails
+from ..thumbnails.thumbnail import SMALL, to_jpeg
 
 _BLAKE2B = partial(hashlib.blake2b, digest_size=16)
 
@@ -24,16 +26,20 @@ class Reading:
     """What the library keeps of a photo beside its embedding; ``hash`` is its content's.
 
     ``keywords`` are those inside it, by their keys; None where they have to be read yet.
+    ``thumbnail`` is a JPEG; None where there is one already, or it would be no good.
     """
 
     hash: bytes
     facts: PhotoFacts
     signature: bytes
     keywords: Mapping[str, str] | None = None
+    thumbnail: bytes | None = None
 
 
-def read_photo(plan: Plan, sample: Sample) -> None:
+def read_photo(plan: Plan, thumbnails: Thumbnails, sample: Sample) -> None:
     """Write a photo's pixels into its sample, and a :class:`Reading` as its facts.
+
+    What is decoded for the model becomes a thumbnail too, if ``thumbnails`` has none.
 
     Errors: ImageError for what cannot be read.
     """
@@ -46,7 +52,10 @@ def read_photo(plan: Plan, sample: Sample) -> None:
         )
         file.seek(0)
         facts, embedded = header_in(file, path)
-    sample.facts = Reading(hash, facts, make_signature(picture), _keywords(embedded))
+    # Of a model that sees little, a decoder may have left less than a thumbnail shows.
+    is_enough = picture.image.width >= SMALL.size_of(picture)[0] and not thumbnails.has(hash)
+    small = to_jpeg(picture) if is_enough else None
+    sample.facts = Reading(hash, facts, make_signature(picture), _keywords(embedded), small)
     sample.pixels, sample.note = plan.fit(picture)
 
 

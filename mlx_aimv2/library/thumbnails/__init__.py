@@ -1,0 +1,1 @@
+"""Photos made small, and the file beside a library that keeps them."""

@@ -1,0 +1,187 @@
+"""Pictures of the page: of the photos that were indexed and of no other file, in right colours."""
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from mlx_aimv2.library.library import Library
+from mlx_aimv2.library.thumbnails.store import Thumbnails, thumbnails_path
+from mlx_aimv2.server.app import make_app
+from mlx_aimv2.server.service import Service
+from tests.support.albums import make_album
+from tests.support.pictures import encoded, photo
+from tests.support.profiles import drawing, wide_copy
+
+pytestmark = pytest.mark.usefixtures("at_home")
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    folder = tmp_path / "album"
+    make_album(folder, 3)
+    return folder
+
+
+@pytest.fixture
+def service(tmp_path: Path, album: Path) -> Iterator[Service]:
+    with Library(tmp_path / "library.db") as library:
+        library.index([album], model="demo")
+    with Service(tmp_path / "library.db") as service:
+        yield service
+
+
+@pytest.fixture
+def page(service: Service) -> TestClient:
+    return TestClient(make_app(service))
+
+
+def ids_of(service: Service) -> dict[str, int]:
+    return {Path(os.fsdecode(path)).name: id for id, path in service.store.paths()}
+
+
+def index(service: Service, folder: Path) -> dict[str, int]:
+    service.index([folder])
+    return ids_of(service)
+
+
+def shown(data: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(data))
+    assert image.format == "JPEG"
+    return image.convert("RGB")
+
+
+def difference(one: Image.Image, other: Image.Image) -> float:
+    return float(np.abs(np.asarray(one, int) - np.asarray(other, int)).mean())
+
+
+def version_of(service: Service, id: int) -> str:
+    hash = service.store.files_of([id])[id].hash
+    assert hash is not None
+    return hash.hex()[:8]
+
+
+@pytest.mark.parametrize(("route", "side"), [("thumb", 320), ("view", 1600)])
+def test_pictures_are_small_upright_and_in_right_colours(
+    page: TestClient, service: Service, album: Path, route: str, side: int
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010E] = "secret"
+    original = photo(80, 36).resize((2000, 900), Image.Resampling.BICUBIC)
+    (album / "turned.jpg").write_bytes(encoded(original, "JPEG", quality=95, exif=exif))
+    phone = photo(80, 36).resize((400, 180), Image.Resampling.BICUBIC)
+    (album / "apple.heic").write_bytes(encoded(phone, "HEIF", quality=95))
+    wide_copy(album / "wide.png", 1005, "prophoto")
+    ids = index(service, album)
+    thumbnails_path(service.path).unlink()  # made on demand, not by the index
+    small = original.resize((side, round(900 * side / 2000)), Image.Resampling.LANCZOS)
+    turned = page.get(f"/{route}/{ids['turned.jpg']}")
+    assert turned.status_code == 200
+    assert turned.headers["content-type"] == "image/jpeg"
+    assert b"secret" not in turned.content
+    assert difference(shown(turned.content), small.transpose(Image.Transpose.ROTATE_270)) < 6
+    phone.thumbnail((side, side), Image.Resampling.LANCZOS)
+    assert difference(shown(page.get(f"/{route}/{ids['apple.heic']}").content), phone) < 6
+    wide = shown(page.get(f"/{route}/{ids['wide.png']}").content)
+    assert difference(wide, drawing(1005, 256)) < 6
+
+
+def test_a_thumbnail_is_made_once(
+    page: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    open_file = os.open
+
+    def note(path: str | bytes, *arguments: object, **options: object) -> int:
+        if os.fsdecode(path).endswith(".jpg"):
+            opened.append(path)
+        return open_file(path, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", note)
+    id = min(ids_of(service).values())
+    first = page.get(f"/thumb/{id}")
+    assert not opened  # the index made it
+    thumbnails_path(service.path).unlink()
+    second = page.get(f"/thumb/{id}")
+    assert len(opened) == 1
+    assert page.get(f"/thumb/{id}").content == second.content
+    for _ in range(2):
+        page.get(f"/view/{id}")
+    assert len(opened) == 2
+    assert difference(shown(first.content), shown(second.content)) < 2
+
+
+def test_a_picture_is_kept_by_its_version_for_good(page: TestClient, service: Service) -> None:
+    id = min(ids_of(service).values())
+    for route in ("thumb", "view"):
+        named = page.get(f"/{route}/{id}?v={version_of(service, id)}")
+        assert named.headers["cache-control"] == "private, max-age=31536000, immutable"
+        for other in ("", "?v=00000000"):
+            answer = page.get(f"/{route}/{id}{other}")
+            assert answer.headers["cache-control"] == "private, no-cache"
+            assert answer.headers["etag"] == named.headers["etag"]
+        again = page.get(f"/{route}/{id}", headers={"If-None-Match": named.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+    assert page.get(f"/thumb/{id}").headers["etag"] != page.get(f"/view/{id}").headers["etag"]
+
+
+@pytest.mark.parametrize("route", ["thumb", "view"])
+def test_of_a_drive_that_is_away_there_is_the_thumbnail(
+    page: TestClient, service: Service, album: Path, route: str
+) -> None:
+    id = min(ids_of(service).values())
+    small = page.get(f"/thumb/{id}").content
+    album.rename(album.with_name("away"))
+    answer = page.get(f"/{route}/{id}")
+    assert (answer.status_code, answer.content) == (200, small)
+    thumbnails_path(service.path).unlink()
+    answer = page.get(f"/{route}/{id}")
+    assert answer.status_code == 404
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["content-type"] == "image/png"
+    Image.open(io.BytesIO(answer.content)).load()
+
+
+@pytest.mark.parametrize("swap", ["link", "other", "pipe", "folder"])
+def test_what_is_there_now_is_not_shown_in_its_place(
+    page: TestClient, service: Service, album: Path, tmp_path: Path, swap: str
+) -> None:
+    name, id = min(ids_of(service).items())
+    path, secret = album / name, tmp_path / "secret.jpg"
+    status = path.stat()
+    secret.write_bytes(encoded(photo(64, 64, 9), "JPEG"))
+    path.unlink()
+    match swap:
+        case "link":
+            # Of the same size and time as the photo was: only that it is a link tells.
+            secret.write_bytes(secret.read_bytes().ljust(status.st_size)[: status.st_size])
+            os.utime(secret, ns=(status.st_mtime_ns, status.st_mtime_ns))
+            path.symlink_to(secret)
+        case "other":
+            secret.rename(path)
+        case "pipe":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+    thumbnails_path(service.path).unlink()
+    for route in ("thumb", "view"):
+        answer = page.get(f"/{route}/{id}")
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "image/png"
+    kept = Thumbnails(service.path)
+    assert not kept.size_bytes
+    kept.close()
+
+
+def test_there_are_pictures_of_known_photos_only(page: TestClient) -> None:
+    for route in ("thumb", "view"):
+        for id in ("99", "-1", "0", "x", "1.5", str(1 << 64), "../../etc/passwd"):
+            answer = page.get(f"/{route}/{id}")
+            assert answer.status_code == 404, id
+            assert "message" in answer.json()
