@@ -73,6 +73,18 @@ def opened(
     assert wrong == []
 
 
+def until(page: Any, expression: str) -> Any:
+    """The value of an expression of the page, once it is true.
+
+    Playwright's ``wait_for_function`` makes functions of texts, which the page's policy refuses.
+    """
+    for _ in range(1500):
+        if value := page.evaluate(expression):
+            return value
+        page.wait_for_timeout(20)
+    raise AssertionError(f"never true: {expression}")
+
+
 def faults_of_access(page: Any) -> list[str]:
     """What axe finds wrong, of the serious kinds, each with the elements that have it."""
     axe = pytest.importorskip("axe_playwright_python", reason="needs axe-playwright-python")

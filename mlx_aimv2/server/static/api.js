@@ -69,18 +69,21 @@ export async function post(path, body, { signal } = {}) {
 export const edit = (verb, target = {}, more = {}) =>
   sendOnce('/api/edits', { do: verb, ...target, ...more });
 
-/** Takes an edit back; taking back that taking back does it again. */
-export const undo = (number) => sendOnce(`/api/edits/${number}/undo`, {});
+/** Takes an edit back, by its number or its uuid; taking back that taking back does it again. */
+export const undo = (name) => sendOnce(`/api/edits/${name}/undo`, {});
 
 async function sendOnce(path, body) {
   const marked = { uuid: crypto.randomUUID(), ...body };
+  let answer;
   try {
-    return await post(path, marked);
+    answer = await post(path, marked);
   } catch (error) {
     if (error.error !== 'unreachable') throw error;
     await new Promise((later) => setTimeout(later, 500));
-    return post(path, marked);
+    answer = await post(path, marked);
   }
+  // An edit that waits for an index has no number yet: its uuid names it.
+  return { ...answer, name: answer.edit ?? (answer.waiting ? marked.uuid : null) };
 }
 
 function withQuery(path, query) {

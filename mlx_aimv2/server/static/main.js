@@ -58,8 +58,8 @@ const app = {
   back: () => (viewer.isFromHere ? history.back() : app.go(below.hash)),
   /** Makes an edit, says what it did with an undo beside; gives its answer, or null if it failed. */
   edit: (verb, target, more) => made(edit(verb, target, more), done, { isNew: true }),
-  /** Takes back an edit by its number, else the last of this tab; gives the answer or null. */
-  undo: (number) => again(number ?? done.pop(), undone, 'Nothing to undo on this page: see History.'),
+  /** Takes back an edit by its number or uuid, else the last of this tab; the answer or null. */
+  undo: (name) => again(name === undefined ? done.pop() : pulled(done, name), undone, 'Nothing to undo on this page: see History.'),
   redo: () => again(undone.pop(), done, 'Nothing to do again.'),
   /** Asks for the status now. */
   refresh: () => poll(),
@@ -68,11 +68,15 @@ const app = {
 async function made(sent, kept, { isNew = false } = {}) {
   try {
     const answer = await sent;
+    const { name } = answer;
     if (isNew) undone.length = 0;
-    if (answer.edit !== null) kept.push(answer.edit);
-    const text = answer.waiting ? `${answer.said} (written when the index is done)` : answer.said;
-    const back = () => again(pulled(kept, answer.edit), kept === done ? undone : done, '');
-    toast(text, { action: answer.edit === null ? null : { label: kept === done ? 'Undo' : 'Redo', run: back } });
+    if (name !== null) kept.push(name);
+    const isBack = kept === undone;
+    const back = () => again(pulled(kept, name), isBack ? done : undone, '');
+    toast(answer.said, {
+      hint: answer.waiting ? 'An index is running: this is kept, and written when it ends.' : '',
+      action: name === null ? null : { label: isBack ? 'Redo' : 'Undo', run: back },
+    });
     for (const error of answer.errors ?? []) toastError(error);
     changes.dispatchEvent(new CustomEvent('edit', { detail: answer }));
     poll();
@@ -83,19 +87,19 @@ async function made(sent, kept, { isNew = false } = {}) {
   }
 }
 
-function again(number, kept, nothing) {
-  if (number === undefined) {
+function again(name, kept, nothing) {
+  if (name === undefined) {
     toast(nothing);
     return Promise.resolve(null);
   }
-  return made(undo(number), kept);
+  return made(undo(name), kept);
 }
 
-/** A number out of a list of edits, wherever it is there. */
-function pulled(list, number) {
-  const place = list.indexOf(number);
+/** An edit's name out of a list, wherever it is there. */
+function pulled(list, name) {
+  const place = list.indexOf(name);
   if (place >= 0) list.splice(place, 1);
-  return number;
+  return name;
 }
 
 // ---- Status: once a second while something runs, else every 15 s.
