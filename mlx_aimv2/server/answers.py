@@ -61,6 +61,14 @@ def _no_number(name: str) -> None:
     raise ValueError(name)  # NaN and infinities
 
 
+def number_in(request: Request, name: str, default: int, *, most: int = 1 << 62) -> int:
+    """A number of the address, like ?offset=200, at most ``most``. Errors: Aimv2Error."""
+    given = request.query_params.get(name, str(default))
+    if not (given.isascii() and given.isdigit()):
+        raise Aimv2Error(f"{name} is no number", hint="load the page again")
+    return min(int(given[:19]), most)
+
+
 def as_json(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """An answer in JSON. NaN is refused: no browser reads it."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -1,7 +1,7 @@
 """What the routes share: the library as a page sees it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 from mlx_aimv2.errors import OutputError
 from mlx_aimv2.files.paths import FilePath
 from mlx_aimv2.inference.image_options import Dtype
+from mlx_aimv2.library.browsing.cells import Cell, cells_of
+from mlx_aimv2.library.browsing.timeline import Timeline
 from mlx_aimv2.library.database.photos import Counts
 from mlx_aimv2.library.database.schema import index_command
 from mlx_aimv2.library.database.store import Store
@@ -21,13 +23,14 @@ from mlx_aimv2.library.thumbnails.store import Thumbnails
 
 from .process.index_process import IndexProcess
 from .process.warm_model import WarmModel, no_download
-from .roots import ShownRoot, photos_of_roots, shown_roots
+from .roots import ShownRoot, photos_of_roots, place_of, shown_roots
 
 if TYPE_CHECKING:
     from mlx_aimv2.checkpoints.hub import Confirm
 
 _LOOK_S = 2.0  # between two looks whether drives are there
 T = TypeVar("T")
+Hit = tuple[int, str, float | None, str | None, int, int]
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Service(Library):
         self.model = WarmModel()
         self.thumbnails = Thumbnails(self.path)
         self.index_process = IndexProcess(self.path)
+        self.timeline = Timeline()
         self._seen: tuple[object, Overview | None] = (None, None)
         self._counted: tuple[str, Counts, dict[bytes, int]] | None = None  # by version
 
@@ -113,6 +117,24 @@ class Service(Library):
         message, hint = "there are no photos in the library yet", index_command(self.path)
         problem_or_none = None if counts.files else {"message": message, "hint": hint}
         return Overview(counts, roots, waiting, serving, problem_or_none)
+
+    def cells(self, store: Store, ids: Sequence[int]) -> list[Cell]:
+        """Photos as cells of a grid, in their order."""
+        roots = self.roots()
+
+        def is_away(path: bytes) -> bool:
+            root, _ = place_of(path, roots)
+            return root is not None and not root.is_online
+
+        return cells_of(store, ids, None if all(each.is_online for each in roots) else is_away)
+
+    def hits(self, store: Store, found: Iterable[tuple[int, float | None]]) -> list[Hit]:
+        """Photos, given by ids and scores, as lists of the page have them."""
+        scores = dict(found)
+        return [
+            (cell.id, f"{cell.version:08x}", scores[cell.id], cell.day, cell.ratio, cell.flags)
+            for cell in self.cells(store, list(scores))
+        ]
 
     def _warm_up(self, vectors: VectorSet) -> None:
         if vectors.has_text:

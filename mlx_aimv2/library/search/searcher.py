@@ -190,7 +190,7 @@ def _check_count(count: int) -> None:
 def _by_date(store: Store, found: Collection[tuple[int, float]]) -> Found:
     """The newest first, those without a date last, then by path."""
     score_of = dict(found)
-    query = f"SELECT id FROM files WHERE {OF_THESE} ORDER BY taken_at DESC, path"
+    query = f"SELECT id FROM files WHERE {OF_THESE} ORDER BY +taken_at DESC, path"
     return [(id, score_of[id]) for (id,) in store.rows(query, (listed(score_of),))]
 
 

@@ -1,0 +1,1 @@
+"""Photos as a page shows them: by month, as cells of a grid, one with all that is known of it."""
