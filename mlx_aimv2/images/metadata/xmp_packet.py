@@ -116,6 +116,22 @@ class Packet:
                 start = element.start
                 self._edits.append((start + found.start(), start + found.end(), b""))
 
+    def replace_attribute(self, element: Element, name: Name, value: str) -> None:
+        """Give one attribute of an element's start tag another value, in the quotes it has."""
+        offset = 1 + len(element.label)
+        for found in _ATTRIBUTE.finditer(element.tag, offset):
+            prefix, _, local = found[1].decode().rpartition(":")
+            if prefix and (element.scope.get(prefix), local) == name:
+                start, end = (element.start + offset for offset in found.span(2))
+                quote = found[2][:1]
+                new = text(value).replace(quote, b"&#%d;" % ord(quote))
+                self._edits.append((start, end, quote + new + quote))
+
+    def replace_text(self, element: Element, value: str) -> None:
+        """Give an element that holds only a text another one."""
+        start = element.start + len(element.tag)
+        self._edits.append((start, element.close, text(value)))
+
     def to_bytes(self) -> bytes:
         """The packet with all changes made; the bytes it was read from where there are none."""
         edits = sorted([*self._edits, *map(self._addition, self._appended)])

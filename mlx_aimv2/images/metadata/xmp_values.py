@@ -1,5 +1,6 @@
-"""Single values in XMP: when a photo was taken, and whose sidecar a packet is."""
+"""Single values in XMP: when a photo was taken, its stars, and whose sidecar a packet is."""
 
+import math
 from collections.abc import Collection
 
 from mlx_aimv2.errors import OutputError
@@ -9,6 +10,7 @@ from .xmp_packet import Name, Packet, trimmed
 
 _PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"
 _EXIF = "http://ns.adobe.com/exif/1.0/"
+_XMP = "http://ns.adobe.com/xap/1.0/"
 
 # When the picture was taken, the most trustworthy first. Source: XMP specification, part 2;
 # Metadata Working Group, Guidelines for handling image metadata 2.0, section 5.3.
@@ -16,8 +18,10 @@ _DATES = (
     (_EXIF, "DateTimeOriginal"),
     (_PHOTOSHOP, "DateCreated"),
     (_EXIF, "DateTimeDigitized"),
-    ("http://ns.adobe.com/xap/1.0/", "CreateDate"),
+    (_XMP, "CreateDate"),
 )
+_RATING = (_XMP, "Rating")
+_MOST_STARS = 5
 _EXTENSION = (_PHOTOSHOP, "SidecarForExtension")
 
 
@@ -26,6 +30,24 @@ def read_taken_at(data: bytes) -> str | None:
     said = _read(data, _DATES)
     dates = (read_date(text) for name in _DATES for text in said.get(name, ()))
     return next((date for date in dates if date), None)
+
+
+def read_rating(data: bytes) -> int:
+    """The stars in a packet, from 1 to 5; 0 for none, also where a photo is marked as rejected.
+
+    Source: XMP specification, part 2, section 1.1.
+    """
+    said = _read(data, [_RATING]).get(_RATING, ())
+    return max((stars(text) for text in said), default=0)
+
+
+def stars(text: str) -> int:
+    """A rating as whole stars, from 0 to 5; 0 for what is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return 0
+    return min(max(int(value), 0), _MOST_STARS) if math.isfinite(value) else 0
 
 
 def read_extension(data: bytes) -> str | None:

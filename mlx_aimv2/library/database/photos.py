@@ -88,6 +88,11 @@ class Photos(Database):
         """The paths of files, by their ids."""
         return dict(self.rows(f"SELECT id, path FROM files WHERE {OF_THESE}", (listed(ids),)))
 
+    def picked(self, ids: Iterable[int]) -> set[int]:
+        """Those of these files that are picked for removal (``duplicates.picks``)."""
+        query = "SELECT file_id FROM picked WHERE file_id IN (SELECT value FROM json_each(?))"
+        return {id for (id,) in self.rows(query, (listed(ids),))}
+
     def paths(self) -> Iterator[tuple[int, bytes]]:
         """Ids and paths of all files."""
         yield from self.each_row("SELECT id, path FROM files")

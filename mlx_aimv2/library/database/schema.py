@@ -282,8 +282,17 @@ MIGRATIONS = (
         PRIMARY KEY (hash, name)
     ) STRICT, WITHOUT ROWID;
     ALTER TABLE sidecars ADD COLUMN has_carried INTEGER NOT NULL DEFAULT 0;
+    -- A carried date is that of photos which have none; -3 stands for no sidecar's time.
+    CREATE TRIGGER date_carried AFTER INSERT ON carried WHEN NEW.name = 'date' BEGIN
+        UPDATE files SET taken_at = NEW.value, sidecar_stamp = -3
+        WHERE last_hash = NEW.hash AND taken_at IS NULL;
+    END;
+    CREATE TRIGGER date_taken_back AFTER DELETE ON carried WHEN OLD.name = 'date' BEGIN
+        UPDATE files SET taken_at = NULL, sidecar_stamp = -3
+        WHERE last_hash = OLD.hash AND taken_at = OLD.value AND sidecar_stamp IS NOT NULL;
+    END;
 
-    CREATE INDEX files_by_date ON files (taken_at DESC, id, missing_since);
+    CREATE INDEX files_by_date ON files (taken_at, missing_since);
 
     ALTER TABLE edits ADD COLUMN undoes INTEGER; -- the edit that was taken back
     -- Files with an edit that their sidecars do not say yet.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from typing import NamedTuple
 
 from ..tag_names import tag_key
 from .connection import CONTENTS, Database, listed_contents
@@ -20,6 +21,17 @@ _NAMED = (
         "WHERE verdict = 'rejected' AND excluded.verdict <> 'rejected'",
     ),
 )
+
+
+class Held(NamedTuple):
+    """What a sidecar is to have of the library: tags, a caption, values carried from copies."""
+
+    tags: bool = False
+    caption: bool = False
+    carried: bool = False
+
+
+_TAGS_ONLY = Held(tags=True)
 
 
 class Tags(Database):
@@ -162,10 +174,15 @@ class Tags(Database):
             "ORDER BY sidecars.path"
         )
 
-    def held_in_sidecar(self, path: bytes) -> tuple[bool, bool] | None:
-        """Whether a sidecar is to have tags, and a caption; None for one not written here."""
-        row = self.one("SELECT has_tags, has_caption FROM sidecars WHERE path = ?", path)
-        return None if row is None else (bool(row[0]), bool(row[1]))
+    def held_in_sidecar(self, path: bytes) -> Held | None:
+        """What a sidecar is to have; None for one not written here."""
+        query = "SELECT has_tags, has_caption, has_carried FROM sidecars WHERE path = ?"
+        row = self.one(query, path)
+        return None if row is None else Held(*map(bool, row))
+
+    def carried_to(self, hash: bytes) -> dict[str, str]:
+        """The values that were carried to photos of a content from their copies, by name."""
+        return dict(self.rows("SELECT name, value FROM carried WHERE hash = ?", (hash,)))
 
     def remember_sidecar(
         self,
@@ -173,15 +190,16 @@ class Tags(Database):
         file_id: int,
         before: bytes | None,
         after: bytes,
-        held: tuple[bool, bool] = (True, False),
+        held: Held = _TAGS_ONLY,
     ) -> None:
         """Keep, for undoing, what was there before, and what this program wrote.
 
-        ``held``: whether it is to have tags, and a caption, from now on.
+        ``held`` is what it is to have from now on.
         """
         self.run(
-            "INSERT OR REPLACE INTO sidecars (path, file_id, before, after, has_tags, has_caption) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO sidecars "
+            "(path, file_id, before, after, has_tags, has_caption, has_carried) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
             path, file_id, before, after, *held,
         )  # fmt: skip
 

@@ -25,6 +25,7 @@ from .photo_reader import read_keywords_inside
 
 _UNREAD = (None, KEYWORDS_CHANGED)
 READ = -1  # as stamp: the photo's own keywords were read, its sidecars were not looked at
+CARRIED = -3  # as stamp of a date: it was carried from a copy (duplicates/carrying.py)
 ASKS_ABOVE = 20  # keywords that are gone: so many are seldom taken out by hand
 
 Rejects = Callable[[int], bool]
@@ -255,7 +256,10 @@ def _keep(store: Store, look: _Look) -> None:
             store.say(hash, tag, verdict)
     store.run("UPDATE files SET keywords_stamp = ? WHERE id = ?", look.stamp, photo.id)
     if photo.is_undated:
+        query = "SELECT value FROM carried WHERE hash = ? AND name = 'date'"
         stamp = None if look.stamp == READ else look.stamp
+        if look.date is None and (carried := store.one(query, photo.hash)):
+            look.date, stamp = carried[0], CARRIED
         store.run(
             "UPDATE files SET taken_at = ?, sidecar_stamp = ? WHERE id = ?",
             look.date, stamp, photo.id,

@@ -73,6 +73,14 @@ def read_caption_inside(path: FilePath) -> str:
         return read_caption(header_in(file, path)[1].packet)
 
 
+def read_rating_inside(path: FilePath) -> int:
+    """The stars inside a photo; 0 without any. Errors: ImageError for what cannot be read."""
+    from mlx_aimv2.images.metadata.xmp_values import read_rating  # noqa: PLC0415  (XML, as above)
+
+    with open_file(path) as file, blaming_the_disk(file, path):
+        return read_rating(header_in(file, path)[1].packet)
+
+
 def hash_file(path: FilePath) -> bytes:
     """BLAKE2b of a file's content, 16 bytes. Errors: ImageError for what cannot be read."""
     with open_file(path) as file, blaming_the_disk(file, path):

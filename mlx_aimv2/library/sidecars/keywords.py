@@ -61,6 +61,10 @@ DESCRIPTION = Field(SUBJECT.uri, "dc", "description", "Alt")
 ALT_TEXT = Field(
     "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/", "Iptc4xmpCore", "AltTextAccessibility", "Alt"
 )
+# How many stars a picture has, and when it was made. Source: as above.
+RATING = Field("http://ns.adobe.com/xap/1.0/", "xmp", "Rating", "")
+DATE = Field("http://ns.adobe.com/photoshop/1.0/", "photoshop", "DateCreated", "")
+VALUES = {"rating": RATING, "date": DATE}
 
 
 def key(tag: Tag) -> Tag:

@@ -5,13 +5,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 
 from mlx_aimv2.errors import OutputError
 from mlx_aimv2.files.paths import FilePath, printable
 from mlx_aimv2.images.metadata.xmp_packet import Packet
 
 from .entries import Entry, entries_of, name_of
-from .keywords import ALT_TEXT, DESCRIPTION, FIELDS, Field, Tag
+from .keywords import ALT_TEXT, DESCRIPTION, FIELDS, VALUES, Field, Tag
 
 OURS = "https://github.com/mlx-aimv2/ns/1.0/"
 _NAMESPACE = re.compile(re.escape(OURS).encode() + rb"(?:([0-9a-f]{8})/)?")
@@ -39,12 +40,13 @@ EARLIER = Owner()
 
 @dataclass(frozen=True)
 class Notes:
-    """A library's notes: which tags it has here, which entries it added to each field, and what
-    it wrote as a caption."""
+    """A library's notes: which tags it has here, which entries it added to each field, what it
+    wrote as a caption, and what as single values, each with what was there before."""
 
     written: Field
     added: Mapping[Field, Field]
     captions: Mapping[Field, Field]
+    values: Mapping[Field, tuple[Field, Field]]
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,11 @@ def notes_of(library: str) -> Notes:
         DESCRIPTION: Field(uri, prefix, "caption", "Bag"),
         ALT_TEXT: Field(uri, prefix, "altText", "Bag"),
     }
-    return Notes(Field(uri, prefix, "keywords", "Bag", "|"), added, captions)
+    values = {
+        field: (Field(uri, prefix, name, "Bag"), Field(uri, prefix, f"{name}Before", "Bag"))
+        for name, field in VALUES.items()
+    }
+    return Notes(Field(uri, prefix, "keywords", "Bag", "|"), added, captions, values)
 
 
 def open_sidecar(data: bytes, owner: Owner, name: FilePath) -> Sidecar:
@@ -83,9 +89,10 @@ def open_sidecar(data: bytes, owner: Owner, name: FilePath) -> Sidecar:
             hint="the sidecar was left as it is: move it away and a new one is written",
         )
     notes = [notes_of(library) for library in (*own, *others)]
-    fields = [*FIELDS, DESCRIPTION, ALT_TEXT]
+    fields = [*FIELDS, DESCRIPTION, ALT_TEXT, *VALUES.values()]
     for each in notes:
         fields += [each.written, *each.added.values(), *each.captions.values()]
+        fields += chain.from_iterable(each.values.values())
     return Sidecar(Packet(data, {name_of(field) for field in fields}, name), own, tuple(others))
 
 

@@ -47,7 +47,10 @@ class Undone(Enum):
     RESTORED = "as it was before, byte for byte"
     CLEANED = "changed since by another program: only the keywords of this one were taken out"
     FOUND = "known by its own notes only: the keywords of this program were taken out"
-    CAPTIONED = "its caption stays: only the keywords of this program were taken out"
+    CAPTIONED = (
+        "its caption, or what was carried from copies, stays: only the keywords of this program "
+        "were taken out"
+    )
     GONE = "removed since"
 
 

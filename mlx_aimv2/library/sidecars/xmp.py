@@ -42,6 +42,7 @@ from .notes import (
     split_off,
     written_by,
 )
+from .value import change_values
 
 _NEW = f"""<?xml version="1.0" encoding="UTF-8"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="mlx-aimv2">
@@ -186,18 +187,20 @@ def _by_key(tags: Iterable[Tag]) -> dict[str, str]:
 def without_ours(
     data: bytes, *, owner: Owner = EARLIER, name: FilePath = "the sidecar"
 ) -> bytes | None:
-    """A sidecar without the owner's keywords and caption; None where nothing else is in it."""
+    """A sidecar without what the owner wrote; None where nothing else is in it."""
     left = remove_ours(data, owner=owner, name=name)
     return None if left in (_NEW, _NEW_EARLIER) else left
 
 
 def remove_ours(data: bytes, *, owner: Owner = EARLIER, name: FilePath = "the sidecar") -> bytes:
-    """A sidecar without the owner's caption, and what it added to keywords and no other wants.
+    """A sidecar without the owner's caption and values, and what it added to keywords and no other
+    wants.
 
     Errors: OutputError, with ``name``, as for reading.
     """
     sidecar = open_sidecar(data, owner, name)
     change_caption(sidecar, None)
+    change_values(sidecar, {})
     return _write(sidecar, {field: [] for field in FIELDS}, {})
 
 
@@ -218,6 +221,27 @@ def replace_caption(
     if text is not None:
         sidecar = _with_description(sidecar, owner, name)
     change_caption(sidecar, text)
+    return sidecar.file.to_bytes()
+
+
+def replace_values(
+    data: bytes | None,
+    values: Mapping[str, str],
+    *,
+    owner: Owner = EARLIER,
+    name: FilePath = "the sidecar",
+) -> bytes | None:
+    """A sidecar with these values, ``rating`` and ``date``, in place of the owner's.
+
+    Where it has more stars, or a date, those stay. Errors: OutputError, with ``name``, as for
+    reading.
+    """
+    if data is None and not values:
+        return None
+    sidecar = open_sidecar(_NEW if data is None else data, owner, name)
+    if values:
+        sidecar = _with_description(sidecar, owner, name)
+    change_values(sidecar, values)
     return sidecar.file.to_bytes()
 
 

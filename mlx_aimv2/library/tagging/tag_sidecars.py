@@ -9,16 +9,18 @@ from itertools import islice
 from mlx_aimv2.errors import Aimv2Error, OutputError
 from mlx_aimv2.files.paths import printable
 from mlx_aimv2.files.stamp import stamp_of
+from mlx_aimv2.images.metadata.xmp_values import read_taken_at
 
 from ..database.photos import FileRow
 from ..database.store import Store
-from ..database.tags import FROM_OUTSIDE
+from ..database.tags import FROM_OUTSIDE, Held
 from ..indexing.photo_reader import read_keywords_inside
 from ..sidecars import exiftool, sidecar, xmp
 from ..sidecars.caption import has_caption
 from ..sidecars.keywords import Tag as TagPath
 from ..sidecars.notes import Owner, has_ours
 from ..sidecars.sidecar import Style, Undone
+from ..sidecars.value import has_values
 from ..tag_names import tag_key
 from .tagger import Tagged
 
@@ -180,27 +182,34 @@ def write_sidecar(
     tags: Sequence[str] | None,
     *,
     caption: bool | None = None,
+    carried: bool | None = None,
     dry_run: bool = False,
 ) -> Written | None:
     """Make a photo's sidecar say these tags and its caption; None where nothing is to change.
 
     Without ``tags`` it has those of the library if it had any, and without ``caption``, whether
-    it is to have one, it has one if it had. What was there before is kept in the library, so that
-    it can be undone; it is written there before the sidecar is touched. A tag that another program
-    took out since stays out, until the index has read what that means; so does a caption that it
-    changed. ``dry_run`` writes nothing.
+    it is to have one, it has one if it had; so with ``carried``, the values carried from copies.
+    What was there before is kept in the library, so that it can be undone; it is written there
+    before the sidecar is touched. A tag that another program took out since stays out, until the
+    index has read what that means; so does a caption or value that it changed. ``dry_run`` writes
+    nothing.
     """
     known = store.sidecar(path)
     owner = _owner(store, is_known=known is not None)
     try:
         now = sidecar.read_sidecar(path)
-        had_tags, had_caption = store.held_in_sidecar(path) or _noted(now, owner)
-        held = had_tags or tags is not None, had_caption if caption is None else caption
+        had = store.held_in_sidecar(path) or _noted(now, owner)
+        held = Held(
+            had.tags or tags is not None,
+            had.caption if caption is None else caption,
+            had.carried if carried is None else carried,
+        )
         if tags is None:
-            tags = _wanted(store, Tagged(file, {}, {}, (), ())) if had_tags else []
-        words = _caption(store, file) if held[1] else None
+            tags = _wanted(store, Tagged(file, {}, {}, (), ())) if had.tags else []
+        words = _caption(store, file) if held.caption else None
+        values = _values(store, file, now, owner, path) if held.carried else {}
         if now is None:
-            if not (tags or words):
+            if not (tags or words or values):
                 return None
             _check_there(file)
         is_ours = bool(known and now and sidecar.is_as_written(now, known[1], owner, name=path))
@@ -211,11 +220,13 @@ def write_sidecar(
 
         def change(paths: list[TagPath], left_out: Sequence[TagPath] = ()) -> bytes | None:
             tagged = xmp.replace_ours(now, paths, owner=owner, left_out=left_out, name=path)
-            return xmp.replace_caption(tagged, words, owner=owner, name=path)
+            captioned = xmp.replace_caption(tagged, words, owner=owner, name=path)
+            return xmp.replace_values(captioned, values, owner=owner, name=path)
 
         after = change(paths, left_out)
         undone = None
-        if known and now is not None and not (paths or left_out or words) and has_ours(now, owner):
+        is_empty = not (paths or left_out or words or values)
+        if known and now is not None and is_empty and has_ours(now, owner):
             undone = Undone.RESTORED if is_ours else Undone.CLEANED
             after = known[0] if is_ours else xmp.without_ours(now, owner=owner, name=path)
         if after == now:
@@ -238,11 +249,22 @@ def write_sidecar(
     return Written(file, path, is_new=now is None, undone=undone)
 
 
-def _noted(now: bytes | None, owner: Owner) -> tuple[bool, bool]:
-    """Whether a sidecar has notes of tags, and of a caption, of this library."""
+def _noted(now: bytes | None, owner: Owner) -> Held:
+    """What a sidecar has by its notes of this library."""
     if now is None or not has_ours(now, owner):
-        return False, False
-    return xmp.has_keywords(now, owner), has_caption(now, owner)
+        return Held()
+    return Held(xmp.has_keywords(now, owner), has_caption(now, owner), has_values(now, owner))
+
+
+def _values(
+    store: Store, file: FileRow, now: bytes | None, owner: Owner, path: bytes
+) -> dict[str, str]:
+    """The values that a photo's sidecar is to have; no date where it has one of others."""
+    values = store.carried_to(store.last_hash(file.id) or b"")
+    others = now and xmp.without_ours(now, owner=owner, name=path)
+    if others and read_taken_at(others):
+        values.pop("date", None)
+    return values
 
 
 def _caption(store: Store, file: FileRow) -> str | None:
@@ -324,9 +346,9 @@ def _with_notes(store: Store, file: FileRow) -> Iterator[bytes]:
 def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
     """Take back all tags: sidecars as they were before, and the tags in the library.
 
-    A sidecar with a caption of this library keeps that. One that cannot be restored stays known,
-    so that undoing can be tried again. One beside a photo that is not known, as that of a copy, is
-    cleaned by its own notes.
+    A sidecar with a caption of this library, or with values carried from copies, keeps these. One
+    that cannot be restored stays known, so that undoing can be tried again. One beside a photo that
+    is not known, as that of a copy, is cleaned by its own notes.
     """
     follow_sidecars(store)
     for path, photo in store.sidecars():
@@ -338,7 +360,7 @@ def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
                 raise OutputError(f"{printable(path)} is not there, nor its photo", hint=_MOVED)
             if not known[1] and not os.path.lexists(path):
                 done = Undone.RESTORED  # by an edit before
-            elif (file := _captioned(store, path, photo)) is not None:
+            elif (file := _holds_more(store, path, photo)) is not None:
                 written = write_sidecar(store, file, path, [])
                 if written is not None and written.error is not None:
                     raise written.error
@@ -363,10 +385,11 @@ def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
         store.run("DELETE FROM vocabularies")
 
 
-def _captioned(store: Store, path: bytes, photo: bytes | None) -> FileRow | None:
-    """The photo of a sidecar that is to have a caption; None of one that has only tags."""
-    held = store.held_in_sidecar(path)
-    return store.file_at(photo) if photo is not None and held is not None and held[1] else None
+def _holds_more(store: Store, path: bytes, photo: bytes | None) -> FileRow | None:
+    """The photo of a sidecar that is to have more than tags; None of one that has only these."""
+    held = store.held_in_sidecar(path) or Held()
+    is_more = held.caption or held.carried
+    return store.file_at(photo) if photo is not None and is_more else None
 
 
 def _clean(path: bytes, owner: Owner) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
@@ -377,7 +400,7 @@ def _clean(path: bytes, owner: Owner) -> Iterator[tuple[bytes, Undone | Aimv2Err
     if now is None or not has_ours(now, owner):
         return
     try:
-        if has_caption(now, owner):
+        if has_caption(now, owner) or has_values(now, owner):
             sidecar.put_back(path, xmp.replace_ours(now, [], owner=owner, name=path))
             yield path, Undone.CAPTIONED
         else:
