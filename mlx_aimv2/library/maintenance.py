@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,6 +17,7 @@ from .database.segments import Segments
 from .database.store import Store
 from .database.vectors import VectorSet
 from .indexing.roots import is_empty, nearest_folder
+from .thumbnails.store import Thumbnails
 
 _BLOCK_ROWS = 1 << 15
 
@@ -74,8 +76,8 @@ def forget(store: Store, folder: bytes) -> Pruned:
 def _forget(
     store: Store, files: Iterable[int], folders: Iterable[bytes], sets: Iterable[int] = ()
 ) -> int:
-    """Forget files, folders and sets, and rows of vectors that no file needs; returns the bytes
-    of disk given back."""
+    """Forget files, folders and sets, with rows of vectors and thumbnails that no file needs;
+    returns the bytes of disk given back."""
     before = sum(store.segments(each).size_bytes for each in store.sets())
     with store.transaction():
         store.remove_files(files)
@@ -85,6 +87,9 @@ def _forget(
     for each in store.sets():
         _compact(store, each)
     store.remove_strays()
+    known = "SELECT 1 FROM files WHERE last_hash = ? LIMIT 1"
+    with closing(Thumbnails(store.path)) as thumbnails:
+        thumbnails.keep_only(lambda hash: store.one(known, hash) is not None)
     return before - sum(store.segments(each).size_bytes for each in store.sets())
 
 

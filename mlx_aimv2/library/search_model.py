@@ -99,7 +99,7 @@ def absent(source: str) -> Checkpoint | None:
 _one_at_a_time = threading.RLock()
 
 
-Towers = dict[str, "Model"]
+Towers = dict[str | None, "Model"]
 
 
 class SearchModel:
@@ -183,6 +183,11 @@ class SearchModel:
         with _one_at_a_time:
             self._tower(tower)
 
+    def whole(self) -> "Model":
+        """The checkpoint with both towers. Errors: those of ``load``, and CheckpointError."""
+        with _one_at_a_time:
+            return self._tower(None)
+
     def _known(self, path: str) -> Floats | None:
         file = self._store.file_at(known_path(self._store, path))
         if file is None or stamp_of(file.path) != file.stamp:
@@ -193,8 +198,8 @@ class SearchModel:
         taken = self._store.segments(self._vectors).take(np.array([row]))
         return np.asarray(taken[0], np.float32)
 
-    def _tower(self, tower: Literal["image", "text"]) -> "Model":
-        """A tower of the checkpoint. Errors: CheckpointError if that is another by now."""
+    def _tower(self, tower: Literal["image", "text"] | None) -> "Model":
+        """A tower of the checkpoint, or both; CheckpointError if that is another by now."""
         from mlx_aimv2.inference.model import load  # noqa: PLC0415  (MLX)
 
         if tower not in self._towers:

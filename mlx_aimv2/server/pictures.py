@@ -1,8 +1,12 @@
 """Pictures: thumbnails, views, originals, and where a word is in them."""
 
 import io
+import platform
+import re
+import subprocess
 from collections.abc import Callable
 from functools import cache, partial
+from pathlib import Path
 
 from PIL import Image
 from starlette.concurrency import run_in_threadpool
@@ -10,18 +14,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mlx_aimv2.errors import ImageError
+from mlx_aimv2.errors import ImageError, UsageError
 from mlx_aimv2.library.database.photos import FileRow
-from mlx_aimv2.library.thumbnails.thumbnail import SMALL, VIEW, Recipe
+from mlx_aimv2.library.thumbnails.thumbnail import SMALL, VIEW, WHOLE, Recipe
 
-from .answers import PageError, as_error, service_of
-from .imaging.indexed_file import make_jpeg
+from .answers import Body, PageError, as_error, as_json, posted, service_of
+from .imaging.indexed_file import make_jpeg, name_of, open_indexed, photo_of
+from .imaging.located import draw_located
+from .imaging.opened import answer_of
 from .imaging.recent import Recent
 from .imaging.turns import Turns
 
 _FOREVER = "private, max-age=31536000, immutable"
 _ASK_AGAIN, _KEEP_NOTHING = "private, no-cache", "no-store"
+_FOR_A_WHILE = "private, max-age=600"
 _GREY = (128, 128, 128)
+# What every browser shows, each as this type whatever is in it; by the format that was decoded.
+_TYPES = {
+    "JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif",
+}  # fmt: skip
+_UNSAFE = re.compile(r"[^A-Za-z0-9 ._()+,=-]")
+_FINDER_S = 10
 
 
 async def thumb(request: Request) -> Response:
@@ -56,13 +69,51 @@ async def view(request: Request) -> Response:
     return await _answer(request, file, VIEW, partial(views.get, key), make)
 
 
+async def original(request: Request) -> Response:
+    """A photo's own file, if browsers show its format; of others a JPEG as large as they are."""
+    service, turns = service_of(request), request.app.state.turns
+    file = await run_in_threadpool(_photo, request)
+    type = _TYPES.get(file.facts.format) if file.facts else None
+    tag = f'"{(file.hash or b"").hex()}-{"file" if type else "jpeg"}"'
+    name = _UNSAFE.sub("_", name_of(file) if type else f"{Path(name_of(file)).stem}.jpg")
+    headers = {
+        "ETag": tag,
+        "Cache-Control": _ASK_AGAIN,
+        "Content-Disposition": f'inline; filename="{name}"',
+    }
+    if type is not None:
+        opened = await run_in_threadpool(open_indexed, service, file)
+        return answer_of(request, opened, file.stamp.size_bytes, headers, type)
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(None, 304, headers)
+    made = await turns.run(request, partial(make_jpeg, service, file, WHOLE))
+    return Response(made, 200, headers, media_type="image/jpeg")
+
+
+async def where(request: Request) -> Response:
+    """A photo's view with a word drawn where it is seen best."""
+    service, turns = service_of(request), request.app.state.turns
+    words = request.query_params.get("words", "")
+    file = await run_in_threadpool(_photo, request)
+    drawn = await turns.run(request, partial(draw_located, service, file, words))
+    return Response(drawn, 200, {"Cache-Control": _FOR_A_WHILE}, media_type="image/jpeg")
+
+
+def reveal(request: Request, body: Body) -> Response:
+    """Show a photo's file in Finder."""
+    service, id = service_of(request), body.get("id")
+    if platform.system() != "Darwin":
+        raise PageError("not_here", "only a Mac has a Finder to show it in")
+    if not isinstance(id, int):
+        raise UsageError("a photo's number is missing", hint="load the page again")
+    file = photo_of(service, id)
+    open_indexed(service, file).close()
+    subprocess.run(["/usr/bin/open", "-R", file.path_str], check=False, timeout=_FINDER_S)
+    return as_json({"revealed": id})
+
+
 def _photo(request: Request) -> FileRow:
-    """The photo that is asked for. Errors: PageError "not_found"."""
-    id = request.path_params["id"]
-    found = service_of(request).look(lambda store: store.files_of([id])).get(id)
-    if found is None:
-        raise PageError("not_found", f"the library has no photo {id}", hint="load the page again")
-    return found
+    return photo_of(service_of(request), request.path_params["id"])
 
 
 async def _answer(
@@ -114,4 +165,7 @@ def _grey() -> bytes:
 routes = [
     Route("/thumb/{id:int}", thumb),
     Route("/view/{id:int}", view),
+    Route("/original/{id:int}", original),
+    Route("/where/{id:int}", where),
+    Route("/api/reveal", posted(reveal), methods=["POST"]),
 ]

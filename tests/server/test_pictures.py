@@ -2,6 +2,8 @@
 
 import io
 import os
+import platform
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -180,8 +182,161 @@ def test_what_is_there_now_is_not_shown_in_its_place(
 
 
 def test_there_are_pictures_of_known_photos_only(page: TestClient) -> None:
-    for route in ("thumb", "view"):
+    for route in ("thumb", "view", "original", "where"):
         for id in ("99", "-1", "0", "x", "1.5", str(1 << 64), "../../etc/passwd"):
             answer = page.get(f"/{route}/{id}")
             assert answer.status_code == 404, id
             assert "message" in answer.json()
+
+
+@pytest.mark.parametrize(
+    ("format", "type"), [("JPEG", "jpeg"), ("PNG", "png"), ("WEBP", "webp"), ("GIF", "gif")]
+)
+def test_an_original_that_browsers_show_is_the_file_itself(
+    page: TestClient, service: Service, album: Path, format: str, type: str
+) -> None:
+    path = album / 'a"ä\r\n<img onerror=x>.dat.jpg'  # a format is known by its content
+    path.write_bytes(data := encoded(photo(64, 48), format))
+    id = index(service, album)[path.name]
+    answer = page.get(f"/original/{id}")
+    assert (answer.status_code, answer.content) == (200, data)
+    assert answer.headers["content-type"] == f"image/{type}"
+    assert answer.headers["content-length"] == str(len(data))
+    assert answer.headers["content-disposition"].isascii()
+    assert 'filename="a_' in answer.headers["content-disposition"]
+    assert "<" not in answer.headers["content-disposition"]
+    again = page.get(f"/original/{id}", headers={"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize("format", ["TIFF", "HEIF", "BMP"])
+def test_another_original_is_a_jpeg_as_large_as_it_is(
+    page: TestClient, service: Service, album: Path, format: str
+) -> None:
+    picture = photo(40, 30).resize((400, 300), Image.Resampling.BICUBIC)
+    path = album / "a.tiff"
+    path.write_bytes(encoded(picture, format))
+    id = index(service, album)["a.tiff"]
+    answer = page.get(f"/original/{id}")
+    assert answer.headers["content-disposition"] == 'inline; filename="a.jpg"'
+    assert shown(answer.content).size == (400, 300)
+    assert difference(shown(answer.content), picture) < 4
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "said", "part"),
+    [
+        ("bytes=0-9", 206, "bytes 0-9/{size}", slice(0, 10)),
+        ("bytes=100-", 206, "bytes 100-{last}/{size}", slice(100, None)),
+        ("bytes=-7", 206, "bytes {near}-{last}/{size}", slice(-7, None)),
+        ("bytes=5-99999999", 206, "bytes 5-{last}/{size}", slice(5, None)),
+        ("bytes=99999999-", 416, "bytes */{size}", None),
+        ("bytes=-0", 416, "bytes */{size}", None),
+        ("bytes=9-5", 200, None, slice(None)),
+        ("bytes=-", 200, None, slice(None)),
+        ("bytes=0-1,4-5", 200, None, slice(None)),
+        ("lines=0-1", 200, None, slice(None)),
+    ],
+)
+def test_ranges_of_an_original(
+    page: TestClient, service: Service, album: Path, asked: str, status: int, said: str | None,
+    part: slice | None,
+) -> None:  # fmt: skip
+    name, id = min(ids_of(service).items())
+    data = (album / name).read_bytes()
+    answer = page.get(f"/original/{id}", headers={"Range": asked})
+    assert answer.status_code == status
+    size = len(data)
+    expected = said and said.format(size=size, last=size - 1, near=size - 7)
+    assert answer.headers.get("content-range") == expected
+    assert answer.content == (b"" if part is None else data[part])
+    other = page.get(f"/original/{id}", headers={"Range": asked, "If-Range": '"other"'})
+    assert (other.status_code, other.content) == (200, data)
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "error"),
+    [
+        ("link", 409, "changed"),
+        ("content", 409, "changed"),
+        ("touched", 409, "changed"),
+        ("gone", 404, "not_found"),
+        ("away", 404, "offline"),
+    ],
+)
+def test_what_is_no_more_the_photo_is_no_original(
+    page: TestClient, service: Service, album: Path, tmp_path: Path, change: str, status: int,
+    error: str,
+) -> None:  # fmt: skip
+    name, id = min(ids_of(service).items())
+    path = album / name
+    match change:
+        case "link":
+            path.rename(tmp_path / "elsewhere.jpg")  # of the same size and time
+            path.symlink_to(tmp_path / "elsewhere.jpg")
+        case "content":
+            path.write_bytes(path.read_bytes() + b"x")
+        case "touched":
+            os.utime(path, ns=(1, 1))
+        case "gone":
+            path.unlink()
+        case "away":
+            album.rename(tmp_path / "unplugged")
+    answer = page.get(f"/original/{id}")
+    assert answer.status_code == status
+    assert answer.json()["error"] == error
+    assert answer.json()["hint"]
+    assert os.fspath(tmp_path) not in answer.text
+    if change == "away":
+        assert "album" in answer.json()["message"]
+
+
+def test_a_file_swapped_after_it_was_opened_is_not_what_is_sent(
+    page: TestClient, service: Service, album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, id = min(ids_of(service).items())
+    data = (album / name).read_bytes()
+    status_of = os.fstat
+
+    def swap_then_look(descriptor: int) -> os.stat_result:
+        if (album / name).exists() and status_of(descriptor).st_size == len(data):
+            (album / name).unlink()
+            (album / name).symlink_to("/etc/passwd")
+        return status_of(descriptor)
+
+    monkeypatch.setattr(os, "fstat", swap_then_look)
+    assert page.get(f"/original/{id}").content == data
+    assert (album / name).is_symlink()
+
+
+def test_where_a_word_is_is_drawn_on_the_view(page: TestClient, service: Service) -> None:
+    id = min(ids_of(service).values())
+    view = shown(page.get(f"/view/{id}").content)
+    answer = page.get(f"/where/{id}", params={"words": "red circle"})
+    assert answer.status_code == 200, answer.text
+    drawn = shown(answer.content)
+    assert drawn.size == view.size
+    assert difference(drawn, view) > 3
+    assert page.get(f"/where/{id}", params={"words": "  "}).status_code == 422
+    assert page.get(f"/where/{id}").json()["hint"]
+
+
+@pytest.mark.skipif(platform.system() == "Darwin", reason="needs a system without Finder")
+def test_there_is_no_finder_here(page: TestClient, service: Service) -> None:
+    answer = page.post("/api/reveal", json={"id": min(ids_of(service).values())})
+    assert (answer.status_code, answer.json()["error"]) == (501, "not_here")
+
+
+def test_a_photo_is_shown_in_finder(
+    page: TestClient, service: Service, album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[list[str]] = []
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: called.append(command))
+    name, id = min(ids_of(service).items())
+    assert page.post("/api/reveal", json={"id": id}).status_code == 200
+    assert called == [["/usr/bin/open", "-R", str(album / name)]]
+    (album / name).unlink()
+    for body, status in (({"id": id}, 404), ({"id": 99}, 404), ({"id": "1"}, 422), ({}, 422)):
+        assert page.post("/api/reveal", json=body).status_code == status
+    assert len(called) == 1

@@ -37,6 +37,7 @@ class Recipe:
 
 SMALL = Recipe(SIDE_PX, 80)  # in a grid
 VIEW = Recipe(1600, 88)  # alone on a screen
+WHOLE = Recipe(65_500, 92)  # as large as it is: a JPEG has no longer side
 
 
 def thumbnail(

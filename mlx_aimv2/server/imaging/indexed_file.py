@@ -8,19 +8,25 @@ from typing import IO
 
 from mlx_aimv2.files.paths import blaming_the_disk, printable, reason_of
 from mlx_aimv2.files.stamp import in_64_bits
-from mlx_aimv2.images.decode import decode_file
+from mlx_aimv2.images.decode import Picture, Shrink, decode_file
 from mlx_aimv2.images.formats.raw import is_raw
-from mlx_aimv2.library.database.folders import is_inside
 from mlx_aimv2.library.database.photos import FileRow
-from mlx_aimv2.library.database.store import Store
-from mlx_aimv2.library.indexing.roots import state_of
 from mlx_aimv2.library.thumbnails.thumbnail import Recipe, to_jpeg
 
 from ..answers import PageError
+from ..roots import place_of
 from ..service import Service
 
 _GONE = (errno.ENOENT, errno.ENOTDIR)
 _INDEX = "start an index: it sees what has changed"
+
+
+def photo_of(service: Service, id: int) -> FileRow:
+    """A photo by its number. Errors: PageError "not_found"."""
+    found = service.look(lambda store: store.files_of([id])).get(id)
+    if found is None:
+        raise PageError("not_found", f"the library has no photo {id}", hint="load the page again")
+    return found
 
 
 def open_indexed(service: Service, file: FileRow) -> IO[bytes]:
@@ -44,13 +50,18 @@ def open_indexed(service: Service, file: FileRow) -> IO[bytes]:
     return os.fdopen(descriptor, "rb")
 
 
-def make_jpeg(service: Service, file: FileRow, recipe: Recipe) -> bytes:
-    """A photo as a JPEG, made of its file. Errors: those of ``open_indexed``, and ImageError."""
+def read_indexed(service: Service, file: FileRow, shrink: Shrink | None = None) -> Picture:
+    """A photo's picture, of its file. Errors: those of ``open_indexed``, and ImageError."""
     name = name_of(file)
     with open_indexed(service, file) as opened, blaming_the_disk(opened, name):
         # A reader of RAW files would open the file again by its name.
         source = io.BytesIO(opened.read()) if is_raw(file.path) else opened
-        return to_jpeg(decode_file(source, name, name, shrink=recipe.shrink), recipe)
+        return decode_file(source, name, name, shrink=shrink)
+
+
+def make_jpeg(service: Service, file: FileRow, recipe: Recipe) -> bytes:
+    """A photo as a JPEG. Errors: those of ``read_indexed``."""
+    return to_jpeg(read_indexed(service, file, recipe.shrink), recipe)
 
 
 def name_of(file: FileRow) -> str:
@@ -61,24 +72,15 @@ def name_of(file: FileRow) -> str:
 def _not_opened(service: Service, file: FileRow, error: OSError | ValueError) -> PageError:
     name = name_of(file)
     if not isinstance(error, OSError) or error.errno in _GONE:
-        away = service.look(lambda store: _away(store, file.path))
-        if away is None:
+        root, _ = place_of(file.path, service.roots())
+        if root is None or root.is_online:
             return PageError("not_found", f"{name} is not there any more", hint=_INDEX)
-        said = f"{name} is in {away}, which is not there"
+        said = f"{name} is in {root.name}, which is not there"
         return PageError("offline", said, hint="connect its drive")
     if error.errno == errno.ELOOP:
         return _changed(name)
     reason, hint = reason_of(error)
     return PageError("not_found", f"{name} {reason}", hint=hint)
-
-
-def _away(store: Store, path: bytes) -> str | None:
-    """The name of a folder around a file that was indexed and is not there; None without one."""
-    stored = store.roots()
-    for root in stored:
-        if is_inside(path, root.path) and state_of(store, root, stored) in ("away", "empty"):
-            return printable(os.path.basename(root.path))  # noqa: PTH119  (as above)
-    return None
 
 
 def _changed(name: str) -> PageError:
