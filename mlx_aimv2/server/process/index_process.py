@@ -98,11 +98,12 @@ class IndexProcess:
     def _follow(self, child: "subprocess.Popen[str]") -> None:
         assert child.stdout is not None and child.stderr is not None
         said: deque[str] = deque(maxlen=_ERRORS_KEPT)
-        reader = threading.Thread(target=said.extend, args=(child.stderr,), daemon=True)
-        reader.start()
-        self._read_progress(child.stdout)
-        reader.join()
-        code = child.wait()
+        with child:
+            reader = threading.Thread(target=said.extend, args=(child.stderr,), daemon=True)
+            reader.start()
+            self._read_progress(child.stdout)
+            reader.join()
+        code = child.returncode
         message, hint = _reason(said) if code not in (0, 3, _STOPPED, -signal.SIGINT) else ("", "")
         self._state = IndexState(message=message or None, hint=hint)
 

@@ -65,6 +65,9 @@ const app = {
   refresh: () => poll(),
 };
 
+// Of several edits only the last has a note: a row of answers does not cover the photos.
+let closeNote = () => {};
+
 async function made(sent, kept, { isNew = false } = {}) {
   try {
     const answer = await sent;
@@ -73,7 +76,8 @@ async function made(sent, kept, { isNew = false } = {}) {
     if (name !== null) kept.push(name);
     const isBack = kept === undone;
     const back = () => again(pulled(kept, name), isBack ? done : undone, '');
-    toast(answer.said, {
+    closeNote();
+    closeNote = toast(answer.said, {
       hint: answer.waiting ? 'An index is running: this is kept, and written when it ends.' : '',
       action: name === null ? null : { label: isBack ? 'Redo' : 'Undo', run: back },
     });

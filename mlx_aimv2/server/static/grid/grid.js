@@ -109,7 +109,7 @@ class Grid {
   }
 
   /** Computes rows anew for the window's size or another source; the first photo seen stays. */
-  lay() {
+  lay(place = 0) {
     const { clientWidth: width, clientHeight: height } = this.el;
     if (!width || !height) return;
     this.size = { width, height };
@@ -126,7 +126,7 @@ class Grid {
     this.el.setAttribute('aria-colcount', this.layout.columns);
     this.body.style.height = `${Math.min(this.layout.height, WINDOW_PX)}px`;
     this.focus = Math.max(0, Math.min(this.focus, this.count - 1));
-    const at = first && first.first < this.count ? this.topOf(first) + inside : 0;
+    const at = first && first.first < this.count ? this.topOf(first) + inside : place;
     this.scrollTo(at);
     this.draw();
     this.request();
@@ -372,8 +372,11 @@ class Grid {
     if (places.length) await this.ask(Math.min(...places), Math.max(...places) + 1);
   }
 
-  /** Another source, with the photo at `index` in sight; without it, from the top. */
-  show(source, index = null) {
+  /**
+   * Another source, with the photo at `index` in sight; without it, from the top. With `isStill` the
+   * focus is on that photo, and what is seen moves only as far as that needs.
+   */
+  show(source, index = null, { isStill = false } = {}) {
     this.source = source;
     if (this.selection.source !== source) {
       this.selection.source = source;
@@ -382,11 +385,12 @@ class Grid {
     this.asked?.controller.abort();
     this.asked = null;
     const isFocused = this.el.contains(document.activeElement);
+    const place = isStill && this.layout ? this.place : 0;
     this.focus = index ?? 0;
     this.layout = null;
-    this.lay();
-    if (index !== null && this.count) this.jump(index);
-    if (isFocused) this.focusOn(this.focus);
+    this.lay(place);
+    if (index !== null && this.count && !isStill) this.jump(index);
+    if (isFocused || isStill) this.focusOn(this.focus, { isQuiet: !isFocused });
   }
 
   // ---- Pointer.

@@ -66,16 +66,19 @@ function History({ app }) {
     rows[place].focus();
     return undefined;
   };
-  const turn = useRef(null);
-  turn.current = () => {
-    const row = document.activeElement?.closest?.('[data-row]');
-    const edit = row === document.activeElement && edits?.[Number(row?.dataset.row)];
-    return edit?.can_undo ? void app.undo(edit.edit) : false;
+  const now = useRef(null);
+  now.current = {
+    edits: edits ?? [],
+    focused: () => edits?.[document.activeElement?.dataset.row],
   };
+  const turn = (edit) => (edit?.can_undo ? void app.undo(edit.edit) : false);
+  const newest = (isUndo) => now.current.edits.find((each) => each.can_undo && isUndo === (each.kind === 'undo'));
   useEffect(() => app.keys('History', [
     { keys: ['ArrowDown'], does: 'Edit before', run: () => move.current(1) },
     { keys: ['ArrowUp'], does: 'Edit after', run: () => move.current(-1) },
-    { keys: ['Enter'], does: 'Undo the edit, or do it again', run: () => turn.current() },
+    { keys: ['Enter'], does: 'Undo the edit, or do it again', run: () => turn(now.current.focused()) },
+    { keys: ['u', 'Mod+z'], does: 'Undo the newest edit', run: () => turn(newest(false)) },
+    { keys: ['Mod+Shift+z'], does: 'Do the newest undone edit again', run: () => turn(newest(true)) },
   ]), []);
 
   const more = async () => {

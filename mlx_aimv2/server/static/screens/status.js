@@ -55,8 +55,9 @@ function Status({ app }) {
         <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M3 6h7l2 2h9v11H3z"/></svg>
         <span><bdi>${root.name}</bdi></span>
         <span class="faint">${counted(root.photos, 'photo')}</span>
-        <span class=${root.online ? 'state good' : 'state'}>${root.online ? 'connected' : 'not connected: thumbnails are shown, originals are not'}</span></li>`)}</ul>`
+        <span class=${root.online ? 'state good' : 'state'}>${root.online ? 'connected' : 'not connected'}</span></li>`)}</ul>`
         : html`<p class="faint">No folder was indexed yet.</p><div class="command"><code>aimv2 index ~/Pictures</code></div>`}
+      ${roots.some((root) => !root.online) && html`<p class="faint">Photos of a drive that is not connected keep their thumbnails, tags and searches; connect it to open its originals.</p>`}
       ${status.missing > 0 && html`<p class="faint">${counted(status.missing, 'photo')} ${status.missing === 1 ? 'is' : 'are'} no longer where ${status.missing === 1 ? 'it was' : 'they were'}; what you said of ${status.missing === 1 ? 'it' : 'them'} is kept.</p>`}
     </section>
     <section><h2>Model</h2>
@@ -77,12 +78,12 @@ function Index({ index, isAsked, onRun, hasRoots }) {
     ${index.running ? html`
       <progress max=${total || undefined} value=${total ? index.done : undefined} aria-label="Photos that were read"></progress>
       <p>${index.done.toLocaleString('en')} of ${counted(total, 'photo')}${index.per_s > 0 ? `, ${index.per_s.toFixed(1)} a second` : ''}${rest}</p>
-      ${!index.here && html`<p class="faint">It was started by a command in another window, and is stopped there.</p>`}`
+      <p class="faint">${index.here ? 'Stopped or not, what was read is kept.' : 'It was started by a command in another window, and is stopped there.'}</p>`
       : html`<p class="faint">${hasRoots ? 'Looks for new, changed and moved photos in the folders below.' : 'Begin with a folder of photos, on the command line.'}</p>`}
     ${index.message && html`<p role="status">${index.message} <span class="faint">${index.hint}</span></p>`}
     ${(index.running ? index.here : hasRoots) && html`<button type="button" class=${index.running ? 'button' : 'button main'}
       aria-disabled=${isAsked ? 'true' : 'false'} onClick=${() => isAsked || onRun(index.running ? 'stop' : 'start')}>
-      ${index.running ? 'Stop: what was read is kept' : 'Start an index'}</button>`}
+      ${index.running ? 'Stop the index' : 'Start an index'}</button>`}
   </section>`;
 }
 

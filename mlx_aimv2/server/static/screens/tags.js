@@ -144,7 +144,7 @@ function Row({ row, isActive, isChosen, onFocus, onToggle, onRename }) {
   return html`<tr class=${isChosen ? 'chosen' : ''} onFocusIn=${onFocus}>
     <td><input type="checkbox" tabindex=${stop} checked=${isChosen} aria-label="Choose ${name}" onChange=${onToggle} /></td>
     <th scope="row"><a href=${reviewOf(row.tag, 'sure')} tabindex=${stop}><bdi>${name}</bdi></a>
-      ${row.taught && html` <span class="mark">taught</span>`}</th>
+      ${row.taught && html` <span class="taught-mark">taught</span>`}</th>
     <td>${number(row.photos)}</td>
     ${COLUMNS.map(([column, names]) => html`<td key=${column} class="origin">${number(sum(names))}</td>`)}
     <td class="origin">${row.rejected ? html`<a href=${reviewOf(row.tag, 'no')} tabindex=${stop} aria-label="${row.rejected} said no">${number(row.rejected)}</a>` : number(0)}</td>

@@ -19,7 +19,7 @@ function TagDialog({ app, target, close }) {
   const [count, setCount] = useState(null);
   const [rows, setRows] = useState([]);
   const [shown, setShown] = useState(AT_FIRST);
-  const [said, setSaid] = useState({ text: '', edit: null });
+  const [said, setSaid] = useState({ text: '', name: null });
   const [isBusy, setBusy] = useState(false);
   const [failed, setFailed] = useState(null);
   const list = useRef(null);
@@ -29,8 +29,10 @@ function TagDialog({ app, target, close }) {
       const { count: photos, tags } = await post('/api/tags/of', target);
       setCount(photos);
       setRows((before) => merged(before, tags, first));
+      return tags;
     } catch (error) {
       setFailed(error);
+      return null;
     }
   };
   useEffect(() => {
@@ -38,16 +40,17 @@ function TagDialog({ app, target, close }) {
     get('/api/tags').then((answer) => setKnown(completions(answer)), setFailed);
   }, []);
 
-  const run = async (asked, tag) => {
+  const run = async (asked, tag, verb) => {
     setBusy(true);
     const answer = await asked;
     if (answer) {
-      setSaid({ text: answer.said, edit: answer.edit });
-      await load(tag);
+      const left = (await load(tag))?.find((each) => each.tag === tag)?.have;
+      const kept = verb === 'remove' && left ? ` ${counted(left, 'photo')} keep it as a keyword of another program: Not this hides it.` : '';
+      setSaid({ text: answer.said + kept, name: answer.name });
     }
     setBusy(false);
   };
-  const change = (verb, tag) => run(app.edit(verb, target, { tag }), tag);
+  const change = (verb, tag) => run(app.edit(verb, target, { tag }), tag, verb);
   const toggle = (row) => change(row.have === count ? 'remove' : 'add', row.tag);
   const step = (event) => {
     const boxes = [...list.current.querySelectorAll('[role="checkbox"]')];
@@ -71,8 +74,8 @@ function TagDialog({ app, target, close }) {
       Show all ${rows.length} tags</button>`}
     <div class="bar">
       <p role="status" class="faint">${isBusy ? 'Writing…' : said.text}</p>
-      ${said.edit !== null && html`<button type="button" class="button" disabled=${isBusy}
-        onClick=${() => run(app.undo(said.edit), null)}>Undo</button>`}
+      ${said.name !== null && html`<button type="button" class="button" disabled=${isBusy}
+        onClick=${() => run(app.undo(said.name), null, 'undo')}>Undo</button>`}
       <button type="button" class="button main push" onClick=${() => close()}>Done</button>
     </div>`;
 }

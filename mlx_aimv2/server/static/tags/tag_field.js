@@ -1,6 +1,6 @@
 // A field for a tag's name, completed from the tags that are known (the editable combobox of ARIA's guide).
 import { html, useEffect, useRef, useState } from '../html.js';
-import { isSameTag, ranked, shownTag, typedTag } from './tag_names.js';
+import { begins, isSameTag, ranked, shownTag, typedTag } from './tag_names.js';
 
 const SHOWN = 8;
 
@@ -15,8 +15,7 @@ export function TagField({ id, label, known, start = '', keeps = false, takesNew
   const [isOpen, setOpen] = useState(false);
   const list = useRef(null);
   const typed = typedTag(text);
-  const options = typed ? ranked(known, text, SHOWN) : [];
-  if (takesNew && typed && !options.some((each) => isSameTag(each.tag, typed))) options.push({ tag: typed, isNew: true });
+  const options = typed ? offered(known, typed, takesNew) : [];
   const isShown = isOpen && options.length > 0;
   const place = Math.min(active, options.length - 1);
 
@@ -43,7 +42,7 @@ export function TagField({ id, label, known, start = '', keeps = false, takesNew
     if (step && options.length) {
       setActive(isShown ? (place + step + options.length) % options.length : 0);
       setOpen(true);
-    } else if (event.key === 'Enter' && typed) choose(isShown ? options[place].tag : typed);
+    } else if (event.key === 'Enter' && typed && (isShown || (takesNew && !keeps))) choose(isShown ? options[place].tag : typed);
     else if (event.key === 'Escape' && isShown) setOpen(false);
     else return;
     event.preventDefault();
@@ -55,7 +54,7 @@ export function TagField({ id, label, known, start = '', keeps = false, takesNew
       aria-expanded=${isShown ? 'true' : 'false'} aria-controls="${id}-list" aria-autocomplete="list"
       aria-describedby=${hint ? `${id}-hint` : undefined}
       aria-activedescendant=${isShown ? `${id}-${place}` : undefined}
-      value=${text} onInput=${(event) => type(event.target.value)} onKeyDown=${press} onBlur=${() => setOpen(false)} />
+      value=${text} onInput=${(event) => type(event.target.value)} onKeyDown=${press} onBlur=${() => setOpen(false)} onFocus=${(event) => event.target.select()} />
     <ul id="${id}-list" ref=${list} role="listbox" aria-label="Tags that fit" hidden=${!isShown}>
       ${(isShown ? options : []).map((each, number) => html`<li key=${each.tag} id="${id}-${number}" role="option"
         class=${number === place ? 'active' : ''} aria-selected=${number === place ? 'true' : 'false'}
@@ -69,4 +68,12 @@ export function TagField({ id, label, known, start = '', keeps = false, takesNew
     </ul>
     ${hint && html`<p class="faint" id="${id}-hint">${hint}</p>`}
   </div>`;
+}
+
+/** Tags that fit; one that is not there yet stands before those that only hold its letters somewhere. */
+function offered(known, typed, takesNew) {
+  const found = ranked(known, typed).slice(0, SHOWN);
+  if (!takesNew || found.some((each) => isSameTag(each.tag, typed))) return found;
+  const begun = found.filter((each) => begins(each.tag, typed));
+  return [...begun, { tag: typed, isNew: true }, ...found.slice(begun.length)];
 }

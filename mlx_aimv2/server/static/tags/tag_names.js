@@ -21,25 +21,26 @@ const spelled = (tag) => tag.normalize('NFC').toLocaleLowerCase();
 // Marks are left out of what is compared: cafe finds Café.
 const folded = (text) => text.normalize('NFD').replace(/\p{M}/gu, '').toLocaleLowerCase();
 
-/**
- * The tags, {tag, photos}, that hold what was typed: first the name itself, then names that begin so, then
- * words that do, then the rest; the commonest first among each.
- */
-export function ranked(known, typed, most = known.length) {
+/** Does a tag, or a word of it, begin with what was typed? */
+export const begins = (tag, typed) => rankOf(tag, folded(typedTag(typed))) < 3;
+
+/** How well a tag fits: 0 the name itself, 1 begins so, 2 a word of it does, 3 holds it, null not at all. */
+function rankOf(tag, wanted) {
+  const path = folded(tag);
+  const place = path.indexOf(wanted);
+  if (place < 0) return null;
+  const last = path.slice(path.lastIndexOf('|') + 1);
+  if (last === wanted || path === wanted) return 0;
+  if (place === 0 || last.startsWith(wanted)) return 1;
+  return /[\s|-]/.test(path[place - 1]) ? 2 : 3;
+}
+
+/** The tags, {tag, photos}, that hold what was typed: those that fit best, of these the commonest first. */
+export function ranked(known, typed) {
   const wanted = folded(typedTag(typed));
-  if (!wanted) return known.slice(0, most);
-  const found = [];
-  for (const each of known) {
-    const path = folded(each.tag);
-    const place = path.indexOf(wanted);
-    if (place < 0) continue;
-    const last = path.slice(path.lastIndexOf('|') + 1);
-    const begins = place === 0 || last.startsWith(wanted);
-    const rank = last === wanted ? 0 : begins ? 1 : /[\s|-]/.test(path[place - 1]) ? 2 : 3;
-    found.push({ each, rank });
-  }
+  const found = known.map((each) => ({ each, rank: rankOf(each.tag, wanted) })).filter(({ rank }) => rank !== null);
   found.sort((a, b) => a.rank - b.rank || (b.each.photos ?? 0) - (a.each.photos ?? 0));
-  return found.slice(0, most).map(({ each }) => each);
+  return found.map(({ each }) => each);
 }
 
 /** All names for completion, of an answer of /api/tags. */
