@@ -1,6 +1,6 @@
 // Every edit of the library, by batch, with its undo; also those of other days and of the command line.
 import { get, isAborted } from '../api.js';
-import { html, render, useEffect, useRef, useState } from '../html.js';
+import { html, render, useEffect, useLayoutEffect, useRef, useState } from '../html.js';
 import { counted } from '../tags/tag_names.js';
 
 const PAGE = 100;
@@ -73,7 +73,7 @@ function History({ app }) {
   };
   const turn = (edit) => (edit?.can_undo ? void app.undo(edit.edit) : false);
   const newest = (isUndo) => now.current.edits.find((each) => each.can_undo && isUndo === (each.kind === 'undo'));
-  useEffect(() => app.keys('History', [
+  useLayoutEffect(() => app.keys('History', [
     { keys: ['ArrowDown'], does: 'Edit before', run: () => move.current(1) },
     { keys: ['ArrowUp'], does: 'Edit after', run: () => move.current(-1) },
     { keys: ['Enter'], does: 'Undo the edit, or do it again', run: () => turn(now.current.focused()) },

@@ -1,6 +1,6 @@
 // How the library is: its folders and drives, what could not be read, the index, the model.
 import { get, isAborted, post } from '../api.js';
-import { html, render, useEffect, useState } from '../html.js';
+import { html, render, useEffect, useLayoutEffect, useState } from '../html.js';
 import { counted } from '../tags/tag_names.js';
 import { toastError } from '../toast.js';
 
@@ -35,7 +35,7 @@ function Status({ app }) {
     setAsked(false);
     app.refresh();
   };
-  useEffect(() => app.keys('Status', [
+  useLayoutEffect(() => app.keys('Status', [
     { keys: ['i'], does: 'Start or stop the index', run: () => {
       const { running, here } = app.status?.index ?? {};
       return running && !here ? false : void run(running ? 'stop' : 'start');

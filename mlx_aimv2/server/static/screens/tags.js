@@ -1,6 +1,6 @@
 // All tags of the library, with where they come from: to find, rename, merge, and teach new ones.
 import { get, isAborted } from '../api.js';
-import { html, render, useEffect, useRef, useState } from '../html.js';
+import { html, render, useEffect, useLayoutEffect, useRef, useState } from '../html.js';
 import { openChangeDialog } from '../tags/tag_changes.js';
 import { completions, counted, ranked, reviewOf, shownTag } from '../tags/tag_names.js';
 import { openTeachDialog } from '../tags/teach.js';
@@ -60,7 +60,7 @@ function Tags({ app }) {
   const onRow = (run) => () => { const row = here(); return row ? void run(row) : false; };
   const actions = useRef(null);
   actions.current = { move, toggle, change, merged, place, onRow, app };
-  useEffect(() => app.keys('Tags', keysOf(actions, field)), []);
+  useLayoutEffect(() => app.keys('Tags', keysOf(actions, field)), []);
 
   if (failed) return html`<section class="screen"><h1>Tags</h1><p role="alert">${failed.message} <span class="faint">${failed.hint}</span></p></section>`;
   return html`<section class="screen tags" aria-busy=${answer ? 'false' : 'true'}>
