@@ -70,7 +70,7 @@ def opened(
         page.goto(f"{page.url.partition('#')[0]}{place}")
         yield page
     wrong = [text for text in told if not any(known in text for known in expected)]
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
 
 
 def until(page: Any, expression: str) -> Any:
