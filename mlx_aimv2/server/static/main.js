@@ -4,7 +4,7 @@ import { edit, get, isAborted, onReached, undo } from './api.js';
 import { element } from './html.js';
 import { EVERYWHERE, layKeys, showKeys } from './keys.js';
 import { watchReach } from './reach.js';
-import { onChoice, setting } from './settings.js';
+import { startTheme } from './theme.js';
 import { toast, toastError } from './toast.js';
 
 // Name in the address -> its module, its place in the rail and its title.
@@ -225,9 +225,7 @@ function turned() {
 }
 
 // ---- Start.
-const themed = (theme) => { document.documentElement.dataset.theme = theme; };
-themed(setting('theme'));
-onChoice('theme', themed);
+startTheme(document.getElementById('theme'));
 layKeys(EVERYWHERE, [
   { keys: ['?'], does: 'Show the keys', run: showKeys },
   { keys: ['/'], does: 'Search', run: () => app.go('#/search') },

@@ -1,8 +1,6 @@
-// How grids look: larger or smaller pictures, whole or cropped, light or dark.
+// How grids look: larger or smaller pictures, whole or cropped.
 import { element } from './html.js';
 import { choose, onChoice, setting } from './settings.js';
-
-const THEMES = { system: 'As the system', light: 'Light', dark: 'Dark' };
 
 /** Buttons and keys for a screen with a grid; `gridNow()` is the grid that is shown, or nothing. */
 export function viewButtons(app, gridNow) {
@@ -15,16 +13,13 @@ export function viewButtons(app, gridNow) {
     choose('columns', grid.layout.columns);
     app.announce(`${grid.layout.columns} columns`);
   };
-  const button = (label, title, act) => element('button', { type: 'button', className: 'button', title, ariaLabel: title, onclick: act }, label);
-  const crop = button('Crop', 'Fill each place, or show whole pictures', () => choose('crop', !setting('crop')));
+  const button = (label, title, act) => element('button', { type: 'button', className: 'button plain', title, ariaLabel: title, onclick: act }, label);
+  const crop = button('Crop', 'Pictures cropped to fill their places', () => choose('crop', !setting('crop')));
   const drawCrop = (isOn) => crop.setAttribute('aria-pressed', isOn);
   drawCrop(setting('crop'));
   onChoice('crop', drawCrop);
-  const theme = element('select', { ariaLabel: 'Light or dark', title: 'Light or dark' });
-  for (const [value, label] of Object.entries(THEMES)) theme.append(element('option', { value, selected: setting('theme') === value }, label));
-  theme.addEventListener('change', () => choose('theme', theme.value));
   return {
-    buttons: [button('−', 'Smaller pictures (−)', () => bySize(1)), button('+', 'Larger pictures (+)', () => bySize(-1)), crop, theme],
+    buttons: [button('−', 'Smaller pictures (−)', () => bySize(1)), button('+', 'Larger pictures (+)', () => bySize(-1)), crop],
     keys: [
       { keys: ['-'], does: 'Smaller pictures', run: () => bySize(1) },
       { keys: ['+', '='], does: 'Larger pictures', run: () => bySize(-1) },

@@ -185,6 +185,7 @@ class Grid {
     this.pace.by = 0;
     this.order();
     this.request();
+    for (const told of this.moved) told();
   }
 
   /** Scrolls so that a photo's row is at the top; the focus stays where it is. */

@@ -3,6 +3,8 @@ import { announce } from '../announce.js';
 import { element } from '../html.js';
 
 const LABEL_PX = 26;
+// A label stands under the line of its year's newest photo.
+const UNDER_PX = 7;
 
 /** A scrubber for a grid over a Timeline: drag, click, wheel, arrows (month), PgUp and PgDn (year). */
 export function createScrubber(host, grid) {
@@ -24,6 +26,7 @@ export function createScrubber(host, grid) {
     thumb.style.transform = `translateY(${share * (el.clientHeight - thumb.offsetHeight)}px)`;
     bubble.style.transform = `translateY(${share * (el.clientHeight - bubble.offsetHeight)}px)`;
     bubble.textContent = titleOf(monthNow());
+    el.classList.toggle('moving', grid.pace.isFast);
     el.setAttribute('aria-valuemin', 0);
     el.setAttribute('aria-valuemax', Math.max(grid.source.sections.length - 1, 0));
     el.setAttribute('aria-valuenow', monthNow());
@@ -44,7 +47,7 @@ export function createScrubber(host, grid) {
       const y = (grid.layout.tops[place] / Math.max(grid.layout.height, 1)) * height;
       const hasRoom = y - last >= LABEL_PX && y <= height - LABEL_PX;
       const mark = element('span', { className: hasRoom ? 'year' : 'tick' }, hasRoom ? year : '');
-      mark.style.transform = `translateY(${Math.min(y, height - 2)}px)`;
+      mark.style.transform = `translateY(${Math.min(hasRoom ? y + UNDER_PX : y, height - 2)}px)`;
       years.append(mark);
       if (hasRoom) last = y;
     });

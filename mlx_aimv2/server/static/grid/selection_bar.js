@@ -30,12 +30,12 @@ export function selectionBar(host, grid, app, more = []) {
 
   const count = element('strong');
   const bar = element('div', { className: 'selection-bar', role: 'toolbar', ariaLabel: 'What is selected', hidden: true }, count);
+  const clear = () => grid.selection.clear();
+  bar.append(element('button', { type: 'button', className: 'button plain', title: 'Select nothing (Esc)', ariaLabel: 'Select nothing', onclick: clear }, '×'));
   for (const action of actions) {
     const title = `${action.does} (${action.key.toUpperCase()})`;
     bar.append(element('button', { type: 'button', className: 'button', title, onclick: () => act(action) }, action.label));
   }
-  const clear = () => grid.selection.clear();
-  bar.append(element('button', { type: 'button', className: 'button plain', title: 'Select nothing (Esc)', ariaLabel: 'Select nothing', onclick: clear }, '×'));
   host.append(bar);
 
   /** Acts on the selection; without one, on the photo of the focus. */

@@ -10,6 +10,9 @@ import { element } from '../html.js';
 import { commandLine, nothing } from '../nothing.js';
 import { viewButtons } from '../view_buttons.js';
 
+// Where the timeline was left, to come back to.
+let leftAt = null;
+
 // How often a library that changes is asked for its months, at most.
 const NEWS_MS = 5000;
 
@@ -27,17 +30,25 @@ export function mount(host, params, app) {
   let newer = null;    // a timeline with other photos, not shown yet
   let asked = 0;
   let version = null;
+  let drives = null;
   let timer = 0;
 
-  const dateButton = element('button', { type: 'button', className: 'button', title: 'Go to a date (G)', onclick: askDate }, 'Go to date…');
+  const dateButton = element('button', { type: 'button', className: 'button plain', title: 'Go to a date (G)', onclick: askDate }, 'Go to date…');
   const view = viewButtons(app, () => shown?.grid);
   head.append(element('div', { className: 'bar push' }, dateButton, ...view.buttons));
   const news = element('button', { type: 'button', className: 'button main new-photos', hidden: true, onclick: showNews });
 
   async function load() {
+    asked = Date.now();
     try {
       const timeline = await loadTimeline(stopped.signal);
-      if (!stopped.signal.aborted) draw(timeline);
+      const found = leftAt ? await timeline.placeOf(leftAt.id, leftAt.month) : -1;
+      if (stopped.signal.aborted) return;
+      draw(timeline);
+      if (found > 0) {
+        shown.grid.focusOn(found, { isQuiet: true });
+        shown.grid.jump(found);
+      }
     } catch (error) {
       if (!isAborted(error) && !shown) place.replaceChildren(nothing('The photos cannot be shown', [error.message, error.hint]));
     }
@@ -75,7 +86,11 @@ export function mount(host, params, app) {
   /** Hears of changes of the library: flags are drawn anew, other photos wait for the button. */
   async function heard(status) {
     drawIndex(status);
-    if (!shown) drawEmptyAnew();
+    if (!shown && place.querySelector('.nothing')) drawEmpty();
+    // A drive that came or went changes marks, not the library.
+    const online = status.roots.map((root) => root.online).join();
+    if (drives !== null && drives !== online) shown?.grid.refresh();
+    drives = online;
     if (status.version === version) return;
     clearTimeout(timer);
     const wait = asked + NEWS_MS - Date.now();
@@ -99,10 +114,6 @@ export function mount(host, params, app) {
     } catch {
       // The banner says what is wrong; the next status asks again.
     }
-  }
-
-  function drawEmptyAnew() {
-    if (place.querySelector('.nothing')) drawEmpty();
   }
 
   function drawIndex({ index: run }) {
@@ -132,6 +143,15 @@ export function mount(host, params, app) {
     shown.timeline = next;
     count.textContent = next.count.toLocaleString('en');
     app.announce(`${next.count.toLocaleString('en')} photos`);
+  }
+
+  /** The first photo that is seen: its id and month, where they are known. */
+  function placeNow() {
+    if (!shown?.grid.layout) return null;
+    const { grid, timeline } = shown;
+    const { first } = grid.layout.rowAt(grid.place);
+    const hit = grid.cellAt(first)?.hit;
+    return hit ? { id: hit[0], month: timeline.months[timeline.monthAt(first)][0] } : null;
   }
 
   function askDate() {
@@ -178,6 +198,7 @@ export function mount(host, params, app) {
     stopped.abort();
     clearTimeout(timer);
     for (const end of ends) end();
+    leftAt = placeNow();
     shown?.leave();
     screen.remove();
   };
