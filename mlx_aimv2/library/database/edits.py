@@ -166,10 +166,11 @@ class Edits(Database):
             )
         # What comes back under a name of then would be another tag, that nobody has rejected.
         renamed = self.one(
-            "SELECT edits.id, said FROM changes AS named JOIN edits ON edits.id = named.edit_id "
-            "JOIN changes AS mine ON mine.edit_id = ?1 "
+            "SELECT edits.id, said FROM edits "
+            "CROSS JOIN changes AS named ON edits.id = named.edit_id JOIN changes AS mine ON mine.edit_id = ?1 "
             "AND mine.place IN ('tags', 'verdicts', 'aliases', 'taught') "
-            "WHERE named.edit_id > ?1 AND named.place = 'aliases' AND named.after IS NOT NULL "
+            "WHERE edits.id > ?1 AND edits.kind IN ('rename', 'merge') "
+            "AND named.place = 'aliases' AND named.after IS NOT NULL "
             f"AND {_COUNTS} AND tag_key(json_extract(named.after, '$[0]')) "
             "<> json_extract(named.names, '$[0]') AND instr(json_extract(mine.names, '$[0]') "
             "|| '|', json_extract(named.names, '$[0]') || '|') = 1 ORDER BY edits.id DESC LIMIT 1",
@@ -181,6 +182,14 @@ class Edits(Database):
                 hint=f"undo that one first: aimv2 tag undo {renamed[0]}",
             )
         return number
+
+    def can_undo(self, edit: EditRow) -> bool:
+        """Whether an edit can be undone, as far as can be told before."""
+        try:
+            self.edit_to_undo(edit.number)
+        except UsageError:
+            return False
+        return True
 
     def mark_runs_undone(self, kind: str = "tag") -> None:
         """All that the program gave was taken back: none of its runs is left to undo."""

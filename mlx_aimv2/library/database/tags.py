@@ -5,7 +5,7 @@ from functools import cache
 from typing import NamedTuple
 
 from ..tag_names import tag_key
-from .connection import CONTENTS, Database, listed_contents
+from .connection import CONTENTS, OF_THESE, Database, listed, listed_contents
 
 # Of several origins the first is shown where there is room for one; a name may follow the word.
 ORIGINS = ("you", "file", "sidecar", "taught", "vocabulary")
@@ -55,6 +55,27 @@ class Tags(Database):
             id: {each[0][1]: [origin for origin, _ in each] for each in sorted(of, key=_name)}
             for id, of in tags.items()
         }
+
+    def tags_among(self, ids: Iterable[int]) -> tuple[int, list[tuple[str, int]]]:
+        """How many of these files there are, and their tags with how many of them have each.
+
+        The commonest first; in as many statements for a million files as for one.
+        """
+        with self.temporary_table("chosen", "id INTEGER PRIMARY KEY, hash BLOB"):
+            self.run(
+                f"INSERT INTO chosen SELECT id, last_hash FROM files WHERE {OF_THESE}",
+                listed(ids),
+            )
+            found = self.rows(
+                "SELECT max(tag), count(*) AS have FROM ("
+                "SELECT chosen.id, tags.key, tags.tag FROM chosen JOIN tags ON file_id = chosen.id "
+                "LEFT JOIN verdicts ON verdicts.hash = chosen.hash AND verdicts.key = tags.key "
+                "WHERE verdict IS NULL UNION "
+                "SELECT chosen.id, key, tag FROM chosen JOIN verdicts "
+                "ON verdicts.hash = chosen.hash WHERE verdict <> 'rejected') "
+                "GROUP BY key ORDER BY have DESC, key"
+            )
+            return int(self.one("SELECT count(*) FROM chosen")[0]), found
 
     def from_outside(self, file_id: int) -> dict[str, str]:
         """The keywords of other programs in a file and its sidecars, by key."""

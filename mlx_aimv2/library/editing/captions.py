@@ -72,9 +72,9 @@ class EditableCaptions(EditableTags):
         Errors: UsageError where no photo is known; OutputError without a library.
         """
         words = None if text is None else clean_caption(text)
+        if uuid and (before := self.asked_before(uuid)):
+            return before
         with self._reading() as store:
-            if uuid and (before := self._asked_before(store, uuid)):
-                return before
             named = named_photos(store, photos)
             paths = tuple(sorted(map(os.fsdecode, store.paths_of(named.contents).values())))
         count = named.count

@@ -1,7 +1,7 @@
 """A library whose tags can be edited: the methods of ``Library`` that do so."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
@@ -52,10 +52,13 @@ class EditableTags(Access):
         """
         if action not in _SAID:
             raise UsageError(f"{action!r} is no edit", hint=f"one of {', '.join(_SAID)}")
+        if uuid and (before := self.asked_before(uuid)):
+            with self._reading() as store, suppress(UsageError):
+                named = named_photos(store, photos)
+                return replace(before, count=named.count, errors=named.errors)
+            return before
         with self._reading() as store:
             look = cache(lambda: named_photos(store, photos))
-            if uuid and (before := self._asked_before(store, uuid)):
-                return _about(before, look)
             if action == "add":
                 known = find_tag(store, tag)
             else:
@@ -84,9 +87,9 @@ class EditableTags(Access):
 
         Errors: UsageError for a tag that is not known, and for a name that another tag has.
         """
+        if uuid and (before := self.asked_before(uuid)):
+            return before
         with self._reading() as store:
-            if uuid and (before := self._asked_before(store, uuid)):
-                return before
             tag, name = must_find_tag(store, old, is_path=True), typed_tag(new)
             is_same = tag_key(name) == tag_key(tag)
             if name == tag:
@@ -107,10 +110,10 @@ class EditableTags(Access):
 
         Errors: UsageError for tags that are not known, or that are one already.
         """
+        if uuid and (before := self.asked_before(uuid)):
+            return before
         given = [tags] if isinstance(tags, str) else list(tags)
         with self._reading() as store:
-            if uuid and (before := self._asked_before(store, uuid)):
-                return before
             target = find_tag(store, into, is_path=True) or typed_tag(into)
             meant = [tag for tag in several_tags(store, given) if tag_key(tag) != tag_key(target)]
         if not meant:
@@ -156,9 +159,9 @@ class EditableTags(Access):
         self, edit: int | str, *, uuid: str | None = None, photos: tuple[str, ...] = ()
     ) -> Edited:
         """:meth:`undo_tags` of an edit by its number, or by the uuid of one that may still wait."""
+        if uuid and (before := self.asked_before(uuid)):
+            return before
         with self._reading() as store:
-            if uuid and (before := self._asked_before(store, uuid)):
-                return before
             said = next((each.said for each in waiting_edits(self.path) if each.uuid == edit), None)
             if said is None:
                 number = store.edit_to_undo(edit_meant(store, edit))
@@ -166,12 +169,13 @@ class EditableTags(Access):
         request = Request("undo", f"undone: {said}", undoes=edit)
         return self._make(request, Edited("", photos), uuid)
 
-    def _asked_before(self, store: Store, uuid: str) -> Edited | None:
-        """What the edit of this uuid did; None of one that nobody has asked for."""
-        done = made(store, uuid)
-        if done is not None:
-            changed = count_photos(store, done.file_ids)
-            return Edited("", number=done.number, said=done.said, changed=changed)
+    def asked_before(self, uuid: str) -> Edited | None:
+        """What the edit of this uuid did, or that it waits; None where nobody has asked for it."""
+        with self._reading() as store:
+            done = made(store, uuid)
+            if done is not None:
+                changed = count_photos(store, done.file_ids)
+                return Edited("", number=done.number, said=done.said, changed=changed)
         said = (each.said for each in waiting_edits(self.path) if each.uuid == uuid)
         return next((Edited("", said=each, is_waiting=True) for each in said), None)
 
@@ -221,14 +225,6 @@ def _from_others(store: Store, tag: str, named: Named) -> tuple[str, ...]:
     found = store.rows("SELECT file_id, origin FROM shown_tags WHERE key = ?", (tag_key(tag),))
     ids = {id for id, origin in found if origin in FROM_OUTSIDE and id in named.contents}
     return _paths(store, ids)
-
-
-def _about(edited: Edited, look: Callable[[], Named]) -> Edited:
-    """What an edit did that was asked for before, with what is said now of the photos named."""
-    with suppress(UsageError):
-        named = look()
-        return replace(edited, count=named.count, errors=named.errors)
-    return edited
 
 
 def _paths(store: Store, ids: Iterable[int]) -> tuple[str, ...]:
