@@ -80,7 +80,8 @@ class Service(Library):
         ):
             with suppress(FileNotFoundError):
                 stamp = path.stat()
-                marks.append(f"{stamp.st_mtime_ns:x}.{stamp.st_size:x}")
+                if stamp.st_size:  # else a journal that a reader has made, and nothing is in it
+                    marks.append(f"{stamp.st_mtime_ns:x}.{stamp.st_size:x}")
         return "-".join(marks)
 
     def overview(self) -> Overview:

@@ -167,7 +167,8 @@ class Edits(Database):
         # What comes back under a name of then would be another tag, that nobody has rejected.
         renamed = self.one(
             "SELECT edits.id, said FROM edits "
-            "CROSS JOIN changes AS named ON edits.id = named.edit_id JOIN changes AS mine ON mine.edit_id = ?1 "
+            "CROSS JOIN changes AS named ON edits.id = named.edit_id "
+            "JOIN changes AS mine ON mine.edit_id = ?1 "
             "AND mine.place IN ('tags', 'verdicts', 'aliases', 'taught') "
             "WHERE edits.id > ?1 AND edits.kind IN ('rename', 'merge') "
             "AND named.place = 'aliases' AND named.after IS NOT NULL "

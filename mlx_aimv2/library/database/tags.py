@@ -67,7 +67,7 @@ class Tags(Database):
                 listed(ids),
             )
             found = self.rows(
-                "SELECT max(tag), count(*) AS have FROM ("
+                "SELECT max(tag), count(DISTINCT id) AS have FROM ("
                 "SELECT chosen.id, tags.key, tags.tag FROM chosen JOIN tags ON file_id = chosen.id "
                 "LEFT JOIN verdicts ON verdicts.hash = chosen.hash AND verdicts.key = tags.key "
                 "WHERE verdict IS NULL UNION "

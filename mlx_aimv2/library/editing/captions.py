@@ -72,7 +72,7 @@ class EditableCaptions(EditableTags):
         Errors: UsageError where no photo is known; OutputError without a library.
         """
         words = None if text is None else clean_caption(text)
-        if uuid and (before := self.asked_before(uuid)):
+        if uuid and (before := self.asked_before(uuid, photos)):
             return before
         with self._reading() as store:
             named = named_photos(store, photos)

@@ -52,10 +52,7 @@ class EditableTags(Access):
         """
         if action not in _SAID:
             raise UsageError(f"{action!r} is no edit", hint=f"one of {', '.join(_SAID)}")
-        if uuid and (before := self.asked_before(uuid)):
-            with self._reading() as store, suppress(UsageError):
-                named = named_photos(store, photos)
-                return replace(before, count=named.count, errors=named.errors)
+        if uuid and (before := self.asked_before(uuid, photos)):
             return before
         with self._reading() as store:
             look = cache(lambda: named_photos(store, photos))
@@ -169,15 +166,25 @@ class EditableTags(Access):
         request = Request("undo", f"undone: {said}", undoes=edit)
         return self._make(request, Edited("", photos), uuid)
 
-    def asked_before(self, uuid: str) -> Edited | None:
-        """What the edit of this uuid did, or that it waits; None where nobody has asked for it."""
+    def asked_before(self, uuid: str, photos: Photo | Iterable[Photo] = ()) -> Edited | None:
+        """What the edit of this uuid did, or that it waits; None where nobody has asked for it.
+
+        ``photos`` are those that it was about, as far as the library knows them still.
+        """
         with self._reading() as store:
             done = made(store, uuid)
             if done is not None:
                 changed = count_photos(store, done.file_ids)
-                return Edited("", number=done.number, said=done.said, changed=changed)
-        said = (each.said for each in waiting_edits(self.path) if each.uuid == uuid)
-        return next((Edited("", said=each, is_waiting=True) for each in said), None)
+                edited = Edited("", number=done.number, said=done.said, changed=changed)
+            else:
+                waiting = [each.said for each in waiting_edits(self.path) if each.uuid == uuid]
+                if not waiting:
+                    return None
+                edited = Edited("", said=waiting[0], is_waiting=True)
+            with suppress(UsageError):
+                named = named_photos(store, photos)
+                return replace(edited, count=named.count, errors=named.errors)
+            return edited
 
     def _make(self, request: Request, edited: Edited, uuid: str | None = None) -> Edited:
         """Make an edit now, or keep it for later; what is known of it, with what became of it."""
