@@ -3,8 +3,8 @@
 It says ``begun`` when it begins to embed. ``never``; ``item:7`` once the seventh picture is placed;
 or a place in the commit of a batch and its number: ``torn:2`` after half of the second batch's rows
 are written, ``written:2`` before the database counts them, ``committed:2`` after. ``slow`` takes a
-moment for each picture; ``step`` says ``waits`` before the first batch and after each, and goes on
-when it gets a line.
+moment for each picture, and ``--progress`` tells of each; ``step`` says ``waits`` before the first
+batch and after each, and goes on when it gets a line.
 """
 
 import os
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mlx_aimv2.cli import index
 from mlx_aimv2.cli.app import main
 from mlx_aimv2.library.database.segments import Segments
 from mlx_aimv2.library.database.store import Store
@@ -86,6 +87,7 @@ def install(place: str, number: int) -> None:
 
 
 if __name__ == "__main__":
+    index._RECORD_S = 0.0
     indexer._COMMIT_FILES, indexer._COMMIT_S = BATCH, float("inf")
     place, _, count = sys.argv[1].partition(":")
     install(place, int(count or 0))

@@ -19,7 +19,7 @@ from mlx_aimv2.library.database.connection import vectors_folder
 # come first: nice.
 _RUN = "import os; os.nice(5); from mlx_aimv2.cli.app import script; script()"
 _AIMV2 = (sys.executable, "-P", "-c", _RUN)
-_STOPPED = 130
+SOME_FAILED, INTERRUPTED = 3, 130  # as the command's exit codes
 _ENDING_S = 30  # for the batch at hand; then it is killed, which costs that batch alone
 _MEASURED_S = 3.0  # before that no rate is told
 _ERRORS_KEPT = 40  # lines of stderr
@@ -49,6 +49,7 @@ class IndexProcess:
         self._library = library
         self._lock = threading.Lock()
         self._child: subprocess.Popen[str] | None = None
+        self._follower: threading.Thread
         self._state = IndexState()
 
     def state(self) -> IndexState:
@@ -77,7 +78,8 @@ class IndexProcess:
                 text=True, encoding="utf-8", errors="replace",
                 start_new_session=True,  # Ctrl-C at the terminal ends the page, which ends this
             )  # fmt: skip
-            threading.Thread(target=self._follow, args=(self._child,), daemon=True).start()
+            self._follower = threading.Thread(target=self._follow, args=(self._child,), daemon=True)
+            self._follower.start()
 
     def stop(self) -> None:
         """Have the index from here end as by Ctrl-C, soon; what is done is kept."""
@@ -87,13 +89,15 @@ class IndexProcess:
 
     def close(self) -> None:
         """End the index from here, and wait until it has ended."""
+        child = self._child
+        if child is None:
+            return
         self.stop()
-        if self._child is not None:
-            try:
-                self._child.wait(_ENDING_S)
-            except subprocess.TimeoutExpired:
-                self._child.kill()
-                self._child.wait()
+        try:
+            child.wait(_ENDING_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+        self._follower.join()
 
     def _follow(self, child: "subprocess.Popen[str]") -> None:
         assert child.stdout is not None and child.stderr is not None
@@ -103,9 +107,9 @@ class IndexProcess:
             reader.start()
             self._read_progress(child.stdout)
             reader.join()
-        code = child.returncode
-        message, hint = _reason(said) if code not in (0, 3, _STOPPED, -signal.SIGINT) else ("", "")
-        self._state = IndexState(message=message or None, hint=hint)
+        is_well = child.returncode in (0, SOME_FAILED, INTERRUPTED, -signal.SIGINT)
+        message, hint = (None, "") if is_well else _reason(said)
+        self._state = IndexState(message=message, hint=hint)
 
     def _read_progress(self, lines: IO[str]) -> None:
         first: tuple[float, int] | None = None  # when the first photos were done, and how many
