@@ -45,10 +45,11 @@ def browse(options: Options) -> None:
             make_server,
         )  # fmt: skip
     except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn"):
+        package = (error.name or "").partition(".")[0]
+        if package not in ("starlette", "uvicorn"):
             raise
         raise Aimv2Error(
-            f"the page needs {error.name}, which is not installed",
+            f"the page needs {package}, which is not installed",
             hint=install_hints.extra("web"),
         ) from error
     from mlx_aimv2.server.gate.keys import Keys  # noqa: PLC0415

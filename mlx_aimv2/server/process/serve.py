@@ -59,15 +59,15 @@ class Connection(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """A server that Ctrl-C and SIGTERM end as if its work were done."""
+    """A server that Ctrl-C, SIGTERM and a closed terminal end as if its work were done."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Inside it the two signals end the server; it may run in another thread, without them."""
+        """Inside it these signals end the server; in another thread it runs without them."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        ending = (signal.SIGINT, signal.SIGTERM)
+        ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         before = {each: signal.signal(each, self._end) for each in ending}
         try:
             yield
