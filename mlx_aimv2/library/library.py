@@ -26,7 +26,7 @@ from .database.photos import Counts, FileRow
 from .database.store import Store
 from .database.vectors import VectorSet
 from .duplicates.groups import DEFAULT_THRESHOLD, Group, files_to_compare, find_groups
-from .editing.captions import EditableCaptions
+from .editing.duplicates import EditableDuplicates
 from .indexing.misread import warn_of_unread
 from .indexing.options import IndexOptions
 from .indexing.preparation import excluded_patterns, make_indexer, source_to_index
@@ -52,7 +52,7 @@ _SAMPLE = 20
 T = TypeVar("T")
 
 
-class Library(EditableCaptions):
+class Library(EditableDuplicates):
     """Photos that can be searched, tagged and described.
 
     They are in one file, with a folder of vectors beside it.

@@ -88,8 +88,8 @@ def say(library: Library, *chosen: str, name: str = "s") -> None:
     with Store(library.path, can_write=True) as store:
         hashes = [store.last_hash(id_of(library, each)) or b"" for each in chosen]
         each_once = list(dict.fromkeys(hashes))
-        rows = [(hash, each_once.index(hash), hashes.count(hash) > 1) for hash in each_once]
-        say_apart(store, name, rows, AT)
+        rows = [(hash, 0, each_once.index(hash), hashes.count(hash) > 1) for hash in each_once]
+        say_apart(store, rows, name, AT)
 
 
 def test_exact_and_near_copies_are_pages_of_their_own(groups: GroupPages) -> None:

@@ -169,3 +169,27 @@ def test_dates_that_were_not_read_before_come_by_reading_again(
     assert file is not None
     assert file.facts is not None
     assert file.facts.taken_at == "2024-05-31T14:05:06"
+
+
+def test_a_date_that_was_carried_stays_until_that_is_undone(
+    library: Library, tmp_path: Path
+) -> None:
+    album = tmp_path / "album"
+    for number, name in enumerate(("kept.jpg", "copy.jpg")):
+        save(album / name, number)
+    write(album / "copy.jpg.xmp", "2019-05-06T07:08:09")
+    index(library, album)
+    carried = library.carry(album / "kept.jpg", album / "copy.jpg")
+    (album / "copy.jpg").unlink()
+    for _ in range(2):
+        assert index(library, album) == {"kept.jpg": "2019-05-06T07:08:09"}
+    assert (album / "kept.jpg.xmp").exists()
+    (album / "kept.jpg.xmp").unlink()  # the library still knows it
+    assert index(library, album) == {"kept.jpg": "2019-05-06T07:08:09"}
+    write(album / "kept.jpg.xmp", "2001-05-06T07:08:09")  # another program knows better
+    assert index(library, album) == {"kept.jpg": "2001-05-06T07:08:09"}
+    (album / "kept.jpg.xmp").unlink()
+    assert index(library, album) == {"kept.jpg": "2019-05-06T07:08:09"}
+    assert carried.number is not None
+    library.undo_edit(carried.number)
+    assert index(library, album) == {"kept.jpg": None}

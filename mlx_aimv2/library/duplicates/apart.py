@@ -1,6 +1,6 @@
 """What the owner said to be no duplicates, by content: it holds for good, and after moves."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 from ..database.connection import OF_THESE, listed
 from ..database.store import Store
@@ -51,10 +51,18 @@ def apart(store: Store, ids: Collection[int] | None = None) -> Apart:
     return Apart(store.rows(f"{query} WHERE {of_these}", (listed(ids),)))
 
 
-def say_apart(store: Store, said: str, members: Sequence[tuple[bytes, int, bool]], at: str) -> None:
-    """Remember, by the name of one saying, contents as its members: content, number, several."""
+def say_apart(
+    store: Store, members: Iterable[tuple[bytes, int, int, bool]], said: str, at: str
+) -> None:
+    """Remember contents as the members of sayings: content, saying, number in it, whether several.
+
+    ``said`` is the name of the edit in which that was said.
+    """
     store.run_many(
         "INSERT OR IGNORE INTO not_duplicates (hash, said, member, is_several, at) "
         "VALUES (?, ?, ?, ?, ?)",
-        ((hash, said, member, int(is_several), at) for hash, member, is_several in members),
+        (
+            (hash, f"{said}.{number}", member, int(is_several), at)
+            for hash, number, member, is_several in members
+        ),
     )

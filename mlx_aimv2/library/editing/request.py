@@ -11,6 +11,8 @@ from ..database.captions import Caption, Origin
 from ..database.edits import now
 from ..database.store import Store
 from ..database.verdicts import Verdict
+from ..duplicates.apart import say_apart
+from ..duplicates.picks import set_picks
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,9 @@ class Request:
     after, ``taught`` are tags with their words. ``undoes`` is an edit to be undone: its number, or
     the ``uuid`` of one that may still wait.
     ``captions`` are contents with who says what: origin, text (None: taken back), prompt, model.
+    ``picks`` are files, each by content and id, and whether it is picked for removal. ``apart`` are
+    contents that are no duplicates: content, number of the group, number in it, whether it is of
+    several files. ``carried`` are values for a file by content and id: name, value.
     With ``is_part`` it is one of many requests of one run, all of one ``uuid`` and one edit.
     """
 
@@ -32,6 +37,9 @@ class Request:
     renamed: tuple[tuple[str, str], ...] = ()
     taught: tuple[tuple[str, str | None], ...] = ()
     captions: tuple[tuple[bytes, Origin, str | None, str | None, str | None], ...] = ()
+    picks: tuple[tuple[bytes, int, bool], ...] = ()
+    apart: tuple[tuple[bytes, int, int, bool], ...] = ()
+    carried: tuple[tuple[bytes, int, str, str], ...] = ()
     undoes: int | str | None = None
     is_part: bool = False
     uuid: str = field(default_factory=lambda: uuid4().hex)
@@ -55,7 +63,7 @@ class Request:
                 "an edit that waits beside the library is of a newer version of aimv2",
                 hint="run the newer version once",
             )
-        for name in ("verdicts", "removed", "captions"):
+        for name in ("verdicts", "removed", "captions", "picks", "apart", "carried"):
             rows = values.get(name, ())
             values[name] = tuple((bytes.fromhex(hash), *rest) for hash, *rest in rows)
         for name in ("renamed", "taught"):
@@ -137,3 +145,9 @@ def write(store: Store, request: Request) -> None:
             store.remove_caption(hash, origin)
         else:
             store.caption(hash, Caption(text, origin, prompt, model), at=request.at)
+    set_picks(store, request.picks, request.at)
+    say_apart(store, request.apart, request.uuid, request.at)
+    if request.carried:
+        from ..duplicates.carrying import set_carried  # noqa: PLC0415  (XML)
+
+        set_carried(store, request.carried, request.at)
