@@ -57,9 +57,9 @@ class EditableDuplicates(EditableCaptions):
         Errors: UsageError where no file is known, and where of a group of duplicates none would be
         left, unless that is meant: ``whole_groups``.
         """
+        if uuid and (before := self.asked_before(uuid, photos)):
+            return before
         with self._reading() as store:
-            if uuid and (before := self._asked_before(store, uuid)):
-                return before
             named = named_photos(store, photos)
             if is_picked and not whole_groups:
                 self._check_left(store, named)
@@ -80,9 +80,9 @@ class EditableDuplicates(EditableCaptions):
         That is known by their contents, so that it holds for files that were moved too.
         Errors: UsageError for a group of fewer than two files.
         """
+        if uuid and (before := self.asked_before(uuid)):
+            return before
         with self._reading() as store:
-            if uuid and (before := self._asked_before(store, uuid)):
-                return before
             named = [named_photos(store, group) for group in groups]
         rows = list[tuple[bytes, int, int, bool]]()
         for number, group in enumerate(named):
@@ -114,9 +114,9 @@ class EditableDuplicates(EditableCaptions):
         """
         from ..duplicates.carrying import what_to_carry  # noqa: PLC0415  (XML)
 
+        if uuid and (before := self.asked_before(uuid, keep)):
+            return before
         with self._reading() as store:
-            if uuid and (before := self._asked_before(store, uuid)):
-                return before
             kept, others = named_photos(store, keep), named_photos(store, copies)
             [id] = kept.ids
             files = store.files_of([id, *others.ids])
