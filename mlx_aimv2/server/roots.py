@@ -2,7 +2,7 @@
 where they are."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -23,11 +23,10 @@ class ShownRoot:
     name: str
     path: bytes
     is_online: bool
-    photos: int
 
 
-def shown_roots(store: Store, photos: Mapping[bytes, int]) -> list[ShownRoot]:
-    """All that was indexed, by path, with how many photos are known in each."""
+def shown_roots(store: Store) -> list[ShownRoot]:
+    """All that was indexed, by path."""
     stored = store.roots()
     names = _names([root.path for root in stored])
     return [
@@ -36,7 +35,6 @@ def shown_roots(store: Store, photos: Mapping[bytes, int]) -> list[ShownRoot]:
             printable(name),
             root.path,
             state_of(store, root, stored) == "there",
-            photos.get(root.path, 0),
         )
         for root, name in zip(stored, names, strict=True)
     ]

@@ -35,10 +35,13 @@ Hit = tuple[int, str, float | None, str | None, int, int]
 
 @dataclass(frozen=True)
 class Overview:
-    """The library at a glance; ``problem`` is why it cannot be shown, and the way out."""
+    """The library at a glance; ``photos`` are counted by the path of a root.
+
+    ``waiting``: edits that wait until another process has ended that writes. ``problem`` is why the library cannot be shown, and the way out.
+    """
 
     counts: Counts
-    roots: list[ShownRoot]
+    photos: dict[bytes, int]
     waiting: int
     serving: VectorSet | None
     problem: dict[str, str] | None
@@ -57,8 +60,8 @@ class Service(Library):
         self.thumbnails = Thumbnails(self.path)
         self.index_process = IndexProcess(self.path)
         self.timeline = Timeline()
-        self._seen: tuple[object, Overview | None] = (None, None)
-        self._counted: tuple[str, Counts, dict[bytes, int]] | None = None  # by version
+        self._seen: tuple[str, Overview] | None = None  # by version
+        self._roots: tuple[float, list[ShownRoot]] = (-1.0, [])  # by the time of the look
 
     def close(self) -> None:
         """End the index that runs beside the page, then close the library."""
@@ -85,39 +88,42 @@ class Service(Library):
         return "-".join(marks)
 
     def overview(self) -> Overview:
-        """The library at a glance, as of two seconds ago at most.
+        """The library at a glance, counted once for each version.
 
-        Each look has the checkpoint of its searches loaded in the background, if it is another.
+        Each time the checkpoint of its searches is loaded in the background, if it is another.
         """
         version = self.version()
-        moment = version, time.monotonic() // _LOOK_S
-        known, seen = self._seen
-        if seen is None or known != moment:
-            seen = self._look_over(version)
-            self._seen = moment, seen
-            self.model.follow(seen.serving, self._warm_up)
+        if self._seen is None or self._seen[0] != version or self._seen[1].problem:
+            self._seen = version, self._look_over()
+        seen = self._seen[1]
+        self.model.follow(seen.serving, self._warm_up)
         return seen
 
-    def roots(self) -> list[ShownRoot]:
-        """What was indexed, and whether it is there, as of two seconds ago at most."""
-        return self.overview().roots
-
-    def _look_over(self, version: str) -> Overview:
-        def look(store: Store) -> tuple[Counts, list[ShownRoot], VectorSet | None]:
-            if self._counted is None or self._counted[0] != version:
-                self._counted = version, store.counts(), photos_of_roots(store)
-            _, counts, photos = self._counted
-            return counts, shown_roots(store, photos), store.serving()
-
+    def _look_over(self) -> Overview:
         try:
-            counts, roots, serving = self.look(look)
+            counts, photos, serving = self.look(
+                lambda store: (store.counts(), photos_of_roots(store), store.serving())
+            )
             waiting = self.waiting_edits()
         except OutputError as error:  # it is not there, or not of this version
             problem = {"message": str(error), "hint": error.hint}
-            return Overview(Counts(0, 0, 0, 0), [], 0, None, problem)
+            return Overview(Counts(0, 0, 0, 0), {}, 0, None, problem)
+        if counts.files:
+            return Overview(counts, photos, waiting, serving, None)
         message, hint = "there are no photos in the library yet", index_command(self.path)
-        problem_or_none = None if counts.files else {"message": message, "hint": hint}
-        return Overview(counts, roots, waiting, serving, problem_or_none)
+        return Overview(counts, photos, waiting, serving, {"message": message, "hint": hint})
+
+    def roots(self) -> list[ShownRoot]:
+        """What was indexed, and whether it is there, as of two seconds ago at most.
+
+        Errors: OutputError where there is no library of this version.
+        """
+        looked_s, roots = self._roots
+        now_s = time.monotonic()
+        if not 0 <= now_s - looked_s < _LOOK_S:
+            roots = self.look(shown_roots)
+            self._roots = now_s, roots
+        return roots
 
     def cells(self, store: Store, ids: Sequence[int]) -> list[Cell]:
         """Photos as cells of a grid, in their order."""

@@ -14,7 +14,7 @@ from mlx_aimv2.files.paths import printable
 from mlx_aimv2.library.database.photos import FileRow
 from mlx_aimv2.library.database.store import Store
 
-from .answers import Body, PageError, as_json, posted, said_of, service_of
+from .answers import Body, PageError, as_json, number_in, posted, said_of, service_of
 from .roots import place_of
 from .service import Service
 
@@ -36,8 +36,8 @@ def status(request: Request) -> Response:
 def errors(request: Request) -> Response:
     """Photos that cannot be read, with the reasons, by their ids."""
     service = service_of(request)
-    after, limit = _number(request, "after", 0), _number(request, "limit", 100)
-    limit = min(max(limit, 1), _MOST_ERRORS)
+    after = number_in(request, "after", 0)
+    limit = max(number_in(request, "limit", 100, most=_MOST_ERRORS), 1)
     files = service.look(partial(_in_error, after=after, limit=limit + 1))
     roots = service.roots()
     shown = [
@@ -88,15 +88,6 @@ def _in_error(store: Store, after: int, limit: int) -> list[FileRow]:
     return [files[id] for (id,) in ids]
 
 
-def _number(request: Request, name: str, otherwise: int) -> int:
-    given = request.query_params.get(name, "")
-    if not given:
-        return otherwise
-    if not (given.isascii() and given.isdecimal() and len(given) < 19):  # 64 bits
-        raise Aimv2Error(f"{name} is no number", hint="load the page again")
-    return int(given)
-
-
 def _status(service: Service) -> dict[str, Any]:
     seen = service.overview()
     index, model = service.index_process.state(), service.model.state
@@ -114,8 +105,11 @@ def _status(service: Service) -> dict[str, Any]:
             "message": index.message, "hint": index.hint,
         },
         "roots": [
-            {"id": root.id, "name": root.name, "online": root.is_online, "photos": root.photos}
-            for root in seen.roots
+            {
+                "id": root.id, "name": root.name, "online": root.is_online,
+                "photos": seen.photos.get(root.path, 0),
+            }
+            for root in (service.roots() if seen.problem is None else ())
         ],
         "model": {
             "name": model.name, "state": model.state, "texts": model.texts,
