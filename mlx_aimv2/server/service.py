@@ -37,7 +37,8 @@ Hit = tuple[int, str, float | None, str | None, int, int]
 class Overview:
     """The library at a glance; ``photos`` are counted by the path of a root.
 
-    ``waiting``: edits that wait until another process has ended that writes. ``problem`` is why the library cannot be shown, and the way out.
+    ``waiting``: edits that wait until another process has ended that writes. ``problem`` is why
+    the library cannot be shown, and the way out.
     """
 
     counts: Counts
