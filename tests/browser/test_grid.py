@@ -1,14 +1,12 @@
 """The grid in a browser: its nodes, heights and requests, and that every photo is reached."""
 
-import io
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from tests.support.browser import opened, until
-from tests.support.page import Page, running_page
+from tests.support.page import Page
+from tests.support.seen_grid import SEEN, rest
 from tests.support.stand_in_timeline import StandInTimeline
 
 MILLION = [3571] * 280  # and a rest without a date: 1,000,000
@@ -17,44 +15,6 @@ MOST_PX = 8_000_000
 CELLS = "document.querySelectorAll('.cell').length"
 TALLEST = """Math.max(...[...document.querySelectorAll('*')].map(
     (one) => Math.max(one.getBoundingClientRect().height, one.scrollHeight)))"""
-# Cells in sight, each [id of its picture or null, index by its place in the rows, alt].
-SEEN = """(() => {
-  const box = document.querySelector(".grid")?.getBoundingClientRect();
-  if (!box) return [];
-  return [...document.querySelectorAll('.cell:not([hidden])')].filter((cell) => {
-    const own = cell.getBoundingClientRect();
-    return own.height && own.bottom > box.top + 1 && own.top < box.bottom - 1;
-  }).map((cell) => {
-    const picture = cell.querySelector('img');
-    const [, id] = /thumb.(\\d+)/.exec(picture.getAttribute('src') ?? '') ?? [];
-    return {
-      id: Number(id ?? 0), isHere: Boolean(id) && picture.complete && picture.naturalWidth > 0,
-      row: Number(cell.parentNode.getAttribute('aria-rowindex')),
-      column: Number(cell.getAttribute('aria-colindex')), alt: picture.alt,
-    };
-  });
-})()"""
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """The page's files; what a library answers is a stand-in's."""
-    with running_page(tmp_path_factory.mktemp("page") / "library.db") as page:
-        yield page
-
-
-@pytest.fixture
-def small() -> bytes:
-    file = io.BytesIO()
-    Image.linear_gradient("L").resize((96, 64)).save(file, "JPEG")
-    return file.getvalue()
-
-
-def rest(page: Any) -> list[dict[str, Any]]:
-    """What is seen once every picture in sight is here."""
-    done = f"((seen) => seen.length > 0 && seen.every((one) => one.isHere) && seen)({SEEN})"
-    seen: list[dict[str, Any]] = until(page, done)
-    return seen
 
 
 def fling(page: Any, times: int = 12) -> None:

@@ -29,6 +29,9 @@ class StandInTimeline:
     held: list[Any] = field(default_factory=list)
     version: str = "1"
     status: dict[str, Any] = field(default_factory=dict)
+    tag: str = "Boat"
+    edits: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    is_gone: bool = False
 
     def __call__(self, page: Any) -> None:
         """Takes the place of the server for a Playwright page."""
@@ -38,7 +41,8 @@ class StandInTimeline:
         page.route("**/api/timeline", lambda route: route.fulfill(json=self.timeline()))
         page.route("**/api/timeline/*", self._part)
         page.route("**/api/photos?*", self._photos)
-        page.route("**/api/status", lambda route: route.fulfill(json=self.state()))
+        page.route("**/api/status", self._status)
+        page.route("**/api/edits**", self._edit)
         page.route("**/thumb/*", self._thumb)
 
     @property
@@ -112,10 +116,25 @@ class StandInTimeline:
         )  # fmt: skip
         route.fulfill(body=body, content_type="application/octet-stream")
 
+    def _status(self, route: Any) -> None:
+        if self.is_gone:
+            route.abort("connectionrefused")
+        else:
+            route.fulfill(json=self.state())
+
+    def _edit(self, route: Any) -> None:
+        body = route.request.post_data_json
+        self.edits.append((urlsplit(route.request.url).path, body))
+        count = len(body.get("ids", []))
+        answer = {"edit": len(self.edits), "changed": count, "skipped": 0, "waiting": False}
+        said = f"{count} picked for removal" if body.get("do") else "Undone"
+        route.fulfill(json=answer | {"said": said, "errors": [], "version": self.version})
+
     def _photos(self, route: Any) -> None:
         ids = parse_qs(urlsplit(route.request.url).query)["ids"][0].split(",")
-        tag = {"tag": "Boat", "origins": ["you"], "score": None, "verdict": "added"}
-        photos = [{"id": int(one), "tags": [tag]} for one in ids]
+        added = {"tag": self.tag, "origins": ["you"], "score": None, "verdict": "added"}
+        guess = {"tag": "Guess", "origins": ["demo"], "score": 0.9, "verdict": None}
+        photos = [{"id": int(one), "tags": [added, guess]} for one in ids]
         route.fulfill(body=json.dumps({"photos": photos}), content_type="application/json")
 
     def _thumb(self, route: Any) -> None:

@@ -157,7 +157,7 @@ export function mount(host, params, app) {
   function askDate() {
     if (!shown) return;
     openDialog('Go to a date', (body, close) => {
-      const input = element('input', { type: 'text', id: 'date', autocomplete: 'off', placeholder: '2024, May 2024, 2024-05-03', spellcheck: false });
+      const input = element('input', { type: 'text', id: 'date', autofocus: true, autocomplete: 'off', placeholder: '2024, May 2024, 2024-05-03', spellcheck: false });
       const wrong = element('p', { className: 'faint', role: 'status' });
       const form = element('form', {}, element('label', { htmlFor: 'date' }, 'A year, a month or a day'), input, wrong, element('div', { className: 'bar end' }, element('button', { className: 'button main' }, 'Go')));
       form.addEventListener('submit', (event) => {
