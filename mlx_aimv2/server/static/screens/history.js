@@ -1,6 +1,6 @@
 // Every edit of the library, by batch, with its undo; also those of other days and of the command line.
 import { get, isAborted } from '../api.js';
-import { html, render, useEffect, useLayoutEffect, useRef, useState } from '../html.js';
+import { html, render, useLayoutEffect, useRef, useState } from '../html.js';
 import { counted } from '../tags/tag_names.js';
 
 const PAGE = 100;
@@ -26,7 +26,7 @@ function History({ app }) {
   const list = useRef(null);
   const shown = useRef(PAGE);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     let version = app.status?.version;
     let asked = null;
     // As many as are shown: none of them goes when the list is read anew.
@@ -115,12 +115,9 @@ function Edit({ edit, number, isActive, onFocus, onTurn }) {
   const stop = isActive ? 0 : -1;
   return html`<li data-row=${number} tabindex=${stop} class=${edit.undone ? 'undone' : ''} onFocusIn=${onFocus}>
     <time datetime=${edit.at}>${timeOf(edit.at)}</time>
-    <span class="kind">${KINDS[edit.kind] ?? edit.kind}</span>
+    <span class="kind">${KINDS[edit.kind] ?? edit.kind}${edit.undone && (isUndo ? ', done again' : ', undone')}</span>
     <span class="said"><bdi>${edit.said}</bdi></span>
-    <span class="faint">${edit.undone ? (isUndo ? 'done again' : 'undone') : ''}</span>
-    ${edit.can_undo
-      ? html`<button type="button" class="button" tabindex=${stop} aria-label="${label}: ${edit.said}" onClick=${onTurn}>${label}</button>`
-      : html`<span></span>`}
+    ${edit.can_undo && html`<button type="button" class="button" tabindex=${stop} aria-label="${label}: ${edit.said}" onClick=${onTurn}>${label}</button>`}
   </li>`;
 }
 

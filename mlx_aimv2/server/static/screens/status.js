@@ -22,7 +22,7 @@ export function mount(host, params, app) {
 function Status({ app }) {
   const [status, setStatus] = useState(app.status);
   const [isAsked, setAsked] = useState(false);
-  useEffect(() => app.onStatus(setStatus), []);
+  useLayoutEffect(() => app.onStatus(setStatus), []);
 
   const run = async (verb) => {
     setAsked(true);

@@ -1,6 +1,6 @@
 // All tags of the library, with where they come from: to find, rename, merge, and teach new ones.
 import { get, isAborted } from '../api.js';
-import { html, render, useEffect, useLayoutEffect, useRef, useState } from '../html.js';
+import { html, render, useLayoutEffect, useRef, useState } from '../html.js';
 import { openChangeDialog } from '../tags/tag_changes.js';
 import { completions, counted, ranked, reviewOf, shownTag } from '../tags/tag_names.js';
 import { openTeachDialog } from '../tags/teach.js';
@@ -35,7 +35,7 @@ function Tags({ app }) {
   const field = useRef(null);
   const body = useRef(null);
 
-  useEffect(() => loading(app, setAnswer, setFailed), []);
+  useLayoutEffect(() => loading(app, setAnswer, setFailed), []);
 
   const all = answer?.tags ?? [];
   const found = typed.trim() ? ranked(all, typed) : [...all].sort(BY[sort]);
