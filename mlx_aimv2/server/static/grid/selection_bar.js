@@ -1,5 +1,7 @@
 // The bar of what can be done with what is selected, over every grid alike.
 import { element } from '../html.js';
+import { openTagDialog } from '../tags/tag_dialog.js';
+import { openTeachDialog } from '../tags/teach.js';
 import { toastError } from '../toast.js';
 
 const MOST_LIKE = 20;
@@ -10,19 +12,13 @@ const MOST_LIKE = 20;
  */
 export function selectionBar(host, grid, app, more = []) {
   const actions = [
-    { label: 'Tag…', key: 't', does: 'Tag the selection', run: openTags },
-    { label: 'Teach…', key: 'e', does: 'Teach a tag by the selection', run: openTeach },
+    { label: 'Tag…', key: 't', does: 'Tag the selection', run: (target) => openTagDialog(app, target), isDialog: true },
+    { label: 'Teach…', key: 'e', does: 'Teach a tag by the selection', run: (target) => openTeachDialog(app, target), isDialog: true },
     { label: 'More like this', key: 's', does: 'Search for more like the selection', run: openLike },
     { label: 'Pick for removal', key: 'p', does: 'Pick the selection for removal', run: (target) => app.edit('pick', target) },
     ...more,
   ];
 
-  async function openTags(target) {
-    (await import('../tags/tag_dialog.js')).openTagDialog(app, target);
-  }
-  async function openTeach(target) {
-    (await import('../tags/teach.js')).openTeachDialog(app, target);
-  }
   async function openLike({ ids: named }) {
     const ids = named?.slice(0, MOST_LIKE) ?? await grid.selection.ids(MOST_LIKE);
     app.go(`#/search?like=${ids.join(',')}`);
@@ -38,11 +34,15 @@ export function selectionBar(host, grid, app, more = []) {
   }
   host.append(bar);
 
-  /** Acts on the selection; without one, on the photo of the focus. */
-  async function act(action) {
+  const meant = async () => (grid.selection.size ? grid.selection.target() : { ids: [(await grid.hit(grid.focus))[0]] });
+
+  /**
+   * Acts on the selection; without one, on the photo of the focus. A dialog is there at once and waits
+   * itself for what is meant: letters that are typed meanwhile are its own, and no keys.
+   */
+  async function act({ run, isDialog = false }) {
     try {
-      const target = grid.selection.size ? await grid.selection.target() : { ids: [(await grid.hit(grid.focus))[0]] };
-      await action.run(target);
+      await run(isDialog ? meant() : await meant());
     } catch (error) {
       toastError(error);
     }

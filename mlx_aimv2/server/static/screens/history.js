@@ -71,7 +71,7 @@ function History({ app }) {
     edits: edits ?? [],
     focused: () => edits?.[document.activeElement?.dataset.row],
   };
-  const turn = (edit) => (edit?.can_undo ? void app.undo(edit.edit) : false);
+  const turn = (edit) => (edit && !edit.undone ? void app.undo(edit.edit) : false);
   const newest = (isUndo) => now.current.edits.find((each) => each.can_undo && isUndo === (each.kind === 'undo'));
   useLayoutEffect(() => app.keys('History', [
     { keys: ['ArrowDown'], does: 'Edit before', run: () => move.current(1) },
@@ -117,7 +117,7 @@ function Edit({ edit, number, isActive, onFocus, onTurn }) {
     <time datetime=${edit.at}>${timeOf(edit.at)}</time>
     <span class="kind">${KINDS[edit.kind] ?? edit.kind}${edit.undone && (isUndo ? ', done again' : ', undone')}</span>
     <span class="said"><bdi>${edit.said}</bdi></span>
-    ${edit.can_undo && html`<button type="button" class="button" tabindex=${stop} aria-label="${label}: ${edit.said}" onClick=${onTurn}>${label}</button>`}
+    ${!edit.undone && html`<button type="button" class="button" tabindex=${stop} aria-label="${label}: ${edit.said}" onClick=${onTurn}>${label}</button>`}
   </li>`;
 }
 

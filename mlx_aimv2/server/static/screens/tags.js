@@ -62,7 +62,8 @@ function Tags({ app }) {
   actions.current = { move, toggle, change, merged, place, onRow, app };
   useLayoutEffect(() => app.keys('Tags', keysOf(actions, field)), []);
 
-  if (failed) return html`<section class="screen"><h1>Tags</h1><p role="alert">${failed.message} <span class="faint">${failed.hint}</span></p></section>`;
+  if (failed) return html`<section class="screen"><header><h1>Tags</h1></header><div class="nothing" role="alert">
+    <h2>${failed.message}</h2><p>${failed.hint}</p></div></section>`;
   return html`<section class="screen tags" aria-busy=${answer ? 'false' : 'true'}>
     <header>
       <h1>Tags</h1>

@@ -23,7 +23,7 @@ export function ReviewHead({ app, tag, kind, answer, left, onSay }) {
     </div>`}
     <div class="bar push">
       <button type="button" class="button plain" onClick=${change}>Rename…</button>
-      <button type="button" class="button" onClick=${() => openTeachDialog(app, {}, tag)}>${answer?.taught ? 'Words…' : 'Teach…'}</button>
+      <button type="button" class="button" onClick=${() => openTeachDialog(app, undefined, tag)}>${answer?.taught ? 'Words…' : 'Teach…'}</button>
     </div>
     ${answer?.taught && kind !== 'no' && html`<${Known} taught=${answer.taught} />`}`;
 }
@@ -52,6 +52,6 @@ export function NothingLeft({ app, tag, kind, answer }) {
   if (isTaught) return html`<div class="nothing"><h2>No question is left</h2><p>What you have said is given to all photos.</p></div>`;
   return html`<div class="nothing"><h2>${name} is not taught</h2>
     <p>Teach it, by the photos that you gave it and by words, and the photos are asked whose answer helps most. ${NO_FACES}</p>
-    <button type="button" class="button main" onClick=${() => openTeachDialog(app, {}, tag)}>Teach ${shownTag(tag)}…</button>
+    <button type="button" class="button main" onClick=${() => openTeachDialog(app, undefined, tag)}>Teach ${shownTag(tag)}…</button>
     <p>${counted(answer.counts.sure, 'photo')} ${answer.counts.sure === 1 ? 'has' : 'have'} it now.</p></div>`;
 }

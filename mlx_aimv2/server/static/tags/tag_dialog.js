@@ -8,8 +8,9 @@ import { openView } from './view_dialog.js';
 const AT_FIRST = 12;
 
 /**
- * Opens the dialog for what an edit takes: {ids}, {search} or {tag_kind}. It reaches a photo and "all
- * 80,000 results" alike, as nothing here is done photo by photo. Resolves once it is closed.
+ * Opens the dialog for what an edit takes, {ids}, {search} or {tag_kind}, or for the promise of it. It
+ * reaches a photo and "all 80,000 results" alike, as nothing here is done photo by photo. Resolves once
+ * it is closed.
  */
 export const openTagDialog = (app, target) =>
   openView('Tags', (close) => html`<${TagDialog} app=${app} target=${target} close=${close} />`);
@@ -26,7 +27,7 @@ function TagDialog({ app, target, close }) {
 
   const load = async (first = null) => {
     try {
-      const { count: photos, tags } = await post('/api/tags/of', target);
+      const { count: photos, tags } = await post('/api/tags/of', await target);
       setCount(photos);
       setRows((before) => merged(before, tags, first));
       return tags;
@@ -40,9 +41,9 @@ function TagDialog({ app, target, close }) {
     get('/api/tags').then((answer) => setKnown(completions(answer)), setFailed);
   }, []);
 
-  const run = async (asked, tag, verb) => {
+  const run = async (ask, tag, verb) => {
     setBusy(true);
-    const answer = await asked;
+    const answer = await ask();
     if (answer) {
       const left = (await load(tag))?.find((each) => each.tag === tag)?.have;
       const kept = verb === 'remove' && left ? ` ${counted(left, 'photo')} keep it as a keyword of another program: Not this hides it.` : '';
@@ -50,7 +51,7 @@ function TagDialog({ app, target, close }) {
     }
     setBusy(false);
   };
-  const change = (verb, tag) => run(app.edit(verb, target, { tag }), tag, verb);
+  const change = (verb, tag) => run(async () => app.edit(verb, await target, { tag }), tag, verb);
   const toggle = (row) => change(row.have === count ? 'remove' : 'add', row.tag);
   const step = (event) => {
     const boxes = [...list.current.querySelectorAll('[role="checkbox"]')];
@@ -75,7 +76,7 @@ function TagDialog({ app, target, close }) {
     <div class="bar">
       <p role="status" class="faint">${isBusy ? 'Writing…' : said.text}</p>
       ${said.name !== null && html`<button type="button" class="button" disabled=${isBusy}
-        onClick=${() => run(app.undo(said.name), null, 'undo')}>Undo</button>`}
+        onClick=${() => run(() => app.undo(said.name), null, 'undo')}>Undo</button>`}
       <button type="button" class="button main push" onClick=${() => close()}>Done</button>
     </div>`;
 }

@@ -8,18 +8,23 @@ import { openView } from './view_dialog.js';
 export const NO_FACES =
   'This is no face recognition: two dogs that look alike will be confused, and so will people.';
 
+const BY_RESULTS = {
+  message: 'A tag is taught by photos that you choose, not by all results.', hint: 'Choose some of them.',
+};
+
 /**
- * Opens the dialog for chosen photos, {ids}, which are examples of the tag; goes on to its questions.
- * Without photos, {}, its words alone begin. `tag` is given where the tag is known.
+ * Opens the dialog for chosen photos, {ids} or the promise of that, which are examples of the tag; goes
+ * on to its questions. Without photos its words alone begin. `tag` is given where the tag is known.
  */
-export async function openTeachDialog(app, { ids = [], search = null } = {}, tag = '') {
-  if (search !== null) return app.toast('Choose the photos themselves: a tag is taught by examples, not by all results.');
+export async function openTeachDialog(app, target = { ids: [] }, tag = '') {
   const title = tag ? `Teach ${shownTag(tag)}` : 'Teach a tag';
-  const taught = await openView(title, (close) => html`<${TeachDialog} app=${app} ids=${ids} tag=${tag} close=${close} />`);
+  const taught = await openView(title, (close) => html`<${TeachDialog} app=${app} target=${target} tag=${tag} close=${close} />`);
   if (taught) app.go(reviewOf(taught, 'ask'));
 }
 
-function TeachDialog({ app, ids, tag, close }) {
+function TeachDialog({ app, target, tag, close }) {
+  const [ids, setIds] = useState(null);
+  const [failed, setFailed] = useState(null);
   const [name, setName] = useState(tag);
   const [by, setBy] = useState('name');
   const [words, setWords] = useState('');
@@ -27,9 +32,12 @@ function TeachDialog({ app, ids, tag, close }) {
   const [isBusy, setBusy] = useState(false);
   const hasTexts = app.status?.model?.texts ?? true;
   const isKnown = known.some((each) => each.taught && isSameTag(each.tag, name));
-  useEffect(() => { get('/api/tags').then((answer) => setKnown(completions(answer)), () => {}); }, []);
+  useEffect(() => {
+    Promise.resolve(target).then(({ ids: chosen }) => (chosen ? setIds(chosen) : setFailed(BY_RESULTS))).catch(setFailed);
+    get('/api/tags').then((answer) => setKnown(completions(answer)), setFailed);
+  }, []);
 
-  const isReady = name && !isBusy && (ids.length || isKnown || by !== 'photos') && (by !== 'words' || words.trim());
+  const isReady = name && ids && !isBusy && (ids.length || isKnown || by !== 'photos') && (by !== 'words' || words.trim());
   const teach = async (event) => {
     event?.preventDefault();
     if (!isReady) return;
@@ -46,8 +54,9 @@ function TeachDialog({ app, ids, tag, close }) {
     <span>${label}<span class="faint">${hint}</span></span>
   </label>`;
 
+  if (failed) return html`<p role="alert">${failed.message} <span class="faint">${failed.hint}</span></p>`;
   return html`<form class="stack teach" onSubmit=${teach}>
-    ${tag ? null : html`<${TagField} id="teach-name" label=${ids.length ? `These ${counted(ids.length, 'photo')} are` : 'Name of the tag'}
+    ${tag ? null : html`<${TagField} id="teach-name" label=${ids?.length ? `${ids.length === 1 ? 'This photo is' : `These ${counted(ids.length, 'photo')} are`}` : 'Name of the tag'}
       known=${known} keeps onType=${setName} onChoose=${setName} hint="A name of your own, like Luna or Pets › Luna." />`}
     ${hasTexts && html`<fieldset>
       <legend>What else tells how it looks</legend>
