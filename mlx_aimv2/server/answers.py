@@ -15,8 +15,8 @@ from mlx_aimv2.library.database.photos import FileRow
 
 from .service import Service
 
-STATUS = {"gone": 410, "not_found": 404, "changed": 409, "offline": 404, "busy": 503,
-          "library": 503, "not_here": 501}  # fmt: skip
+STATUS = {"gone": 410, "not_found": 404, "changed": 409, "whole_group": 409, "offline": 404,
+          "busy": 503, "library": 503, "not_here": 501}  # fmt: skip
 Body = dict[str, Any]
 
 

@@ -13,6 +13,7 @@ from mlx_aimv2.library.database.edits import EditRow
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.editing.edited import Edited
 
+from . import duplicates
 from .answers import Body, PageError, as_json, number_in, posted, service_of
 from .service import Service
 from .tags import photos_meant, text_in
@@ -71,6 +72,12 @@ DEEDS: dict[str, Deed] = {
     ),
     "merge": _merge,
     "caption": _caption,
+    "pick": lambda service, asked: duplicates.pick(service, asked.ids, asked.body, asked.uuid),
+    "unpick": lambda service, asked: service.pick(asked.ids, is_picked=False, uuid=asked.uuid),
+    "not_duplicates": lambda service, asked: duplicates.not_duplicates(
+        service, asked.body, asked.uuid
+    ),
+    "carry": lambda service, asked: duplicates.carry(service, asked.body, asked.uuid),
 }
 _WITHOUT_PHOTOS = frozenset({"rename", "merge", "teach", "not_duplicates", "carry"})
 

@@ -4,9 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from mlx_aimv2.errors import OutputError, UsageError
 from mlx_aimv2.files.stamp import Stamp
@@ -16,45 +14,17 @@ from mlx_aimv2.library.duplicates.apart import say_apart
 from mlx_aimv2.library.duplicates.pages import GroupPages
 from mlx_aimv2.library.duplicates.picks import set_picks, without_any_left
 from mlx_aimv2.library.library import Library
-from mlx_aimv2.library.signature import make_signature
-from mlx_aimv2.training.drawings.scene import HELD_OUT, draw
-from tests.support.copies import recompressed, resized
-from tests.support.synthetic import FACTS, add_set, facts, fill, unit
+from tests.support.copied_pictures import NEAR, make_copied_library
+from tests.support.synthetic import FACTS
 
-WIDTH = 61
 AT = "2026-11-30T12:00:00+00:00"
 
 
-def add(store: Store, path: str, image: Image.Image, hash: bytes, size_bytes: int = 10) -> int:
-    known = facts(width_px=image.width, height_px=image.height)
-    signature = make_signature(image)
-    stamp = Stamp(size_bytes, 1)
-    return store.add_file(path.encode(), stamp, hash=hash, facts=known, signature=signature)
-
-
 @pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    """Seven pictures: 0, 1 and 2 have a smaller copy, 3 also an even smaller, 4 has its twin."""
-    path = tmp_path / "library.db"
-    random = np.random.default_rng(5)
-    motifs, rows, ids = unit(random.standard_normal((7, WIDTH))), [], []
-    with Store(path, can_write=True) as store, store.transaction():
-        for number, motif in enumerate(motifs):
-            image = draw(HELD_OUT + number, 389, kind="single").image
-            pictures = {"full": image}
-            if number < 4:
-                pictures["half"] = resized(image, 0.5)
-            if number == 3:
-                pictures["small"] = recompressed(resized(image, 0.4), 60)
-            if number == 4:
-                pictures["twin"] = image
-            for name, picture in pictures.items():
-                hash = f"{number}{name.replace('twin', 'full')}".encode()
-                size = 10 + len(rows) - (name == "twin")
-                ids.append(add(store, f"/p/{number}-{name}.jpg", picture, hash, size))
-                rows.append(motif + 0.02 * unit(random.standard_normal(WIDTH)))
-        fill(store, add_set(store, WIDTH), unit(rows), ids)
-    with Library(path) as opened:
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Library]:
+    monkeypatch.setattr(pages, "_SOON_S", 600.0)  # however slow the machine is
+    make_copied_library(tmp_path / "library.db")
+    with Library(tmp_path / "library.db") as opened:
         yield opened
 
 
@@ -65,10 +35,6 @@ def groups(library: Library) -> GroupPages:
 
 def names(page: pages.Page) -> list[list[str]]:
     return [[path.removeprefix("/p/")[:-4] for path in group.paths] for group in page.groups]
-
-
-ALL = [["0-full", "0-half"], ["1-full", "1-half"], ["2-full", "2-half"],
-       ["3-full", "3-half", "3-small"]]  # fmt: skip
 
 
 def id_of(library: Library, name: str) -> int:
@@ -96,7 +62,7 @@ def test_exact_and_near_copies_are_pages_of_their_own(groups: GroupPages) -> Non
     exact, near = groups.page("exact"), groups.page("near")
     assert names(exact) == [["4-full", "4-twin"]]
     assert (exact.total, exact.copies, exact.next) == (1, 1, None)
-    assert names(near) == ALL
+    assert names(near) == NEAR
     assert (near.total, near.copies, near.is_computing) == (4, 5, False)
 
 
@@ -108,7 +74,7 @@ def test_pages_by_a_cursor(groups: GroupPages) -> None:
         after = page.next
         if after is None:
             break
-    assert found == [ALL[:3], ALL[3:]]
+    assert found == [NEAR[:3], NEAR[3:]]
     with pytest.raises(UsageError, match="has changed"):
         groups.page("near", after=99_999)
 
@@ -119,12 +85,12 @@ def test_what_is_decided_leaves_the_list_and_the_cursor_stays(
     first = groups.page("near", count=2)
     pick(library, "0-half", "1-half", "3-half")
     page = groups.page("near", after=first.next, count=2)
-    assert names(page) == ALL[2:]
+    assert names(page) == NEAR[2:]
     assert (page.total, page.copies) == (2, 2)
     assert page.size_bytes == sum(10 + number for number in (5, 8))
-    assert names(groups.page("near", decided=True)) == ALL
+    assert names(groups.page("near", decided=True)) == NEAR
     pick(library, "0-half", is_picked=False)
-    assert names(groups.page("near")) == [ALL[0], *ALL[2:]]
+    assert names(groups.page("near")) == [NEAR[0], *NEAR[2:]]
 
 
 def test_near_copies_are_looked_for_once_while_the_photos_are_the_same(
@@ -138,17 +104,17 @@ def test_near_copies_are_looked_for_once_while_the_photos_are_the_same(
     say(library, "1-full", "1-half")
     with Store(library.path, can_write=True) as store:
         store.say(b"0full", "Boat", "added")
-    assert names(groups.page("near")) == ALL[2:]
+    assert names(groups.page("near")) == NEAR[2:]
     assert found == ["near"]
     with Store(library.path, can_write=True) as store:
         store.set_missing([id_of(library, "2-full")], AT)
     # What was known is shown while new copies are looked for, without what has gone.
-    assert names(groups.page("near")) == ALL[3:]
+    assert names(groups.page("near")) == NEAR[3:]
     thread = groups._thread
     assert thread is not None
     thread.join()
     assert found == ["near", "near"]
-    assert names(groups.page("near")) == ALL[3:]
+    assert names(groups.page("near")) == NEAR[3:]
 
 
 def test_what_is_said_to_be_no_duplicate_leaves_its_group_for_good(
@@ -157,22 +123,22 @@ def test_what_is_said_to_be_no_duplicate_leaves_its_group_for_good(
     groups.page("near")
     say(library, "0-full", "0-half", name="all of it")
     say(library, "3-full", "3-half", name="the best and one")
-    left = [*ALL[1:3], ["3-full", "3-small"]]
+    left = [*NEAR[1:3], ["3-full", "3-small"]]
     assert names(groups.page("near")) == left
     assert names(GroupPages(library._of_one_moment).page("near")) == left
-    assert [[path[3:-4] for path in each.paths] for each in library.duplicates()][:2] == ALL[1:3]
+    assert [[path[3:-4] for path in each.paths] for each in library.duplicates()][:2] == NEAR[1:3]
     say(library, "4-full", "4-twin", name="the same content")
     assert names(groups.page("exact")) == []
     with Store(library.path, can_write=True) as store:
         store.run("DELETE FROM not_duplicates")
-    assert names(groups.page("near")) == ALL
+    assert names(groups.page("near")) == NEAR
     assert names(groups.page("exact")) == [["4-full", "4-twin"]]
 
 
 def test_of_a_group_torn_in_two_both_parts_are_groups(library: Library, groups: GroupPages) -> None:
     say(library, "3-full", "3-half", name="a")
     say(library, "3-full", "3-small", name="b")
-    assert names(groups.page("near")) == [*ALL[:3], ["3-half", "3-small"]]
+    assert names(groups.page("near")) == [*NEAR[:3], ["3-half", "3-small"]]
 
 
 def test_groups_that_take_long_are_told_to_be_looked_for(
@@ -183,8 +149,8 @@ def test_groups_that_take_long_are_told_to_be_looked_for(
     thread = groups._thread
     assert thread is not None
     thread.join()
-    assert first == pages.Page(is_computing=True) or names(first) == ALL
-    assert names(groups.page("near")) == ALL
+    assert first == pages.Page(is_computing=True) or names(first) == NEAR
+    assert names(groups.page("near")) == NEAR
 
 
 def test_an_error_is_told_once_and_looking_begins_anew(
@@ -197,7 +163,7 @@ def test_an_error_is_told_once_and_looking_begins_anew(
         patch.setattr(pages, "_find", fail)
         with pytest.raises(OutputError, match="vectors are gone"):
             groups.page("near")
-    assert names(groups.page("near")) == ALL
+    assert names(groups.page("near")) == NEAR
 
 
 def test_a_library_without_photos_has_no_groups(tmp_path: Path) -> None:

@@ -53,6 +53,29 @@ def picks(store: Store) -> Picks:
     return Picks(tuple(files), tuple(changed), tuple(away))
 
 
+@dataclass(frozen=True)
+class PicksPage:
+    """Some of the picks that count, and what all come to, as the library has them.
+
+    ``ids`` are files by path, ``changed`` is how many were written since they were picked.
+    """
+
+    ids: tuple[int, ...]
+    total: int
+    size_bytes: int
+    changed: int
+
+
+def page_of_picks(store: Store, offset: int, count: int) -> PicksPage:
+    """So many picks from a place on; no file is looked at."""
+    total, size_bytes = store.one("SELECT count(*), ifnull(sum(size_bytes), 0) FROM picked")
+    there = "SELECT count(*) FROM picks JOIN files ON id = file_id WHERE missing_since IS NULL"
+    [known] = store.one(there)
+    query = "SELECT file_id FROM picked JOIN files ON id = file_id ORDER BY path LIMIT ? OFFSET ?"
+    ids = tuple(id for (id,) in store.rows(query, (count, offset)))
+    return PicksPage(ids, total, size_bytes, known - total)
+
+
 def set_picks(store: Store, rows: Iterable[tuple[bytes, int, bool]], at: str) -> None:
     """Pick files, or take picks back: content, file's id, whether it is picked.
 
