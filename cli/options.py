@@ -15,7 +15,7 @@ import typer
 
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.models.aimv2.published import CHECKPOINTS, LICENCE, LICENCE_TERMS
-from mlx_aimv2.options import option, options_of
+from mlx_aimv2.options import flags_of, option, options_of
 
 from . import output
 
@@ -86,12 +86,8 @@ def given_flags(options: Any, *, without: str = "") -> list[str]:
         if "without" in each.metadata:
             given += given_flags(value, without=without)
         elif "flags" in each.metadata and value != each.default and each.name not in left_out:
-            given.append(max(_flags(each), key=len))
+            given.append(max(flags_of(each), key=len))
     return given
-
-
-def _flags(each: "Field[Any]") -> list[str]:
-    return each.metadata["flags"].split() or [f"--{each.name.replace('_', '-')}"]
 
 
 def _made(kind: Any, given: dict[str, Any]) -> Any:
@@ -128,7 +124,7 @@ def _parameter(each: "Field[Any]") -> Parameter:
     if shown.pop("is_argument", False):
         told: Any = typer.Argument(**shown)
     else:
-        told = typer.Option(*_flags(each), **shown)
+        told = typer.Option(*flags_of(each), **shown)
     return Parameter(
         each.name,
         Parameter.KEYWORD_ONLY,

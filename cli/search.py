@@ -4,12 +4,13 @@ import os
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.inference.image_options import DTYPE, MODEL, Dtype
 from mlx_aimv2.library.search.filters import Filters
-from mlx_aimv2.options import argument, group, option
+from mlx_aimv2.library.search.request import SearchRequest
+from mlx_aimv2.options import group, option
 
 from . import output
 from .options import HTML, JSON, LIBRARY, OPEN, YES, confirm_download
@@ -42,15 +43,6 @@ _LINE = "---- the line: below it a photo fits the text no better than any text -
 class Options:
     """What ``aimv2 search`` takes."""
 
-    words: tuple[str, ...] = argument(
-        (),
-        help="What to look for; + and - stand between terms, a picture's path is a term too, and "
-        "tag:Luna a tag: taught, by what it was taught; else by its name.",
-        metavar="QUERY",
-    )
-    like: tuple[str, ...] = option(
-        (), help="Find photos that look like this picture.", metavar="FILE"
-    )
     count: int = option(
         20,
         help="Number of photos to show, at most.",
@@ -58,21 +50,7 @@ class Options:
         min=1,
         metavar="COUNT",
     )
-    min_score: float | None = option(
-        help="Lowest score to show; at 0.5 a photo fits the text no better than any text.",
-        flags="-t --min-score",
-        metavar="SCORE",
-        show_default="0.5 for texts, none for pictures",
-    )
-    sort: Literal["best", "date"] | None = option(
-        help="Order: by score, or the newest of the photos that fit.",
-        show_default="best; date without words",
-    )
-    unique: bool = option(False, help="Of photos that show the same picture, show only the first.")
-    captions_only: bool = option(
-        False, help="Search the words of captions alone, without a checkpoint."
-    )
-    filters: Filters = group(Filters)
+    asked: SearchRequest = group(SearchRequest)
     paths_only: bool = option(False, help="Print paths only, one on each line.", flags="-f --paths")
     null: bool = option(False, help="Print paths only, a NUL after each.", flags="-0 --null")
     uuid: bool = option(False, help="Print the UUIDs of the photos in Apple's Photos.")
@@ -103,14 +81,14 @@ def search(options: Options) -> int:
     with Library(options.library) as opened:
         _index_new(opened, options)
         answer = opened.search(
-            options.words,
-            like=options.like,
+            options.asked.words,
+            like=options.asked.like,
             count=options.count,
-            min_score=options.min_score,
+            min_score=options.asked.min_score,
             filters=filters,
-            sort=options.sort,
-            unique=options.unique,
-            captions_only=options.captions_only,
+            sort=options.asked.sort,
+            unique=options.asked.unique,
+            captions_only=options.asked.captions_only,
             model=options.model,
             dtype=options.dtype,
             confirm=confirm_download(options.yes),
@@ -123,12 +101,12 @@ def search(options: Options) -> int:
             for hit in answer.hits:
                 output.line(str(hit.file.uuid))
         elif not html:
-            _print_table(answer, is_by_date=options.sort == "date")
+            _print_table(answer, is_by_date=options.asked.sort == "date")
             _tell_line(answer, options)
         if html and answer.hits:
             from mlx_aimv2.library.contact_sheet import SheetRow  # noqa: PLC0415
 
-            title = " ".join(options.words or options.like or ["Photos"])
+            title = " ".join(options.asked.words or options.asked.like or ["Photos"])
             ids = [hit.file.id for hit in answer.hits]
             origins, captions = opened.store.origins_of(ids), opened.store.captions_of(ids)
             rows = (
@@ -142,7 +120,7 @@ def search(options: Options) -> int:
                 for hit in answer.hits
             )
             write(html, title, rows=rows, is_open=options.is_open)
-        _tell(opened, answer, filters, is_of_captions=options.captions_only)
+        _tell(opened, answer, filters, is_of_captions=options.asked.captions_only)
     if html and not answer.hits:
         output.say("no sheet was written")
     return 0
@@ -163,14 +141,14 @@ def _checked(options: Options) -> Filters:
     names = [name for name, is_chosen in chosen.items() if is_chosen]
     if len(names) > 1:
         raise UsageError(f"{' and '.join(names)} cannot be combined", hint="leave one of them out")
-    filters = options.filters
+    filters = options.asked.filters
     if options.uuid:
         filters = replace(filters, is_in_photos=True)
     condition(filters)
-    has_query = bool(options.words or options.like or filters.is_empty)
-    check_order(options.sort, options.min_score, has_query=has_query)
+    has_query = bool(options.asked.words or options.asked.like or filters.is_empty)
+    check_order(options.asked.sort, options.asked.min_score, has_query=has_query)
     if has_query:
-        query.parse(options.words, options.like)
+        query.parse(options.asked.words, options.asked.like)
     return filters
 
 
@@ -181,7 +159,7 @@ def _index_new(library: "Library", options: Options) -> None:
 
     from .index import Counter  # noqa: PLC0415
 
-    expanded = [os.path.expanduser(place) for place in options.filters.named_places]  # noqa: PTH111  (never raises)
+    expanded = [os.path.expanduser(place) for place in options.asked.filters.named_places]  # noqa: PTH111  (never raises)
     folders = [place for place in expanded if os.path.lexists(place)]
     if not folders:
         return
@@ -229,12 +207,12 @@ def _tell_line(answer: "Answer", options: Options) -> None:
     """Say on which side of the line the hits of a table lie, where the table does not show it."""
     if answer.line is None or not answer.hits:
         return
-    if options.min_score is None:
+    if options.asked.min_score is None:
         more = " (below it: -t 0.3)" if len(answer.hits) < options.count else ""
         output.say(
             f"{output.counted(len(answer.hits), 'photo')} above the line, {answer.line}{more}"
         )
-    elif options.sort == "date" and any(_is_below(hit, answer.line) for hit in answer.hits):
+    elif options.asked.sort == "date" and any(_is_below(hit, answer.line) for hit in answer.hits):
         output.say(f"in brackets: below the line, {answer.line}, no better than for any text")
 
 

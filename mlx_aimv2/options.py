@@ -39,3 +39,8 @@ def options_of(kind: type) -> "list[Field[Any]]":
         elif "help" in each.metadata:
             found.append(each)
     return found
+
+
+def flags_of(each: "Field[Any]") -> list[str]:
+    """The names of an option on the command line."""
+    return each.metadata["flags"].split() or [f"--{each.name.replace('_', '-')}"]

@@ -1,7 +1,7 @@
 """The photo library: index, search, tags, duplicates.
 
 From the top down; what stands above imports what stands below, and nothing imports upward:
-library, export, maintenance, contact_sheet, browsing, teaching, editing, tagging, search,
+browsing, library, export, maintenance, contact_sheet, teaching, editing, tagging, search,
 indexing, search_model, duplicates, shots, sidecars, database, signature, thumbnails, apple_photos,
 shot_names, tag_names, caption_text, text_cache.
 """

@@ -34,7 +34,8 @@ from .indexing.report import Estimate, Progress, Report
 from .search import query
 from .search.filters import Filters
 from .search.fitting import as_known, check_places
-from .search.searcher import Answer, Sort, check_order, newest, search, search_captions
+from .search.request import Sort
+from .search.searcher import Answer, check_order, newest, search, search_captions
 from .search_model import SearchModel, absent, source_of
 from .text_cache import TextCache
 

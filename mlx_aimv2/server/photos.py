@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from starlette.requests import Request
@@ -15,11 +16,13 @@ from mlx_aimv2.library.browsing.photo_tags import photo_tags
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.shots import shots_of
 
-from .answers import as_json, said_of, service_of
+from .answers import PageError, as_json, said_of, service_of
 from .roots import place_of
+from .search import kept
 from .service import Service
 
 _MOST = 200  # photos in one answer
+_LARGEST_ID = 1 << 62
 
 
 def photos(request: Request) -> Response:
@@ -81,6 +84,17 @@ def facts_of(service: Service, store: Store, ids: Sequence[int]) -> list[dict[st
     return found
 
 
+def why(request: Request) -> Response:
+    """How far a photo fits each term of a kept search by itself."""
+    service = service_of(request)
+    made = kept(service, request.query_params.get("search", ""))
+    found = service.why(made, min(request.path_params["id"], _LARGEST_ID))
+    if found is None:
+        raise PageError("not_found", "there is no such photo", hint="load the page again")
+    return as_json(asdict(found))
+
+
 routes = [
     Route("/api/photos", photos),
+    Route("/api/photos/{id:int}/why", why),
 ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from mlx_aimv2.errors import OutputError
 from mlx_aimv2.files.paths import FilePath
 from mlx_aimv2.inference.image_options import Dtype
+from mlx_aimv2.library.browsing.browsable import BrowsableLibrary
 from mlx_aimv2.library.browsing.cells import Cell, cells_of
 from mlx_aimv2.library.browsing.timeline import Timeline
 from mlx_aimv2.library.database.photos import Counts
@@ -16,7 +17,6 @@ from mlx_aimv2.library.database.schema import index_command
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.database.vectors import VectorSet
 from mlx_aimv2.library.editing.waiting import waiting_path
-from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.search_model import SearchModel
 from mlx_aimv2.library.text_cache import TextCache
 from mlx_aimv2.library.thumbnails.store import Thumbnails
@@ -48,7 +48,7 @@ class Overview:
     problem: dict[str, str] | None
 
 
-class Service(Library):
+class Service(BrowsableLibrary):
     """A library that a page shows; every method may be called from any thread.
 
     ``model`` is the checkpoint of its searches, which is loaded once and kept; it is never fetched.
@@ -140,7 +140,14 @@ class Service(Library):
         """Photos, given by ids and scores, as lists of the page have them."""
         scores = dict(found)
         return [
-            (cell.id, f"{cell.version:08x}", scores[cell.id], cell.day, cell.ratio, cell.flags)
+            (
+                cell.id,
+                f"{cell.version:08x}",
+                (score := scores[cell.id]) and round(score, 6),
+                cell.day,
+                cell.ratio,
+                cell.flags,
+            )
             for cell in self.cells(store, list(scores))
         ]
 

@@ -32,10 +32,7 @@ def nearest(
     ``among`` are the only rows to look at, in rising order.
     Shapes: (width,), (m,) -> (n,), (n,).
     """
-    rounded = query.astype(np.float16)
-    length = float(np.linalg.norm(query))
-    lost = float(np.linalg.norm(query - rounded.astype(np.float32))) + _SLACK * length
-    products = _scan(segments, rounded, among)
+    products, lost = about(segments, query, among)
     kept = np.arange(len(products))
     if len(products) > count:
         least = np.partition(products, -count)[-count] - 2 * lost
@@ -48,6 +45,17 @@ def nearest(
         end = np.searchsorted(-products, -products[count - 1], "right")
         rows, products = rows[:end], products[:end]
     return rows, products
+
+
+def about(segments: Segments, query: Floats, among: Rows | None = None) -> tuple[Floats, float]:
+    """Products with the query of all rows, or of those among, and how far off they may be.
+
+    Shapes: (width,), (m,) -> (m,).
+    """
+    rounded = query.astype(np.float16)
+    length = float(np.linalg.norm(query))
+    lost = float(np.linalg.norm(query - rounded.astype(np.float32))) + _SLACK * length
+    return _scan(segments, rounded, among), lost
 
 
 def products_of(rows: Floats, query: Floats) -> Floats:

@@ -63,25 +63,29 @@ _PATH_HINT = "what begins with ./ ../ / or ~/ is a picture's path"
 class Term:
     """A text, a picture or a tag with its weight, which is below 0 where it is taken away.
 
-    ``direction`` and ``line`` are a taught tag's, once it was looked up: a vector, and the product
-    with it from which on a photo fits. Shapes: (P,).
+    ``vector`` is a picture's, where it is known already. ``direction`` and ``line`` are a taught
+    tag's, once it was looked up: a vector, and the product with it from which on a photo fits.
+    Shapes: (P,).
     """
 
     weight: float
     text: str | None
     image: ImageSource | None
     tag: str | None = None
+    vector: NDArray[np.float32] | None = field(default=None, compare=False)
     direction: NDArray[np.float32] | None = field(default=None, compare=False)
     line: float = 0.0
 
 
-def parse(words: Sequence[str], like: Sequence[ImageSource] = ()) -> tuple[Term, ...]:
+def parse(
+    words: Sequence[str], like: Sequence[ImageSource] = (), *, opens_files: bool = True
+) -> tuple[Term, ...]:
     """The terms of a query: the pictures of ``like``, then those of the words.
 
     A term is a picture if it begins like a path (``./``, ``../``, ``/``, ``~/``), leads into a
     folder to a file or a picture's name, or is the name of a picture that is here. All else is
     text, so a file called ``dog`` is searched by ``./dog``. After ``like`` the words may begin
-    with ``+`` or ``-``.
+    with ``+`` or ``-``. Without ``opens_files`` no word is a picture, and none is looked for.
 
     Errors: UsageError for words that make no query, and for a path without a file.
     """
@@ -96,7 +100,8 @@ def parse(words: Sequence[str], like: Sequence[ImageSource] = ()) -> tuple[Term,
             raise UsageError("the query begins with what to take away", hint=_NEGATIVE_HINT)
         if groups[0][0] == "+":
             raise UsageError("there is nothing before the first +", hint=_EXAMPLE_HINT)
-    return liked + tuple(_term(_SIGNS[sign or "+"], group) for sign, group in groups)
+    terms = (_term(_SIGNS[sign or "+"], group, opens_files) for sign, group in groups)
+    return liked + tuple(terms)
 
 
 def notes(words: Sequence[str], terms: Sequence[Term]) -> list[str]:
@@ -141,7 +146,7 @@ def _split(words: Sequence[str]) -> list[tuple[str, list[str]]]:
     return groups
 
 
-def _term(sign: float, words: list[str]) -> Term:
+def _term(sign: float, words: list[str], opens_files: bool) -> Term:
     weight, first = _split_weight(words[0])
     words = [first, *words[1:]]
     if first.lower().startswith(_TAG):
@@ -149,7 +154,7 @@ def _term(sign: float, words: list[str]) -> Term:
         if not name:
             raise UsageError("there is no tag after tag:", hint="write: tag:Luna + beach")
         return Term(sign * weight, None, None, name)
-    pictures = [word for word in words if _is_picture(word)]
+    pictures = [word for word in words if opens_files and _is_picture(word)]
     if len(words) == 1 and pictures:
         return Term(sign * weight, None, _existing(first))
     if pictures:

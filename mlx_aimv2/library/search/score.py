@@ -8,6 +8,7 @@ function of the distance from the line, by the checkpoint's scale, as in ``class
 docs/decisions/0007-photo-library.md has the figures.
 """
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,6 +54,18 @@ class Query:
             return product
         return float(logistic(self.scale * (product - self.line)))
 
+    def scores(self, products: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The scores of photos by their products. Shapes: (n,) -> (n,)."""
+        if self.scale is None:
+            return products
+        return np.asarray(logistic(self.scale * (products - self.line)))
+
+    def product(self, score: float) -> float:
+        """The product from which on a photo has a score or a better one."""
+        if self.scale is None or not 0 < score < 1:
+            return score if self.scale is None else math.copysign(math.inf, score - 0.5)
+        return self.line + math.log(score / (1 - score)) / self.scale
+
     @property
     def least_score(self) -> float:
         """The score from which on a photo is found, unless the user says another."""
@@ -79,15 +92,7 @@ def make_query(
     and a picture's part would drown a text's.
     """
     texts = [term.text for term in terms if term.text is not None]
-    images = [
-        os.fspath(each) if isinstance(each, os.PathLike) else each
-        # What is no text was given as a picture: None too, which is refused as all that is none.
-        for each in (
-            cast(ImageSource, term.image)
-            for term in terms
-            if term.text is None and term.direction is None
-        )
-    ]
+    images = [term for term in terms if term.text is None and term.direction is None]
     embedded, pictures = np.zeros((2, 0, vectors.width), np.float32)
     line = 0.0
     if texts:
@@ -99,7 +104,7 @@ def make_query(
         embedded = encode.texts([*texts, *BACKGROUND])
         line = float(_mean(store, vectors) @ embedded[len(texts) :].mean(axis=0))
     if images:
-        pictures = encode.images(images)
+        pictures = _pictures(images, encode)
         if len(images) < len(terms) or any(term.weight < 0 for term in terms):
             pictures = pictures - _mean(store, vectors)
     from_texts, from_images = iter(embedded), iter(pictures)
@@ -123,6 +128,18 @@ def make_query(
         -lines[~wanted],
         (vectors.logit_scale or 1.0) if len(images) < len(terms) else None,
     )
+
+
+def _pictures(terms: Sequence[Term], encode: SearchModel) -> Floats:
+    """The vectors of terms that are pictures. Shapes: n -> (n, P)."""
+    unknown = [
+        os.fspath(term.image) if isinstance(term.image, os.PathLike) else term.image
+        for term in terms
+        if term.vector is None
+    ]
+    # What is no text was given as a picture: None too, which is refused as all that is none.
+    made = iter(encode.images(cast("list[ImageSource]", unknown)) if unknown else ())
+    return np.stack([next(made) if term.vector is None else term.vector for term in terms])
 
 
 def _mean(store: Store, vectors: VectorSet) -> Floats:

@@ -5,9 +5,9 @@ photos are ranked by it: ``ranking``.
 """
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from mlx_aimv2.errors import UsageError
 
@@ -23,9 +23,9 @@ from .filters import Filters
 from .fitting import newest_that_fit, rows_that_fit
 from .query import Term
 from .ranking import Ranking, shown_of_shots
-from .score import LEAST_TEXT_SCORE, make_query
+from .request import Sort
+from .score import LEAST_TEXT_SCORE, Query, make_query
 
-Sort = Literal["best", "date"]
 Found = list[tuple[int, float | None]]  # ids of files and their scores, in their order
 
 _LOOKED_AT = 4  # times as many photos as are shown, where one of each picture is
@@ -92,24 +92,15 @@ def search(
     """
     _check_count(count)
     query = make_query(store, vectors, terms, encode)
-    if sort == "date" and query.scale is None and min_score is None:
-        raise UsageError(
-            "by date come the photos above a lowest score, and pictures alone have none",
-            hint="give it, like: --min-score 0.6",
-        )
+    check_date_order(query, sort, min_score)
     least = query.least_score if min_score is None else min_score
     filters = filters or Filters()
     excluded = _with_their_shots(store, exclude)
-    added = said(store, terms, power=POWER) if query.scale is not None else {}
-    added = {
-        id: WEIGHT * share / (query.scale or 1.0)
-        for id, share in added.items()
-        if share >= LEAST_ADDED
-    }
+    added = added_by_captions(store, terms, query)
     ranking = Ranking(store, vectors, query, filters, excluded, added)
     if sort == "date":
-        by_date = _by_date(store, ranking.down_to(least))
-        hits = _hits(store, vectors, lambda _: by_date, count, unique=unique)
+        dated = by_date(store, ranking.down_to(least))
+        hits = _hits(store, vectors, lambda _: dated, count, unique=unique)
     else:
 
         def best(looked: int) -> Found:
@@ -138,20 +129,49 @@ def search_captions(
     Errors: UsageError for terms that are no texts.
     """
     _check_count(count)
+    ranked, searched = rank_captions(store, terms, filters or Filters())
+    least = LEAST_SHARE if min_score is None else min_score
+    above = [(id, share) for id, share in ranked if share >= least]
+    found: Found = by_date(store, above) if sort == "date" else [*above]
+    hits = _hits(store, store.serving(), lambda _: found, count, unique=unique)
+    return Answer(hits, ranked[0][1] if ranked else 0.0, searched)
+
+
+def rank_captions(
+    store: Store, terms: Sequence[Term], filters: Filters
+) -> tuple[list[tuple[int, float]], int]:
+    """Files and how far their captions say the terms, best first; and how many have a caption.
+
+    Errors: UsageError for terms that are no texts.
+    """
     only_texts(terms)
-    fitting = newest_that_fit(store, filters or Filters())
+    fitting = newest_that_fit(store, filters)
     shares = said(store, terms)
     has_caption = store.captions_of(fitting)
     captioned = [id for id in fitting if id in has_caption]
     ids = shown_of_shots(store, [id for id in captioned if id in shares], set(captioned))
-    least = LEAST_SHARE if min_score is None else min_score
     path_of = {id: file.path for id, file in store.files_of(ids).items()}
     ranked = sorted(ids, key=lambda id: (-shares[id], path_of[id]))
-    found: Found = [(id, shares[id]) for id in ranked if shares[id] >= least]
-    if sort == "date":
-        found = _by_date(store, [(id, shares[id]) for id, _ in found])
-    hits = _hits(store, store.serving(), lambda _: found, count, unique=unique)
-    return Answer(hits, shares[ranked[0]] if ranked else 0.0, len(captioned))
+    return [(id, shares[id]) for id in ranked], len(captioned)
+
+
+def added_by_captions(store: Store, terms: Sequence[Term], query: Query) -> dict[int, float]:
+    """What captions add to products, by file; not of those that say too little."""
+    if query.scale is None:
+        return {}
+    shares = said(store, terms, power=POWER)
+    return {
+        id: WEIGHT * share / query.scale for id, share in shares.items() if share >= LEAST_ADDED
+    }
+
+
+def check_date_order(query: Query, sort: Sort, min_score: float | None) -> None:
+    """Errors: UsageError for an order by date where any photo would be found."""
+    if sort == "date" and query.scale is None and min_score is None:
+        raise UsageError(
+            "by date come the photos above a lowest score, and pictures alone have none",
+            hint="give it, like: --min-score 0.6",
+        )
 
 
 def newest(store: Store, filters: Filters, count: int = 20, *, unique: bool = False) -> Answer:
@@ -187,11 +207,18 @@ def _check_count(count: int) -> None:
         raise UsageError(f"count is {count}", hint="give a positive number")
 
 
-def _by_date(store: Store, found: Collection[tuple[int, float]]) -> Found:
+def by_date(store: Store, found: Sequence[tuple[int, float | None]]) -> Found:
     """The newest first, those without a date last, then by path."""
     score_of = dict(found)
     query = f"SELECT id FROM files WHERE {OF_THESE} ORDER BY +taken_at DESC, path"
     return [(id, score_of[id]) for (id,) in store.rows(query, (listed(score_of),))]
+
+
+def without_copies(store: Store, vectors: VectorSet | None, found: Found) -> Found:
+    """Of files that show one picture the first."""
+    score_of = dict(found)
+    pictures = collapsed(store, vectors, [id for id, _ in found])
+    return [(shown.id, score_of[shown.id]) for shown, *_ in pictures]
 
 
 def _hits(
