@@ -50,8 +50,7 @@ export class Cell {
     this.picture.alt = '';
     this.marks.replaceChildren();
     this.el.classList.remove('dim', 'broken');
-    this.picture.style.width = '';
-    this.picture.style.height = '';
+    this.shape(0, 0);
     if (this.date) {
       this.date.textContent = '';
       this.score.textContent = '';
@@ -82,9 +81,14 @@ export class Cell {
   /** The picture's own shape inside its place, before it is here: ratios come with the hits. */
   fit({ width, height }) {
     const ratio = (this.hit[4] || 64) / 64;
-    const isWide = ratio * height > width;
-    this.picture.style.width = `${isWide ? width : Math.max(1, Math.round(height * ratio))}px`;
-    this.picture.style.height = `${isWide ? Math.max(1, Math.round(width / ratio)) : height}px`;
+    if (ratio * height > width) this.shape(width, Math.max(1, Math.round(width / ratio)));
+    else this.shape(Math.max(1, Math.round(height * ratio)), height);
+  }
+
+  /** Size of the picture; its blank and its marks go by it too. */
+  shape(width, height) {
+    this.frame.style.setProperty('--w', `${width}px`);
+    this.frame.style.setProperty('--h', `${height}px`);
   }
 
   mark(flags) {

@@ -19,7 +19,7 @@ const NEWS_MS = 5000;
 /** Draws the screen into `host`; gives the function that takes it away. */
 export function mount(host, params, app) {
   const count = element('span', { className: 'faint' });
-  const index = element('a', { className: 'faint push', href: '#/status', hidden: true });
+  const index = element('a', { className: 'faint', href: '#/status', hidden: true });
   const place = element('div', { className: 'grid-place' });
   const head = element('header', {}, element('h1', {}, 'Photos'), count, index);
   const screen = element('section', { className: 'screen full', ariaLabel: 'Photos' }, head, place);
@@ -74,13 +74,18 @@ export function mount(host, params, app) {
   }
 
   function drawEmpty() {
-    const { index: run, library } = app.status ?? {};
+    const { index: run, problem } = app.status ?? {};
     if (run?.running) {
       place.replaceChildren(nothing('The first photos are on their way', [`${run.done.toLocaleString('en')} read so far. They appear here by themselves.`]));
       return;
     }
-    const named = library && library !== 'library.db' ? ` --library ${library}` : '';
-    place.replaceChildren(nothing('No photos yet', ['A library begins with an index of a folder of yours. Type this in a terminal; nothing leaves this machine:'], commandLine(`aimv2 index ~/Pictures${named}`, app)));
+    // The hint of a library that is not there names it as the terminal needs it.
+    const hint = problem?.hint?.startsWith('aimv2 index ') ? problem.hint : 'aimv2 index FOLDER';
+    place.replaceChildren(nothing(
+      'No photos yet',
+      ['A library begins with an index of a folder of yours. Type this in a terminal; nothing leaves this machine:'],
+      commandLine(hint.replace('FOLDER', '~/Pictures'), app),
+    ));
   }
 
   /** Hears of changes of the library: flags are drawn anew, other photos wait for the button. */
