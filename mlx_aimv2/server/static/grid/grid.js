@@ -64,7 +64,7 @@ class Grid {
     });
     this.el.addEventListener('focusin', (event) => {
       const cell = this.cellOf(event.target);
-      if (cell && !this.isIn(cell.index)) this.focusOn(cell.index);
+      if (cell && (cell.index !== this.focus || !this.isIn(cell.index))) this.focusOn(cell.index);
     });
     const sized = new ResizeObserver(() => { if (this.isResized()) this.lay(); });
     sized.observe(this.el);

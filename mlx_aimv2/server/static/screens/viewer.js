@@ -28,8 +28,8 @@ class Viewer {
   #next = null; // the place that is gone to
   #id = 0;
   #photo = null;
-  #state = '';
   #why = null; // the reason why there is no view
+  #isAgain = false; // was the view asked for a second time?
   #where = UNSEEN;
   #asked = new AbortController();
   #stage = new Stage((state) => this.#staged(state));
@@ -82,6 +82,7 @@ class Viewer {
   #show(hit) {
     [this.#id] = hit;
     this.#why = null;
+    this.#isAgain = false;
     this.#where = UNSEEN;
     this.#stage.show(hit);
     this.#draw();
@@ -113,7 +114,6 @@ class Viewer {
       const isNew = this.#photo?.id !== this.#id;
       this.#photo = photo ?? null;
       if (photo) this.#stage.describe(spokenPhoto(photo));
-      else this.#why = { message: 'This photo is not in the library.', hint: '' };
       if (isNew && photo) this.#app.announce([spokenPhoto(photo), this.#position()].filter(Boolean).join('. '));
       this.#draw();
     } catch (error) {
@@ -127,8 +127,6 @@ class Viewer {
   }
 
   async #staged(state) {
-    this.#state = state;
-    this.#draw();
     const id = this.#id;
     if (state === 'shown' && this.#place !== null) {
       const start = Math.max(0, this.#place - 1);
@@ -140,6 +138,8 @@ class Viewer {
       if (id !== this.#id) return;
       this.#why = why;
       this.#draw();
+      if (!why && !this.#isAgain) this.#stage.again(); // the program was busy, and is no more
+      this.#isAgain = true;
     }
   }
 
@@ -255,8 +255,7 @@ class Viewer {
 
   #said(photo) {
     if (photo?.error) return html`<p><strong>This photo cannot be read.</strong></p>`;
-    if (!this.#why) return null;
-    if (photo && !photo.online) return html`<p><strong>${photo.root} is not connected.</strong> This is the photo's thumbnail.</p>`;
-    return html`<p><strong>${this.#why.message}</strong> <span class="faint">${this.#why.hint}</span></p>`;
+    if (photo && !photo.online) return html`<p><strong>${photo.root} is not connected.</strong> This is what is kept of the photo.</p>`;
+    return this.#why && html`<p><strong>${this.#why.message}</strong> <span class="faint">${this.#why.hint}</span></p>`;
   }
 }

@@ -53,7 +53,7 @@ export function Caption({ photo, act }) {
       <div class="bar">
         <button type="button" class="button main" onClick=${() => save(text)}>Save</button>
         <button type="button" class="button" onClick=${close}>Cancel</button>
-        ${caption?.text && html`<button type="button" class="button plain push" onClick=${() => save('')}>No caption</button>`}
+        ${caption && html`<button type="button" class="button plain push" onClick=${() => save('')}>No caption</button>`}
         ${caption?.origin === 'you' && html`
           <button type="button" class="button plain" title="What others said of the photo counts again" onClick=${() => save(null)}>Take mine back</button>`}
       </div>
@@ -64,9 +64,8 @@ export function Caption({ photo, act }) {
     <header><h3 id="caption-title">Caption</h3>
       ${caption && html`<span class="faint">${ORIGINS[caption.origin] ?? caption.origin}</span>`}
       <button type="button" class="button plain push" id="edit-caption" ref=${opener} aria-keyshortcuts="c" onClick=${edit}>
-        ${caption?.text ? 'Edit' : 'Write one'}</button>
+        ${caption ? 'Edit' : 'Write one'}</button>
     </header>
-    ${caption?.text ? html`<p class="words"><bdi>${caption.text}</bdi></p>`
-      : html`<p class="faint">${caption ? 'You said that there is to be none.' : 'None yet.'}</p>`}
+    ${caption ? html`<p class="words"><bdi>${caption.text}</bdi></p>` : html`<p class="faint">None yet.</p>`}
   </section>`;
 }

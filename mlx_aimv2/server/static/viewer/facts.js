@@ -39,6 +39,7 @@ export function Facts({ photo, act }) {
     ['Format', [photo.format, photo.size && shownSize(photo.size)].filter(Boolean).join(', ')],
     ['Place', photo.gps && shownPlace(photo.gps)],
     ['Folder', photo.folder],
+    ['Shot', photo.shot.length > 1 && `${photo.shot.length} files, as a RAW beside its JPEG`],
     ['Drive', photo.root && `${photo.root}${photo.online ? '' : ' (not connected)'}`],
   ];
   return html`

@@ -33,6 +33,11 @@ export class Stage {
     this.#onState('loading');
   }
 
+  /** Asks for the view once more. */
+  again() {
+    this.#view.src = this.#view.src;
+  }
+
   /** What the picture is to those who do not see it. */
   describe(text) {
     this.#view.alt = text;
