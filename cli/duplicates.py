@@ -1,10 +1,12 @@
 """``aimv2 duplicates``: files that show one picture."""
 
 import os
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlx_aimv2.errors import UsageError
+from mlx_aimv2.files.path_text import escape
 from mlx_aimv2.options import option
 
 from . import output
@@ -19,6 +21,8 @@ EXAMPLES = """
 aimv2 duplicates
 aimv2 duplicates --html duplicates.html --open
 aimv2 duplicates --exact --json | jq -r '.copies[].path'
+aimv2 duplicates --picked
+aimv2 duplicates --picked -0 | xargs -0 ls -l
 """
 
 
@@ -39,6 +43,12 @@ class Options:
     shots: bool = option(
         False, help="Also within a shot: a RAW and its JPEG, an edit and its original."
     )
+    picked: bool = option(
+        False, help="List what was picked for removal in aimv2 browse, paths only."
+    )
+    null: bool = option(
+        False, help="With --picked: a NUL after each path, for xargs -0.", flags="-0 --null"
+    )
     html: str | None = HTML()
     is_open: bool = OPEN()
     library: str | None = LIBRARY()
@@ -49,10 +59,15 @@ def duplicates(options: Options) -> int:
     """Find copies in the library: the same file twice, resized, recompressed, lightly cropped.
 
     The first of each group is the one to keep: most pixels, least lossy, oldest place. A RAW and
-    its JPEG, or Apple's edit and its original, are one shot and no copies. Nothing is ever deleted.
+    its JPEG, or Apple's edit and its original, are one shot and no copies. Nothing is ever deleted:
+    --picked lists what you have picked for removal in the page (aimv2 browse).
     """
     if options.exact and options.threshold is not None:
         raise UsageError("--exact and --threshold cannot be combined", hint="leave one of them out")
+    if options.picked:
+        return _list_picks(options)
+    if options.null:
+        raise UsageError("--null is for the list of --picked", hint="aimv2 duplicates --picked -0")
     html = target_of(options.html, options.is_open, "duplicates")
     from mlx_aimv2.library.duplicates.groups import DEFAULT_THRESHOLD  # noqa: PLC0415  (heavy)
     from mlx_aimv2.library.library import Library  # noqa: PLC0415
@@ -82,9 +97,51 @@ def duplicates(options: Options) -> int:
     return 0
 
 
-def _print_json(group: "Group", files: "dict[int, FileRow]") -> None:
-    from mlx_aimv2.files.path_text import escape  # noqa: PLC0415
+def _list_picks(options: Options) -> int:
+    """List the files that are picked for removal and are on the disk as they were looked at."""
+    others = {
+        "--threshold": options.threshold is not None,
+        "--exact": options.exact,
+        "--shots": options.shots,
+    }
+    for name in (name for name, is_given in others.items() if is_given):
+        raise UsageError(f"--picked and {name} cannot be combined", hint="leave one of them out")
+    if options.null and options.as_json:
+        raise UsageError("--null and --json cannot be combined", hint="leave one of them out")
+    html = target_of(options.html, options.is_open, "picked")
+    from mlx_aimv2.library.library import Library  # noqa: PLC0415  (heavy)
 
+    with Library(options.library) as opened:
+        picks = opened.picks()
+    for file in picks.files:
+        if options.as_json:
+            path, size_bytes = escape(file.path_str), file.stamp.size_bytes
+            output.record({"path": path, "size_bytes": size_bytes})
+        elif options.null or not html:
+            sys.stdout.buffer.write(file.path + (b"\0" if options.null else b"\n"))
+    sys.stdout.buffer.flush()
+    if html and picks.files:
+        from mlx_aimv2.library.contact_sheet import SheetRow  # noqa: PLC0415
+
+        rows = map(SheetRow, picks.files)
+        write(html, "Picked for removal", rows=rows, is_open=options.is_open)
+    for count, why in (
+        (len(picks.changed), "changed since: not listed, look at it again in aimv2 browse"),
+        (len(picks.away), "not there: removed, or on a drive that is not connected"),
+    ):
+        if count:
+            output.note(f"{output.counted(count, 'picked file')} {why}")
+    if picks.files:
+        output.say(
+            f"{output.counted(len(picks.files), 'file')} picked for removal "
+            f"({output.size(picks.size_bytes)}); nothing was removed"
+        )
+    else:
+        output.say("nothing is picked for removal: aimv2 browse")
+    return 0
+
+
+def _print_json(group: "Group", files: "dict[int, FileRow]") -> None:
     paths = [escape(os.fsdecode(files[id].path)) for id in group.files]
     copies = [
         {"path": name, "similarity": round(similarity, 4)}

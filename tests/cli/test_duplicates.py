@@ -1,6 +1,7 @@
 """`aimv2 duplicates`: groups of a library, in every form."""
 
 import json
+import os
 import shutil
 import webbrowser
 from pathlib import Path
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.support.albums import make_album
+from mlx_aimv2.library.library import Library
+from tests.support.albums import make_album, noise
 from tests.support.commands import run
 
 
@@ -98,7 +100,58 @@ def test_nothing_is_ever_deleted(library: Path) -> None:
     assert sorted((library / "album").rglob("*")) == before
 
 
-@pytest.mark.parametrize("options", [["--threshold=2"], ["--exact", "--threshold=0.5"], ["more"]])
+def test_what_is_picked_for_removal(library: Path, tmp_path: Path) -> None:
+    own, album = f"--library={library}/library.db", library / "album"
+    outcome = run("duplicates", "--picked", own)
+    assert (outcome.code, outcome.out) == (0, "")
+    assert outcome.err == "nothing is picked for removal: aimv2 browse\n"
+    chosen = [album / "copies" / "<script>small.jpg", album / "copies" / "same.jpg"]
+    with Library(library / "library.db") as opened:
+        opened.pick(chosen)
+    size = sum(path.stat().st_size for path in chosen)
+    outcome = run("duplicates", "--picked", own)
+    assert outcome.out.splitlines() == [str(path) for path in chosen]
+    assert f"2 files picked for removal ({size / 1000:.3g} kB); nothing was removed" in outcome.err
+    outcome = run("duplicates", "--picked", "-0", own)
+    assert outcome.stdout == b"".join(os.fsencode(path) + b"\0" for path in chosen)
+    outcome = run("duplicates", "--picked", "--json", own)
+    assert [(each["path"], each["size_bytes"]) for each in outcome.records] == [
+        (str(path), path.stat().st_size) for path in chosen
+    ]
+    sheet = tmp_path / "picked.html"
+    outcome = run("duplicates", "--picked", f"--html={sheet}", own)
+    assert outcome.out == ""
+    assert sheet.read_text().count("<img") == 2
+    assert all(path.exists() for path in chosen)
+
+
+def test_a_pick_that_was_changed_or_is_gone_is_told_and_not_listed(tmp_path: Path) -> None:
+    paths = [noise(tmp_path / f"{name}.png", number) for number, name in enumerate("abc")]
+    own = f"--library={tmp_path}/library.db"
+    assert run("index", str(tmp_path), "--model=demo", own).code == 0
+    with Library(tmp_path / "library.db") as opened:
+        opened.pick(paths)
+    noise(paths[0], 99)
+    paths[1].unlink()
+    outcome = run("duplicates", "--picked", own)
+    assert outcome.out.splitlines() == [str(paths[2])]
+    assert "1 picked file changed since: not listed" in outcome.err
+    assert "1 picked file not there: removed, or on a drive" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--threshold=2"],
+        ["--exact", "--threshold=0.5"],
+        ["more"],
+        ["-0"],
+        ["--picked", "--exact"],
+        ["--picked", "--threshold=0.5"],
+        ["--picked", "--shots"],
+        ["--picked", "-0", "--json"],
+    ],
+)
 def test_wrong_use(library: Path, options: list[str]) -> None:
     outcome = run("duplicates", *options, f"--library={library}/library.db")
     assert outcome.code == 2
