@@ -61,6 +61,9 @@ def browse(options: Options) -> None:
         server = make_server(service, keys, port)
         output.line(f"http://{LOOPBACK}:{port}/?token={keys.printed}")
         output.finish()
+        problem = service.overview().problem  # and the checkpoint begins to load
+        if problem is not None:
+            output.note(f"{problem['message']}: {problem['hint']}")
         output.say("this address lets whoever has it see and edit the library; Ctrl-C ends it")
         if not options.no_open:
             _open(f"http://{LOOPBACK}:{port}/?token={keys.once}")

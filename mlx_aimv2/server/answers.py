@@ -77,8 +77,11 @@ def as_json(data: Any, status: int = 200, headers: Mapping[str, str] | None = No
     return Response(body, status, headers, media_type="application/json")
 
 
-def as_error(error: Aimv2Error) -> Response:
-    """An error as the page shows it: 422 for what was asked wrongly, else as its code says."""
+def as_error(error: Aimv2Error, told: Callable[[str], str] = str) -> Response:
+    """An error as the page shows it: 422 for what was asked wrongly, else as its code says.
+
+    ``told`` makes of its message what the page shows; a hint is to be typed as it is.
+    """
     match error:
         case PageError():
             code = error.code
@@ -88,7 +91,7 @@ def as_error(error: Aimv2Error) -> Response:
             code = "library"
         case _:
             code = "invalid"
-    said = {"error": code, "message": str(error), "hint": error.hint}
+    said = {"error": code, "message": told(str(error)), "hint": error.hint}
     return as_json(said, STATUS.get(code, 422))
 
 

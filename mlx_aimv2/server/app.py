@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mlx_aimv2.errors import Aimv2Error
 
 from . import duplicates, edits, photos, pictures, search, shell, status, tags, timeline
-from .answers import as_error, as_json
+from .answers import as_error, as_json, service_of
 from .imaging.recent import Recent
 from .imaging.turns import Turns
 from .service import Service
@@ -89,7 +89,7 @@ class Faults:
 
 async def _failed(request: Request, error: Exception) -> Response:
     assert isinstance(error, Aimv2Error)
-    return as_error(error)
+    return as_error(error, told=service_of(request).without_folder)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from mlx_aimv2.errors import OutputError
-from mlx_aimv2.files.paths import FilePath
+from mlx_aimv2.files.paths import FilePath, printable
 from mlx_aimv2.inference.image_options import Dtype
 from mlx_aimv2.library.browsing.browsable import BrowsableLibrary
 from mlx_aimv2.library.browsing.cells import Cell, cells_of
@@ -70,6 +70,13 @@ class Service(BrowsableLibrary):
         self.thumbnails.close()
         super().close()
 
+    def without_folder(self, text: str) -> str:
+        """A message that may name the library, without the folder that it is in.
+
+        Hints keep the path, as it was given: else the command in them would make another library.
+        """
+        return text.replace(printable(self.path), printable(self.path.name))
+
     def look(self, question: Callable[[Store], T]) -> T:
         """The answer to a question about the library as it is at one moment."""
         return self._of_one_moment(question)
@@ -107,7 +114,7 @@ class Service(BrowsableLibrary):
             )
             waiting = self.waiting_edits()
         except OutputError as error:  # it is not there, or not of this version
-            problem = {"message": str(error), "hint": error.hint}
+            problem = {"message": self.without_folder(str(error)), "hint": error.hint}
             return Overview(Counts(0, 0, 0, 0), {}, 0, None, problem)
         if counts.files:
             return Overview(counts, photos, waiting, serving, None)

@@ -115,7 +115,10 @@ def test_a_library_that_is_not_there(tmp_path: Path) -> None:
     assert set(told) == EVERYTHING
     assert (told["photos"], told["roots"], told["model"]["state"]) == (0, [], "none")
     assert told["problem"]["hint"] == f"aimv2 index FOLDER --library {tmp_path}/none.db"
-    assert client.get("/api/errors").status_code == 503
+    assert str(tmp_path) not in told["problem"]["message"]
+    refused = client.get("/api/errors")
+    assert (refused.status_code, refused.json()["error"]) == (503, "library")
+    assert str(tmp_path) not in refused.json()["message"]
     answer = client.post("/api/index", json={"do": "start"})
     assert answer.status_code == 422
     assert answer.json()["hint"] == told["problem"]["hint"]

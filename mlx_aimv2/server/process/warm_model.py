@@ -1,6 +1,7 @@
 """The checkpoint of a library's searches, loaded before the first one and kept."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -10,6 +11,7 @@ from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.library.database.vectors import VectorSet
 from mlx_aimv2.library.search_model import Towers
 
+_AGAIN_S = 60  # before a checkpoint that could not be loaded is tried again
 State = Literal["none", "loading", "ready", "failed"]
 
 
@@ -36,6 +38,7 @@ class WarmModel:
         self.state = ModelState()
         self._fingerprint = ""
         self._towers: Towers = {}
+        self._again_s = 0.0
         self._lock = threading.Lock()
 
     def towers(self, vectors: VectorSet) -> Towers:
@@ -43,11 +46,16 @@ class WarmModel:
         return self._towers if vectors.fingerprint == self._fingerprint else {}
 
     def follow(self, vectors: VectorSet | None, warm_up: Callable[[VectorSet], None]) -> None:
-        """Have this set's checkpoint loaded in the background, unless it is at hand already."""
+        """Have this set's checkpoint loaded in the background, unless it is at hand already.
+
+        One that could not be loaded is tried again after a while: it may be here by now.
+        """
         with self._lock:
             fingerprint = "" if vectors is None else vectors.fingerprint
-            if fingerprint == self._fingerprint:
+            is_due = self.state.state == "failed" and time.monotonic() > self._again_s
+            if fingerprint == self._fingerprint and not is_due:
                 return
+            self._again_s = time.monotonic() + _AGAIN_S
             self._fingerprint, self._towers = fingerprint, {}
             self.state = ModelState()
             if vectors is not None:
