@@ -48,7 +48,10 @@ OF_THE_DEVICE = {
     "cpu_count", "cuda", "default_device", "device_info", "DeviceType", "metal",
     "sched_getaffinity",
 }  # fmt: skip
-HEAVY = {"mlx", "numpy", "PIL", "huggingface_hub", "safetensors", "tokenizers", "rich"}
+HEAVY = {
+    "mlx", "numpy", "PIL", "huggingface_hub", "safetensors", "tokenizers", "rich", "starlette",
+    "uvicorn",
+}  # fmt: skip
 NEVER = {"click", "cli", "pickle", "dill", "joblib", "torch", "transformers", "timm"}
 
 
@@ -208,7 +211,7 @@ def test_what_needs_no_mlx_knows_no_mlx(name: str) -> None:
     assert "mlx" not in {module.split(".")[0] for module in imports(f"{PACKAGE}.{name}")}
 
 
-COMMANDS = ["", "embed", "classify", "convert", "info", "models", "doctor"]
+COMMANDS = ["", "embed", "classify", "convert", "info", "models", "doctor", "browse"]
 
 
 @pytest.mark.parametrize(
