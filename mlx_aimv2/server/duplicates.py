@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mlx_aimv2.errors import Aimv2Error, UsageError
+from mlx_aimv2.library.database.schema import command_for
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.duplicates.pages import Kind, Page
 from mlx_aimv2.library.duplicates.picks import page_of_picks
@@ -68,6 +69,7 @@ def picks(request: Request) -> Response:
             "total": found.total,
             "bytes": found.size_bytes,
             "changed": found.changed,
+            "command": command_for("aimv2 duplicates --picked", service.path),
             "hits": hits,
         }
 
@@ -81,9 +83,14 @@ routes: list[Route] = [
 
 
 def pick(service: Service, ids: list[int], body: Body, uuid: str) -> Edited:
-    """Pick photos for removal. Errors: PageError where none of a group would be left."""
+    """Pick photos for removal, and carry what is known of them to another, where one is named.
+
+    Errors: PageError where none of a group would be left.
+    """
+    whole_groups, keep = body.get("whole_groups") is True, body.get("carry_to")
+    carry_to = None if keep is None else numbers([keep])[0]
     try:
-        return service.pick(ids, whole_groups=body.get("whole_groups") is True, uuid=uuid)
+        return service.pick(ids, whole_groups=whole_groups, carry_to=carry_to, uuid=uuid)
     except WholeGroupError as error:
         raise PageError("whole_group", str(error), hint=error.hint) from error
 

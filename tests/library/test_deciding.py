@@ -180,9 +180,7 @@ def test_tags_and_captions_of_people_are_carried_and_what_aimv2_gave_is_not(
         store.add_tags("sidecar", [(id, "Places|Norway", None)])
         store.add_tags("vocabulary everyday", [(id, "Sea", 0.9)])
     edited = library.carry(kept, [copy, kept])
-    assert edited.said == (
-        "3 tags, the caption and the date carried from 1 file to the one that is kept"
-    )
+    assert edited.said == "3 tags, the caption and the date carried over from copies"
     with Store(library.path) as store:
         [file] = store.files("path = ?", (os.fsencode(kept),))
         assert file.hash is not None
@@ -216,7 +214,7 @@ def test_the_most_stars_and_a_date_are_in_the_sidecar_and_set_back_byte_for_byte
         (album / name).write_text(STARS.format(stars), newline="")
     before = {path: path.read_bytes() for path in album.iterdir()}
     edited = library.carry(kept, [copy, album / "twin.jpg"])
-    assert edited.said == "5 stars and the date carried from 2 files to the one that is kept"
+    assert edited.said == "5 stars and the date carried over from copies"
     assert [(Path(path).name, done) for path, done in edited.sidecars] == [("kept.xmp", None)]
     said = sidecar.read_bytes()
     assert (read_rating(said), read_taken_at(said)) == (5, DATE)

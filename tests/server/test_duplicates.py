@@ -69,6 +69,7 @@ def test_a_group_is_decided_and_undone(client: TestClient, ids: dict[str, int]) 
     assert (picked["total"], picked["bytes"], picked["changed"]) == (1, 11, 0)
     assert [hit[0] for hit in picked["hits"]] == [ids["0-half"]]
     assert picked["hits"][0][5] & 2
+    assert picked["command"].startswith("aimv2 duplicates --picked --library ")
     said(client, f"/api/edits/{answer['edit']}/undo", {"uuid": str(uuid4())})
     assert groups(client, "near") == NEAR
     edit(client, "pick", ids=[ids["0-half"]])
@@ -121,10 +122,26 @@ def test_no_duplicates_are_remembered(client: TestClient, ids: dict[str, int]) -
 def test_what_people_said_is_carried(client: TestClient, ids: dict[str, int], path: Path) -> None:
     edit(client, "add", ids=[ids["0-half"]], tag="<img src=x onerror=alert(1)>")
     answer = edit(client, "carry", keep=ids["0-full"], **{"from": [ids["0-half"]]})
-    assert answer["said"] == "1 tag carried from 1 file to the one that is kept"
+    assert answer["said"] == "1 tag carried over from copies"
     with Store(path) as store:
         assert store.origins_of([ids["0-full"]])[ids["0-full"]].values()
     assert edit(client, "carry", keep=ids["1-full"], **{"from": [ids["1-half"]]}, status=422)
+
+
+def test_a_pick_carries_over_in_the_same_edit(
+    client: TestClient, ids: dict[str, int], path: Path
+) -> None:
+    edit(client, "add", ids=[ids["0-half"]], tag="Luna")
+    before = len(said(client, "/api/edits")["edits"])
+    answer = edit(client, "pick", ids=[ids["0-half"]], carry_to=ids["0-full"])
+    assert answer["said"] == "1 file picked for removal, 1 tag carried over"
+    assert len(said(client, "/api/edits")["edits"]) == before + 1
+    said(client, f"/api/edits/{answer['edit']}/undo", {"uuid": str(uuid4())})
+    assert said(client, "/api/picks")["total"] == 0
+    with Store(path) as store:
+        assert store.origins_of([ids["0-full"]]) == {ids["0-full"]: {}}
+    answer = edit(client, "pick", ids=[ids["1-half"]], carry_to=ids["1-full"])
+    assert answer["said"] == "1 file picked for removal"
 
 
 def test_the_same_uuid_changes_nothing_again(client: TestClient, ids: dict[str, int]) -> None:
@@ -162,6 +179,8 @@ def test_a_cursor_that_is_not_known_is_gone(client: TestClient) -> None:
         {"do": "pick", "ids": ["1"]},
         {"do": "pick", "ids": [10**30]},
         {"do": "pick", "ids": [12345]},
+        {"do": "pick", "ids": [2], "carry_to": 99999},
+        {"do": "pick", "ids": [2], "carry_to": "1"},
         {"do": "not_duplicates"},
         {"do": "not_duplicates", "groups": [[1]]},
         {"do": "not_duplicates", "groups": [[1, 1]]},

@@ -401,7 +401,11 @@ def _check(connection: sqlite3.Connection, path: Path, *, can_write: bool) -> No
 
 
 def index_command(path: Path) -> str:
-    command = "aimv2 index FOLDER"
+    return command_for("aimv2 index FOLDER", path)
+
+
+def command_for(command: str, path: Path) -> str:
+    """A command as it is typed for a library."""
     return command if path == default_path() else f"{command} --library {quote(printable(path))}"
 
 

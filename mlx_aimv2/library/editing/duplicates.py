@@ -1,6 +1,7 @@
 """A library whose duplicates are decided on: the methods of ``Library`` that do so."""
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from mlx_aimv2.errors import UsageError
 from mlx_aimv2.files.paths import FilePath
@@ -13,6 +14,9 @@ from .captions import EditableCaptions
 from .edited import Edited
 from .photos import Named, Photo, named_photos
 from .request import Request
+
+if TYPE_CHECKING:
+    from ..duplicates.carrying import Carried
 
 
 class WholeGroupError(UsageError):
@@ -48,12 +52,14 @@ class EditableDuplicates(EditableCaptions):
         *,
         is_picked: bool = True,
         whole_groups: bool = False,
+        carry_to: Photo | None = None,
         uuid: str | None = None,
     ) -> Edited:
         """Pick files for removal, or take that back; given by paths or by ids.
 
         A pick is of a file, not of the other files of its shot and not of its copies. Nothing is
-        removed: :meth:`picks` has the list.
+        removed: :meth:`picks` has the list. With ``carry_to`` that photo gets what :meth:`carry`
+        would give it from those picked, in the same edit.
         Errors: UsageError where no file is known, and where of a group of duplicates none would be
         left, unless that is meant: ``whole_groups``.
         """
@@ -63,12 +69,17 @@ class EditableDuplicates(EditableCaptions):
             named = named_photos(store, photos)
             if is_picked and not whole_groups:
                 self._check_left(store, named)
+            carried, changes = "", dict[str, Any]()
+            if carry_to is not None:
+                found, changes = _carrying(store, carry_to, named)
+                carried = found.said and f", {found.said} carried over"
         ids = named.ids
         what = "picked for removal" if is_picked else "no longer picked for removal"
         request = Request(
             "pick" if is_picked else "unpick",
-            f"{_files(len(ids))} {what}",
+            f"{_files(len(ids))} {what}{carried}",
             picks=tuple((named.contents[id], id, is_picked) for id in ids),
+            **changes,
         )
         return self._make(request, Edited("", errors=named.errors, count=len(ids)), uuid)
 
@@ -112,37 +123,18 @@ class EditableDuplicates(EditableCaptions):
         sidecar. The copies stay as they are.
         Errors: UsageError where a photo is not known, or nothing is to be carried.
         """
-        from ..duplicates.carrying import what_to_carry  # noqa: PLC0415  (XML)
-
         if uuid and (before := self.asked_before(uuid, keep)):
             return before
         with self._reading() as store:
-            kept, others = named_photos(store, keep), named_photos(store, copies)
-            [id] = kept.ids
-            files = store.files_of([id, *others.ids])
-            given = [files[other] for other in others.ids if other != id]
-            found = what_to_carry(store, files[id], given)
+            named = named_photos(store, copies)
+            found, changes = _carrying(store, keep, named)
         if not found.said:
             raise UsageError(
                 "there is nothing to carry: the photo has all that people said of its copies",
                 hint="tags that aimv2 gave are not carried",
             )
-        request = Request(
-            "carry",
-            f"{found.said} carried from {_files(len(given))} to the one that is kept",
-            verdicts=tuple(
-                (hash, tag, verdict)
-                for hash in kept.hashes
-                for tag, verdict in found.verdicts.items()
-            ),
-            captions=tuple(
-                (hash, "you", found.caption, None, None) for hash in kept.hashes if found.caption
-            ),
-            carried=tuple(
-                (kept.contents[id], id, name, value) for name, value in found.values.items()
-            ),
-        )
-        return self._make(request, Edited("", errors=others.errors, count=1), uuid)
+        request = Request("carry", f"{found.said} carried over from copies", **changes)
+        return self._make(request, Edited("", errors=named.errors, count=1), uuid)
 
     def _check_left(self, store: Store, named: Named) -> None:
         """Errors: UsageError where of a group that is known no file would be left."""
@@ -156,6 +148,24 @@ class EditableDuplicates(EditableCaptions):
                 hint="leave the best one out",
                 options={"whole_groups": "pick them all the same"},
             )
+
+
+def _carrying(store: Store, keep: Photo, copies: Named) -> tuple["Carried", dict[str, Any]]:
+    """What a photo is to get from copies, also as the changes of a request."""
+    from ..duplicates.carrying import what_to_carry  # noqa: PLC0415  (XML: searches start sooner)
+
+    kept = named_photos(store, keep)
+    [id] = kept.ids
+    files = store.files_of([id, *copies.ids])
+    found = what_to_carry(store, files[id], [files[other] for other in copies.ids if other != id])
+    verdicts, caption = found.verdicts.items(), found.caption
+    return found, {
+        "verdicts": tuple((hash, tag, each) for hash in kept.hashes for tag, each in verdicts),
+        "captions": tuple((hash, "you", caption, None, None) for hash in kept.hashes if caption),
+        "carried": tuple(
+            (kept.contents[id], id, name, value) for name, value in found.values.items()
+        ),
+    }
 
 
 def _files(count: int) -> str:
