@@ -22,14 +22,16 @@ class Review {
   constructor(host, tag, kind, app) {
     Object.assign(this, { tag, kind, app, answer: null, source: null, grid: null });
     this.pending = 0;      // answers that are on their way
-    this.edits = [];       // of this screen, the newest last: {name, hit that its undo brings back}
+    this.waiting = new Set(); // photos whose answers wait for an index to end
+    this.edits = [];       // of this screen, the newest last: {name, ids, hit that its undo brings back}
     this.version = app.status?.version;
     this.head = element('header');
     this.place = element('div', { className: 'grid-host' });
     host.append(element('section', { className: 'screen full review' }, this.head, this.place));
     this.ends = [
       app.onEdit(({ version }) => { this.version = version; this.load(); }),
-      app.onStatus(({ version }) => {
+      app.onStatus(({ version, waiting }) => {
+        if (!waiting) this.waiting.clear();
         if (version !== this.version) this.load();
         this.version = version;
       }),
@@ -73,9 +75,10 @@ class Review {
     const { signal } = this.asked;
     try {
       const seen = hit ?? (await this.seen());
-      const { answer, source } = await loadReview(this.tag, this.kind, signal);
+      const { answer, source: all } = await loadReview(this.tag, this.kind, signal);
       if (this.pending || signal.aborted) return;
       this.answer = answer;
+      const source = all.without([...this.waiting].map((id) => all.find(id)).filter((place) => place >= 0));
       const isKept = this.kind === 'ask' && seen && (hit || source.find(seen[0]) >= 0);
       const shown = isKept ? source.withFirst(seen) : source;
       const found = seen ? shown.find(seen[0]) : -1;
@@ -142,7 +145,8 @@ class Review {
       this.show(isAll ? source.emptied() : source.without(places), places[0] ?? 0);
       next = await this.seen();
       const made = await this.app.edit(...this.editOf(word, target));
-      if (made?.name) this.edits.push({ name: made.name, hit: first });
+      if (made?.name) this.edits.push({ name: made.name, hit: first, ids: target.ids ?? [] });
+      if (made?.waiting) target.ids?.forEach((id) => this.waiting.add(id));
     } finally {
       this.pending -= 1;
       await this.load(next);
@@ -164,6 +168,7 @@ class Review {
   async undo() {
     const last = this.edits.pop();
     if (!last) return this.app.undo();
+    for (const id of last.ids) this.waiting.delete(id);
     this.pending += 1;
     await this.app.undo(last.name);
     this.pending -= 1;

@@ -68,7 +68,7 @@ export class ReviewSource {
 
   /** The first photos in their order, behind one that is looked at just now. */
   withFirst(hit) {
-    const others = this.pages.get(0).filter(([id]) => id !== hit[0]).slice(0, PAGE - 1);
+    const others = this.pages.get(0).filter(([id], place) => id !== hit[0] && !this.gone.includes(place)).slice(0, PAGE - 1);
     return new ReviewSource(this.tag, this.kind, others.length + 1, new Map([[0, [hit, ...others]]]));
   }
 
@@ -76,7 +76,8 @@ export class ReviewSource {
   find(id) {
     for (const [number, hits] of this.pages) {
       const within = hits.findIndex((hit) => hit[0] === id);
-      if (within >= 0) return number * PAGE + within;
+      const place = number * PAGE + within;
+      if (within >= 0 && !this.gone.includes(place)) return place - this.gone.filter((gone) => gone < place).length;
     }
     return -1;
   }

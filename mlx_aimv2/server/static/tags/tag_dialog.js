@@ -46,8 +46,9 @@ function TagDialog({ app, target, close }) {
     const answer = await ask();
     if (answer) {
       const left = (await load(tag))?.find((each) => each.tag === tag)?.have;
-      const kept = verb === 'remove' && left ? ` ${counted(left, 'photo')} keep it as a keyword of another program: Not this hides it.` : '';
-      setSaid({ text: answer.said + kept, name: answer.name });
+      const kept = verb === 'remove' && left && !answer.waiting ? ` ${counted(left, 'photo')} keep it as a keyword of another program: Not this hides it.` : '';
+      const later = answer.waiting ? ' It counts once the index that is running has ended.' : '';
+      setSaid({ text: `${answer.said}.${kept}${later}`, name: answer.name });
     }
     setBusy(false);
   };
