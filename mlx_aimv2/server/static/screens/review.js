@@ -5,7 +5,7 @@ import { selectionBar } from '../grid/selection_bar.js';
 import { element, html, render } from '../html.js';
 import { NothingLeft, ReviewHead } from '../tags/review_head.js';
 import { loadReview } from '../tags/review_source.js';
-import { reviewOf } from '../tags/tag_names.js';
+import { reviewOf, shownTag } from '../tags/tag_names.js';
 import { toastError } from '../toast.js';
 
 const KINDS = ['sure', 'ask', 'no'];
@@ -99,18 +99,23 @@ class Review {
     this.source = source;
     this.draw();
     const isEmpty = source.count === 0;
+    const hadFocus = this.place.contains(document.activeElement);
     if (isEmpty === Boolean(this.grid)) {
       this.leaveGrid();
       render(null, this.place);
       this.place.replaceChildren();
     }
     const place = Math.max(0, Math.min(index, source.count - 1));
-    if (isEmpty) render(html`<${NothingLeft} app=${this.app} tag=${this.tag} kind=${this.kind} answer=${this.answer} />`, this.place);
-    else if (this.grid) this.grid.show(source, place, { isStill: true });
+    if (isEmpty) {
+      render(html`<${NothingLeft} app=${this.app} tag=${this.tag} kind=${this.kind} answer=${this.answer} />`, this.place);
+      if (hadFocus) this.head.querySelector('[aria-current]').focus();
+      return;
+    }
+    if (this.grid) this.grid.show(source, place, { isStill: true });
     else {
       this.grid = createGrid(this.place, {
         source,
-        label: `Photos of ${this.tag}`,
+        label: `Photos of ${shownTag(this.tag)}`,
         app: this.app,
         withFoot: true,
         score: (hit) => this.confidence(hit),

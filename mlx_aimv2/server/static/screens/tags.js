@@ -54,7 +54,7 @@ function Tags({ app }) {
   const move = (to) => {
     const next = Math.max(0, Math.min(rows.length - 1, to));
     setActive(next);
-    body.current?.querySelectorAll('th a')[next]?.focus();
+    body.current?.querySelectorAll('a.name')[next]?.focus();
   };
   const here = () => (body.current?.contains(document.activeElement) ? rows[place] : null);
   const onRow = (run) => () => { const row = here(); return row ? void run(row) : false; };
@@ -144,8 +144,8 @@ function Row({ row, isActive, isChosen, onFocus, onToggle, onRename }) {
   const number = (count) => (count ? count.toLocaleString('en') : html`<span class="zero" aria-label="0">·</span>`);
   return html`<tr class=${isChosen ? 'chosen' : ''} onFocusIn=${onFocus}>
     <td><input type="checkbox" tabindex=${stop} checked=${isChosen} aria-label="Choose ${name}" onChange=${onToggle} /></td>
-    <th scope="row"><a href=${reviewOf(row.tag, 'sure')} tabindex=${stop}><bdi>${name}</bdi></a>
-      ${row.taught && html` <span class="taught-mark">taught</span>`}</th>
+    <th scope="row"><a class="name" href=${reviewOf(row.tag, 'sure')} tabindex=${stop}><bdi>${name}</bdi></a>
+      ${row.taught && html` <a class="taught-mark" href=${reviewOf(row.tag, 'ask')} tabindex=${stop} aria-label="Questions about ${name}, which is taught">taught</a>`}</th>
     <td>${number(row.photos)}</td>
     ${COLUMNS.map(([column, names]) => html`<td key=${column} class="origin">${number(sum(names))}</td>`)}
     <td class="origin">${row.rejected ? html`<a href=${reviewOf(row.tag, 'no')} tabindex=${stop} aria-label="${row.rejected} said no">${number(row.rejected)}</a>` : number(0)}</td>
