@@ -94,7 +94,7 @@ def test_a_tag_is_completed_from_those_that_are_known(browser: Any, library: Pat
         page.get_by_role("option", name="Weather › Snow").wait_for()
         press(page, "Enter")
         page.get_by_role("checkbox", name="Weather › Snow").wait_for()
-        page.locator("dialog [role=status]", has_text="Snow").wait_for()
+        page.locator("dialog .tag-said", has_text="Snow").wait_for()
         facts = served.service.look(lambda store: store.tags_of(int(first)))
         assert facts[SNOW] == "you"
         assert have(served.service, SNOW) in {before, before + 1}

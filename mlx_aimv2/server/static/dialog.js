@@ -10,6 +10,8 @@ export function openDialog(title, fill, { onClose = () => {} } = {}) {
   let result;
   const close = (value) => { result = value; dialog.close(); };
   const body = element('div');
+  // What lies under a dialog is not heard and not clicked: it has its own place for what is said.
+  const said = element('p', { className: 'unseen said', role: 'status' });
   const dialog = element(
     'dialog',
     { ariaLabel: title },
@@ -20,8 +22,12 @@ export function openDialog(title, fill, { onClose = () => {} } = {}) {
       element('button', { type: 'button', className: 'button plain', ariaLabel: 'Close', onclick: () => close() }, '×'),
     ),
     body,
+    said,
   );
+  const gone = () => close();
+  addEventListener('hashchange', gone);
   dialog.addEventListener('close', () => {
+    removeEventListener('hashchange', gone);
     dialog.remove();
     if (before?.isConnected) before.focus({ preventScroll: true });
     onClose(result);

@@ -10,7 +10,7 @@ const KEPT = 3;
  * A note with a button stays while the pointer or the focus is on it.
  */
 export function toast(text, { action = null, hint = '', isBad = false } = {}) {
-  const host = document.getElementById('toasts');
+  const host = (isBad && document.querySelector('dialog[open]')) || document.getElementById('toasts');
   const note = element('div', { className: isBad ? 'toast bad' : 'toast' });
   note.append(element('div', {}, element('p', {}, text), hint ? element('p', { className: 'hint' }, hint) : null));
   if (action) {
@@ -30,7 +30,7 @@ export function toast(text, { action = null, hint = '', isBad = false } = {}) {
   }
 
   host.append(note);
-  while (host.children.length > KEPT) host.firstChild.remove();
+  while (host.id === 'toasts' && host.children.length > KEPT) host.firstChild.remove();
   announce(hint ? `${text} ${hint}` : text);
   return close;
 }

@@ -75,7 +75,7 @@ function TagDialog({ app, target, close }) {
     ${rows.length > shown && html`<button type="button" class="button plain" onClick=${() => setShown(rows.length)}>
       Show all ${rows.length} tags</button>`}
     <div class="bar">
-      <p role="status" class="faint">${isBusy ? 'Writing…' : said.text}</p>
+      <p class="faint tag-said">${isBusy ? 'Writing…' : said.text}</p>
       ${said.name !== null && html`<button type="button" class="button" disabled=${isBusy}
         onClick=${() => run(() => app.undo(said.name), null, 'undo')}>Undo</button>`}
       <button type="button" class="button main push" onClick=${() => close()}>Done</button>
