@@ -36,7 +36,7 @@ from .search.filters import Filters
 from .search.fitting import as_known, check_places
 from .search.request import Sort
 from .search.searcher import Answer, check_order, newest, search, search_captions
-from .search_model import SearchModel, absent, source_of
+from .search_model import SearchModel, Towers, absent, source_of
 from .text_cache import TextCache
 
 if TYPE_CHECKING:
@@ -65,6 +65,12 @@ class Library(EditableDuplicates):
     def __init__(self, path: FilePath | None = None, *, cache: TextCache | None = None) -> None:
         super().__init__(path)
         self._cache = cache
+        self._towers: tuple[object, Towers] = (None, {})  # of which checkpoint and dtype
+
+    def close(self) -> None:
+        """Close the file, for good, and let the checkpoint of its searches go."""
+        super().close()
+        self._towers = (None, {})
 
     def __repr__(self) -> str:
         return f"Library({str(self.path)!r})"
@@ -411,8 +417,16 @@ class Library(EditableDuplicates):
         dtype: Dtype | None = None,
         confirm: "Confirm | None" = None,
     ) -> SearchModel:
-        """The checkpoint behind a set of vectors, loaded when it is needed."""
-        return SearchModel(store, vectors, cache=self._cache, dtype=dtype, confirm=confirm)
+        """The checkpoint behind a set of vectors, loaded when it is needed.
+
+        It is kept for the next search, until that is for another one.
+        """
+        made_by = vectors.fingerprint, dtype
+        if self._towers[0] != made_by:
+            self._towers = made_by, {}
+        return SearchModel(
+            store, vectors, cache=self._cache, dtype=dtype, confirm=confirm, towers=self._towers[1]
+        )
 
     def _with_tags(
         self, store: Store, vectors: VectorSet, terms: Sequence[query.Term], encode: SearchModel

@@ -202,6 +202,8 @@ class SearchModel:
         """A tower of the checkpoint, or both; CheckpointError if that is another by now."""
         from mlx_aimv2.inference.model import load  # noqa: PLC0415  (MLX)
 
+        if None in self._towers:  # with both each is there
+            return self._towers[None]
         if tower not in self._towers:
             vectors = self._vectors
             model = load(vectors.source, tower=tower, dtype=self._dtype, confirm=self._confirm)
@@ -210,5 +212,7 @@ class SearchModel:
                     f"{vectors.source} is not the checkpoint that this library was indexed with",
                     hint=f"index again: aimv2 index --model {vectors.source}",
                 )
+            if tower is None:
+                self._towers.clear()
             self._towers[tower] = model
         return self._towers[tower]

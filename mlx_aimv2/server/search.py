@@ -75,7 +75,7 @@ def hits_of(service: Service, made: Search, offset: int, limit: int) -> list[Hit
     found = made.listing.part(offset, offset + limit)
     known = {hit[0]: hit for hit in service.look(lambda store: service.hits(store, found))}
     version, day, ratio, flags = _NO_PHOTO
-    return [known.get(id, (id, version, score, day, ratio, flags)) for id, score in found]
+    return [known.get(id, (id, version, _rounded(score), day, ratio, flags)) for id, score in found]
 
 
 def _as_chip(chip: Chip) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from mlx_aimv2.errors import OutputError
 from mlx_aimv2.files.paths import FilePath, printable
 from mlx_aimv2.inference.image_options import Dtype
+from mlx_aimv2.library.browsing.asked import Asked
 from mlx_aimv2.library.browsing.browsable import BrowsableLibrary
 from mlx_aimv2.library.browsing.cells import Cell, cells_of
 from mlx_aimv2.library.browsing.timeline import Timeline
@@ -162,7 +163,8 @@ class Service(BrowsableLibrary):
         if vectors.has_text:
             with self._reading() as store:
                 self._model_of(store, vectors).load("text")
-            self.search("photo", count=1)  # what calibrates scores is at hand from then on
+            # What calibrates scores, and what is searched, are at hand from then on.
+            self.ask(Asked("photo"), self.version())
 
     def _model_of(
         self,
@@ -172,8 +174,4 @@ class Service(BrowsableLibrary):
         dtype: Dtype | None = None,
         confirm: "Confirm | None" = None,
     ) -> SearchModel:
-        towers = self.model.towers(vectors)
-        return SearchModel(
-            store, vectors, cache=self._cache, dtype=dtype, confirm=confirm or no_download,
-            towers=towers,
-        )  # fmt: skip
+        return super()._model_of(store, vectors, dtype=dtype, confirm=confirm or no_download)

@@ -9,7 +9,6 @@ from typing import Literal
 from mlx_aimv2.checkpoints.hub import Download
 from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.library.database.vectors import VectorSet
-from mlx_aimv2.library.search_model import Towers
 
 _AGAIN_S = 60  # before a checkpoint that could not be loaded is tried again
 State = Literal["none", "loading", "ready", "failed"]
@@ -32,18 +31,13 @@ def no_download(download: Download) -> bool:
 
 
 class WarmModel:
-    """The towers of the checkpoint that serves searches; another one takes their place."""
+    """How far the checkpoint is that serves searches: it is loaded once the page is asked."""
 
     def __init__(self) -> None:
         self.state = ModelState()
         self._fingerprint = ""
-        self._towers: Towers = {}
         self._again_s = 0.0
         self._lock = threading.Lock()
-
-    def towers(self, vectors: VectorSet) -> Towers:
-        """The towers of the checkpoint that made these vectors, kept if it is the one at hand."""
-        return self._towers if vectors.fingerprint == self._fingerprint else {}
 
     def follow(self, vectors: VectorSet | None, warm_up: Callable[[VectorSet], None]) -> None:
         """Have this set's checkpoint loaded in the background, unless it is at hand already.
@@ -56,7 +50,7 @@ class WarmModel:
             if fingerprint == self._fingerprint and not is_due:
                 return
             self._again_s = time.monotonic() + _AGAIN_S
-            self._fingerprint, self._towers = fingerprint, {}
+            self._fingerprint = fingerprint
             self.state = ModelState()
             if vectors is not None:
                 name = str(vectors.settings["checkpoint"])
