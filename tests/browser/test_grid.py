@@ -32,6 +32,7 @@ def test_a_million_photos_take_few_nodes_and_no_tall_element(
     browser: Any, served: Page, small: bytes
 ) -> None:
     library = of_a_million(small)
+    library.is_holding = True
     with opened(browser, served.url, prepare=library, device_scale_factor=2) as page:
         until(page, CELLS)
         for key in ("PageDown", "End", "PageUp", "Home", "-", "-", "-", "End"):
@@ -47,7 +48,7 @@ def test_a_million_photos_take_few_nodes_and_no_tall_element(
 def test_a_large_window_has_no_more_nodes(
     browser: Any, served: Page, small: bytes, size: tuple[int, int]
 ) -> None:
-    library = StandInTimeline([997, 1, 1, 13] * 20, picture=small)
+    library = StandInTimeline([997, 1, 1, 13] * 20, picture=small, is_holding=True)
     window = {"width": size[0], "height": size[1]}
     with opened(browser, served.url, prepare=library, viewport=window) as page:
         until(page, CELLS)

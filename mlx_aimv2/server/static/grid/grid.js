@@ -1,30 +1,19 @@
 // The grid of photos: a few rows of nodes that move over a library of any size.
-//
-// Only a window of the library's height stands in the page, because browsers cut elements that are
-// taller than some 16 million device pixels: it moves along when its end comes near.
 import { announce } from '../announce.js';
-import { isAborted } from '../api.js';
 import { element } from '../html.js';
 import { onChoice, setting } from '../settings.js';
-import { toastError } from '../toast.js';
+import { Asking } from './asking.js';
 import { shownScore } from './cell.js';
-import { Facts } from './facts.js';
 import { gridKeys } from './grid_keys.js';
 import { FOOT_PX, Layout, SPARE_ROWS } from './layout.js';
 import { HeadRow, PhotoRow } from './rows.js';
+import { Scroller, WINDOW_PX } from './scroller.js';
 import { Selection } from './selection.js';
-import { Thumbs } from './thumbs.js';
-
-// At 8 device pixels a pixel, which is a Retina display at 400 %, still 8 million.
-const WINDOW_PX = 1_000_000;
-const REST_MS = 60;
-// Faster than this, in heights of the window a second, nothing is asked for until it rests.
-const FAST = 2;
 
 /**
  * A grid over `source`: {count, sections: [{title|null, count, note?}], load(start, end, signal),
- * line?, everything?: {target, count}}. `onOpen(index, hit)` is Enter or a click; `withFoot`
- * shows dates and scores, as `score(hit)` -> {text, share, line} | null has them.
+ * line?, everything?: {target, count}, forget?()}. `onOpen(index, hit)` is Enter or a click;
+ * `withFoot` shows dates and scores, as `score(hit)` -> {text, share, line} | null has them.
  */
 export function createGrid(host, options) {
   return new Grid(host, options);
@@ -36,13 +25,10 @@ class Grid {
     this.onOpen = onOpen ?? ((index, hit) => app.go(`#/photo/${hit[0]}`));
     this.scoreOf = score ?? ((hit) => shownScore(hit, this.source.line));
     this.selection = new Selection(source);
-    this.thumbs = new Thumbs();
-    this.facts = new Facts();
-    this.rows = new Map();
+    this.rows = new Map();    // number of a row -> its node
     this.spare = { head: [], photo: [] };
     this.focus = 0;
-    this.origin = 0;
-    this.pace = { place: 0, at: 0, isFast: false };
+    this.count = 0;
     this.moved = new Set();
 
     this.body = element('div', { className: 'grid-window', role: 'presentation' });
@@ -50,13 +36,14 @@ class Grid {
     this.el.setAttribute('aria-multiselectable', 'true');
     this.el.classList.toggle('crop', setting('crop'));
     host.append(this.el);
-    this.listen(label);
+    this.asking = new Asking(this);
+    this.scroller = new Scroller(this.el, this.body, { onMove: () => this.scrolled(), onRest: () => this.rested() });
+    this.listen();
     app.shown = this;
     this.lay();
   }
 
-  listen(label) {
-    this.el.addEventListener('scroll', () => this.scrolled(), { passive: true });
+  listen() {
     this.el.addEventListener('click', (event) => this.clicked(event));
     this.el.addEventListener('mousedown', (event) => {
       // Else the browser's focus would scroll to a photo that is seen in part.
@@ -70,6 +57,8 @@ class Grid {
     sized.observe(this.el);
     this.ends = [
       () => sized.disconnect(),
+      () => this.asking.leave(),
+      () => this.scroller.leave(),
       this.app.keys('Photos in the grid', gridKeys(this)),
       this.selection.onChange(() => this.drawSelection()),
       onChoice('crop', (crop) => this.el.classList.toggle('crop', crop)),
@@ -79,22 +68,8 @@ class Grid {
 
   leave() {
     for (const end of this.ends) end();
-    this.thumbs.want([]);
-    this.asked?.controller.abort();
-    this.facts.leave();
-    cancelAnimationFrame(this.frame);
-    clearTimeout(this.rest);
     this.el.remove();
     if (this.app.shown === this) this.app.shown = null;
-  }
-
-  /** Place of what is at the top of the window, in px of the whole library. */
-  get place() {
-    return this.origin + this.el.scrollTop;
-  }
-
-  get most() {
-    return Math.max(this.layout.height - this.el.clientHeight, 0);
   }
 
   /** Calls `told()` after every move and every other layout (the scrubber). */
@@ -102,6 +77,8 @@ class Grid {
     this.moved.add(told);
     return () => this.moved.delete(told);
   }
+
+  // ---- Laying out.
 
   isResized() {
     const { size, el } = this;
@@ -114,98 +91,66 @@ class Grid {
     if (!width || !height) return;
     this.size = { width, height };
     const isFocused = this.el.contains(document.activeElement);
-    const first = this.layout && this.count ? this.layout.rowAt(this.place) : null;
-    const inside = first ? this.place - first.top : 0;
+    const first = this.layout && this.count ? this.layout.rowAt(this.scroller.place) : null;
+    const inside = first ? this.scroller.place - first.top : 0;
     const columns = this.columns ?? setting('columns');
     this.layout = new Layout(this.source.sections, { width, height, columns, foot: this.withFoot ? FOOT_PX : 0 });
     this.count = this.layout.count;
     for (const row of this.rows.values()) row.remove();
     this.rows.clear();
-    this.spare = { head: [], photo: [] };
+    for (const kept of Object.values(this.spare)) for (const row of kept.splice(0)) row.remove();
     this.el.setAttribute('aria-rowcount', this.layout.rows);
     this.el.setAttribute('aria-colcount', this.layout.columns);
-    this.body.style.height = `${Math.min(this.layout.height, WINDOW_PX)}px`;
+    this.scroller.size(this.layout.height, height);
     this.focus = Math.max(0, Math.min(this.focus, this.count - 1));
-    const at = first && first.first < this.count ? this.topOf(first) + inside : place;
-    this.scrollTo(at);
+    this.scroller.to(first && first.first < this.count ? this.topOf(first) + inside : place);
     this.draw();
-    this.request();
+    this.asking.request();
     if (isFocused) this.cellAt(this.focus)?.el.focus({ preventScroll: true });
   }
 
   topOf({ first, count }) {
-    const row = this.layout.rowOf(first);
-    return count ? row.top : row.top - this.layout.headOf(row.section);
+    return count ? this.layout.rowOf(first).top : this.topWithHead(first);
+  }
+
+  /** Where a photo's row begins, with the header of its section if it is the first of it. */
+  topWithHead(index) {
+    const row = this.layout.rowOf(index);
+    return row.first === this.layout.photosBefore[row.section] ? row.top - this.layout.headOf(row.section) : row.top;
   }
 
   // ---- Moving.
 
-  scrollTo(place) {
-    const to = Math.max(0, Math.min(place, this.most));
-    const room = Math.min(this.layout.height, WINDOW_PX);
-    const isAtEnd = to < this.origin || to + this.el.clientHeight > this.origin + room;
-    if (isAtEnd) this.origin = Math.max(0, Math.min(to - room / 2, this.layout.height - room));
-    this.el.scrollTop = to - this.origin;
-  }
-
-  /** The window moves along when scrolling comes near its end. */
-  shiftWindow() {
-    const room = Math.min(this.layout.height, WINDOW_PX);
-    const { place, origin } = this;
-    const isLow = this.el.scrollTop < room / 10 && origin > 0;
-    const isHigh = this.el.scrollTop > 0.9 * room && origin + room < this.layout.height;
-    if (!isLow && !isHigh) return;
-    this.origin = Math.max(0, Math.min(place - room / 2, this.layout.height - room));
-    this.el.scrollTop = place - this.origin;
-  }
-
   scrolled() {
-    const { place } = this;
-    const now = performance.now();
-    const speed = Math.abs(place - this.pace.place) / Math.max(now - this.pace.at, 1);
-    const isFast = speed > (FAST * this.el.clientHeight) / 1000;
-    this.pace = { place, at: now, isFast, by: Math.sign(place - this.pace.place) };
-    this.awaitRest();
-    this.frame ||= requestAnimationFrame(() => {
-      this.frame = 0;
-      this.shiftWindow();
-      this.draw();
-      if (this.pace.isFast) this.thumbs.want([]);
-      else this.request();
-    });
-  }
-
-  awaitRest() {
-    clearTimeout(this.rest);
-    this.rest = setTimeout(() => this.rested(), REST_MS);
+    this.draw();
+    if (this.scroller.isFast) this.asking.pause();
+    else this.asking.request();
   }
 
   rested() {
-    this.pace.isFast = false;
-    this.pace.by = 0;
     this.order();
-    this.request();
+    this.asking.request();
+    this.tellMoved();
+  }
+
+  tellMoved() {
     for (const told of this.moved) told();
   }
 
   /** Scrolls so that a photo's row is at the top; the focus stays where it is. */
   jump(index) {
-    if (!this.count) return;
-    const row = this.layout.rowOf(index);
-    const isFirst = row.first === this.layout.photosBefore[row.section];
-    this.jumpTo(isFirst ? row.top - this.layout.headOf(row.section) : row.top);
+    if (this.count) this.jumpTo(this.topWithHead(index));
   }
 
   jumpTo(place) {
-    this.thumbs.want([]);
-    this.scrollTo(place);
+    this.asking.pause();
+    this.scroller.to(place);
     this.draw();
-    this.awaitRest();
   }
 
   isIn(index) {
-    const { top } = this.layout.rowOf(index);
-    return top >= this.place && top + this.layout.pitch <= this.place + this.el.clientHeight;
+    const { top, height } = this.layout.rowOf(index);
+    return top >= this.scroller.place && top + height <= this.scroller.end;
   }
 
   /** Moves the focus to a photo and shows it. */
@@ -213,13 +158,11 @@ class Grid {
     if (!this.count) return;
     this.focus = Math.max(0, Math.min(index, this.count - 1));
     const row = this.layout.rowOf(this.focus);
-    const isFirst = row.first === this.layout.photosBefore[row.section];
-    const top = isFirst ? row.top - this.layout.headOf(row.section) : row.top;
-    const bottom = row.top + row.height - this.el.clientHeight;
-    if (top < this.place) this.scrollTo(top);
-    else if (bottom > this.place) this.scrollTo(bottom);
+    const top = this.topWithHead(this.focus);
+    const bottom = row.top + row.height - this.scroller.height;
+    if (top < this.scroller.place) this.scroller.to(top);
+    else if (bottom > this.scroller.place) this.scroller.to(bottom);
     this.draw();
-    this.awaitRest();
     if (!isQuiet) this.cellAt(this.focus)?.el.focus({ preventScroll: true });
   }
 
@@ -227,14 +170,13 @@ class Grid {
 
   /** Rows that are seen, with the spare ones, and the row of the focus, which is never recycled. */
   rowsSeen() {
-    const { layout, place } = this;
-    const end = place + this.el.clientHeight;
+    const { layout, scroller } = this;
     const seen = new Map();
-    let number = Math.max(layout.rowAt(place).row - SPARE_ROWS, 0);
+    let number = Math.max(layout.rowAt(scroller.place).row - SPARE_ROWS, 0);
     for (let below = 0; number < layout.rows && below < SPARE_ROWS; number += 1) {
       const row = layout.row(number);
       seen.set(number, row);
-      if (row.top >= end) below += 1;
+      if (row.top >= scroller.end) below += 1;
     }
     const kept = layout.rowOf(this.focus);
     seen.set(kept.row, kept);
@@ -242,7 +184,7 @@ class Grid {
   }
 
   draw() {
-    if (!this.layout || !this.count) return;
+    if (!this.count) return;
     const seen = this.rowsSeen();
     for (const [number, node] of this.rows) {
       if (seen.has(number)) continue;
@@ -257,10 +199,10 @@ class Grid {
         node.show(row, this);
         this.rows.set(number, node);
       }
-      node.put(row.top - this.origin, row.count ? this.layout.pitch : row.height, WINDOW_PX);
+      node.put(row.top - this.scroller.origin, row.height, WINDOW_PX);
     }
     this.drawFocus();
-    for (const told of this.moved) told();
+    this.tellMoved();
   }
 
   made(row) {
@@ -270,16 +212,21 @@ class Grid {
   }
 
   drawFocus() {
-    const cell = this.cellAt(this.focus);
-    if (this.stop === cell?.el) return;
+    const stop = this.cellAt(this.focus)?.el;
+    if (this.stop === stop) return;
     if (this.stop) this.stop.tabIndex = -1;
-    this.stop = cell?.el;
-    if (this.stop) this.stop.tabIndex = 0;
+    this.stop = stop;
+    if (stop) stop.tabIndex = 0;
   }
 
   drawSelection() {
     for (const cell of this.cells()) cell.el.setAttribute('aria-selected', this.selection.has(cell.index));
     this.el.classList.toggle('selecting', this.selection.size > 0);
+  }
+
+  showHit(cell, hit) {
+    const box = { width: this.layout.cell, height: this.layout.picture };
+    cell.show(hit, box, this.withFoot ? this.scoreOf(hit) : null);
   }
 
   /** Nodes in the order of the photos, for a screen reader; the focused one is not moved. */
@@ -293,7 +240,7 @@ class Grid {
   }
 
   * cells() {
-    for (const row of this.rows.values()) yield* row.shown ?? [];
+    for (const row of this.rows.values()) yield* row.shown;
   }
 
   cellAt(index) {
@@ -306,59 +253,18 @@ class Grid {
     return el ? [...this.cells()].find((cell) => cell.el === el) : undefined;
   }
 
-  // ---- Asking: hits of the rows in the page, then thumbnails of what is seen.
-
-  cellsSeen(more = 0) {
-    const low = this.place - (this.pace.by < 0 ? more : 0);
-    const high = this.place + this.el.clientHeight + (this.pace.by > 0 ? more : 0);
+  /** Cells in sight from the top, with those of one row ahead where it goes: down 1, up -1. */
+  cellsSeen(direction = 0) {
+    const ahead = this.layout.pitch;
+    const low = this.scroller.place - (direction < 0 ? ahead : 0);
+    const high = this.scroller.end + (direction > 0 ? ahead : 0);
     return [...this.rows.values()]
-      .filter(({ row }) => row.count && row.top + row.height > low && row.top < high)
+      .filter(({ row }) => row.top + row.height > low && row.top < high)
       .sort((a, b) => a.row.top - b.row.top)
       .flatMap((node) => node.shown);
   }
 
-  request() {
-    if (!this.count) return;
-    // While it scrolls slowly, one row ahead; after a jump nothing but what is seen.
-    const seen = this.cellsSeen(this.layout.pitch);
-    const unknown = seen.filter((cell) => !cell.hit).map((cell) => cell.index);
-    if (unknown.length) this.ask(Math.min(...unknown), Math.max(...unknown) + 1);
-    this.thumbs.want(seen);
-    if (!unknown.length && !this.pace.by) this.facts.want(seen);
-  }
-
-  async ask(start, end) {
-    const before = this.asked;
-    if (before && start >= before.start && end <= before.end) return;
-    const asked = { start, end, controller: new AbortController() };
-    this.asked = asked;
-    const { source } = this;
-    try {
-      // Asked before the former is given up: what both want is not asked for twice.
-      const loading = source.load(start, end, asked.controller.signal);
-      before?.controller.abort();
-      const hits = await loading;
-      if (this.asked !== asked || this.source !== source) return;
-      this.fill(start, hits);
-    } catch (error) {
-      if (!isAborted(error)) toastError(error);
-    } finally {
-      if (this.asked === asked) this.asked = null;
-    }
-  }
-
-  fill(start, hits) {
-    const box = { width: this.layout.cell, height: this.layout.picture };
-    for (const cell of this.cells()) {
-      const hit = hits[cell.index - start];
-      if (hit) cell.show(hit, box, this.withFoot ? this.scoreOf(hit) : null);
-    }
-    if (!this.pace.isFast) {
-      const seen = this.cellsSeen();
-      this.thumbs.want(seen);
-      this.facts.want(seen);
-    }
-  }
+  // ---- The photos themselves.
 
   /** The hit at a place. */
   async hit(index) {
@@ -366,11 +272,8 @@ class Grid {
   }
 
   /** Flags, scores and texts anew; nothing moves. */
-  async refresh() {
-    this.source.forget?.();
-    this.facts.forget();
-    const places = this.cellsSeen().map((cell) => cell.index);
-    if (places.length) await this.ask(Math.min(...places), Math.max(...places) + 1);
+  refresh() {
+    return this.asking.refresh();
   }
 
   /**
@@ -383,10 +286,9 @@ class Grid {
       this.selection.source = source;
       this.selection.clear();
     }
-    this.asked?.controller.abort();
-    this.asked = null;
+    this.asking.giveUp();
     const isFocused = this.el.contains(document.activeElement);
-    const place = isStill && this.layout ? this.place : 0;
+    const place = isStill ? this.scroller.place : 0;
     this.focus = index ?? 0;
     this.layout = null;
     this.lay(place);

@@ -4,7 +4,7 @@
 export function gridKeys(grid) {
   const isHere = ({ target }) => grid.count > 0 && (grid.el.contains(target) || target === document.body || target.id === 'main');
   const here = (act) => (event) => (isHere(event) ? (act(event), true) : false);
-  const screen = () => Math.max(1, Math.floor(grid.el.clientHeight / grid.layout.pitch));
+  const screen = () => Math.max(1, Math.floor(grid.scroller.height / grid.layout.pitch));
   const moves = [
     ['ArrowLeft', () => grid.focus - 1],
     ['ArrowRight', () => grid.focus + 1],

@@ -14,40 +14,49 @@ export function createScrubber(host, grid) {
   const el = element('div', { className: 'scrubber', role: 'slider', tabIndex: 0, ariaLabel: 'Date', title: 'Drag to a date (G: type one)' }, years, thumb, bubble);
   el.setAttribute('aria-orientation', 'vertical');
   host.append(el);
-  let drawnFor = null;
+  let drawnFor = null;    // the layout that the years and these heights are of
+  let heights = {};
+  let month = -1;
 
-  const monthNow = () => (grid.count ? grid.layout.rowAt(grid.place).section : 0);
-  const titleOf = (month) => grid.source.sections[month]?.title ?? '';
+  const monthNow = () => (grid.count ? grid.layout.rowAt(grid.scroller.place).section : 0);
+  const titleOf = (place) => grid.source.sections[place]?.title ?? '';
 
   function draw() {
     if (!grid.layout) return;
     if (drawnFor !== grid.layout) drawYears();
-    const share = grid.most ? grid.place / grid.most : 0;
-    thumb.style.transform = `translateY(${share * (el.clientHeight - thumb.offsetHeight)}px)`;
-    bubble.style.transform = `translateY(${share * (el.clientHeight - bubble.offsetHeight)}px)`;
-    bubble.textContent = titleOf(monthNow());
-    el.classList.toggle('moving', grid.pace.isFast);
+    const { most, place, isFast } = grid.scroller;
+    const share = most ? place / most : 0;
+    thumb.style.transform = `translateY(${share * (heights.all - heights.thumb)}px)`;
+    bubble.style.transform = `translateY(${share * (heights.all - heights.bubble)}px)`;
+    el.classList.toggle('moving', isFast);
+    if (month !== monthNow()) drawMonth();
+  }
+
+  function drawMonth() {
+    month = monthNow();
+    bubble.textContent = titleOf(month);
     el.setAttribute('aria-valuemin', 0);
     el.setAttribute('aria-valuemax', Math.max(grid.source.sections.length - 1, 0));
-    el.setAttribute('aria-valuenow', monthNow());
-    el.setAttribute('aria-valuetext', titleOf(monthNow()));
+    el.setAttribute('aria-valuenow', month);
+    el.setAttribute('aria-valuetext', titleOf(month));
   }
 
   /** A label for each year, where there is room, and a tick for the others. */
   function drawYears() {
     drawnFor = grid.layout;
+    drawMonth();
+    heights = { all: el.clientHeight, thumb: thumb.offsetHeight, bubble: bubble.offsetHeight };
     years.replaceChildren();
-    const height = el.clientHeight;
     let last = -LABEL_PX;
     let before = null;
-    grid.source.months.forEach(([month], place) => {
-      const year = month === 'undated' ? 'No date' : month.slice(0, 4);
+    grid.source.months.forEach(([name], place) => {
+      const year = name === 'undated' ? 'No date' : name.slice(0, 4);
       if (year === before) return;
       before = year;
-      const y = (grid.layout.tops[place] / Math.max(grid.layout.height, 1)) * height;
-      const hasRoom = y - last >= LABEL_PX && y <= height - LABEL_PX;
+      const y = (grid.layout.tops[place] / Math.max(grid.layout.height, 1)) * heights.all;
+      const hasRoom = y - last >= LABEL_PX && y <= heights.all - LABEL_PX;
       const mark = element('span', { className: hasRoom ? 'year' : 'tick' }, hasRoom ? year : '');
-      mark.style.transform = `translateY(${Math.min(hasRoom ? y + UNDER_PX : y, height - 2)}px)`;
+      mark.style.transform = `translateY(${Math.min(hasRoom ? y + UNDER_PX : y, heights.all - 2)}px)`;
       years.append(mark);
       if (hasRoom) last = y;
     });
@@ -55,23 +64,23 @@ export function createScrubber(host, grid) {
 
   function toPointer(event) {
     const box = el.getBoundingClientRect();
-    const share = (event.clientY - box.top - thumb.offsetHeight / 2) / Math.max(box.height - thumb.offsetHeight, 1);
-    grid.jumpTo(Math.min(Math.max(share, 0), 1) * grid.most);
+    const share = (event.clientY - box.top - heights.thumb / 2) / Math.max(box.height - heights.thumb, 1);
+    grid.jumpTo(Math.min(Math.max(share, 0), 1) * grid.scroller.most);
   }
 
   /** To the start of a month, said aloud. */
-  function toMonth(month) {
-    const place = Math.min(Math.max(month, 0), grid.source.sections.length - 1);
+  function toMonth(wanted) {
+    const place = Math.min(Math.max(wanted, 0), grid.source.sections.length - 1);
     grid.jump(grid.layout.photosBefore[place]);
     announce(titleOf(place));
   }
 
   /** The next month of another year, older (1) or newer (-1). */
-  function yearFrom(month, by) {
+  function yearFrom(from, by) {
     const { months } = grid.source;
     const yearOf = (place) => months[place][0].slice(0, 4);
-    let place = month;
-    while (months[place + by] && yearOf(place) === yearOf(month)) place += by;
+    let place = from;
+    while (months[place + by] && yearOf(place) === yearOf(from)) place += by;
     // Upwards: to the newest month of that year, where it begins on the page.
     while (by < 0 && months[place - 1] && yearOf(place - 1) === yearOf(place)) place -= 1;
     return place;
@@ -90,25 +99,25 @@ export function createScrubber(host, grid) {
   }
   el.addEventListener('wheel', (event) => grid.el.scrollBy(0, event.deltaY), { passive: true });
   el.addEventListener('keydown', (event) => {
-    const month = monthNow();
+    const now = monthNow();
     const moves = {
-      ArrowDown: month + 1, ArrowRight: month + 1, ArrowUp: month - 1, ArrowLeft: month - 1,
-      PageDown: yearFrom(month, 1), PageUp: yearFrom(month, -1),
+      ArrowDown: now + 1, ArrowRight: now + 1, ArrowUp: now - 1, ArrowLeft: now - 1,
+      PageDown: yearFrom(now, 1), PageUp: yearFrom(now, -1),
     };
     if (event.key === 'Home') grid.jumpTo(0);
-    else if (event.key === 'End') grid.jumpTo(grid.most);
+    else if (event.key === 'End') grid.jumpTo(grid.scroller.most);
     else if (event.key in moves) toMonth(moves[event.key]);
     else return;
     event.preventDefault();
   });
 
-  const ends = [grid.onMove(draw)];
+  const end = grid.onMove(draw);
   draw();
   return {
     toMonth,
     monthNow,
     leave: () => {
-      for (const end of ends) end();
+      end();
       el.remove();
     },
   };

@@ -139,10 +139,10 @@ export function mount(host, params, app) {
     const next = newer;
     newer = null;
     drawNews();
-    const row = grid.layout.rowAt(grid.place);
+    const row = grid.layout.rowAt(grid.scroller.place);
     const top = await grid.hit(Math.min(row.first, grid.count - 1));
     const month = timeline.months[timeline.monthAt(row.first)][0];
-    const kept = grid.place === 0 ? 0 : await next.placeOf(top[0], month);
+    const kept = grid.scroller.place === 0 ? 0 : await next.placeOf(top[0], month);
     await grid.selection.carry(next);
     grid.show(next, Math.max(kept, 0));
     shown.timeline = next;
@@ -154,7 +154,7 @@ export function mount(host, params, app) {
   function placeNow() {
     if (!shown?.grid.layout) return null;
     const { grid, timeline } = shown;
-    const { first } = grid.layout.rowAt(grid.place);
+    const { first } = grid.layout.rowAt(grid.scroller.place);
     const hit = grid.cellAt(first)?.hit;
     return hit ? { id: hit[0], month: timeline.months[timeline.monthAt(first)][0] } : null;
   }
