@@ -237,6 +237,26 @@ def test_space_picks_and_picks_no_more(browser: Any, served: Page) -> None:
         assert not facts(page, id)["picked"]
 
 
+def test_where_a_word_is_lies_over_the_photo(browser: Any, served: Page) -> None:
+    id = ids_of(served)[0]
+    with opened(browser, served.url, f"#/photo/{id}") as page:
+        shown(page, id)
+        page.get_by_label("Word to look for in this photo").fill("boat")
+        page.keyboard.press("Enter")
+        until(page, "document.querySelector('.viewer img.overlay').naturalWidth > 0")
+        overlay = page.locator(".viewer img.overlay")
+        assert overlay.is_visible()
+        page.get_by_label("Strength").fill("40")
+        assert overlay.evaluate("(image) => image.style.opacity") == "0.4"
+        page.keyboard.press("h")
+        assert overlay.is_hidden()
+        page.keyboard.press("h")
+        assert overlay.is_visible()
+        page.get_by_label("Word to look for in this photo").fill("")
+        page.keyboard.press("Enter")
+        assert overlay.is_hidden()
+
+
 def test_hostile_words_are_words(browser: Any, served: Page) -> None:
     id = hostile_id(served)
     with opened(browser, served.url, f"#/photo/{id}") as page:

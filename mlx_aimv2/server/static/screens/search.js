@@ -117,6 +117,8 @@ class Search {
       this.#show(await ask(request, { signal }));
     } catch (error) {
       if (isAborted(error)) return;
+      // No chip takes a wrong date away: the field that holds it is shown.
+      this.#state.isFiltering ||= Boolean(request.since || request.until);
       this.#show(null, error);
       if (error.error === 'busy') this.#pause = setTimeout(() => this.#ask(), AGAIN_MS);
     }
@@ -197,7 +199,7 @@ class Search {
       load: (start, end, signal) => results.load(start, end, signal),
       forget: () => results.forget(),
       line: results.line,
-      get search() { return results.id; },
+      results,
       get everything() { return { target: { search: results.id }, count: results.total }; },
     };
   }
@@ -280,7 +282,7 @@ class Search {
   // ---- Photos and pictures as what to look for.
 
   async #why() {
-    openWhy((await this.#grid.hit(this.#grid.focus))[0], this.#state.results.id);
+    openWhy((await this.#grid.hit(this.#grid.focus))[0], this.#state.results);
   }
 
   #takePictures(screen) {

@@ -179,7 +179,7 @@ class Viewer {
   #act = {
     back: () => this.#app.back(),
     like: () => this.#app.go(likeHash([this.#id])),
-    why: () => openWhy(this.#id, this.#search),
+    why: () => openWhy(this.#id, this.#results),
     pick: () => this.#isKnown && this.#app.edit(this.#photo.picked ? 'unpick' : 'pick', this.#target()),
     tag: (verb, tag) => this.#app.edit(verb, this.#target(), { tag }),
     addTag: () => openTagDialog(this.#app, this.#target()),
@@ -200,8 +200,9 @@ class Viewer {
     return this.#photo?.id === this.#id;
   }
 
-  get #search() {
-    return this.#grid?.source.search ?? null;
+  /** The search that found the photo; null elsewhere. */
+  get #results() {
+    return this.#grid?.source.results ?? null;
   }
 
   #keys() {
@@ -218,8 +219,8 @@ class Viewer {
       { keys: ['t'], does: 'Tags', run: () => void this.#act.addTag() },
       { keys: ['c'], does: 'Edit the caption', run: () => this.#root.querySelector('#edit-caption')?.click() },
       { keys: ['s'], does: 'More like this photo', run: () => this.#act.like() },
-      { keys: ['w'], does: 'Why this photo', run: () => this.#search !== null && void this.#act.why() },
-      { keys: ['o'], does: 'Open the original', run: () => this.#root.querySelector('#original').click() },
+      { keys: ['w'], does: 'Why this photo', run: () => this.#results !== null && void this.#act.why() },
+      { keys: ['o'], does: 'Open the original', run: () => this.#root.querySelector('#original')?.click() },
       { keys: ['i'], does: 'Facts', run: () => this.#act.facts() },
       { keys: ['h'], does: 'Overlay of where a word is', run: () => this.#flip() },
     ];
@@ -247,7 +248,7 @@ class Viewer {
     // Facts of the photo before stay where they are until the new ones come: nothing flickers.
     this.#side.inert = !photo;
     render(html`<${ViewerBar} id=${this.#id} photo=${photo} title=${shownDate(photo?.date)} position=${this.#position()}
-      hasFacts=${!this.#side.hidden} hasReasons=${this.#search !== null} act=${this.#act} />`, this.#bar);
+      hasFacts=${!this.#side.hidden} hasReasons=${this.#results !== null} act=${this.#act} />`, this.#bar);
     render(this.#photo && html`<${Facts} photo=${this.#photo} act=${this.#act} />
       <${Where} where=${this.#where} act=${this.#act} />`, this.#side);
     render(this.#said(photo), this.#note);

@@ -68,6 +68,10 @@ const WORDS = {
   not_tag: (text) => `without the tag ${shownTag(text)}`,
   since: (text) => `from ${text}`,
   until: (text) => `until ${text}`,
+  min: (text) => `scores from ${text}`,
+  photos: () => 'in Photos',
+  unique: () => 'one of each picture',
+  captions_only: () => 'words of captions only',
 };
 const said = ({ kind, text }) => (WORDS[kind] ?? ((words) => `${kind.replaceAll('_', ' ')} ${words}`))(text);
 

@@ -56,7 +56,17 @@ export class Results {
   }
 
   async #read(offset) {
-    const read = async () => (await get(`/api/search/${this.id}`, { query: { offset, limit: PAGE } })).hits;
+    const query = { offset, limit: PAGE };
+    return (await this.#kept(() => get(`/api/search/${this.id}`, { query }))).hits;
+  }
+
+  /** How far a photo fits each term. */
+  why(id) {
+    return this.#kept(() => get(`/api/photos/${id}/why`, { query: { search: this.id } }));
+  }
+
+  /** What is read of the kept search; after asking again where it is kept no more. */
+  async #kept(read) {
     try {
       return await read();
     } catch (error) {
@@ -66,7 +76,7 @@ export class Results {
     }
   }
 
-  /** Asks the same again, once for all pages that wait. */
+  /** Asks the same again, once for all that wait. */
   #askAgain() {
     this.#again ??= post('/api/search', this.request)
       .then((answer) => this.#take(answer))

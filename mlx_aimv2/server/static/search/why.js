@@ -1,18 +1,22 @@
 // Why a search found a photo: how well each of its terms fits, as bars with the line.
-import { get } from '../api.js';
 import { openDialog } from '../dialog.js';
 import { html, render } from '../html.js';
+import { shownTag } from '../tags/tag_names.js';
 import { toastError } from '../toast.js';
 
-const KINDS = {
-  plus: 'Fits', minus: 'Taken away', like: 'Looks like', picture: 'Looks like', tag: 'Tag', caption: 'Caption',
+const NAMES = {
+  plus: (text) => `Fits: ${text}`,
+  minus: (text) => `Taken away: ${text}`,
+  like: (text) => `Looks like ${text}`,
+  picture: () => 'Looks like the picture',
+  tag: (text) => `Tag: ${shownTag(text)}`,
 };
 
-/** Opens the reasons why a kept search found a photo. */
-export async function openWhy(id, search) {
+/** Opens the reasons why a search found a photo; `results` are that search. */
+export async function openWhy(id, results) {
   let why;
   try {
-    why = await get(`/api/photos/${id}/why`, { query: { search } });
+    why = await results.why(id);
   } catch (error) {
     toastError(error);
     return;
@@ -27,18 +31,13 @@ function Why({ id, why }) {
       <img src=${`/thumb/${id}`} alt="" />
       <div class="stack">
         ${typeof why.score === 'number' && html`<${Term} name="Together" score=${why.score} line=${why.line} isSum />`}
-        ${why.terms.map((term) => html`<${Term} ...${term} name=${nameOf(term)} kind=${term.kind} />`)}
+        ${why.terms.map((term) => html`<${Term} ...${term} name=${NAMES[term.kind](term.text)} />`)}
         ${typeof why.caption === 'number' && html`
           <p class="faint">Its caption has words of the search: that adds ${why.caption.toFixed(2)} to what the picture says.</p>`}
         ${!why.terms.length && html`<p class="faint">Nothing was looked for but filters: every photo that passes them is here.</p>`}
         ${hasLine && html`<p class="faint">At the line a photo fits a text no better than any text.</p>`}
       </div>
     </div>`;
-}
-
-function nameOf({ text, kind, weight }) {
-  const times = Math.abs(weight ?? 1);
-  return `${KINDS[kind] ?? kind}: ${text}${times === 1 ? '' : ` × ${times}`}`;
 }
 
 function Term({ name, score, line, kind, isSum = false }) {

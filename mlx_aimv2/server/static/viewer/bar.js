@@ -14,7 +14,8 @@ export function ViewerBar({ id, photo, title, position, hasFacts, hasReasons, ac
       <button type="button" class="button plain" aria-keyshortcuts="t" onClick=${act.addTag}>Tags</button>
       <button type="button" class="button plain" aria-keyshortcuts="Space" aria-pressed=${photo?.picked ? 'true' : 'false'}
         disabled=${!photo} onClick=${act.pick}>Pick for removal</button>
-      <a id="original" class="button plain" aria-keyshortcuts="o" href=${`/original/${id}`} target="_blank" rel="noopener">Original</a>
+      ${photo?.online === false ? html`<button type="button" class="button plain" disabled>Original</button>`
+        : html`<a id="original" class="button plain" aria-keyshortcuts="o" href=${`/original/${id}`} target="_blank" rel="noopener">Original</a>`}
       ${isMac && html`<button type="button" class="button plain" onClick=${act.reveal}>Show in Finder</button>`}
       <button type="button" class="button plain" aria-keyshortcuts="i" aria-pressed=${hasFacts ? 'true' : 'false'} onClick=${act.facts}>Facts</button>
     </div>`;
