@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
-from mlx_aimv2.errors import Aimv2Error, Aimv2Warning, LockedError, OutputError, UsageError
+from mlx_aimv2.errors import Aimv2Warning, OutputError, UsageError
 from mlx_aimv2.files.paths import FilePath, absolute, several
 from mlx_aimv2.images import MAX_PIXELS
 from mlx_aimv2.images.source import ImageSource, is_single
@@ -26,7 +26,6 @@ from .database.photos import Counts, FileRow
 from .database.store import Store
 from .database.vectors import VectorSet
 from .duplicates.groups import DEFAULT_THRESHOLD, Group, files_to_compare, find_groups
-from .editing.duplicates import EditableDuplicates
 from .indexing.misread import warn_of_unread
 from .indexing.options import IndexOptions
 from .indexing.preparation import excluded_patterns, make_indexer, source_to_index
@@ -37,6 +36,7 @@ from .search.fitting import as_known, check_places
 from .search.request import Sort
 from .search.searcher import Answer, check_order, newest, search, search_captions
 from .search_model import SearchModel, Towers, absent, source_of
+from .teaching.teachable import TeachableTags
 from .text_cache import TextCache
 
 if TYPE_CHECKING:
@@ -46,14 +46,12 @@ if TYPE_CHECKING:
     from .sidecars.sidecar import Style
     from .tagging.tag_sidecars import Written
     from .tagging.tagger import Tagged
-    from .teaching.lessons import School
-    from .teaching.teacher import Question, Taught
 
 _SAMPLE = 20
 T = TypeVar("T")
 
 
-class Library(EditableDuplicates):
+class Library(TeachableTags):
     """Photos that can be searched, tagged and described.
 
     They are in one file, with a folder of vectors beside it.
@@ -313,7 +311,6 @@ class Library(EditableDuplicates):
         single sidecar is told.
         """
         from .tagging.run import TagOptions, run  # noqa: PLC0415  (XML: searches start sooner)
-        from .teaching.lessons import School  # noqa: PLC0415
         from .teaching.teacher import give  # noqa: PLC0415
 
         options = TagOptions(
@@ -324,90 +321,12 @@ class Library(EditableDuplicates):
             if vectors is None:
                 raise UsageError("there are no photos to tag", hint="aimv2 index FOLDER")
             encode = self._model_of(store, vectors, confirm=confirm)
-            school = cache(lambda: School(store, vectors, encode.texts))
+            school = cache(lambda: self._school(store, vectors, encode))
             run(
                 store, vectors, encode, options, lambda: give(store, school),
                 told=told, texts_told=texts_told,
             )  # fmt: skip
             warn_of_cuts(encode.cuts)
-
-    def teach(
-        self,
-        tag: str,
-        *,
-        yes: FilePath | Iterable[FilePath] = (),
-        no: FilePath | Iterable[FilePath] = (),
-        words: str | Literal[False] | None = None,
-        confirm: "Confirm | None" = None,
-        skipped: Callable[[Aimv2Error], None] | None = None,
-    ) -> "Taught | None":
-        """Teach a tag of your own by photos with it and without it, and give it to the others.
-
-        The answers are kept, and outlive other checkpoints; all that teach a tag are used each
-        time. ``words`` say what it looks like: at first its name, False for examples only. The
-        tag is given to photos that have it more likely than not, and taken from those that do
-        not any more; ``yes`` photos have it and ``no`` photos never get it. One edit, which can
-        be undone. This is no face recognition: two dogs that look alike will be confused.
-        None while another process writes the library: the answers are kept, and count once that
-        has ended; the tag is given at the next :meth:`teach` or :meth:`tag`. ``skipped`` is told of
-        photos that the library does not know, while it knows others; without it they are errors.
-        Errors: UsageError for a photo that the library does not know, OutputError without one.
-        """
-        from .editing.request import write  # noqa: PLC0415  (searches start sooner)
-        from .editing.waiting import keep_waiting  # noqa: PLC0415
-        from .tagging.tag_sidecars import sync_sidecars  # noqa: PLC0415
-        from .teaching import teacher  # noqa: PLC0415
-        from .teaching.lessons import School  # noqa: PLC0415
-
-        with self._reading() as store:
-            vectors = _serving(store)
-            taught = teacher.named(store, tag, words)
-            request = teacher.request(
-                store, taught, yes, no, has_text=vectors.has_text, skipped=skipped
-            )
-        if words and not vectors.has_text:
-            note = "this library's checkpoint reads no texts, so the words do not count yet"
-            warnings.warn(f"{note}: aimv2 index --model lit", Aimv2Warning, stacklevel=2)
-        try:
-            with self._writing() as store:
-                vectors = _serving(store)
-                encode = self._model_of(store, vectors, confirm=confirm)
-                with store.edit(request.kind, request.said) as number:
-                    with store.transaction():
-                        write(store, request)
-                    found = teacher.renew(store, School(store, vectors, encode.texts), taught)
-                list(sync_sidecars(store, store.files_of_edit(number)))
-                warn_of_cuts(encode.cuts)
-                return found
-        except LockedError:
-            keep_waiting(self.path, request)
-        self._make_left()
-        return None
-
-    def taught(self, tag: str, *, confirm: "Confirm | None" = None) -> "Taught":
-        """How far a taught tag is. Errors: UsageError for a tag that is not taught."""
-        from .teaching import teacher  # noqa: PLC0415
-
-        def look(store: Store) -> "Taught":
-            return teacher.status(store, self._school(store, confirm), teacher.known(store, tag))
-
-        return self._of_one_moment(look)
-
-    def questions(
-        self, tag: str, count: int = 12, *, confirm: "Confirm | None" = None
-    ) -> "list[Question]":
-        """The photos of which it helps most to know whether they have a taught tag.
-
-        Of a tag that is not taught yet, by its name. Answer them with :meth:`teach`.
-        Errors: UsageError where nothing is known of the tag, or the count is below 1.
-        """
-        from .teaching import teacher  # noqa: PLC0415
-
-        def look(store: Store) -> "list[Question]":
-            taught = teacher.named(store, tag, None)
-            return teacher.ask(store, self._school(store, confirm), taught, count)
-
-        return self._of_one_moment(look)
 
     def _model_of(
         self,
@@ -433,17 +352,9 @@ class Library(EditableDuplicates):
     ) -> Sequence[query.Term]:
         if all(term.tag is None for term in terms):
             return terms
-        from .teaching.lessons import School  # noqa: PLC0415  (searches start sooner)
-        from .teaching.terms import with_tags  # noqa: PLC0415
+        from .teaching.terms import with_tags  # noqa: PLC0415  (searches start sooner)
 
-        return with_tags(store, cache(lambda: School(store, vectors, encode.texts)), terms)
-
-    def _school(self, store: Store, confirm: "Confirm | None") -> "School":
-        from .teaching.lessons import School  # noqa: PLC0415
-
-        vectors = _serving(store)
-        encode = self._model_of(store, vectors, confirm=confirm)
-        return School(store, vectors, encode.texts)
+        return with_tags(store, cache(lambda: self._school(store, vectors, encode)), terms)
 
     def duplicates(
         self, *, threshold: float = DEFAULT_THRESHOLD, shots: bool = False
@@ -528,14 +439,6 @@ def _set_of(store: Store, model: str | None) -> VectorSet | None:
     raise UsageError(
         f"this library was not indexed with {model}", hint=f"aimv2 index --model {model}"
     )
-
-
-def _serving(store: Store) -> VectorSet:
-    """The set that searches use. Errors: UsageError where there is none yet."""
-    vectors = store.serving()
-    if vectors is None:
-        raise UsageError("there are no photos to learn from", hint="aimv2 index FOLDER")
-    return vectors
 
 
 def _named(folders: FilePath | Iterable[FilePath]) -> list[Root]:

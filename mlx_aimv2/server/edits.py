@@ -16,7 +16,7 @@ from mlx_aimv2.library.editing.edited import Edited
 from . import duplicates
 from .answers import Body, PageError, as_json, number_in, posted, service_of
 from .service import Service
-from .tags import photos_meant, text_in
+from .tags import numbers, photos_meant, text_in
 
 _MOST_TOLD = 20  # errors of photos in an answer
 _MOST_EDITS = 500
@@ -53,6 +53,14 @@ def _caption(service: Service, asked: Asked) -> Edited:
     return service.edit_caption(asked.ids, text, uuid=asked.uuid)
 
 
+def _teach(service: Service, asked: Asked) -> Edited:
+    words = asked.body.get("words")
+    if words is not None and words is not False:
+        words = asked.text("words")
+    yes, no = (numbers(asked.body.get(name) or []) for name in ("yes", "no"))
+    return service.teach_once(asked.text("tag"), yes=yes, no=no, words=words, uuid=asked.uuid)
+
+
 # What an edit does: each gives what became of it, and the same for the same uuid again.
 DEEDS: dict[str, Deed] = {
     "add": lambda service, asked: service.edit_tags(
@@ -72,6 +80,7 @@ DEEDS: dict[str, Deed] = {
     ),
     "merge": _merge,
     "caption": _caption,
+    "teach": _teach,
     "pick": lambda service, asked: duplicates.pick(service, asked.ids, asked.body, asked.uuid),
     "unpick": lambda service, asked: service.pick(asked.ids, is_picked=False, uuid=asked.uuid),
     "not_duplicates": lambda service, asked: duplicates.not_duplicates(

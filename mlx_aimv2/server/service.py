@@ -19,6 +19,7 @@ from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.database.vectors import VectorSet
 from mlx_aimv2.library.editing.waiting import waiting_path
 from mlx_aimv2.library.search_model import SearchModel
+from mlx_aimv2.library.teaching.review import Review
 from mlx_aimv2.library.text_cache import TextCache
 from mlx_aimv2.library.thumbnails.store import Thumbnails
 
@@ -62,6 +63,7 @@ class Service(BrowsableLibrary):
         self.thumbnails = Thumbnails(self.path)
         self.index_process = IndexProcess(self.path)
         self.timeline = Timeline()
+        self.reviews: dict[str, tuple[str, Review]] = {}  # by tag, of a version
         self._seen: tuple[str, Overview] | None = None  # by version
         self._roots: tuple[float, list[ShownRoot]] = (-1.0, [])  # by the time of the look
 

@@ -1,20 +1,27 @@
 """Tags: their counts, their review, what a selection has; and the photos that an edit is about."""
 
+from dataclasses import asdict
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mlx_aimv2.errors import Aimv2Error
+from mlx_aimv2.errors import Aimv2Error, UsageError
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.editing.known_tags import count_by_origin, known_tags
 from mlx_aimv2.library.tag_names import tag_key
+from mlx_aimv2.library.teaching.confidence import SURE
+from mlx_aimv2.library.teaching.review import Review, Scored
 
-from .answers import Body, as_json, posted, service_of
+from .answers import Body, PageError, as_json, number_in, posted, service_of
+from .search import ids_above_line
 from .service import Service
 
+KINDS = ("sure", "ask", "no")
 _MOST_IDS = 1_000_000
+_MOST_HITS = 1000
+_REVIEWS_KEPT = 8
 _MOST_LETTERS = {"tag": 1000, "to": 1000, "words": 1000, "text": 20_000}
 _RELOAD = "load the page again"
 
@@ -39,10 +46,53 @@ def of_photos(request: Request, body: Body) -> Response:
     return as_json({"count": count, "tags": shown})
 
 
+def review(request: Request) -> Response:
+    """Photos of one tag: those that have it, in doubt, or said no to, page by page."""
+    service, kind = service_of(request), request.query_params.get("kind", "sure")
+    offset = number_in(request, "offset", 0)
+    limit = number_in(request, "limit", 200, most=_MOST_HITS)
+    if kind not in KINDS:
+        raise Aimv2Error("there is no such list of photos", hint=_RELOAD)
+    found = _review_of(service, request.path_params["tag"])
+    photos = _of_kind(found, kind)
+    hits = service.look(lambda store: service.hits(store, photos[offset : offset + limit]))
+    return as_json(
+        {
+            "kind": kind,
+            "tag": found.tag,
+            "total": len(photos),
+            "hits": hits,
+            "counts": {each: len(_of_kind(found, each)) for each in KINDS},
+            "verdicts": found.verdicts,
+            "taught": found.taught and {**asdict(found.taught), "line": SURE},
+        }
+    )
+
+
 routes: list[Route] = [
     Route("/api/tags", tags, methods=["GET"]),
+    Route("/api/tags/{tag:path}/review", review, methods=["GET"]),
     Route("/api/tags/of", posted(of_photos), methods=["POST"]),
 ]
+
+
+def _review_of(service: Service, tag: str) -> Review:
+    """The review of a tag, kept until the library changes. Errors: PageError for one not known."""
+    version = service.version()
+    known = service.reviews.get(tag)
+    if known is None or known[0] != version:
+        try:
+            known = version, service.review(tag)
+        except UsageError as error:
+            raise PageError("not_found", str(error), hint=error.hint) from error
+        while len(service.reviews) >= _REVIEWS_KEPT:
+            service.reviews.pop(next(iter(service.reviews)), None)
+        service.reviews[tag] = known
+    return known[1]
+
+
+def _of_kind(review: Review, kind: str) -> Scored:
+    return {"sure": review.sure, "ask": review.ask, "no": review.no}[kind]
 
 
 def photos_meant(service: Service, body: Body) -> list[int]:
@@ -54,8 +104,13 @@ def photos_meant(service: Service, body: Body) -> list[int]:
     if len(ways) != 1:
         raise Aimv2Error("no photos were named", hint="select some")
     given = body[ways[0]]
-    if ways == ["ids"]:
-        return numbers(given)
+    match ways[0], given:
+        case "ids", _:
+            return numbers(given)
+        case "search", str():
+            return ids_above_line(service, given)
+        case "tag_kind", [str() as tag, "sure" | "ask" | "no" as kind]:
+            return [id for id, _ in _of_kind(_review_of(service, tag), kind)]
     raise Aimv2Error("no photos were named", hint="select some")
 
 

@@ -67,7 +67,7 @@ class Tags(Database):
                 listed(ids),
             )
             found = self.rows(
-                "SELECT max(tag), count(DISTINCT id) AS have FROM ("
+                "SELECT min(tag), count(DISTINCT id) AS have FROM ("
                 "SELECT chosen.id, tags.key, tags.tag FROM chosen JOIN tags ON file_id = chosen.id "
                 "LEFT JOIN verdicts ON verdicts.hash = chosen.hash AND verdicts.key = tags.key "
                 "WHERE verdict IS NULL UNION "
@@ -86,6 +86,42 @@ class Tags(Database):
         """File, tag and score of every tag of this origin, rejected ones too, by file and tag."""
         query = "SELECT file_id, tag, score FROM tags WHERE origin = ? ORDER BY file_id, tag"
         yield from self.rows(query, (origin,))
+
+    def files_having(self, tag: str) -> list[tuple[int, float | None]]:
+        """The files, not missing, that are shown with a tag, the least sure first.
+
+        Without a score are those at the end that the owner or another program gave the tag.
+        """
+        found = self.rows(
+            "SELECT files.id, iif(max(verdict IS NOT NULL OR origin IN ('file', 'sidecar')), NULL, "
+            "max(score)) FROM tags JOIN files ON files.id = file_id LEFT JOIN verdicts "
+            "ON verdicts.hash = last_hash AND verdicts.key = tags.key WHERE tags.key = ?1 "
+            "AND missing_since IS NULL AND verdict IS NOT 'rejected' GROUP BY files.id UNION ALL "
+            "SELECT files.id, NULL FROM verdicts JOIN files ON last_hash = verdicts.hash "
+            "WHERE key = ?1 AND missing_since IS NULL AND verdict <> 'rejected'",
+            (tag_key(tag),),
+        )
+        scores = dict(found)  # the owner's word comes last, and counts
+        return sorted(scores.items(), key=lambda each: (each[1] is None, each[1] or 0, each[0]))
+
+    def files_said_no_to(self, tag: str) -> list[int]:
+        """The files, not missing, of which the owner said that a tag does not fit; latest first."""
+        found = self.rows(
+            "SELECT files.id FROM verdicts JOIN files ON last_hash = verdicts.hash WHERE key = ? "
+            "AND missing_since IS NULL AND verdict = 'rejected' ORDER BY at DESC, files.id",
+            (tag_key(tag),),
+        )
+        return [id for (id,) in found]
+
+    def spelling(self, key: str) -> str | None:
+        """How a tag of a photo, of the owner's word, or a taught one is written, by its key."""
+        row = self.one(
+            "SELECT coalesce((SELECT min(tag) FROM verdicts WHERE key = ?1), "
+            "(SELECT tag FROM taught WHERE key = ?1), "
+            "(SELECT tag FROM tags WHERE key = ?1 LIMIT 1))",
+            key,
+        )
+        return None if row[0] is None else str(row[0])
 
     def has_tags(self) -> bool:
         """Whether any file has a tag."""

@@ -1,7 +1,7 @@
 """A library whose tags can be edited: the methods of ``Library`` that do so."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
@@ -186,13 +186,22 @@ class EditableTags(Access):
                 return replace(edited, count=named.count, errors=named.errors)
             return edited
 
-    def _make(self, request: Request, edited: Edited, uuid: str | None = None) -> Edited:
-        """Make an edit now, or keep it for later; what is known of it, with what became of it."""
+    def _make(
+        self,
+        request: Request,
+        edited: Edited,
+        uuid: str | None = None,
+        also: Callable[[Store], object] | None = None,
+    ) -> Edited:
+        """Make an edit now, or keep it for later; what is known of it, with what became of it.
+
+        ``also``: see ``make``; an edit that waits goes without it.
+        """
         if uuid:
             request = replace(request, uuid=uuid)
         try:
             with self._writing() as store:
-                done = make(store, request)
+                done = make(store, request, also)
                 changed = count_photos(store, done.file_ids)
                 return replace(
                     edited,

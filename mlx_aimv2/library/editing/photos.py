@@ -37,12 +37,17 @@ class Named:
         return list(dict.fromkeys(self.contents.values()))
 
 
+def photos_in(given: Photo | Iterable[Photo]) -> list[Photo]:
+    """Photos as a list; a single one is one, and not the letters of its path."""
+    return [given] if isinstance(given, int | str | bytes | os.PathLike) else list(given)
+
+
 def named_photos(store: Store, photos: Photo | Iterable[Photo]) -> Named:
     """The photos of these paths or ids; of any number of ids in as many statements as of one.
 
     Errors: UsageError for no photos; the first one's error if none of them is known.
     """
-    given = [photos] if isinstance(photos, int | str | bytes | os.PathLike) else list(photos)
+    given = photos_in(photos)
     known, errors = KnownPaths(store), []
     ids: dict[int, Photo] = {}
     for photo in given:

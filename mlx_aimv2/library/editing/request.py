@@ -1,7 +1,9 @@
 """What one edit is to change, as it is made in a library or kept beside it for later."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -89,10 +91,10 @@ def made(store: Store, uuid: str) -> Made | None:
     return Made(edit.number if edit.changes else None, edit.said, store.files_of_edit(edit.number))
 
 
-def make(store: Store, request: Request) -> Made:
+def make(store: Store, request: Request, also: Callable[[Store], object] | None = None) -> Made:
     """Make an edit, all of it or nothing, in few statements however many photos it is about.
 
-    One that was made before is not made again.
+    One that was made before is not made again. ``also`` is what follows from it and belongs to it.
     Errors: UsageError for undoing what cannot be undone.
     """
     is_new = store.number_of_edit(request.uuid) is None
@@ -101,11 +103,12 @@ def make(store: Store, request: Request) -> Made:
             undoes = edit_meant(store, request.undoes)
             store.undo_edit(undoes, uuid=request.uuid, at=request.at)
         elif is_new or request.is_part:
-            with (
-                store.transaction(),
-                store.edit(request.kind, request.said, uuid=request.uuid, at=request.at),
-            ):
+            said = partial(store.edit, request.kind, request.said, uuid=request.uuid, at=request.at)
+            with store.transaction(), said():
                 write(store, request)
+            if also is not None:
+                with said():
+                    also(store)
     done = made(store, request.uuid)
     assert done is not None
     if request.is_part:  # not all that the run has changed so far

@@ -23,6 +23,7 @@ Rows = NDArray[np.int64]
 COPIES = 0.98  # the cosine from which two photos count as one
 _RANDOM, _LEAST_RANDOM, _JUDGES = 300, 100, 1000  # photos; answers take the place of random ones
 _SPACE_ROWS, _SCORED_ROWS = 4096, 8192
+_TAGS_KEPT = 16
 
 
 @dataclass(frozen=True, repr=False)
@@ -41,37 +42,101 @@ class Learnt:
     answered: dict[int, bool]
 
 
+class Album:
+    """The photos of a library as tags are learnt from them; they serve until the photos change.
+
+    ``mark`` tells these photos from those of another moment.
+    """
+
+    def __init__(self, store: Store, vectors: VectorSet) -> None:
+        self.mark = mark_of(store, vectors)
+        self.segments = store.segments(vectors)
+        known = store.rows_and_files(vectors.id)
+        self.shown = rows_shown(store, known)
+        self.photos = with_rows(known, self.shown)
+        self.rows: Rows = np.unique(self.photos[:, 0])
+        self.judged: dict[TaughtTag, tuple[dict[int, bool], Learnt, Floats]] = {}
+
+    def take(self, rows: Rows) -> Floats:
+        """Unit vectors. Shapes: (n,) -> (n, P)."""
+        taken = self.segments.take(rows).astype(np.float32)
+        lengths = np.linalg.norm(taken, axis=1, keepdims=True)
+        return np.asarray(taken / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
+
+    def scores(self, direction: Direction) -> Floats:
+        """The score of every photo, in the order of ``rows``. Shapes: (n,)."""
+        scores = [np.zeros(0, np.float32)]
+        for first, block in self.segments.blocks():
+            inside = self.rows[(self.rows >= first) & (self.rows < first + len(block))] - first
+            for start in range(0, len(inside), _SCORED_ROWS):
+                taken = block[inside[start : start + _SCORED_ROWS]].astype(np.float32)
+                scores.append(direction.scores(taken))
+        return np.concatenate(scores)
+
+    @cached_property
+    def space(self) -> Space:
+        """What tells photos of this library apart."""
+        return learn_space(self.take(_spread(self.rows, _SPACE_ROWS)))
+
+
+def mark_of(store: Store, vectors: VectorSet) -> tuple[object, ...]:
+    """What differs wherever other photos, or other vectors of them, are to be learnt from."""
+    rows = "SELECT count(*), total(row), total(row * 1.0 * file_id) FROM vectors WHERE set_id = ?"
+    away = "SELECT count(*), total(id) FROM files WHERE missing_since IS NOT NULL"
+    broken = "SELECT count(*), total(id) FROM files WHERE error IS NOT NULL"
+    return (
+        vectors.id, vectors.folder, vectors.row_count, *store.one(rows, vectors.id),
+        *store.one(away), *store.one(broken), *store.one("SELECT total(shot) FROM files"),
+    )  # fmt: skip
+
+
 class School:
-    """The photos of a library, from which tags are learnt.
+    """What a library teaches at one moment: its photos, and what the owner has answered.
 
     ``embed_texts`` is not needed for a checkpoint without texts: examples alone teach there.
     """
 
     def __init__(
-        self, store: Store, vectors: VectorSet, embed_texts: Callable[[list[str]], Floats]
+        self,
+        store: Store,
+        vectors: VectorSet,
+        embed_texts: Callable[[list[str]], Floats],
+        album: Album | None = None,
     ) -> None:
-        self._segments = store.segments(vectors)
         self._store, self._vectors, self._embed_texts = store, vectors, embed_texts
+        self.album = album or Album(store, vectors)
         self.set_id, self.scale = vectors.id, vectors.logit_scale or 1.0
         self.has_text = vectors.has_text
-        known = store.rows_and_files(vectors.id)
-        self._shown = rows_shown(store, known)
-        self.photos = with_rows(known, self._shown)
-        self.rows: Rows = np.unique(self.photos[:, 0])
-
-    def take(self, rows: Rows) -> Floats:
-        """Unit vectors. Shapes: (n,) -> (n, P)."""
-        taken = self._segments.take(rows).astype(np.float32)
-        lengths = np.linalg.norm(taken, axis=1, keepdims=True)
-        return np.asarray(taken / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
+        self.photos, self.rows, self.take = self.album.photos, self.album.rows, self.album.take
 
     def learn(self, taught: TaughtTag) -> Learnt | None:
         """What is known of a tag by its words and the owner's answers; None where that is nothing.
 
         Photos that are in no vector of this checkpoint teach nothing.
         """
+        judged = self.judged(taught)
+        return None if judged is None else judged[0]
+
+    def judged(self, taught: TaughtTag) -> tuple[Learnt, Floats] | None:
+        """:meth:`learn`, and the score of every photo, in the order of ``rows``. Shapes: (n,).
+
+        For the same answers they are kept.
+        """
         given = self._store.answered_rows(self._vectors.id, taught.tag)
         answered = {self.row_of(row, id): has for row, id, has in given}
+        known = self.album.judged.get(taught)
+        if known is not None and known[0] == answered:
+            return known[1:]
+        learnt = self._learn(taught, answered)
+        if learnt is None:
+            return None
+        scores = self.album.scores(learnt.direction)
+        while len(self.album.judged) >= _TAGS_KEPT:
+            self.album.judged.pop(next(iter(self.album.judged)), None)
+        self.album.judged[taught] = answered, learnt, scores
+        return learnt, scores
+
+    def _learn(self, taught: TaughtTag, answered: dict[int, bool]) -> Learnt | None:
         words = self._words(taught)
         yes, no = (self._examples(answered, has=has) for has in (True, False))
         if not len(self.rows) or (words is None and not len(yes)):
@@ -88,32 +153,14 @@ class School:
             words,
             self.scale,
         )
-        direction = learn(lesson, self._space)
+        direction = learn(lesson, self.album.space)
         scores = direction.scores(self.take(others[:_SCORED_ROWS]))
         confidence = learn_confidence(scores, direction.yes_left_out)
         return Learnt(taught, direction, confidence, len(yes), len(no), answered)
 
-    def scores(self, learnt: Learnt) -> Floats:
-        """The score of every photo, in the order of ``rows``. Shapes: (n,)."""
-        scores = [np.zeros(0, np.float32)]
-        for first, block in self._segments.blocks():
-            inside = self.rows[(self.rows >= first) & (self.rows < first + len(block))] - first
-            for start in range(0, len(inside), _SCORED_ROWS):
-                taken = block[inside[start : start + _SCORED_ROWS]].astype(np.float32)
-                scores.append(learnt.direction.scores(taken))
-        return np.concatenate(scores)
-
-    def confidence(self, learnt: Learnt) -> Floats:
-        """How likely every photo has the tag, in the order of ``rows``. Shapes: (n,)."""
-        return learnt.confidence.of(self.scores(learnt))
-
-    @cached_property
-    def _space(self) -> Space:
-        return learn_space(self.take(_spread(self.rows, _SPACE_ROWS)))
-
     def row_of(self, row: int, id: int) -> int:
         """The row of the file that is shown of this one's shot."""
-        return self._shown.get(id, row)
+        return self.album.shown.get(id, row)
 
     def _examples(self, answered: dict[int, bool], *, has: bool) -> Floats:
         rows = np.array([row for row, each in answered.items() if each is has], np.int64)

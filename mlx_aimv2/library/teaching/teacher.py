@@ -1,6 +1,6 @@
 """Answers about photos, and the tags that are given by what they teach."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from shlex import quote
 from typing import Literal
@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlx_aimv2.errors import Aimv2Error, UsageError
-from mlx_aimv2.files.paths import FilePath, printable, several
+from mlx_aimv2.files.paths import printable
 
 from ..database.photos import FileRow
 from ..database.store import Store
 from ..database.taught import TAUGHT, TaughtTag
 from ..database.verdicts import Verdict
 from ..editing.known_tags import find_tag, typed_tag
-from ..editing.photos import named_photos
+from ..editing.photos import Photo, named_photos
 from ..editing.request import Request
 from ..editing.waiting import waiting_edits
 from ..tag_names import tag_key
@@ -119,8 +119,8 @@ def _waiting(store: Store, name: str) -> TaughtTag | None:
 def request(
     store: Store,
     taught: TaughtTag,
-    yes: FilePath | Iterable[FilePath],
-    no: FilePath | Iterable[FilePath],
+    yes: Sequence[Photo],
+    no: Sequence[Photo],
     *,
     has_text: bool,
     skipped: Callable[[Aimv2Error], None] | None = None,
@@ -133,14 +133,15 @@ def request(
     have the tag and not to have it, and where there is nothing to learn from.
     """
     words: dict[bytes, Verdict] = {}
-    had = tag_key(taught.tag)
-    all_photos = [*several(yes), *several(no)]
+    query = "SELECT file_id FROM shown_tags WHERE key = ?"
+    having = {id for (id,) in store.rows(query, (tag_key(taught.tag),))}
+    all_photos = [*yes, *no]
     unknown = named_photos(store, all_photos).errors if all_photos else ()
     for error in unknown:
         if skipped is None:
             raise error
         skipped(error)
-    for photos, has in ((several(yes), True), (several(no), False)):
+    for photos, has in ((yes, True), (no, False)):
         if not photos:
             continue
         try:
@@ -148,8 +149,7 @@ def request(
         except UsageError:  # none of these is known, as was told
             continue
         for id, hash in spoken.contents.items():
-            is_given = had in map(tag_key, store.tags_of(id))
-            word: Verdict = ("confirmed" if is_given else "added") if has else "rejected"
+            word: Verdict = ("confirmed" if id in having else "added") if has else "rejected"
             if words.setdefault(hash, word) != "rejected" and not has:
                 raise UsageError(
                     f"{printable(store.paths_of([id])[id])} is said to have {taught.tag}, and not "
@@ -219,30 +219,45 @@ def ask(store: Store, school: School, taught: TaughtTag, count: int) -> list[Que
     """
     if count < 1:
         raise UsageError(f"count is {count}", hint="give a positive number")
-    learnt = school.learn(taught)
-    if learnt is None:
+    asked = to_ask(store, school, taught, count)
+    if asked is None:
         raise UsageError(
             f"nothing is known of {taught.tag} yet",
             hint="name a photo that has the tag, with --yes photo.jpg"
             + ", or --words" * school.has_text,
         )
-    scores = school.scores(learnt)
+    files = store.files_of(id for id, _ in asked)
+    return [Question(files[id], score) for id, score in asked]
+
+
+def to_ask(
+    store: Store, school: School, taught: TaughtTag, count: int
+) -> list[tuple[int, float]] | None:
+    """The files whose answer helps most, and how likely they have the tag.
+
+    None where nothing is known of the tag yet.
+    """
+    judged = school.judged(taught)
+    if judged is None:
+        return None
+    learnt, scores = judged
     rows = questions(school, learnt, scores, count)
     sure = learnt.confidence.of(scores[np.searchsorted(school.rows, rows)])
     shown = store.ids_of_rows(school.set_id, rows)
-    files = store.files_of(shown[row][0] for row in rows.tolist())
     return [
-        Question(files[shown[row][0]], float(score))
+        (shown[row][0], float(score))
         for row, score in zip(rows.tolist(), sure, strict=True)
+        if row in shown  # else it has gone meanwhile
     ]
 
 
 def _judged(school: School, taught: TaughtTag) -> tuple[Learnt | None, Floats]:
     """What is known of a tag, and how likely every photo has it, in the order of the rows."""
-    learnt = school.learn(taught)
-    return learnt, (
-        np.zeros(len(school.rows), np.float32) if learnt is None else school.confidence(learnt)
-    )
+    judged = school.judged(taught)
+    if judged is None:
+        return None, np.zeros(len(school.rows), np.float32)
+    learnt, scores = judged
+    return learnt, learnt.confidence.of(scores)
 
 
 def _given(
@@ -260,10 +275,9 @@ def _given(
     rows = {school.row_of(row, id) for row, id, _ in said}
     chosen = sure >= SURE
     score_of = dict(zip(school.rows[chosen].tolist(), sure[chosen].tolist(), strict=True))
+    photos = school.photos[np.isin(school.photos[:, 0], school.rows[chosen])]
     return {
-        id: score_of[row]
-        for row, id in school.photos.tolist()
-        if row in score_of and row not in rows and id not in answered
+        id: score_of[row] for row, id in photos.tolist() if row not in rows and id not in answered
     }
 
 
@@ -271,7 +285,8 @@ def _status(
     store: Store, school: School, taught: TaughtTag, learnt: Learnt | None, sure: Floats
 ) -> Taught:
     had = store.scores_given(taught.tag)
-    given = len({row for row, id in school.photos.tolist() if id in had})
+    rows = school.photos[np.isin(school.photos[:, 1], np.array(list(had), np.int64)), 0]
+    given = len(np.unique(rows))
     if learnt is None:
         no = len(store.verdicts_on(taught.tag))
         return Taught(taught.tag, taught.words, False, 0, no, None, None, given, 0.0, 0)
