@@ -11,13 +11,14 @@ const MOST_LIKE = 20;
  * {label, key, does, run(target)}; the bar's own are tags, teaching, likeness and picks.
  */
 export function selectionBar(host, grid, app, more = []) {
-  const actions = [
+  const own = [
     { label: 'Tag…', key: 't', does: 'Tag the selection', run: (target) => openTagDialog(app, target), isDialog: true },
     { label: 'Teach…', key: 'e', does: 'Teach a tag by the selection', run: (target) => openTeachDialog(app, target), isDialog: true },
     { label: 'More like this', key: 's', does: 'Search for more like the selection', run: openLike },
     { label: 'Pick for removal', key: 'p', does: 'Pick the selection for removal', run: (target) => app.edit('pick', target) },
-    ...more,
   ];
+  // What a screen has for a key of the bar's stands in its place.
+  const actions = [...own.filter(({ key }) => !more.some((action) => action.key === key)), ...more];
 
   async function openLike({ ids: named }) {
     const ids = named?.slice(0, MOST_LIKE) ?? await grid.selection.ids(MOST_LIKE);
