@@ -121,6 +121,71 @@ def test_three_states_tell_what_all_some_and_none_of_a_selection_have(
             assert have(served.service, "Attic") == count
 
 
+def test_all_photos_of_a_review_are_answered_at_once(browser: Any, library: Path) -> None:
+    with running_page(library) as served, opened(browser, served.url, SNOW_SURE) as page:
+        in_grid(page)
+        assert have(served.service, SNOW) > 1
+        press(page, "ControlOrMeta+a", "n")
+        page.get_by_text("No photo has Weather › Snow").wait_for()
+        until(page, "document.querySelector('[aria-current=page] b').textContent === '0'")
+        assert have(served.service, SNOW) == 0
+
+
+def test_yes_and_no_move_on_and_a_no_stays_after_tagging_anew(browser: Any, library: Path) -> None:
+    with running_page(library) as served, opened(browser, served.url, SNOW_SURE) as page:
+        in_grid(page)
+        before = have(served.service, SNOW)
+        rejected = page.evaluate(FOCUSED)
+        press(page, "n")
+        page.get_by_text("rejected").first.wait_for()
+        confirmed = page.evaluate(FOCUSED)
+        assert confirmed not in {None, rejected}
+        press(page, "y")
+        page.locator(".toast", has_text="confirmed").wait_for()
+        assert have(served.service, SNOW) == before - 1
+        served.service.tag()
+        assert have(served.service, SNOW) == before - 1
+        press(page, "3")
+        until(page, f"document.querySelector('.cell img[src*=\"/{rejected}?\"]') !== null")
+        assert faults_of_access(page) == []
+        page.go_back()
+        in_grid(page)
+        assert page.locator(f".cell img[src*='/{rejected}?']").count() == 0
+        press(page, "u", "u")
+        until(page, f"document.querySelector('.cell img[src*=\"/{rejected}?\"]') !== null")
+        assert have(served.service, SNOW) == before
+
+
+def test_a_tag_is_taught_from_a_selection_and_its_questions_answered(
+    browser: Any, library: Path
+) -> None:
+    with running_page(library) as served, opened(browser, served.url) as page:
+        in_grid(page)
+        press(page, "Shift+ArrowRight", "Shift+ArrowRight", "e")
+        page.get_by_label("These 3 photos are").wait_for()
+        page.keyboard.type("Luna")
+        page.get_by_text("The photos alone").click()
+        assert "no face recognition" in page.get_by_role("dialog").inner_text()
+        assert faults_of_access(page) == []
+        page.get_by_role("button", name="Teach", exact=True).click()
+        known = page.get_by_role("group", name="What is known of the tag")
+        known.get_by_text("3 yes, 0 no").wait_for()
+        in_grid(page)
+        assert "%" not in page.locator(".foot").first.inner_text()
+        asked = page.evaluate(FOCUSED)
+        press(page, "y")
+        known.get_by_text("4 yes, 0 no").wait_for()
+        assert page.evaluate(FOCUSED) not in {None, asked}
+        asked = page.evaluate(FOCUSED)
+        press(page, "n")
+        known.get_by_text("4 yes, 1 no").wait_for()
+        press(page, "u")
+        known.get_by_text("4 yes, 0 no").wait_for()
+        until(page, f"{FOCUSED} === {asked!r}")
+        page.goto(page.url.replace("#/tag/Luna/ask", "#/tags"))
+        page.get_by_role("link", name="Questions about Luna").wait_for()
+
+
 def test_tags_are_renamed_and_merged_by_keys_and_both_are_undone(
     browser: Any, library: Path
 ) -> None:
@@ -187,6 +252,31 @@ def test_history_undoes_an_edit_after_a_restart_and_says_why_it_cannot(
         press(page, "Enter")
         page.locator(".undone", has_text="Attic added").wait_for()
         assert have(served.service, "Attic") == 0
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_hostile_names_are_texts_everywhere(browser: Any, library: Path, theme: str) -> None:
+    with Service(library) as service:
+        service.edit_tags("add", f"{HOSTILE}|<b>a/b?c#d", [1, 2])
+    with (
+        running_page(library) as served,
+        opened(browser, served.url, "#/tags", color_scheme=theme) as page,
+    ):
+        page.get_by_role("link", name=HOSTILE).wait_for()
+        assert faults_of_access(page) == []
+        page.get_by_role("link", name=HOSTILE).click()
+        in_grid(page)
+        assert page.locator(".cell img[src]").count() == 2
+        press(page, "t")
+        page.keyboard.type("<img")
+        page.get_by_role("option", name=HOSTILE).wait_for()
+        press(page, "Escape", "Escape", "n")
+        page.get_by_text("rejected for 1 photo").first.wait_for()
+        page.goto(page.url.partition("#")[0] + "#/history")
+        page.locator(".history li", has_text=HOSTILE).first.wait_for()
+        assert faults_of_access(page) == []
+        assert page.evaluate("window.caught") is None
+        assert page.locator("img[onerror], b:has-text('a/b')").count() == 0
 
 
 def test_a_library_without_tags_says_how_to_get_some(browser: Any, tmp_path: Path) -> None:

@@ -129,10 +129,9 @@ class Review {
   /** What stands under a photo: how sure it is, in words where too few answers are known. */
   confidence([, , share]) {
     if (share === null) return null;
-    const { taught } = this.answer;
+    const { taught, verdicts } = this.answer;
     const word = share >= 0.8 ? 'sure' : share >= 0.5 ? 'likely' : 'maybe';
-    const isFew = taught && taught.yes + taught.no < FEW;
-    return { text: isFew ? word : `${Math.round(100 * share)} %`, share, line: 0.5 };
+    return { text: verdicts < FEW ? word : `${Math.round(100 * share)} %`, share, line: taught?.line ?? null };
   }
 
   /** Says yes or no of the selection, else of the photo that has the focus, and goes on at once. */

@@ -2,7 +2,7 @@
 import { get, isAborted } from '../api.js';
 import { html, render, useLayoutEffect, useRef, useState } from '../html.js';
 import { openChangeDialog } from '../tags/tag_changes.js';
-import { completions, counted, ranked, reviewOf, shownTag } from '../tags/tag_names.js';
+import { counted, ranked, reviewOf, shownTag } from '../tags/tag_names.js';
 import { openTeachDialog } from '../tags/teach.js';
 
 const AT_FIRST = 300;
@@ -47,7 +47,7 @@ function Tags({ app }) {
     setChosen(next);
   };
   const change = async (tags) => {
-    const now = await openChangeDialog(app, tags, completions(answer));
+    const now = await openChangeDialog(app, tags);
     if (now) setChosen(new Set());
   };
   const merged = all.filter((each) => chosen.has(each.tag));

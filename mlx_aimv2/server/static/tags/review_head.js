@@ -1,7 +1,7 @@
 // What stands above a tag's review: its kinds with their counts, yes and no, and what is known of the tag.
 import { html } from '../html.js';
 import { openChangeDialog } from './tag_changes.js';
-import { counted, reviewOf, shownTag } from './tag_names.js';
+import { reviewOf, shownTag } from './tag_names.js';
 import { NO_FACES, openTeachDialog } from './teach.js';
 
 const KINDS = [['sure', 'Sure'], ['ask', 'Ask me'], ['no', 'Said no']];
@@ -50,8 +50,7 @@ export function NothingLeft({ app, tag, kind, answer }) {
   if (kind === 'no') return html`<div class="nothing"><h2>Nothing was said no to</h2>
     <p>A photo that you say no to never gets ${name} again, and is kept here.</p></div>`;
   if (isTaught) return html`<div class="nothing"><h2>No question is left</h2><p>What you have said is given to all photos.</p></div>`;
-  return html`<div class="nothing"><h2>${name} is not taught</h2>
-    <p>Teach it, by the photos that you gave it and by words, and the photos are asked whose answer helps most. ${NO_FACES}</p>
-    <button type="button" class="button main" onClick=${() => openTeachDialog(app, undefined, tag)}>Teach ${shownTag(tag)}…</button>
-    <p>${counted(answer.counts.sure, 'photo')} ${answer.counts.sure === 1 ? 'has' : 'have'} it now.</p></div>`;
+  return html`<div class="nothing"><h2>Nothing is in doubt</h2>
+    <p>Teach ${name}, by the photos that have it and by words, and those are asked whose answer helps most. ${NO_FACES}</p>
+    <button type="button" class="button main" onClick=${() => openTeachDialog(app, undefined, tag)}>Teach ${shownTag(tag)}…</button></div>`;
 }

@@ -1,23 +1,26 @@
 // The dialog that gives a tag another name, or makes several tags one.
-import { html, useState } from '../html.js';
+import { get } from '../api.js';
+import { html, useEffect, useState } from '../html.js';
 import { TagField } from './tag_field.js';
-import { counted, isSameTag, shownTag } from './tag_names.js';
+import { completions, counted, isSameTag, shownTag } from './tag_names.js';
 import { openView } from './view_dialog.js';
 
 /**
  * Opens the dialog for one tag (another name; a name that is taken makes both one) or for several.
- * `chosen` and `known` are tags, {tag, photos}. Resolves with the tag that is there now; undefined where
- * nothing was done.
+ * `chosen` are tags, {tag, photos}. Resolves with the tag that is there now; undefined where nothing was
+ * done.
  */
-export function openChangeDialog(app, chosen, known) {
+export function openChangeDialog(app, chosen) {
   const title = chosen.length === 1 ? `Rename ${shownTag(chosen[0].tag)}` : `Merge ${chosen.length} tags`;
-  return openView(title, (close) => html`<${ChangeDialog} app=${app} chosen=${chosen} known=${known} close=${close} />`);
+  return openView(title, (close) => html`<${ChangeDialog} app=${app} chosen=${chosen} close=${close} />`);
 }
 
-function ChangeDialog({ app, chosen, known, close }) {
+function ChangeDialog({ app, chosen, close }) {
+  const [known, setKnown] = useState(chosen);
   const commonest = chosen.reduce((most, each) => (each.photos > most.photos ? each : most));
   const [name, setName] = useState(commonest.tag);
   const [isBusy, setBusy] = useState(false);
+  useEffect(() => { get('/api/tags').then((answer) => setKnown(completions(answer)), () => {}); }, []);
   const target = known.find((each) => isSameTag(each.tag, name));
   const others = chosen.filter((each) => !isSameTag(each.tag, name));
   const isMerge = chosen.length > 1 || (target && others.length > 0);
