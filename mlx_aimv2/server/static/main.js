@@ -1,11 +1,12 @@
 // Start of the page: the screen that the address names, the status, what every screen shares.
 import { announce } from './announce.js';
-import { edit, get, isAborted, onReached, undo } from './api.js';
+import { get, isAborted, onReached } from './api.js';
+import { makeEdits } from './edits.js';
 import { element } from './html.js';
 import { EVERYWHERE, layKeys, showKeys } from './keys.js';
 import { watchReach } from './reach.js';
 import { startTheme } from './theme.js';
-import { toast, toastError } from './toast.js';
+import { toast } from './toast.js';
 
 // Name in the address -> its module, its place in the rail and its title.
 const SCREENS = {
@@ -32,9 +33,10 @@ const listen = (name, told) => {
   return () => changes.removeEventListener(name, listener);
 };
 
-// Edits of this tab, the newest last, so that U takes back one after the other.
-const done = [];
-const undone = [];
+const edits = makeEdits((answer) => {
+  changes.dispatchEvent(new CustomEvent('edit', { detail: answer }));
+  poll();
+});
 
 /** What every screen is given. */
 const app = {
@@ -57,54 +59,13 @@ const app = {
   /** From the viewer to where it was opened. */
   back: () => (viewer.isFromHere ? history.back() : app.go(below.hash)),
   /** Makes an edit, says what it did with an undo beside; gives its answer, or null if it failed. */
-  edit: (verb, target, more) => made(edit(verb, target, more), done, { isNew: true }),
+  edit: edits.edit,
   /** Takes back an edit by its number or uuid, else the last of this tab; the answer or null. */
-  undo: (name) => again(name === undefined ? done.pop() : pulled(done, name), undone, 'Nothing to undo on this page: see History.'),
-  redo: () => again(undone.pop(), done, 'Nothing to do again.'),
+  undo: edits.undo,
+  redo: edits.redo,
   /** Asks for the status now. */
   refresh: () => poll(),
 };
-
-// Of several edits only the last has a note: a row of answers does not cover the photos.
-let closeNote = () => {};
-
-async function made(sent, kept, { isNew = false } = {}) {
-  try {
-    const answer = await sent;
-    const { name } = answer;
-    if (isNew) undone.length = 0;
-    if (name !== null) kept.push(name);
-    const isBack = kept === undone;
-    const back = () => again(pulled(kept, name), isBack ? done : undone, '');
-    closeNote();
-    closeNote = toast(answer.said, {
-      hint: answer.waiting ? 'An index is running: this is kept, and written when it ends.' : '',
-      action: name === null ? null : { label: isBack ? 'Redo' : 'Undo', run: back },
-    });
-    for (const error of answer.errors ?? []) toastError(error);
-    changes.dispatchEvent(new CustomEvent('edit', { detail: answer }));
-    poll();
-    return answer;
-  } catch (error) {
-    if (!isAborted(error)) toastError(error);
-    return null;
-  }
-}
-
-function again(name, kept, nothing) {
-  if (name === undefined) {
-    toast(nothing);
-    return Promise.resolve(null);
-  }
-  return made(undo(name), kept);
-}
-
-/** An edit's name out of a list, wherever it is there. */
-function pulled(list, name) {
-  const place = list.indexOf(name);
-  if (place >= 0) list.splice(place, 1);
-  return name;
-}
 
 // ---- Status: once a second while something runs, else every 15 s.
 let timer = 0;

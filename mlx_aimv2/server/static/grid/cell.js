@@ -31,7 +31,10 @@ export class Cell {
     this.el.setAttribute('aria-colindex', column + 1);
     if (withFoot) this.addFoot();
     this.index = -1;
-    this.clear();
+    this.isSelected = null;
+    this.hit = null;
+    this.failed = 0;
+    this.blank();
   }
 
   addFoot() {
@@ -45,8 +48,13 @@ export class Cell {
 
   /** Nothing is known of the photo yet; a request for its thumbnail is given up. */
   clear() {
+    if (!this.hit) return;
     this.hit = null;
     this.drop();
+    this.blank();
+  }
+
+  blank() {
     this.picture.alt = '';
     this.marks.replaceChildren();
     this.el.classList.remove('dim', 'broken');
@@ -56,6 +64,12 @@ export class Cell {
       this.score.textContent = '';
       this.bar.hidden = true;
     }
+  }
+
+  select(isSelected) {
+    if (this.isSelected === isSelected) return;
+    this.isSelected = isSelected;
+    this.el.setAttribute('aria-selected', isSelected);
   }
 
   drop() {

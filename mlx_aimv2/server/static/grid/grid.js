@@ -201,6 +201,8 @@ class Grid {
       }
       node.put(row.top - this.scroller.origin, row.height, WINDOW_PX);
     }
+    // Only those that no other row took: a node that is hidden and shown again costs a layout.
+    for (const node of [...this.spare.photo, ...this.spare.head]) node.hide();
     this.drawFocus();
     this.tellMoved();
   }
@@ -220,7 +222,7 @@ class Grid {
   }
 
   drawSelection() {
-    for (const cell of this.cells()) cell.el.setAttribute('aria-selected', this.selection.has(cell.index));
+    for (const cell of this.cells()) cell.select(this.selection.has(cell.index));
     this.el.classList.toggle('selecting', this.selection.size > 0);
   }
 

@@ -10,7 +10,7 @@ class Row {
 
   show(row) {
     this.row = row;
-    this.el.hidden = false;
+    if (this.el.hidden) this.el.hidden = false;
     this.el.setAttribute('aria-rowindex', row.row + 1);
   }
 
@@ -22,9 +22,11 @@ class Row {
     this.el.style.transform = `translateY(${at}px)`;
   }
 
-  /** Not seen for now. */
-  rest() {
-    this.el.hidden = true;
+  /** Not seen for now: free for another row. */
+  rest() {}
+
+  hide() {
+    if (!this.el.hidden) this.el.hidden = true;
   }
 
   remove() {
@@ -53,14 +55,14 @@ export class PhotoRow extends Row {
     super.show(row);
     this.shown = this.cells.slice(0, row.count);
     this.cells.forEach((cell, column) => {
-      cell.el.hidden = column >= row.count;
-      cell.index = column < row.count ? row.first + column : -1;
-      if (!cell.el.hidden) cell.el.setAttribute('aria-selected', selection.has(cell.index));
+      const isUsed = column < row.count;
+      if (cell.el.hidden === isUsed) cell.el.hidden = !isUsed;
+      cell.index = isUsed ? row.first + column : -1;
+      cell.select(isUsed && selection.has(cell.index));
     });
   }
 
   rest() {
-    super.rest();
     for (const cell of this.cells) cell.clear();
   }
 }

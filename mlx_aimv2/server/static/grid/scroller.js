@@ -70,7 +70,9 @@ export class Scroller {
     const moved = place - this.place;
     if (moved) {
       const speed = Math.abs(moved) / Math.max(now - this.seenAt, 1);
-      this.isFast = speed > (FAST * this.height) / 1000;
+      // It ends at half the speed that it began at: requests do not come and go at its limit.
+      const limit = ((this.isFast ? FAST / 2 : FAST) * this.height) / 1000;
+      this.isFast = speed > limit;
       this.direction = Math.sign(moved);
     }
     this.place = place;
