@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mlx_aimv2.library.browsing.timeline import UNDATED
+from mlx_aimv2.library.browsing.timeline import NO_MONTHS, UNDATED
 
 from .answers import PageError, as_json, number_in, service_of
 
@@ -22,7 +22,9 @@ def timeline(request: Request) -> Response:
     headers = {"ETag": f'"{version}"', "Cache-Control": "no-cache"}
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(None, 304, headers)
-    found = service.look(lambda store: service.timeline.months(store, version))
+    found = NO_MONTHS
+    if service.path.exists():  # before the first index the page is empty, not broken
+        found = service.look(lambda store: service.timeline.months(store, version))
     said = {"version": version, "months": found.months, "undated": found.undated}
     return as_json(said | {"total": found.total}, headers=headers)
 

@@ -69,6 +69,13 @@ def test_an_empty_library_has_an_empty_timeline(tmp_path: Path) -> None:
         assert part_of(client, "undated").ids == []
 
 
+def test_before_the_first_index_the_timeline_is_empty(tmp_path: Path) -> None:
+    with routes_over(tmp_path / "none.db") as client:
+        told = said(client, "/api/timeline")
+        assert told == {"version": "", "months": [], "undated": 0, "total": 0}
+    assert not list(tmp_path.iterdir())
+
+
 def test_flags_ratios_and_versions_are_those_of_the_photos(tmp_path: Path) -> None:
     away, here = tmp_path / "away", tmp_path / "here"
     here.mkdir()

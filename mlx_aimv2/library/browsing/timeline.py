@@ -34,13 +34,16 @@ class Months:
         return self.undated + sum(count for _, count in self.months)
 
 
+NO_MONTHS = Months((), 0)
+
+
 class Timeline:
     """Months of a library, counted once for each of its versions, for any number of threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._version: str | None = None
-        self._months = Months((), 0)
+        self._months = NO_MONTHS
         self._hidden: frozenset[int] = frozenset()
         self._ids: OrderedDict[str, Ids] = OrderedDict()
 

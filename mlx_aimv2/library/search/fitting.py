@@ -39,8 +39,23 @@ _FORMATS = {
 } | {ending.lstrip(".").upper(): ending.lstrip(".").upper() for ending in raw.EXTENSIONS}
 MANY = 1000  # files: of more than these, all shots are sooner found
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?")
-# Of Animals|Dog|Poodle, any part or parts that follow one another.
-_TAGGED = "file_id FROM shown_tags WHERE instr('|' || key || '|', '|' || ? || '|')"
+# Of Animals|Dog|Poodle, any part or parts that follow one another. Rows of ``shown_tags``, begun
+# with the few keys: SQLite would make the whole view first.
+_TAGGED = """
+    file_id FROM (
+        WITH wanted(key) AS (
+            SELECT key FROM (SELECT DISTINCT key FROM tags UNION SELECT DISTINCT key FROM verdicts)
+            WHERE instr('|' || key || '|', '|' || ? || '|')
+        )
+        SELECT file_id FROM wanted CROSS JOIN tags ON tags.key = wanted.key
+            JOIN files ON files.id = file_id
+            LEFT JOIN verdicts ON verdicts.hash = last_hash AND verdicts.key = tags.key
+            WHERE verdict IS NOT 'rejected'
+        UNION ALL
+        SELECT files.id FROM wanted CROSS JOIN verdicts ON verdicts.key = wanted.key
+            JOIN files ON last_hash = verdicts.hash WHERE verdict <> 'rejected'
+    )
+"""
 
 
 def condition(filters: Filters) -> tuple[str, list[object]]:

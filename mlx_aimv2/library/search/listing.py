@@ -1,7 +1,7 @@
 """All photos that a search finds, and the best of those that it does not, by their numbers."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +86,9 @@ def list_by_captions(
     least = LEAST_SHARE if order.min_score is None else order.min_score
     found = sum(share >= least for _, share in ranked)
     best = ranked[0][1] if ranked else 0.0
-    return _listing(store, vectors, ranked[: found + BELOW], found, order, best, None)
+    ids, scores = zip(*ranked[: found + BELOW], strict=True) if ranked else ((), ())
+    listing = Listing(np.array(ids, np.int64), np.array(scores, np.float32), found, best)
+    return _ordered(store, vectors, listing, order)
 
 
 def list_by_score(
@@ -122,10 +124,11 @@ def list_by_score(
     places, scores = places[ranked], query.scores(products[ranked])
     found = int((scores >= least).sum()) if has_line else min(len(scores), BELOW)
     kept = slice(found + BELOW if has_line else found)
-    pairs = list(zip(catalogue.ids[places[kept]].tolist(), scores[kept].tolist(), strict=True))
     best = float(scores[0]) if len(scores) else None
     line = None if query.scale is None else LEAST_TEXT_SCORE
-    return _listing(store, vectors, pairs, found, order, best, line)
+    ids = catalogue.ids[places[kept]]
+    listing = Listing(ids, scores[kept].astype(np.float32), found, best, line)
+    return _ordered(store, vectors, listing, order)
 
 
 def _likely(
@@ -160,25 +163,18 @@ def _exact(segments: Segments, query: Query, rows: Ids) -> Doubles:
     return np.concatenate(parts)
 
 
-def _listing(
-    store: Store,
-    vectors: VectorSet | None,
-    ranked: Sequence[tuple[int, float]],
-    found: int,
-    order: Order,
-    best: float | None,
-    line: float | None,
-) -> Listing:
-    """Photos that were ranked, in the order that was asked for."""
-    above: Found = [*ranked[:found]]
-    below: Found = [*ranked[found:]]
+def _ordered(store: Store, vectors: VectorSet | None, ranked: Listing, order: Order) -> Listing:
+    """Photos, the best first, in the order that was asked for."""
+    if not order.unique and order.sort != "date":
+        return ranked
+    above, below = ranked.part(0, ranked.found), ranked.part(ranked.found, len(ranked.ids))
     if order.unique:
         above = _one_each(store, vectors, above)
     if order.sort == "date":
         above, below = by_date(store, above), by_date(store, below)
     ids = np.array([id for id, _ in (*above, *below)], np.int64)
     scores = np.array([score for _, score in (*above, *below)], np.float32)
-    return Listing(ids, scores, len(above), best, line)
+    return replace(ranked, ids=ids, scores=scores, found=len(above))
 
 
 def _one_each(store: Store, vectors: VectorSet | None, found: Found) -> Found:
