@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -26,6 +26,7 @@ from .database.photos import Counts, FileRow
 from .database.store import Store
 from .database.vectors import VectorSet
 from .duplicates.groups import DEFAULT_THRESHOLD, Group, files_to_compare, find_groups
+from .indexing.indexer import Pause
 from .indexing.misread import warn_of_unread
 from .indexing.options import IndexOptions
 from .indexing.preparation import excluded_patterns, make_indexer, source_to_index
@@ -132,7 +133,10 @@ class Library(TeachableTags):
         with self._writing(creates=True) as store, _told(progress) as told:
             roots = named or _roots(store)
             patterns = excluded_patterns(store, options)
-            indexer = make_indexer(store, options, confirm, told, patterns, rejects=rejects)
+            pause = Pause(self._has_waiting, partial(self._make_waiting, store))
+            indexer = make_indexer(
+                store, options, confirm, told, patterns, rejects=rejects, pause=pause
+            )
             if options.exclude or options.include:
                 store.set_excluded(patterns)
             return indexer.run(roots)

@@ -153,12 +153,14 @@ class Database:
     def temporary_table(self, name: str, columns: str) -> Iterator[None]:
         """Inside it there is a table that nobody else sees, also where one may only read."""
         self.run("PRAGMA query_only = OFF")
-        self.run(f"DROP TABLE IF EXISTS temp.{name}")
-        self.run(f"CREATE TEMP TABLE {name} ({columns}) STRICT")
+        with suppress(OutputError):  # as below
+            self.run(f"DROP TABLE IF EXISTS temp.{name}")
+        self.run(f"CREATE TEMP TABLE IF NOT EXISTS {name} ({columns}) STRICT")
+        self.run(f"DELETE FROM temp.{name}")
         try:
             yield
         finally:
-            with suppress(OutputError):  # a stopped query still holds it: it goes with the library
+            with suppress(OutputError):  # another query is not at its end: the next one empties it
                 self.run(f"DROP TABLE temp.{name}")
             self.run(f"PRAGMA query_only = {self._lock is None}")
 

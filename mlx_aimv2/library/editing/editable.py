@@ -20,7 +20,7 @@ from .edited import Edited, count_photos, synced
 from .known_tags import TagCount, find_tag, must_find_tag, several_tags, typed_tag
 from .photos import Named, Photo, named_photos
 from .request import Request, edit_meant, made, make
-from .waiting import keep_waiting, make_waiting, waiting_edits, waiting_path
+from .waiting import keep_waiting, make_waiting, waiting_edits, waiting_path, waiting_stamp
 
 Action = Literal["add", "remove", "confirm", "reject"]
 
@@ -36,6 +36,8 @@ class EditableTags(Access):
     ``uuid`` comes with it, made by whoever asks, the same one again changes nothing and answers
     the same, also after a restart.
     """
+
+    _stuck: tuple[int, int] | None = None  # the edits that wait and cannot be made
 
     def edit_tags(
         self, action: Action, tag: str, photos: Photo | Iterable[Photo], *, uuid: str | None = None
@@ -214,6 +216,21 @@ class EditableTags(Access):
             keep_waiting(self.path, request)
         self._make_left()  # the other process may have ended just now
         return replace(edited, said=request.said, is_waiting=waiting_path(self.path).exists())
+
+    def _has_waiting(self) -> bool:
+        """Whether edits wait that were not tried in vain."""
+        stamp = waiting_stamp(self.path)
+        return stamp is not None and stamp != self._stuck
+
+    def _make_waiting(self, store: Store) -> None:
+        """Make the edits that wait while this process goes on writing, each once.
+
+        Those that fail go on waiting, and are told when the library is written next.
+        """
+        try:
+            synced(store, make_waiting(store))
+        except Aimv2Error:
+            self._stuck = waiting_stamp(self.path)
 
     @contextmanager
     def _writing(self, *, creates: bool = False) -> Iterator[Store]:

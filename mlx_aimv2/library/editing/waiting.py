@@ -1,7 +1,8 @@
 """Edits that wait beside a library while another process writes it: ``library.db.edits``.
 
 Each is a line of JSON, on the disk before anybody says that it is kept. Whoever may write the
-library next makes them, in their order and each once: the journal in the library knows them.
+library next makes them, in their order and each once: the journal in the library knows them. An
+index that is running makes them between two photos.
 """
 
 import errno
@@ -26,6 +27,14 @@ def waiting_path(library: Path) -> Path:
     """Where the edits of a library wait."""
     real = Path(os.path.realpath(library))
     return real.with_name(f"{real.name}.edits")
+
+
+def waiting_stamp(library: Path) -> tuple[int, int] | None:
+    """What differs wherever other edits wait; None where none does."""
+    with suppress(OSError):
+        found = waiting_path(library).lstat()
+        return found.st_mtime_ns, found.st_size
+    return None
 
 
 def keep_waiting(library: Path, request: Request) -> None:

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -42,12 +42,21 @@ _ESTIMATE_BATCH = 5
 _ROW_BYTES = 1000  # of the database for a photo: measured, paths of 60 bytes
 
 
+@dataclass(frozen=True)
+class Pause:
+    """What others wait for is done between two photos, where it is due: the edits of a person."""
+
+    is_due: Callable[[], bool] = lambda: False
+    act: Callable[[], None] = lambda: None
+
+
 class Indexer:
     """One run over some roots, for one set of vectors.
 
     ``key`` tells this way of making vectors from all others; the model is loaded only when a
     picture has to be embedded. ``exclude`` are patterns of what is passed over; with ``reread``
-    every file is read, and embedded if its content is new. ``rejects``: see ``look``.
+    every file is read, and embedded if its content is new. ``rejects``: see ``look``. ``pause`` is
+    asked for between photos, and between the steps of a run.
     """
 
     def __init__(
@@ -62,8 +71,10 @@ class Indexer:
         exclude: Sequence[str] = (),
         reread: bool = False,
         rejects: Callable[[int], bool] | None = None,
+        pause: Pause | None = None,
     ) -> None:
         self._store = store
+        self._pause = pause or Pause()
         self._exclude, self._rereads = exclude, reread
         self._rejects = rejects
         self._key = key
@@ -96,6 +107,7 @@ class Indexer:
         report.colours_unread = store.count(UNREAD)
         with closing(self._thumbnails), found_photos(store) as found:
             self._update(roots, found)
+        self._pause_if_due()
         from .look import look  # noqa: PLC0415  (XML: searches start sooner)
 
         folders = [root.path for root in roots]
@@ -110,7 +122,7 @@ class Indexer:
         vectors = store.set_with_key(self._key)
         set_id = vectors.id if vectors else None
         scan = self._scan = Scan(store, found, roots, self._exclude, report)
-        scan.walk(self._progress.counted)
+        scan.walk(self._count_one)
         store.move_files(
             [(file.id, path, file.stamp, file.uuid) for file, path in respelled(store)]
         )
@@ -310,9 +322,18 @@ class Indexer:
         self._progress.done(error)
         self._uncommitted += 1
         late = time.monotonic() - self._committed_s > _COMMIT_S
-        if self._uncommitted >= _COMMIT_FILES or late:
+        if self._uncommitted >= _COMMIT_FILES or late or self._pause.is_due():
             self._commit()
+            self._pause_if_due()
             self._store.begin()
+
+    def _count_one(self) -> None:
+        self._progress.counted()
+        self._pause_if_due()
+
+    def _pause_if_due(self) -> None:
+        if self._pause.is_due():
+            self._pause.act()
 
     def _commit(self) -> None:
         """The vectors down to the disk, and only then what says that they are there."""

@@ -13,7 +13,7 @@ from mlx_aimv2.models.aimv2.published import Checkpoint
 
 from ..database.store import Store
 from ..search_model import identify, source_of
-from .indexer import NATIVE_MAX_PATCHES, Indexer
+from .indexer import NATIVE_MAX_PATCHES, Indexer, Pause
 from .options import IndexOptions
 from .report import Progress
 
@@ -33,6 +33,7 @@ def make_indexer(
     exclude: Sequence[str],
     missing: Checkpoint | None = None,
     rejects: Callable[[int], bool] | None = None,
+    pause: Pause | None = None,
 ) -> Indexer:
     """What indexes with these options; what they leave open is as the library was made.
 
@@ -71,7 +72,7 @@ def make_indexer(
 
     return Indexer(
         store, key, source, images, load, progress,
-        exclude=exclude, reread=options.reread, rejects=rejects,
+        exclude=exclude, reread=options.reread, rejects=rejects, pause=pause,
     )  # fmt: skip
 
 
