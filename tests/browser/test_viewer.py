@@ -125,6 +125,18 @@ def test_the_thumbnail_is_there_at_once_and_two_neighbours_are_fetched(
         assert sorted(views[1:]) == sorted([str(ids[0]), str(ids[2])])
 
 
+def test_the_focus_stays_in_the_viewer(browser: Any, served: Page) -> None:
+    id = ids_of(served)[0]
+    with opened(browser, served.url, f"#/photo/{id}") as page:
+        shown(page, id)
+        reached = set()
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            assert page.evaluate("document.activeElement.closest('#rail, #main, #skip')") is None
+            reached.add(page.evaluate("document.activeElement.textContent.trim()"))
+        assert {"‹ Back", "More like this", "Original", "Write one", "Look"} <= reached
+
+
 def test_facts_are_read(browser: Any, served: Page) -> None:
     ids = ids_of(served)
     with opened(browser, served.url, f"#/photo/{ids[0]}") as page:
@@ -206,7 +218,7 @@ def test_a_tag_is_confirmed_rejected_and_taken_back(browser: Any, served: Page) 
         shown(page, id)
         row = page.get_by_role("listitem").filter(has_text=name)
         assert "suggested demo" in row.inner_text()
-        assert row.locator("output").inner_text() == "0.63"
+        assert row.locator("output").inner_text() == "0.62"
         page.get_by_role("button", name=f"Yes, {name}").focus()
         page.keyboard.press("Enter")
         until(page, "document.querySelector('.tags').textContent.includes('confirmed')")

@@ -127,7 +127,7 @@ async function show(hash) {
   if (!below.screen) await put(below, main, SCREENS.photos, '#/photos', parsed('#/photos').params, mine);
   if (!viewer.screen) viewer.before = document.activeElement;
   over.hidden = false;
-  main.inert = true;
+  lieUnder(true);
   await put(viewer, over, screen, hash, params, mine);
   document.title = screen.title;
 }
@@ -151,12 +151,17 @@ async function put(place, host, screen, hash, params, mine) {
   place.update = mounted?.update;
 }
 
+/** What lies under the viewer takes no focus and is not heard. */
+function lieUnder(is) {
+  for (const el of document.querySelectorAll('#skip, #rail, #main')) el.inert = is;
+}
+
 function closeViewer() {
   if (over.hidden) return;
   viewer.leave?.();
   over.replaceChildren();
   over.hidden = true;
-  main.inert = false;
+  lieUnder(false);
   const { before } = viewer;
   Object.assign(viewer, { screen: null, hash: '', leave: null, update: null, isFromHere: false, before: null });
   // The grid knows which photo was looked at last; else the focus goes back to where it was.

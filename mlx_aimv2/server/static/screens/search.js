@@ -10,7 +10,7 @@ import { completions, counted } from '../tags/tag_names.js';
 import { nothing } from '../nothing.js';
 import { toastError } from '../toast.js';
 import { viewButtons } from '../view_buttons.js';
-import { openWhy } from '../search/why.js';
+import { openWhy, shownScore } from '../search/why.js';
 
 const PAUSE_MS = 150; // of typing, before words are searched
 const AGAIN_MS = 1000; // while the checkpoint loads
@@ -172,7 +172,7 @@ class Search {
         label: 'Photos that were found',
         app: this.#app,
         withFoot: true,
-        score: ([, , score]) => (score === null ? null : { text: score.toFixed(2), share: score, line: results.line }),
+        score: ([, , score]) => (score === null ? null : { text: shownScore(score), share: score, line: results.line }),
       });
       this.#leaveBar = selectionBar(this.#shown, this.#grid, this.#app);
     } else if (error) this.#shown.append(nothing(error.message, [error.hint]));
@@ -318,5 +318,5 @@ class Search {
 
 function spoken({ total, best }) {
   const found = total ? counted(total, 'photo') : 'nothing fits';
-  return typeof best === 'number' ? `${found}, best ${best.toFixed(2)}` : found;
+  return typeof best === 'number' ? `${found}, best ${shownScore(best)}` : found;
 }

@@ -2,6 +2,7 @@
 import { html, useEffect, useState } from '../html.js';
 import { TagField } from '../tags/tag_field.js';
 import { counted, shownTag } from '../tags/tag_names.js';
+import { shownScore } from './why.js';
 
 const PICTURE = html`<svg viewBox="0 0 24 24" aria-hidden="true"><rect x="3" y="5" width="18" height="14" rx="2"/><circle cx="8.5" cy="10" r="1.6"/><path d="m4 18 6-5 4 3 3-2 4 3"/></svg>`;
 const FILTERS = html`<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M4 6h16M7 12h10M10 18h4"/></svg>`;
@@ -97,7 +98,7 @@ function Summary({ state: { request, results, isAsking }, act }) {
       onClick=${() => act.filter({ sort: name })}>${label}</button>`;
   return html`<div class="bar summary">
     <p aria-busy=${isAsking ? 'true' : 'false'}><strong>${counted(results.total, 'photo')}</strong>
-      ${typeof results.best === 'number' && html`<span class="faint"> best ${results.best.toFixed(2)}</span>`}
+      ${typeof results.best === 'number' && html`<span class="faint"> best ${shownScore(results.best)}</span>`}
       ${typeof results.line === 'number' && html`<span class="faint"> line ${results.line}</span>`}
     </p>
     ${results.notes.length > 0 && html`<ul class="notes">${results.notes.map((note) => html`<li><bdi>${note}</bdi></li>`)}</ul>`}

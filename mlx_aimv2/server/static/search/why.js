@@ -45,10 +45,13 @@ function Term({ name, score, line, kind, isSum = false }) {
   const is = isSum ? 'term sum' : kind === 'minus' ? 'term away' : 'term';
   return html`
     <div class=${is}>
-      <p><span>${name}</span><output>${score.toFixed(2)}</output></p>
+      <p><span>${name}</span><output>${shownScore(score)}</output></p>
       <${Bar} share=${score} line=${line} />
     </div>`;
 }
+
+/** A score as a number: cut, not rounded, so that none is said to be certain that is not. */
+export const shownScore = (score) => (Math.floor(100 * score + 1e-6) / 100).toFixed(2);
 
 /** A bar from 0 to 1 with a mark at the line; the number stands beside it as text. */
 export function Bar({ share, line = null }) {

@@ -1,7 +1,7 @@
 // A photo's tags: where each comes from, how sure it is, and a yes or no to it.
 import { html } from '../html.js';
 import { shownTag } from '../tags/tag_names.js';
-import { Bar } from '../search/why.js';
+import { Bar, shownScore } from '../search/why.js';
 
 const LINE = 0.5; // of every confidence: above it a tag is given
 const ORIGINS = { you: 'yours', file: 'in the file', sidecar: 'in its sidecar', taught: 'taught', vocabulary: 'suggested' };
@@ -33,7 +33,7 @@ function Tag({ tag, origins, score, verdict, act }) {
   return html`<li>
     <div class="what"><bdi>${name}</bdi> <span class="faint">${sure ?? origins.map(shownOrigin).join(', ')}</span></div>
     ${typeof score === 'number' && html`<div class="sure" title="Confidence; at the line, 0.5, it is as likely as not">
-      <${Bar} share=${score} line=${LINE} /><output>${score.toFixed(2)}</output></div>`}
+      <${Bar} share=${score} line=${LINE} /><output>${shownScore(score)}</output></div>`}
     <div class="verdict">
       ${!sure && html`<button type="button" class="button plain" aria-label=${`Yes, ${name}`} title="Yes: confirm" onClick=${() => act.tag('confirm', tag)}>✓</button>`}
       <button type="button" class="button plain" aria-label=${`No, not ${name}`} title="No: never this tag here" onClick=${() => act.tag('reject', tag)}>✗</button>
