@@ -97,7 +97,7 @@ function Tags({ app }) {
 function keysOf(actions, field) {
   const on = (run) => () => actions.current.onRow((row) => run(actions.current, row))();
   return [
-    { keys: ['f'], does: 'Find a tag', run: () => { field.current.focus(); } },
+    { keys: ['f'], does: 'Find a tag', run: () => { field.current.select(); } },
     { keys: ['ArrowDown'], does: 'Next tag', run: on((now) => now.move(now.place + 1)) },
     { keys: ['ArrowUp'], does: 'Tag before', run: on((now) => now.move(now.place - 1)) },
     { keys: ['Home'], run: on((now) => now.move(0)) },

@@ -37,7 +37,7 @@ function TeachDialog({ app, target, tag, close }) {
     get('/api/tags').then((answer) => setKnown(completions(answer)), setFailed);
   }, []);
 
-  const isReady = name && ids && !isBusy && (ids.length || isKnown || by !== 'photos') && (by !== 'words' || words.trim());
+  const isReady = name && ids && !isBusy && (ids.length || tag || isKnown || by !== 'photos') && (by !== 'words' || words.trim());
   const teach = async (event) => {
     event?.preventDefault();
     if (!isReady) return;
