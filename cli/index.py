@@ -171,8 +171,12 @@ class Counter:
         is_last = self._read == self._total > 0
         if self._in_json and (is_last or now_s - self._recorded_s >= _RECORD_S):
             self._recorded_s = now_s
-            output.record(fields)
-            output.finish()
+            try:
+                output.record(fields)
+                output.finish()
+            except BrokenPipeError:  # the program that listened has ended: what is done is kept
+                output.abandon()
+                raise KeyboardInterrupt from None
 
 
 def tell(report: "Report", elapsed_s: float, *, as_json: bool = False) -> int:
