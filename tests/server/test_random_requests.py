@@ -44,11 +44,14 @@ FIELDS = [
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library of drawings in a folder with a name that is found if it leaks."""
+    """A library of drawings in a folder with a name that is found if it leaks.
+
+    Its own place is in commands that are to be typed.
+    """
     place = tmp_path_factory.mktemp("requests")
     make_album(place / "secret place/album", 7)
-    Library(place / "secret place/library.db").index(place / "secret place/album", model="demo")
-    return place / "secret place/library.db"
+    Library(place / "library.db").index(place / "secret place/album", model="demo")
+    return place / "library.db"
 
 
 @pytest.fixture
