@@ -26,6 +26,11 @@ def press(page: Any, *keys: str) -> None:
         page.keyboard.press(key)
 
 
+def places(page: Any) -> list[tuple[int, float]]:
+    """Each photo in sight, and how far from the top it stands."""
+    return [(one["id"], one["top"]) for one in rest(page)]
+
+
 def test_the_focus_moves_by_arrows_over_months_and_is_one_tab_stop(
     browser: Any, served: Page, library: StandInTimeline
 ) -> None:
@@ -149,6 +154,25 @@ def test_a_date_is_gone_to_and_months_are_stepped_through(
         until(page, "document.activeElement.querySelector('img').alt.includes('14 August 2026')")
 
 
+def test_a_day_of_a_large_month_and_the_place_that_was_left_are_found(
+    browser: Any, served: Page, small: bytes
+) -> None:
+    library = StandInTimeline([5003, 9001, 3], picture=small)
+    with opened(browser, served.url, prepare=library) as page:
+        rest(page)
+        press(page, "g")
+        page.keyboard.type("14 oct 2026")
+        press(page, "Enter")
+        # Days go down evenly from the 28th: the 14th begins where half of them are over.
+        until(page, f"{FOCUS} === {5003 + 4501 + 1}")
+        before = rest(page)
+        page.goto(f"{page.url.partition('#')[0]}#/history")
+        until(page, "!document.querySelector('.grid')")
+        page.goto(f"{page.url.partition('#')[0]}#/photos")
+        until(page, "document.querySelector('.grid')")
+        assert [one["id"] for one in rest(page)] == [one["id"] for one in before]
+
+
 def test_letters_can_be_switched_off_and_keys_are_shown(
     browser: Any, served: Page, library: StandInTimeline
 ) -> None:
@@ -185,20 +209,17 @@ def test_new_photos_wait_for_their_button_and_nothing_moves(
     with opened(browser, served.url, prepare=library) as page:
         rest(page)
         press(page, "]", "]", "]")
-        before = rest(page)
+        before = places(page)
         library.months[3] += 12
         library.version = "2"
         page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
         button = page.get_by_role("button", name="Show 12 new")
         button.wait_for(timeout=20_000)
-        assert rest(page) == before
+        assert places(page) == before
         button.click()
         until(page, "document.querySelector('.new-photos').hidden")
         # The stand-in numbers photos by their places, so the first ones of a month keep theirs.
-        after = rest(page)
-        assert [(one["id"], one["top"]) for one in after] == [
-            (one["id"], one["top"]) for one in before
-        ]
+        assert places(page) == before
         press(page, "End")
         assert rest(page)[-1]["id"] == library.total
 

@@ -123,6 +123,9 @@ class StandInTimeline:
             route.fulfill(json=self.state())
 
     def _edit(self, route: Any) -> None:
+        if route.request.method == "GET":
+            route.fulfill(json={"edits": [], "next": None})
+            return
         body = route.request.post_data_json
         self.edits.append((urlsplit(route.request.url).path, body))
         count = len(body.get("ids", []))

@@ -105,24 +105,36 @@ export class Timeline {
     }
   }
 
-  /** Place of a photo of a month, or -1. */
-  async placeOf(id, month) {
+  /** Place of a photo of a month, or -1; looked for first where it was within the month before. */
+  async placeOf(id, month, within = 0) {
     const found = this.months.findIndex(([name]) => name === month);
     if (found < 0) return -1;
-    const hits = await this.load(this.starts[found], this.starts[found + 1]);
-    const within = hits.findIndex((hit) => hit[0] === id);
-    return within < 0 ? -1 : this.starts[found] + within;
+    const offsets = Array.from({ length: Math.ceil(this.months[found][1] / PART) }, (_, part) => part * PART);
+    offsets.sort((a, b) => Math.abs(a + PART / 2 - within) - Math.abs(b + PART / 2 - within));
+    for (const offset of offsets) {
+      const place = (await this.part(month, offset)).ids.indexOf(id);
+      if (place >= 0) return this.starts[found] + offset + place;
+    }
+    return -1;
   }
 
   /** Place of the newest photo of a date or before it; '2024', '2024-05' or '2024-05-03'. */
   async placeAt(date) {
     const found = this.months.findIndex(([month]) => month === 'undated' || month <= date.slice(0, 7) || month.startsWith(date));
     if (found < 0) return Math.max(this.count - 1, 0);
-    const [month] = this.months[found];
+    const [month, count] = this.months[found];
     if (date.length < 10 || month !== date.slice(0, 7)) return this.starts[found];
-    const hits = await this.load(this.starts[found], this.starts[found + 1]);
-    const within = hits.findIndex((hit) => hit[3] !== null && hit[3] <= date);
-    return within < 0 ? this.starts[found + 1] - 1 : this.starts[found] + within;
+    const day = Number(date.slice(8));
+    // The last part that begins after that day, by halving: the days of a month go down.
+    let [low, high] = [0, Math.ceil(count / PART) - 1];
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if ((await this.part(month, middle * PART)).days[0] > day) low = middle;
+      else high = middle - 1;
+    }
+    const { days } = await this.part(month, low * PART);
+    const within = days.findIndex((one) => one <= day);
+    return Math.min(this.starts[found] + low * PART + (within < 0 ? days.length : within), this.starts[found + 1] - 1);
   }
 }
 

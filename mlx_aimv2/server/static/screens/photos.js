@@ -42,7 +42,7 @@ export function mount(host, params, app) {
     asked = Date.now();
     try {
       const timeline = await loadTimeline(stopped.signal);
-      const found = leftAt ? await timeline.placeOf(leftAt.id, leftAt.month) : -1;
+      const found = leftAt ? await timeline.placeOf(leftAt.id, leftAt.month, leftAt.within) : -1;
       if (stopped.signal.aborted) return;
       draw(timeline);
       if (found > 0) {
@@ -135,14 +135,16 @@ export function mount(host, params, app) {
 
   /** Takes the newer timeline; the photo at the top stays where it is. */
   async function showNews() {
-    const { grid, timeline } = shown;
+    const { grid } = shown;
     const next = newer;
     newer = null;
     drawNews();
-    const row = grid.layout.rowAt(grid.scroller.place);
-    const top = await grid.hit(Math.min(row.first, grid.count - 1));
-    const month = timeline.months[timeline.monthAt(row.first)][0];
-    const kept = grid.scroller.place === 0 ? 0 : await next.placeOf(top[0], month);
+    if (!next.count) {
+      draw(next);
+      return;
+    }
+    const top = grid.scroller.place > 0 ? placeNow() : null;
+    const kept = top ? await next.placeOf(top.id, top.month, top.within) : 0;
     await grid.selection.carry(next);
     grid.show(next, Math.max(kept, 0));
     shown.timeline = next;
@@ -156,7 +158,8 @@ export function mount(host, params, app) {
     const { grid, timeline } = shown;
     const { first } = grid.layout.rowAt(grid.scroller.place);
     const hit = grid.cellAt(first)?.hit;
-    return hit ? { id: hit[0], month: timeline.months[timeline.monthAt(first)][0] } : null;
+    const month = timeline.monthAt(first);
+    return hit ? { id: hit[0], month: timeline.months[month][0], within: first - timeline.starts[month] } : null;
   }
 
   function askDate() {
