@@ -1,5 +1,6 @@
 """Groups to decide on, page by page: what is found once, and what the owner says of them."""
 
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from mlx_aimv2.library.duplicates.apart import say_apart
 from mlx_aimv2.library.duplicates.pages import GroupPages
 from mlx_aimv2.library.duplicates.picks import set_picks, without_any_left
 from mlx_aimv2.library.library import Library
+from tests.support.commands import PATIENCE_S
 from tests.support.copied_pictures import NEAR, make_copied_library
 from tests.support.synthetic import FACTS
 
@@ -108,13 +110,8 @@ def test_near_copies_are_looked_for_once_while_the_photos_are_the_same(
     assert found == ["near"]
     with Store(library.path, can_write=True) as store:
         store.set_missing([id_of(library, "2-full")], AT)
-    # What was known is shown while new copies are looked for, without what has gone.
     assert names(groups.page("near")) == NEAR[3:]
-    thread = groups._thread
-    assert thread is not None
-    thread.join()
     assert found == ["near", "near"]
-    assert names(groups.page("near")) == NEAR[3:]
 
 
 def test_what_is_said_to_be_no_duplicate_leaves_its_group_for_good(
@@ -144,13 +141,28 @@ def test_of_a_group_torn_in_two_both_parts_are_groups(library: Library, groups: 
 def test_groups_that_take_long_are_told_to_be_looked_for(
     library: Library, groups: GroupPages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "_SOON_S", 0)
-    first = groups.page("near")
-    thread = groups._thread
-    assert thread is not None
-    thread.join()
-    assert first == pages.Page(is_computing=True) or names(first) == NEAR
+    go_on = threading.Event()
+    find = pages._find
+
+    def find_later(*given: object) -> object:
+        assert go_on.wait(PATIENCE_S)
+        return find(*given)
+
+    monkeypatch.setattr(pages, "_find", find_later)
+    with monkeypatch.context() as patch:
+        patch.setattr(pages, "_SOON_S", 0.0)
+        assert groups.page("near") == pages.Page(is_computing=True)
+    go_on.set()
     assert names(groups.page("near")) == NEAR
+    go_on.clear()
+    with Store(library.path, can_write=True) as store:
+        store.set_missing([id_of(library, "2-full")], AT)
+    with monkeypatch.context() as patch:
+        patch.setattr(pages, "_SOON_S", 0.0)
+        page = groups.page("near")  # what was known, without what has gone
+    assert (names(page), page.is_computing) == ([*NEAR[:2], NEAR[3]], True)
+    go_on.set()
+    assert not groups.page("near").is_computing
 
 
 def test_an_error_is_told_once_and_looking_begins_anew(

@@ -1,11 +1,12 @@
 """The groups of a library page by page, for whoever decides on them one after the other.
 
-To find near copies takes a minute in a large library: that is done in the background, and kept for
-as long as the photos are the same. What the owner decides is laid over that, and counts at once.
+To find copies takes a minute in a large library: that is done in the background, and kept for as
+long as the photos are the same. What the owner decides is laid over that, and counts at once.
 """
 
 import os
 import threading
+import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
@@ -70,8 +71,9 @@ class GroupPages:
         self._found: dict[Kind, _Found] = {}
         self._apart: dict[Kind, tuple[_Found, Apart, list[Group]]] = {}
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._error: Aimv2Error | None = None
+        self._threads: dict[Kind, threading.Thread] = {}
+        self._errors: dict[Kind, Aimv2Error] = {}
+        self._rests_until: dict[Kind, float] = {}  # while an index runs photos change all the time
 
     def page(
         self, kind: Kind, *, after: int | None = None, count: int = 50, decided: bool = False
@@ -98,28 +100,30 @@ class GroupPages:
     def _renew(self, kind: Kind, *, is_wanted: bool) -> bool:
         """Find the groups where photos have changed since; whether that goes on still."""
         found = self._found.get(kind)
-        if found is not None and (not is_wanted or found.photos == self._look(_photos)):
-            return False
-        if kind == "exact":
-            self._found[kind] = self._look(lambda store: _find(store, kind))
-            return False
+        if found is not None:
+            is_resting = time.monotonic() < self._rests_until.get(kind, 0.0)
+            if is_resting or not is_wanted or found.photos == self._look(_photos):
+                return False
         with self._lock:
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._find_near, daemon=True)
-                self._thread.start()
-            thread = self._thread
-        if found is None:
-            thread.join(_SOON_S)
-        if self._error is not None:
-            error, self._error = self._error, None
+            thread = self._threads.get(kind)
+            if thread is None or not thread.is_alive():
+                thread = threading.Thread(target=self._find, args=(kind,), daemon=True)
+                self._threads[kind] = thread
+                thread.start()
+        thread.join(_SOON_S)
+        if (error := self._errors.pop(kind, None)) is not None:
             raise error
         return thread.is_alive()
 
-    def _find_near(self) -> None:
+    def _find(self, kind: Kind) -> None:
+        begun_s = time.monotonic()
         try:
-            self._found["near"] = self._look(lambda store: _find(store, "near"))
+            self._found[kind] = self._look(lambda store: _find(store, kind))
         except Aimv2Error as error:
-            self._error = error
+            self._errors[kind] = error
+        ended_s = time.monotonic()
+        if ended_s - begun_s > _SOON_S:
+            self._rests_until[kind] = ended_s + (ended_s - begun_s)
 
     def _page(
         self,
