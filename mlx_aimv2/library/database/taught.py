@@ -36,9 +36,9 @@ class Taught(Database):
 
         Also those that are missing: their vectors are there until they are pruned.
         """
-        found = self.rows(
-            "SELECT row, files.id, verdict <> 'rejected' FROM verdicts "
-            "JOIN files ON last_hash = verdicts.hash JOIN vectors ON file_id = files.id "
+        found = self.rows(  # in this order: SQLite would begin with the vectors of all photos
+            "SELECT row, files.id, verdict <> 'rejected' FROM verdicts CROSS JOIN files "
+            "ON last_hash = verdicts.hash CROSS JOIN vectors ON file_id = files.id "
             "WHERE set_id = ? AND key = ? ORDER BY at, row, files.id",
             (set_id, tag_key(tag)),
         )

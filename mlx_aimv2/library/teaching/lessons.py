@@ -1,7 +1,7 @@
 """What a taught tag is learnt from in a library, and what it says of each photo there."""
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,6 +24,7 @@ COPIES = 0.98  # the cosine from which two photos count as one
 _RANDOM, _LEAST_RANDOM, _JUDGES = 300, 100, 1000  # photos; answers take the place of random ones
 _SPACE_ROWS, _SCORED_ROWS = 4096, 8192
 _TAGS_KEPT = 16
+_MOST_KEPT_BYTES = 320 << 20  # 100,000 photos: turning their numbers takes longer than the product
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,6 +56,7 @@ class Album:
         self.shown = rows_shown(store, known)
         self.photos = with_rows(known, self.shown)
         self.rows: Rows = np.unique(self.photos[:, 0])
+        self._kept: list[Floats] | None = None
         self.judged: dict[TaughtTag, tuple[dict[int, bool], Learnt, Floats]] = {}
 
     def take(self, rows: Rows) -> Floats:
@@ -65,13 +67,26 @@ class Album:
 
     def scores(self, direction: Direction) -> Floats:
         """The score of every photo, in the order of ``rows``. Shapes: (n,)."""
-        scores = [np.zeros(0, np.float32)]
+        return np.concatenate(
+            [np.zeros(0, np.float32), *(direction.scores(each) for each in self._blocks())]
+        )
+
+    def _blocks(self) -> Iterator[Floats]:
+        """All vectors, as they are; those of a usual library are kept between two lessons."""
+        if self._kept is not None:
+            yield from self._kept
+            return
+        size_bytes = len(self.rows) * self.segments.width * np.float32().itemsize
+        kept: list[Floats] = []
         for first, block in self.segments.blocks():
             inside = self.rows[(self.rows >= first) & (self.rows < first + len(block))] - first
             for start in range(0, len(inside), _SCORED_ROWS):
                 taken = block[inside[start : start + _SCORED_ROWS]].astype(np.float32)
-                scores.append(direction.scores(taken))
-        return np.concatenate(scores)
+                if size_bytes <= _MOST_KEPT_BYTES:
+                    kept.append(taken)
+                yield taken
+        if size_bytes <= _MOST_KEPT_BYTES:
+            self._kept = kept
 
     @cached_property
     def space(self) -> Space:
