@@ -251,20 +251,52 @@ def test_wrong_options_are_told_and_nothing_typed_is_opened(browser: Any, served
         assert found(page) > 0
 
 
+def with_model(page: Any, **state: Any) -> None:
+    """Lets the page hear of another state of the checkpoint."""
+
+    def answer(route: Any) -> None:
+        status = route.fetch().json()
+        status["model"] |= state
+        route.fulfill(json=status)
+
+    page.route("**/api/status", answer)
+
+
 def test_a_checkpoint_without_a_text_tower(browser: Any, served: Page) -> None:
     def textless(page: Any) -> None:
-        def answer(route: Any) -> None:
-            status = route.fetch().json()
-            status["model"] |= {"state": "ready", "texts": False}
-            route.fulfill(json=status)
-
-        page.route("**/api/status", answer)
+        with_model(page, state="ready", texts=False)
 
     with opened(browser, served.url, "#/search", prepare=textless) as page:
         page.get_by_text("Pictures only").first.wait_for()
         assert box(page).get_attribute("placeholder").startswith("Pictures only")
         page.goto(f"{page.url.partition('#')[0]}#/search?like=1")
         assert found(page) > 0
+
+
+def test_a_search_that_failed_is_made_again_once_the_checkpoint_is_here(
+    browser: Any, served: Page
+) -> None:
+    is_here = False
+
+    def answer(route: Any) -> None:
+        away = {"error": "library", "message": "the checkpoint is away", "hint": "wait"}
+        if is_here:
+            route.continue_()
+        else:
+            route.fulfill(status=503, json=away)
+
+    def loading(page: Any) -> None:
+        with_model(page, state="loading")
+        page.route("**/api/search", answer)
+
+    place = "#/search?q=boat"
+    with opened(browser, served.url, place, prepare=loading, expected=("503",)) as page:
+        page.get_by_role("heading", name="the checkpoint is away").wait_for()
+        page.get_by_text("The checkpoint is loading").wait_for()
+        is_here = True
+        page.unroute("**/api/status")
+        assert found(page) > 0  # nobody pressed a key
+        assert not page.get_by_text("The checkpoint is loading").is_visible()
 
 
 def test_hostile_words_are_words(browser: Any, served: Page) -> None:

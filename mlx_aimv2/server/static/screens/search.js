@@ -1,22 +1,20 @@
 // Search: words, likeness and filters, and the photos that fit them, the best or the newest first.
-import { get, isAborted, post } from '../api.js';
-import { element, html, render } from '../html.js';
+import { get, isAborted } from '../api.js';
 import { createGrid } from '../grid/grid.js';
 import { selectionBar } from '../grid/selection_bar.js';
-import { ask } from '../search/results.js';
+import { element, html, render } from '../html.js';
+import { nothing } from '../nothing.js';
+import { choosePicture, pictures, takePictures } from '../search/given_picture.js';
 import { Panel } from '../search/panel.js';
 import { EMPTY, hashOf, isEmpty, requestOf } from '../search/request.js';
+import { ask } from '../search/results.js';
+import { openWhy, shownScore } from '../search/why.js';
+import { invitation, isTextless, noticeOf, nothingFits, spoken } from '../search/words.js';
 import { completions, counted } from '../tags/tag_names.js';
-import { nothing } from '../nothing.js';
 import { toastError } from '../toast.js';
 import { viewButtons } from '../view_buttons.js';
-import { openWhy, shownScore } from '../search/why.js';
 
 const PAUSE_MS = 150; // of typing, before words are searched
-const AGAIN_MS = 1000; // while the checkpoint loads
-
-// Pictures that were dropped: their names at the server, and what chips show of them.
-const pictures = new Map();
 
 /** Draws the screen into `host`; `params.query` is the request. */
 export function mount(host, params, app) {
@@ -36,7 +34,9 @@ class Search {
   #isUnfolded = false;
   #isSettled = true; // the next letter begins a new entry of the history
   #pause = 0;
-  #asked = new AbortController();
+  #asking = { hash: '', controller: new AbortController(), answer: null };
+  #failed = null; // why the last search failed
+  #modelState = '';
   #ends = [];
 
   constructor(host, app) {
@@ -52,15 +52,15 @@ class Search {
         { keys: ['l'], does: 'Less likely ones', run: () => this.#fold(!this.#isUnfolded) },
         ...viewButtons(app, () => this.#grid).keys,
       ]),
-      app.onStatus(() => this.#draw()),
+      app.onStatus(() => this.#heard()),
       app.onEdit(() => this.#grid?.refresh()),
-      this.#takePictures(screen),
+      takePictures(screen, (picture) => this.#byPicture(picture)),
     );
   }
 
   leave() {
     clearTimeout(this.#pause);
-    this.#asked.abort();
+    this.#asking.controller.abort();
     this.#empty();
     for (const end of this.#ends) end();
     render(null, this.#panel);
@@ -78,6 +78,17 @@ class Search {
 
   get #box() {
     return this.#panel.querySelector('#query');
+  }
+
+  /** Another status: a search that failed is made again once its checkpoint is here. */
+  #heard() {
+    const { state } = this.#app.status.model;
+    const isHere = state === 'ready' && this.#modelState !== 'ready';
+    this.#modelState = state;
+    const { isTextless: wasTextless } = this.#state;
+    this.#draw();
+    if (isHere && this.#failed) this.#ask();
+    else if (wasTextless !== this.#state.isTextless && isEmpty(this.#state.request)) this.#fill();
   }
 
   // ---- What is asked.
@@ -103,10 +114,18 @@ class Search {
     return this.#ask();
   }
 
-  async #ask() {
-    this.#asked.abort();
-    const { signal } = (this.#asked = new AbortController());
-    const { request } = this.#state;
+  /** Asks for what is wanted now; Enter behind the pause of typing does not ask a second time. */
+  #ask() {
+    const hash = hashOf(this.#state.request);
+    if (!this.#state.isAsking || hash !== this.#asking.hash) {
+      this.#asking.controller.abort();
+      this.#asking = { hash, controller: new AbortController() };
+      this.#asking.answer = this.#answer(this.#state.request, this.#asking.controller.signal);
+    }
+    return this.#asking.answer;
+  }
+
+  async #answer(request, signal) {
     if (isEmpty(request)) {
       this.#show(null);
       return;
@@ -114,13 +133,13 @@ class Search {
     this.#state.isAsking = true;
     this.#draw();
     try {
-      this.#show(await ask(request, { signal }));
+      const results = await ask(request, { signal });
+      if (!signal.aborted) this.#show(results);
     } catch (error) {
       if (isAborted(error)) return;
       // No chip takes a wrong date away: the field that holds it is shown.
       this.#state.isFiltering ||= Boolean(request.since || request.until);
       this.#show(null, error);
-      if (error.error === 'busy') this.#pause = setTimeout(() => this.#ask(), AGAIN_MS);
     }
   }
 
@@ -153,16 +172,16 @@ class Search {
   // ---- What is shown.
 
   #show(results, error = null) {
-    this.#state.results = results;
-    this.#state.isAsking = false;
+    Object.assign(this.#state, { results, isAsking: false });
+    this.#failed = error;
     this.#isUnfolded = false;
     this.#draw();
-    this.#fill(error);
+    this.#fill();
     if (error) this.#app.announce(`${error.message} ${error.hint}`);
     else if (results) this.#app.announce(spoken(results));
   }
 
-  #fill(error = null) {
+  #fill() {
     const { results } = this.#state;
     this.#empty();
     const count = results ? results.total + (this.#isUnfolded ? results.below : 0) : 0;
@@ -175,9 +194,9 @@ class Search {
         score: ([, , score]) => (score === null ? null : { text: shownScore(score), share: score, line: results.line }),
       });
       this.#leaveBar = selectionBar(this.#shown, this.#grid, this.#app);
-    } else if (error) this.#shown.append(nothing(error.message, [error.hint]));
-    else if (results) this.#shown.append(this.#nothingFits());
-    else this.#shown.append(this.#invitation());
+    } else if (this.#failed) this.#shown.append(nothing(this.#failed.message, [this.#failed.hint]));
+    else if (results) this.#shown.append(nothingFits(results, () => this.#fold(true)));
+    else this.#shown.append(invitation(this.#app.status?.model, (q) => this.#turn({ ...EMPTY, q })));
     this.#drawFoot();
   }
 
@@ -223,36 +242,9 @@ class Search {
         <svg viewBox="0 0 24 24" aria-hidden="true"><path d=${this.#isUnfolded ? 'm5 9 7 7 7-7' : 'm9 5 7 7-7 7'} /></svg>${text}</button>`, this.#foot);
   }
 
-  #nothingFits() {
-    const { results } = this.#state;
-    if (typeof results.best !== 'number') return nothing('No photo passes the filters', ['Take a chip away, or look under another date.']);
-    const show = element('button', { type: 'button', className: 'button', onclick: () => this.#fold(true) }, `Show from ${results.best.toFixed(3)} on`);
-    return nothing('Nothing fits', [
-      `The best photo has ${results.best.toFixed(3)}. Below the line, ${results.line}, a photo fits these words no better than any words.`,
-    ], show);
-  }
-
-  #invitation() {
-    const examples = element('div', { className: 'bar' });
-    for (const q of ['boat', 'red boat + beach', 'horse - night', 'birthday cake --since 2023']) {
-      examples.append(element('button', { type: 'button', className: 'button', onclick: () => this.#turn({ ...EMPTY, q }) }, q));
-    }
-    const lines = [
-      'Words between + and − belong together. A picture may be dropped here or pasted.',
-      'Options of the command line hold too: --tag Sea, --since 2023, --in Norway.',
-    ];
-    if (this.#textless()) return nothing('Find photos like another', ['Drop or paste a picture here, or press S on a photo.']);
-    return nothing('Say what is in the photo', lines, examples);
-  }
-
-  #textless() {
-    const model = this.#app.status?.model;
-    return model?.state === 'ready' && !model.texts;
-  }
-
   #draw() {
-    this.#state.notice = this.#textless()
-      ? 'Pictures only: this checkpoint has no text tower. Likeness, tags, dates and the words of captions work.' : '';
+    const { model } = this.#app.status ?? {};
+    Object.assign(this.#state, { notice: noticeOf(model), isTextless: isTextless(model) });
     render(html`<${Panel} state=${this.#state} act=${this.#act} />`, this.#panel);
   }
 
@@ -272,51 +264,14 @@ class Search {
     addTag: (name, tag) => this.#addTag(name, tag),
     without: (chip, place) => this.#without(chip, place),
     toggleFilters: () => this.#toggleFilters(),
-    choosePicture: () => {
-      const input = element('input', { type: 'file', accept: 'image/*,.heic,.heif,.dng,.cr2,.cr3,.nef,.arw' });
-      input.addEventListener('change', () => this.#takePicture(input.files[0]));
-      input.click();
-    },
+    choosePicture: () => choosePicture((picture) => this.#byPicture(picture)),
   };
 
-  // ---- Photos and pictures as what to look for.
+  #byPicture(picture) {
+    this.#turn({ ...EMPTY, pictures: [picture] });
+  }
 
   async #why() {
     openWhy((await this.#grid.hit(this.#grid.focus))[0], this.#state.results);
   }
-
-  #takePictures(screen) {
-    const first = ({ files }) => [...(files ?? [])].find((file) => file.type.startsWith('image/') || /\.(heic|heif|dng|\w{3})$/i.test(file.name));
-    const paste = (event) => {
-      const file = first(event.clipboardData);
-      if (!file || !screen.isConnected || screen.closest('[inert]')) return;
-      event.preventDefault();
-      this.#takePicture(file);
-    };
-    const over = (is) => screen.classList.toggle('dropping', is);
-    screen.addEventListener('dragover', (event) => over(event.dataTransfer.types.includes('Files')));
-    screen.addEventListener('dragleave', (event) => over(screen.contains(event.relatedTarget) && screen.classList.contains('dropping')));
-    screen.addEventListener('drop', (event) => {
-      over(false);
-      const file = first(event.dataTransfer);
-      if (file) this.#takePicture(file);
-    });
-    document.addEventListener('paste', paste);
-    return () => document.removeEventListener('paste', paste);
-  }
-
-  async #takePicture(file) {
-    try {
-      const { picture } = await post('/api/picture', file);
-      pictures.set(picture, URL.createObjectURL(file));
-      await this.#turn({ ...EMPTY, pictures: [picture] });
-    } catch (error) {
-      toastError(error);
-    }
-  }
-}
-
-function spoken({ total, best }) {
-  const found = total ? counted(total, 'photo') : 'nothing fits';
-  return typeof best === 'number' ? `${found}, best ${shownScore(best)}` : found;
 }

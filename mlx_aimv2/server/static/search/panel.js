@@ -8,16 +8,16 @@ const PICTURE = html`<svg viewBox="0 0 24 24" aria-hidden="true"><rect x="3" y="
 const FILTERS = html`<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M4 6h16M7 12h10M10 18h4"/></svg>`;
 
 /**
- * `state` is what the screen knows: request, results, isAsking, isFiltering, notice, known (tags),
- * pictures (addresses of dropped pictures by name). `act` are its actions.
+ * `state` is what the screen knows: request, results, isAsking, isFiltering, notice, isTextless, known
+ * (tags), pictures (addresses of pictures that were given, by name). `act` are its actions.
  */
 export function Panel({ state, act }) {
-  const { request, isFiltering, notice } = state;
+  const { request, isFiltering, notice, isTextless } = state;
   return html`
     <form role="search" class="ask" onSubmit=${act.submit}>
       <label class="unseen" for="query">Search for</label>
       <input id="query" type="search" autocomplete="off" spellcheck=${false} value=${request.q}
-        placeholder=${notice ? 'Pictures only: drop one here, or --tag, --since' : 'red boat + beach - night'}
+        placeholder=${isTextless ? 'Pictures only: drop one here, or --tag, --since' : 'red boat + beach - night'}
         aria-describedby=${notice ? 'query-notice' : undefined}
         onInput=${(event) => act.type(event.target.value)} onKeyDown=${act.press} />
       <button type="submit" class="button main">Search</button>
