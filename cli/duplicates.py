@@ -113,19 +113,21 @@ def _list_picks(options: Options) -> int:
 
     with Library(options.library) as opened:
         picks = opened.picks()
-    for file in picks.files:
-        if options.as_json:
+    if options.as_json:
+        for file in (*picks.files, *picks.in_photos):
             path, size_bytes = escape(file.path_str), file.stamp.size_bytes
-            output.record({"path": path, "size_bytes": size_bytes})
-        elif options.null or not html:
+            output.record({"path": path, "size_bytes": size_bytes, "uuid": file.uuid})
+    elif options.null or not html:
+        for file in picks.files:
             sys.stdout.buffer.write(file.path + (b"\0" if options.null else b"\n"))
-    sys.stdout.buffer.flush()
-    if html and picks.files:
+        sys.stdout.buffer.flush()
+    if html and (picks.files or picks.in_photos):
         from mlx_aimv2.library.contact_sheet import SheetRow  # noqa: PLC0415
 
-        rows = map(SheetRow, picks.files)
+        rows = map(SheetRow, (*picks.files, *picks.in_photos))
         write(html, "Picked for removal", rows=rows, is_open=options.is_open)
     for count, why in (
+        (len(picks.in_photos), "in Apple's Photos: delete it there; --json has its UUID"),
         (len(picks.changed), "changed since: not listed, look at it again in aimv2 browse"),
         (len(picks.away), "not there: removed, or on a drive that is not connected"),
     ):
@@ -136,7 +138,7 @@ def _list_picks(options: Options) -> int:
             f"{output.counted(len(picks.files), 'file')} picked for removal "
             f"({output.size(picks.size_bytes)}); nothing was removed"
         )
-    else:
+    elif not picks.in_photos:
         output.say("nothing is picked for removal: aimv2 browse")
     return 0
 

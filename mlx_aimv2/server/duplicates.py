@@ -68,6 +68,7 @@ def picks(request: Request) -> Response:
         return {
             "total": found.total,
             "bytes": found.size_bytes,
+            "in_photos": found.in_photos,
             "changed": found.changed,
             "command": command_for("aimv2 duplicates --picked", service.path),
             "hits": hits,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.library import Library
 from tests.support.albums import make_album, noise
 from tests.support.commands import run
@@ -115,8 +116,8 @@ def test_what_is_picked_for_removal(library: Path, tmp_path: Path) -> None:
     outcome = run("duplicates", "--picked", "-0", own)
     assert outcome.stdout == b"".join(os.fsencode(path) + b"\0" for path in chosen)
     outcome = run("duplicates", "--picked", "--json", own)
-    assert [(each["path"], each["size_bytes"]) for each in outcome.records] == [
-        (str(path), path.stat().st_size) for path in chosen
+    assert [(each["path"], each["size_bytes"], each["uuid"]) for each in outcome.records] == [
+        (str(path), path.stat().st_size, None) for path in chosen
     ]
     sheet = tmp_path / "picked.html"
     outcome = run("duplicates", "--picked", f"--html={sheet}", own)
@@ -137,6 +138,22 @@ def test_a_pick_that_was_changed_or_is_gone_is_told_and_not_listed(tmp_path: Pat
     assert outcome.out.splitlines() == [str(paths[2])]
     assert "1 picked file changed since: not listed" in outcome.err
     assert "1 picked file not there: removed, or on a drive" in outcome.err
+
+
+def test_photos_of_apples_photos_are_no_paths_to_remove(tmp_path: Path) -> None:
+    noise(tmp_path / "a.png", 1)
+    own = f"--library={tmp_path}/library.db"
+    assert run("index", str(tmp_path), "--model=demo", own).code == 0
+    with Store(tmp_path / "library.db", can_write=True) as store:
+        store.run("UPDATE files SET uuid = 'ABC'")
+    with Library(tmp_path / "library.db") as opened:
+        opened.pick(tmp_path / "a.png")
+    outcome = run("duplicates", "--picked", "-0", own)
+    assert outcome.stdout == b""
+    assert "1 picked file in Apple's Photos: delete it there" in outcome.err
+    assert [each["uuid"] for each in run("duplicates", "--picked", "--json", own).records] == [
+        "ABC"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,12 @@ class Picks:
     """What is picked for removal, by path, as it is on the disk at this moment.
 
     ``changed`` are files that were written since they were picked or since the index has read them,
-    ``away`` those that are not there: removed, or on a drive that is not connected.
+    ``away`` those that are not there: removed, or on a drive that is not connected. ``in_photos``
+    are in a library of Apple's Photos, which would be damaged if its files were removed.
     """
 
     files: tuple[FileRow, ...]
+    in_photos: tuple[FileRow, ...] = ()
     changed: tuple[FileRow, ...] = ()
     away: tuple[FileRow, ...] = ()
 
@@ -42,38 +44,45 @@ class Picks:
 def picks(store: Store) -> Picks:
     """All picks, each file looked at on the disk."""
     counting = {id for (id,) in store.rows("SELECT file_id FROM picked")}
-    files, changed, away = list[FileRow](), list[FileRow](), list[FileRow]()
+    files, changed, away, in_photos = (list[FileRow]() for _ in range(4))
     for file in store.files("id IN (SELECT file_id FROM picks)"):
         if not os.path.lexists(file.path):
             away.append(file)
-        elif file.id in counting and stamp_of(file.path) == file.stamp:
-            files.append(file)
-        else:
+        elif file.id not in counting or stamp_of(file.path) != file.stamp:
             changed.append(file)
-    return Picks(tuple(files), tuple(changed), tuple(away))
+        elif file.uuid is not None:
+            in_photos.append(file)
+        else:
+            files.append(file)
+    return Picks(*map(tuple, (files, in_photos, changed, away)))
 
 
 @dataclass(frozen=True)
 class PicksPage:
     """Some of the picks that count, and what all come to, as the library has them.
 
-    ``ids`` are files by path, ``changed`` is how many were written since they were picked.
+    ``ids`` are files by path, ``in_photos`` is how many of all are in Apple's Photos, ``changed``
+    how many were written since they were picked.
     """
 
     ids: tuple[int, ...]
     total: int
     size_bytes: int
+    in_photos: int
     changed: int
 
 
 def page_of_picks(store: Store, offset: int, count: int) -> PicksPage:
     """So many picks from a place on; no file is looked at."""
-    total, size_bytes = store.one("SELECT count(*), ifnull(sum(size_bytes), 0) FROM picked")
+    total, size_bytes, in_photos = store.one(
+        "SELECT count(*), ifnull(sum(files.size_bytes), 0), count(uuid) "
+        "FROM picked JOIN files ON id = file_id"
+    )
     there = "SELECT count(*) FROM picks JOIN files ON id = file_id WHERE missing_since IS NULL"
     [known] = store.one(there)
     query = "SELECT file_id FROM picked JOIN files ON id = file_id ORDER BY path LIMIT ? OFFSET ?"
     ids = tuple(id for (id,) in store.rows(query, (count, offset)))
-    return PicksPage(ids, total, size_bytes, known - total)
+    return PicksPage(ids, total, size_bytes, in_photos, known - total)
 
 
 def set_picks(store: Store, rows: Iterable[tuple[bytes, int, bool]], at: str) -> None:

@@ -37,9 +37,10 @@ export function mount(host, params, app) {
   }
 
   function draw(first) {
-    const { total, bytes, changed } = first;
+    const { total, bytes, changed, in_photos: inPhotos } = first;
+    const apple = inPhotos ? ` ${counted(inPhotos, 'file')} in Apple’s Photos: delete those there, they are not in the list of paths.` : '';
     const since = changed ? ` ${counted(changed, 'file')} changed since and no longer listed: pick again what is still to go.` : '';
-    told.textContent = `${total ? `${counted(total, 'file')}, ${sizeText(bytes)}. Nothing is removed here.` : ''}${since}`;
+    told.textContent = `${total ? `${counted(total, 'file')}, ${sizeText(bytes)}. Nothing is removed here.` : ''}${apple}${since}`;
     const focus = shown?.grid.focus ?? 0;
     leaveGrid();
     ways.hidden = !total;
