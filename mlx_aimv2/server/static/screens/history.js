@@ -1,9 +1,11 @@
 // Every edit of the library, by batch, with its undo; also those of other days and of the command line.
 import { get, isAborted } from '../api.js';
 import { html, render, useLayoutEffect, useRef, useState } from '../html.js';
+import { onLibraryChange } from '../tags/library_changes.js';
 import { counted } from '../tags/tag_names.js';
 
 const PAGE = 100;
+const MOST = 500; // at once, as the library answers
 // What an edit is called by its kind; others are called as they are.
 const KINDS = {
   add: 'Tag added', remove: 'Tag removed', confirm: 'Yes', reject: 'No', rename: 'Renamed', merge: 'Merged',
@@ -27,28 +29,20 @@ function History({ app }) {
   const shown = useRef(PAGE);
 
   useLayoutEffect(() => {
-    let version = app.status?.version;
     let asked = null;
     // As many as are shown: none of them goes when the list is read anew.
     const load = async () => {
       asked?.abort();
       asked = new AbortController();
       try {
-        const answer = await get('/api/edits', { query: { limit: shown.current }, signal: asked.signal });
+        const answer = await get('/api/edits', { query: { limit: Math.min(shown.current, MOST) }, signal: asked.signal });
         setEdits(answer.edits);
         setNext(answer.next);
       } catch (error) {
         if (!isAborted(error)) setFailed(error);
       }
     };
-    const ends = [
-      app.onEdit(load),
-      app.onStatus((status) => {
-        setWaiting(status.waiting);
-        if (status.version !== version) load();
-        version = status.version;
-      }),
-    ];
+    const ends = [onLibraryChange(app, load), app.onStatus((status) => setWaiting(status.waiting))];
     load();
     return () => {
       asked.abort();

@@ -3,6 +3,7 @@ import { isAborted } from '../api.js';
 import { createGrid } from '../grid/grid.js';
 import { selectionBar } from '../grid/selection_bar.js';
 import { element, html, render } from '../html.js';
+import { onLibraryChange } from '../tags/library_changes.js';
 import { NothingLeft, ReviewHead } from '../tags/review_head.js';
 import { loadReview } from '../tags/review_source.js';
 import { reviewOf, shownTag } from '../tags/tag_names.js';
@@ -21,20 +22,16 @@ export function mount(host, { rest: [tag = '', kind] }, app) {
 class Review {
   constructor(host, tag, kind, app) {
     Object.assign(this, { tag, kind, app, answer: null, source: null, grid: null });
+    this.isTaking = false; // between a key and the next photo
     this.pending = 0;      // answers that are on their way
     this.waiting = new Set(); // photos whose answers wait for an index to end
     this.edits = [];       // of this screen, the newest last: {name, ids, hit that its undo brings back}
-    this.version = app.status?.version;
     this.head = element('header');
     this.place = element('div', { className: 'grid-host' });
     host.append(element('section', { className: 'screen full review' }, this.head, this.place));
     this.ends = [
-      app.onEdit(({ version }) => { this.version = version; this.load(); }),
-      app.onStatus(({ version, waiting }) => {
-        if (!waiting) this.waiting.clear();
-        if (version !== this.version) this.load();
-        this.version = version;
-      }),
+      onLibraryChange(app, () => this.load()),
+      app.onStatus(({ waiting }) => { if (!waiting) this.waiting.clear(); }),
       app.keys('Review', [
         { keys: ['y'], does: 'Yes, for good; goes on to the next', run: () => { this.say('yes'); } },
         { keys: ['n'], does: 'No, for good; goes on to the next', run: () => { this.say('no'); } },
@@ -136,22 +133,27 @@ class Review {
 
   /** Says yes or no of the selection, else of the photo that has the focus, and goes on at once. */
   async say(word) {
-    if (!this.source?.count || (word === 'no' && this.kind === 'no')) return;
+    if (this.isTaking || !this.source?.count || (word === 'no' && this.kind === 'no')) return;
     const { grid, source } = this;
+    this.isTaking = true;
     this.pending += 1;
     let next = null;
     try {
       const isAll = grid.selection.isEverything;
-      const places = grid.selection.size ? placesOf(grid.selection) : [grid.focus];
-      const [first] = isAll ? [null] : await source.load(places[0], places[0] + 1);
+      const places = isAll ? [0] : grid.selection.size ? placesOf(grid.selection) : [grid.focus];
+      const [first] = await source.load(places[0], places[0] + 1);
       const target = grid.selection.size ? await grid.selection.target() : { ids: [first[0]] };
       grid.selection.clear();
-      this.show(isAll ? source.emptied() : source.without(places), places[0] ?? 0);
+      this.show(isAll ? source.emptied() : source.without(places), places[0]);
+      this.isTaking = false;
       next = await this.seen();
       const made = await this.app.edit(...this.editOf(word, target));
       if (made?.name) this.edits.push({ name: made.name, hit: first, ids: target.ids ?? [] });
       if (made?.waiting) target.ids?.forEach((id) => this.waiting.add(id));
+    } catch (error) {
+      toastError(error);
     } finally {
+      this.isTaking = false;
       this.pending -= 1;
       await this.load(next);
     }

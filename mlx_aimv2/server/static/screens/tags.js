@@ -1,6 +1,7 @@
 // All tags of the library, with where they come from: to find, rename, merge, and teach new ones.
 import { get, isAborted } from '../api.js';
 import { html, render, useLayoutEffect, useRef, useState } from '../html.js';
+import { onLibraryChange } from '../tags/library_changes.js';
 import { openChangeDialog } from '../tags/tag_changes.js';
 import { counted, ranked, reviewOf, shownTag } from '../tags/tag_names.js';
 import { openTeachDialog } from '../tags/teach.js';
@@ -110,10 +111,9 @@ function keysOf(actions, field) {
   ];
 }
 
-/** Loads the tags now, after every edit, and when the library has changed; gives what ends that. */
+/** Loads the tags now, and whenever they have changed; gives what ends that. */
 function loading(app, onAnswer, onFailed) {
   let asked = null;
-  let version = app.status?.version;
   const load = async () => {
     asked?.abort();
     asked = new AbortController();
@@ -123,17 +123,11 @@ function loading(app, onAnswer, onFailed) {
       if (!isAborted(error)) onFailed(error);
     }
   };
-  const ends = [
-    app.onEdit(load),
-    app.onStatus((status) => {
-      if (version !== status.version) load();
-      version = status.version;
-    }),
-  ];
+  const end = onLibraryChange(app, load);
   load();
   return () => {
     asked.abort();
-    for (const end of ends) end();
+    end();
   };
 }
 
