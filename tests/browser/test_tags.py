@@ -177,6 +177,15 @@ def test_yes_and_no_move_on_and_a_no_stays_after_tagging_anew(browser: Any, libr
         assert have(served.service, SNOW) == before
 
 
+def test_answers_in_a_row_are_each_of_another_photo(browser: Any, library: Path) -> None:
+    with running_page(library) as served, opened(browser, served.url, SNOW_SURE) as page:
+        in_grid(page)
+        press(page, "y", "n", "y")  # faster than the library answers
+        page.locator(".tabs a", has_text="Said no").get_by_text("1", exact=True).wait_for()
+        words = served.service.look(lambda store: store.verdicts_on(SNOW))
+        assert sorted(words.values()) == ["confirmed", "confirmed", "rejected"]
+
+
 def test_a_tag_is_taught_from_a_selection_and_its_questions_answered(
     browser: Any, library: Path
 ) -> None:
