@@ -104,13 +104,14 @@ def _shots(store: Store, members: Sequence[_Member]) -> list[list[_Member]]:
 
     That is the edit, or else the JPEG, and RAWs come last.
     """
-    left = sorted(members, key=lambda each: (kind_of(each.path), _rank(each.path), each.path))
+    kind = {each.id: kind_of(each.path) for each in members}
+    left = sorted(members, key=lambda each: (kind[each.id], _rank(each.path), each.path))
     shots = []
     while left:
         first = left[0]
         shot = [each for each in left if each is first or _is_one_shot(store, first, each)]
         left = [each for each in left if each not in shot]
-        if len({kind_of(each.path) for each in shot}) > 1:
+        if len({kind[each.id] for each in shot}) > 1:
             shots.append(shot)
     return shots
 

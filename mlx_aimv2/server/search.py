@@ -23,7 +23,7 @@ def search(request: Request, body: Body) -> Response:
     """Make a search: what was understood, how many photos fit, and the first of them."""
     service = service_of(request)
     asked = Asked.from_body(body)
-    name, made = service.ask(asked, service.version())
+    name, made = service.ask(asked)
     found = made.listing
     return as_json(
         {

@@ -166,7 +166,7 @@ class Service(BrowsableLibrary):
             with self._reading() as store:
                 self._model_of(store, vectors).load("text")
             # What calibrates scores, and what is searched, are at hand from then on.
-            self.ask(Asked("photo"), self.version())
+            self.ask(Asked("photo"))
 
     def _model_of(
         self,

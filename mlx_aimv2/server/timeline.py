@@ -24,7 +24,7 @@ def timeline(request: Request) -> Response:
         return Response(None, 304, headers)
     found = NO_MONTHS
     if service.path.exists():  # before the first index the page is empty, not broken
-        found = service.look(lambda store: service.timeline.months(store, version))
+        found = service.look(service.timeline.months)
     said = {"version": version, "months": found.months, "undated": found.undated}
     return as_json(said | {"total": found.total}, headers=headers)
 
@@ -36,10 +36,9 @@ def month(request: Request) -> Response:
         raise PageError("not_found", "there is no such month", hint="load the page again")
     offset = number_in(request, "offset", 0)
     limit = number_in(request, "limit", MOST, most=MOST)
-    version = service.version()
     cells = service.look(
         lambda store: service.cells(
-            store, service.timeline.ids(store, version, name)[offset : offset + limit].tolist()
+            store, service.timeline.ids(store, name)[offset : offset + limit].tolist()
         )
     )
     columns: list[tuple[str, list[int]]] = [

@@ -738,6 +738,20 @@ def test_a_text_and_a_picture(album: Path, tmp_path: Path, monkeypatch: pytest.M
     assert all(0 <= hit.score <= 1 for hit in answer.hits)
 
 
+def test_the_checkpoint_is_loaded_once_for_all_searches_of_a_library(
+    album: Path, loads: list[str], at_home: None
+) -> None:
+    with Library(album / "library.db") as library:
+        for words in ("a red circle", "words that are new", "others that are new"):
+            library.search(words)
+        assert len(loads) == 1
+        library.search("once more, other words", dtype="float16")
+        assert len(loads) == 2  # of two kinds the latest is kept
+    with Library(album / "library.db") as library:
+        library.search("still other words")
+    assert len(loads) == 3
+
+
 def test_a_search_harms_no_vector_made_after_it(album: Path, tmp_path: Path) -> None:
     """Whatever library scans vectors, MLX computes the same before and after it."""
     with Library(album / "library.db") as library:

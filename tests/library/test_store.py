@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from mlx_aimv2.errors import LockedError, OutputError
+from mlx_aimv2.files.stamp import Stamp
 from mlx_aimv2.library.database import schema, segments
+from mlx_aimv2.library.database.captions import Caption
 from mlx_aimv2.library.database.folders import Root
 from mlx_aimv2.library.database.segments import Segments
 from mlx_aimv2.library.database.store import Store
@@ -22,7 +24,7 @@ from mlx_aimv2.library.search.query import Term
 from mlx_aimv2.library.search.searcher import Answer, search
 from mlx_aimv2.library.tag_names import tag_key
 from tests.support.queries import constant
-from tests.support.synthetic import add_photo, add_set, fill, make_library, segments_of, unit
+from tests.support.synthetic import add_photo, add_set, facts, fill, make_library, segments_of, unit
 
 WIDTH = 5
 NAMES = [f"/p/{number:02}.jpg" for number in range(11)]
@@ -392,6 +394,9 @@ def test_former_sets_of_the_first_version_are_known(
     with sqlite3.connect(path) as database:
         for view in ("shown_tags", "shown_captions", "picked"):
             database.execute(f"DROP VIEW {view}")
+        for what in ("photo", "vector"):
+            for change in ("added", "changed", "removed"):
+                database.execute(f"DROP TRIGGER {what}_{change}")
         new = "captions caption_words "
         new += (
             "names_of_others verdicts emitted aliases taught vocabularies settings changes edits "
@@ -483,3 +488,39 @@ def test_a_library_that_nobody_can_write_can_be_read() -> None:
             os.seteuid(0)
         folder.chmod(0o755)
         shutil.rmtree(folder)
+
+
+def test_the_version_of_photos_changes_with_them_and_not_with_edits(tmp_path: Path) -> None:
+    with Store(tmp_path / "l.db", can_write=True) as store:
+        vectors = add_set(store, 3)
+        first = add_photo(store, "/p/a.jpg")
+        known = store.photos_version()
+
+        def is_changed() -> bool:
+            nonlocal known
+            before, known = known, store.photos_version()
+            return before != known
+
+        changes = (
+            lambda: add_photo(store, "/p/b.jpg"),
+            lambda: add_photo(store, "/p/b.jpg", facts=facts(taken_at="2024-05-03T10:00:00")),
+            lambda: add_photo(store, "/p/b.jpg", facts=None, hash=None, error="is damaged"),
+            lambda: store.set_vector(vectors.id, first, 0),
+            lambda: store.set_vector(vectors.id, first, 1),
+            lambda: store.set_missing([first], "2024-01-01"),
+            lambda: store.move_file(first, b"/q/a.jpg", Stamp(1, 2), None),
+            lambda: store.set_facts(first, facts(taken_at="2024-05-04T10:00:00")),
+            lambda: store.remove_vectors(first),
+            lambda: store.set_vector(vectors.id, first, 1),
+            lambda: store.remove_files([first]),
+        )
+        for change in changes:
+            change()
+            assert is_changed()
+        second = add_photo(store, "/p/c.jpg")
+        is_changed()
+        with store.edit("add", "Sea added to 1 photo"):
+            store.say(store.last_hash(second), "Sea", "added")
+            store.add_tags("vocabulary v", [(second, "Sea", 0.9)])
+        store.caption(store.last_hash(second), Caption("a boat", "you"))
+        assert not is_changed()

@@ -107,10 +107,9 @@ class BrowsableLibrary(Library):
         self._catalogue: tuple[object, Catalogue] | None = None  # with what it was made of
         self._catalogue_lock = threading.Lock()
 
-    def ask(self, asked: Asked, version: str) -> tuple[str, Search]:
+    def ask(self, asked: Asked) -> tuple[str, Search]:
         """Make a search and keep it; its name, and what it found. Nothing typed is a path.
 
-        ``version`` is another text after every change of the library, and was read before this.
         Errors: UsageError for a query or filter that means nothing, or for a photo or picture that
         there is none of.
         """
@@ -121,7 +120,7 @@ class BrowsableLibrary(Library):
         terms: tuple[Term, ...] = ()
         if has_query:
             terms = query.parse(request.words, [b""] * liked, opens_files=False)
-        found = self._of_one_moment(lambda store: self._search(store, asked, terms, version))
+        found = self._of_one_moment(lambda store: self._search(store, asked, terms))
         return self.searches.put(found, len(found.listing.ids)), found
 
     def send_picture(self, data: bytes) -> str:
@@ -187,7 +186,7 @@ class BrowsableLibrary(Library):
         line = None if whole.scale is None else LEAST_TEXT_SCORE
         return Reasons(score, line, tuple(scores), caption)
 
-    def _search(self, store: Store, asked: Asked, terms: Sequence[Term], version: str) -> Search:
+    def _search(self, store: Store, asked: Asked, terms: Sequence[Term]) -> Search:
         request, vectors = asked.request, store.serving()
         named = places_named(store, request.filters.named_places)
         filters = replace(request.filters, places=named)
@@ -209,7 +208,7 @@ class BrowsableLibrary(Library):
             found = list_by_score(
                 store,
                 vectors,
-                self._catalogue_of(store, vectors, version),
+                self._catalogue_of(store, vectors),
                 compared,
                 filters,
                 order,
@@ -248,8 +247,8 @@ class BrowsableLibrary(Library):
         liked = [Term(1.0, None, None, vector=vector) for vector in found]
         return [*liked, *self._with_tags(store, vectors, terms[len(found) :], encode)]
 
-    def _catalogue_of(self, store: Store, vectors: VectorSet, version: str) -> Catalogue:
-        made_of = version, vectors.id, vectors.folder, vectors.row_count
+    def _catalogue_of(self, store: Store, vectors: VectorSet) -> Catalogue:
+        made_of = store.photos_version(), vectors.id, vectors.folder, vectors.row_count
         with self._catalogue_lock:
             if self._catalogue is None or self._catalogue[0] != made_of:
                 self._catalogue = made_of, make_catalogue(store, vectors)

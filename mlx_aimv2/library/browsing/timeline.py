@@ -38,7 +38,7 @@ NO_MONTHS = Months((), 0)
 
 
 class Timeline:
-    """Months of a library, counted once for each of its versions, for any number of threads."""
+    """Months of a library, counted again only when photos have changed; for any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -47,16 +47,16 @@ class Timeline:
         self._hidden: frozenset[int] = frozenset()
         self._ids: OrderedDict[str, Ids] = OrderedDict()
 
-    def months(self, store: Store, version: str) -> Months:
+    def months(self, store: Store) -> Months:
         """How many photos each month has."""
         with self._lock:
-            self._follow(store, version)
+            self._follow(store)
             return self._months
 
-    def ids(self, store: Store, version: str, month: str) -> Ids:
+    def ids(self, store: Store, month: str) -> Ids:
         """The photos of a month like ``2024-05``, or of ``undated``, the newest first."""
         with self._lock:
-            self._follow(store, version)
+            self._follow(store)
             if month not in self._ids:
                 self._ids[month] = _ids_of(store, month, self._hidden)
                 while sum(map(len, self._ids.values())) > _KEPT and len(self._ids) > 1:
@@ -64,7 +64,8 @@ class Timeline:
             self._ids.move_to_end(month)
             return self._ids[month]
 
-    def _follow(self, store: Store, version: str) -> None:
+    def _follow(self, store: Store) -> None:
+        version = store.photos_version()
         if version != self._version:
             shots = shots_of(store)
             self._hidden = frozenset(id for id, shot in shots.items() if id != shot[0])

@@ -210,6 +210,11 @@ class Photos(Database):
         """How many files there are for which ``where`` is true."""
         return int(self.one(f"SELECT count(*) FROM files WHERE {where}")[0])
 
+    def photos_version(self) -> str:
+        """Another text after every change of which photos there are, where, when and with which
+        vectors; the same after edits of tags and captions."""
+        return str(self.one("SELECT value FROM settings WHERE name = 'photos_version'")[0])
+
     def counts(self) -> Counts:
         """How many of all files are in which state."""
         row = self.one(

@@ -299,6 +299,28 @@ MIGRATIONS = (
     CREATE TABLE sidecars_behind (
         file_id INTEGER PRIMARY KEY REFERENCES files ON DELETE CASCADE
     ) STRICT;
+
+    -- Counts changes of what lists of all photos are made of, so that they are made anew only then.
+    INSERT INTO settings VALUES ('photos_version', '0');
+    CREATE TRIGGER photo_added AFTER INSERT ON files BEGIN
+        UPDATE settings SET value = value + 1 WHERE name = 'photos_version';
+    END;
+    CREATE TRIGGER photo_changed AFTER UPDATE OF path, shot, taken_at, missing_since, error,
+    signature ON files BEGIN
+        UPDATE settings SET value = value + 1 WHERE name = 'photos_version';
+    END;
+    CREATE TRIGGER photo_removed AFTER DELETE ON files BEGIN
+        UPDATE settings SET value = value + 1 WHERE name = 'photos_version';
+    END;
+    CREATE TRIGGER vector_added AFTER INSERT ON vectors BEGIN
+        UPDATE settings SET value = value + 1 WHERE name = 'photos_version';
+    END;
+    CREATE TRIGGER vector_changed AFTER UPDATE ON vectors BEGIN
+        UPDATE settings SET value = value + 1 WHERE name = 'photos_version';
+    END;
+    CREATE TRIGGER vector_removed AFTER DELETE ON vectors BEGIN
+        UPDATE settings SET value = value + 1 WHERE name = 'photos_version';
+    END;
     """,
 )
 
