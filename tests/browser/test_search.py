@@ -140,6 +140,9 @@ def test_less_likely_ones_are_folded(browser: Any, served: Page) -> None:
         page.keyboard.press("l")
         page.get_by_role("heading", name="Less likely").wait_for()
         assert less.get_attribute("aria-expanded") == "true"
+        page.keyboard.press("/")
+        assert page.evaluate("document.activeElement.id") == "query"
+        page.keyboard.press("ArrowDown")
         page.keyboard.press("End")
         until(
             page,

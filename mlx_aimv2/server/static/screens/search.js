@@ -46,7 +46,7 @@ class Search {
     host.append(screen);
     this.#ends.push(
       app.keys('Search', [
-        { keys: ['/'], does: 'To the box', run: () => this.#box.select() },
+        { keys: ['/'], does: 'To the box', run: () => this.#toBox() },
         { keys: ['f'], does: 'Filters', run: () => void this.#toggleFilters() },
         { keys: ['w'], does: 'Why this photo', run: () => this.#grid !== null && void this.#why() },
         { keys: ['l'], does: 'Less likely ones', run: () => this.#fold(!this.#isUnfolded) },
@@ -74,6 +74,11 @@ class Search {
     this.#draw();
     this.#ask();
     if (isEmpty(request)) this.#box.focus();
+  }
+
+  #toBox() {
+    this.#box.focus();
+    this.#box.select();
   }
 
   get #box() {

@@ -33,7 +33,7 @@ export function Panel({ state, act }) {
 
 function Filters({ state: { request, known }, act }) {
   const tag = (name, label) => html`
-    <${TagField} id=${name} label=${label} known=${known} takesNew=${false}
+    <${TagField} id=${name} label=${label} known=${known} takesNew=${false} isFirst=${false}
       onChoose=${(chosen) => act.addTag(name, chosen)} />`;
   const flag = (name, label) => html`
     <label><input type="checkbox" checked=${request[name]}

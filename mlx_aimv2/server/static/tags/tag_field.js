@@ -7,9 +7,9 @@ const SHOWN = 8;
 /**
  * `known` are tags, {tag, photos}. `onChoose(tag)` is called after Enter or a click, `onType(tag)` at every
  * change; both get a tag's path. With `keeps` the chosen name stays in the field; without `takesNew`
- * only what is known is offered. `id` is the field's own.
+ * only what is known is offered. `isFirst`: it has the focus when its dialog opens. `id` is the field's own.
  */
-export function TagField({ id, label, known, start = '', keeps = false, takesNew = true, hint = '', onChoose, onType }) {
+export function TagField({ id, label, known, start = '', keeps = false, takesNew = true, isFirst = true, hint = '', onChoose, onType }) {
   const [text, setText] = useState(shownTag(start));
   const [active, setActive] = useState(0);
   const [isOpen, setOpen] = useState(false);
@@ -50,7 +50,7 @@ export function TagField({ id, label, known, start = '', keeps = false, takesNew
 
   return html`<div class="tag-field">
     <label for=${id}>${label}</label>
-    <input id=${id} type="text" class="field" role="combobox" autocomplete="off" spellcheck=${false} autofocus
+    <input id=${id} type="text" class="field" role="combobox" autocomplete="off" spellcheck=${false} autofocus=${isFirst}
       aria-expanded=${isShown ? 'true' : 'false'} aria-controls="${id}-list" aria-autocomplete="list"
       aria-describedby=${hint ? `${id}-hint` : undefined}
       aria-activedescendant=${isShown ? `${id}-${place}` : undefined}
