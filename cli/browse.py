@@ -68,6 +68,8 @@ def browse(options: Options) -> None:
         if not options.no_open:
             _open(f"http://{LOOPBACK}:{port}/?token={keys.once}")
         server.run([listener])
+        if service.index_process.state().is_here:
+            output.say("the index ends too, after the photos at hand; what is done is kept")
 
 
 def _open(address: str) -> None:

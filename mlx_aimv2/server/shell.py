@@ -1,6 +1,7 @@
 """The one page and its static files."""
 
 import hashlib
+import re
 from pathlib import Path
 
 from starlette.requests import Request
@@ -19,22 +20,25 @@ TYPES = {
     ".svg": "image/svg+xml",
     ".png": "image/png",
 }
+# Of letters, and none begins with a dot: no name leads out of the folder.
+_NAME = re.compile(r"([a-z][\w-]*/)*[a-z][\w-]*\.\w+", re.ASCII)
+_LONGEST = 100
 
 
-def shell(request: Request) -> Response:
+async def shell(request: Request) -> Response:
     """The page itself: the same file at whatever place in it one is."""
     return _answer(request, "index.html")
 
 
-def static(request: Request) -> Response:
+async def static(request: Request) -> Response:
     """A file of the page, of those that this package has."""
     return _answer(request, request.path_params["name"])
 
 
 def _answer(request: Request, name: str) -> Response:
-    # By name from a list of what is there: no name leads anywhere else.
-    file = {path.relative_to(STATIC).as_posix(): path for path in STATIC.rglob("*.*")}.get(name)
-    if file is None or file.suffix not in TYPES or not file.is_file():
+    file = STATIC / name
+    is_ours = len(name) <= _LONGEST and _NAME.fullmatch(name) is not None
+    if not is_ours or file.suffix not in TYPES or not file.is_file():
         raise PageError("not_found", "the page has no such file", hint="load the page again")
     data = file.read_bytes()
     tag = f'"{hashlib.blake2b(data, digest_size=12).hexdigest()}"'

@@ -53,6 +53,7 @@ def test_licences_stand_beside_what_others_wrote() -> None:
         "", ".", "..", "../app.py", "..%2fapp.py", "%2e%2e/app.py", "..%5capp.py", "./main.js",
         "/etc/passwd", "%2fetc%2fpasswd", "vendor", "vendor/", "vendor/../main.js", "main.js/",
         "main.js%00", "main.js%00.html", "MAIN.JS", "%ff%fe", "main.js.", "~root", "a" * 3000,
+        f"{'a' * 300}.js",
         "a" * 5000, "//main.js", "style/*.css", "index.html?x=../../app.py/..",
     ],
 )  # fmt: skip

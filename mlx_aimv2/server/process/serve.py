@@ -23,6 +23,7 @@ from ..service import Service
 
 LOOPBACK = "127.0.0.1"
 PORT = 8765
+_BETWEEN_S = 60  # two requests of a connection; the page asks for its status more often
 _ENDING_S = 3  # for answers that are under way
 _OPEN_FILES = 4096  # a Mac allows 256, and each connection and each open library takes some
 
@@ -117,6 +118,7 @@ def make_server(service: Service, keys: Keys, port: int) -> Server:
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=_BETWEEN_S,
         timeout_graceful_shutdown=_ENDING_S,
     )
     return Server(config)
