@@ -65,11 +65,13 @@ def test_the_focused_photo_stays_a_node_however_far_the_page_scrolls(
         rest(page)
         press(page, "ArrowRight")
         page.evaluate("window.focused = document.activeElement")
+        row = page.evaluate("focused.parentNode.getAttribute('aria-rowindex')")
         page.mouse.move(600, 400)
         for _ in range(9):
             page.mouse.wheel(0, 1500)
         until(page, f"{SEEN}.every((one) => one.id > 300)")
         assert page.evaluate("document.activeElement === focused && focused.isConnected")
+        assert page.evaluate("focused.parentNode.getAttribute('aria-rowindex')") == row
         press(page, "ArrowRight")
         assert 3 in [one["id"] for one in rest(page)]
         assert page.evaluate(FOCUS) == 3

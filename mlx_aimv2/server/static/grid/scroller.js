@@ -69,7 +69,8 @@ export class Scroller {
     const now = performance.now();
     const moved = place - this.place;
     if (moved) {
-      const speed = Math.abs(moved) / Math.max(now - this.seenAt, 1);
+      // What rested before it began to move did not move all that time.
+      const speed = Math.abs(moved) / Math.min(Math.max(now - this.seenAt, 1), REST_MS);
       // It ends at half the speed that it began at: requests do not come and go at its limit.
       const limit = ((this.isFast ? FAST / 2 : FAST) * this.height) / 1000;
       this.isFast = speed > limit;
