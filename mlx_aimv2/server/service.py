@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from mlx_aimv2.errors import OutputError
@@ -17,6 +18,8 @@ from mlx_aimv2.library.database.photos import Counts
 from mlx_aimv2.library.database.schema import index_command
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.database.vectors import VectorSet
+from mlx_aimv2.library.editing.edited import Sidecars
+from mlx_aimv2.library.editing.later import Later
 from mlx_aimv2.library.editing.waiting import waiting_path
 from mlx_aimv2.library.search_model import SearchModel
 from mlx_aimv2.library.teaching.review import Review
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from mlx_aimv2.checkpoints.hub import Confirm
 
 _LOOK_S = 2.0  # between two looks whether drives are there
+_SIDECARS = 16  # in a turn: edits wait for one at most
 T = TypeVar("T")
 Hit = tuple[int, str, float | None, str | None, int, int]
 
@@ -63,6 +67,7 @@ class Service(BrowsableLibrary):
         self.thumbnails = Thumbnails(self.path)
         self.index_process = IndexProcess(self.path)
         self.timeline = Timeline()
+        self._sidecars = Later(partial(self.write_sidecars_behind, _SIDECARS))
         self.reviews: dict[str, tuple[str, Review]] = {}  # by tag, of a version
         self._seen: tuple[str, Overview] | None = None  # by version
         self._roots: tuple[float, list[ShownRoot]] = (-1.0, [])  # by the time of the look
@@ -79,6 +84,15 @@ class Service(BrowsableLibrary):
         Hints keep the path, as it was given: else the command in them would make another library.
         """
         return text.replace(printable(self.path), printable(self.path.name))
+
+    def _synced(self, store: Store, ids: list[int]) -> Sidecars:
+        """Sidecars are written after an edit is answered, by few, and after a kill by the next one.
+
+        What is to be written stands in the library, in the same transaction as the edit.
+        """
+        if ids and store.sidecars_behind(1):
+            self._sidecars.wake()
+        return ()
 
     def look(self, question: Callable[[Store], T]) -> T:
         """The answer to a question about the library as it is at one moment."""

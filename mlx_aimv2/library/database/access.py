@@ -2,13 +2,14 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from mlx_aimv2.errors import OutputError
+from mlx_aimv2.errors import LockedError, OutputError
 from mlx_aimv2.files.paths import FilePath
 
 from .connection import CLOSED, CLOSED_HINT
@@ -16,6 +17,7 @@ from .schema import default_path
 from .store import Store
 
 T = TypeVar("T")
+_PATIENCE_S, _AGAIN_S = 2.0, 0.02
 
 
 class Access:
@@ -71,13 +73,26 @@ class Access:
 
     @contextmanager
     def _writing(self, *, creates: bool = False) -> Iterator[Store]:
-        """The one connection that writes; without ``creates``, of a library that is there."""
+        """The one connection that writes; without ``creates``, of a library that is there.
+
+        What may create one, an index, lets short edits of other processes end before.
+        """
         self._check_open()
         if not creates:
             with self._reading():  # raises where there is none
                 pass
-        with _turn_to_write(self.path), Store(self.path, can_write=True) as store:
+        with _turn_to_write(self.path), self._writer(_PATIENCE_S if creates else 0) as store:
             yield store
+
+    def _writer(self, patience_s: float) -> Store:
+        until = time.monotonic() + patience_s
+        while True:
+            try:
+                return Store(self.path, can_write=True)
+            except LockedError:
+                if time.monotonic() >= until:
+                    raise
+            time.sleep(_AGAIN_S)
 
     def _of_one_moment(self, look: Callable[[Store], T]) -> T:
         """The result of ``look`` at the library as it was at one moment.

@@ -205,7 +205,8 @@ def vectors_folder(library: Path) -> Path:
     return real.with_name(f"{real.name}.vectors")
 
 
-OF_THESE = "files.id IN (SELECT value FROM json_each(?))"  # with ids that are ``listed``
+IDS = "(SELECT value FROM json_each(?))"  # that are ``listed``
+OF_THESE = f"files.id IN {IDS}"
 
 
 def listed(ids: Iterable[int]) -> str:

@@ -5,7 +5,7 @@ tables below that changes while an edit is open is noted by triggers, whoever ch
 is an edit too, which says what it ``undoes``: undone itself, the first one is done again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from mlx_aimv2.errors import UsageError
 
-from .connection import Database
+from .connection import IDS, Database, listed
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,12 @@ _EDITS = (
 )
 
 
+_FILES = (
+    "SELECT file_id FROM changes WHERE edit_id = ?1 AND file_id IS NOT NULL UNION "
+    "SELECT files.id FROM changes JOIN files ON last_hash = changes.hash WHERE edit_id = ?1"
+)
+
+
 class Edits(Database):
     """Questions about edits, and changes that can be undone."""
 
@@ -137,11 +143,22 @@ class Edits(Database):
 
     def files_of_edit(self, number: int) -> list[int]:
         """The ids of the files whose tags, or whose owner's word, an edit changed."""
-        query = (
-            "SELECT file_id FROM changes WHERE edit_id = ?1 AND file_id IS NOT NULL UNION "
-            "SELECT files.id FROM changes JOIN files ON last_hash = changes.hash WHERE edit_id = ?1"
-        )
-        return [id for (id,) in self.rows(query, (number,))]
+        return [id for (id,) in self.rows(_FILES, (number,))]
+
+    def put_sidecars_behind(self, number: int) -> None:
+        """Sidecars do not say yet what an edit changed; of a library that writes any."""
+        query = f"INSERT OR IGNORE INTO sidecars_behind SELECT * FROM ({_FILES})"
+        self.run(f"{query} WHERE EXISTS (SELECT 1 FROM sidecars)", number)
+
+    def sidecars_behind(self, count: int = -1) -> list[int]:
+        """The files, or so many of them, whose sidecars do not say yet what edits changed."""
+        query = "SELECT file_id FROM sidecars_behind ORDER BY file_id LIMIT ?"
+        return [id for (id,) in self.rows(query, (count,))]
+
+    def sidecars_follow(self, ids: Iterable[int]) -> None:
+        """The sidecars of these files were brought up to date, or it was told why not."""
+        query = f"DELETE FROM sidecars_behind WHERE file_id IN {IDS}"
+        self.run(query, listed(ids))
 
     def edit_to_undo(self, number: int | None, kind: str = "tag") -> int:
         """The number of an edit that can be undone; without one, of the program's last run.

@@ -16,7 +16,7 @@ from ..database.tags import FROM_OUTSIDE
 from ..database.verdicts import Verdict
 from ..tag_names import tag_key
 from . import known_tags
-from .edited import Edited, count_photos, synced
+from .edited import Edited, Sidecars, count_photos, synced
 from .known_tags import TagCount, find_tag, must_find_tag, several_tags, typed_tag
 from .photos import Named, Photo, named_photos
 from .request import Request, edit_meant, made, make
@@ -210,7 +210,7 @@ class EditableTags(Access):
                     number=done.number,
                     said=done.said,
                     changed=changed,
-                    sidecars=synced(store, done.file_ids),
+                    sidecars=self._synced(store, done.file_ids),
                 )
         except LockedError:
             keep_waiting(self.path, request)
@@ -232,11 +232,26 @@ class EditableTags(Access):
         except Aimv2Error:
             self._stuck = waiting_stamp(self.path)
 
+    def _synced(self, store: Store, ids: list[int]) -> Sidecars:
+        """What became of the sidecars of files that an edit has touched."""
+        return synced(store, ids)
+
+    def write_sidecars_behind(self, count: int) -> bool:
+        """Bring sidecars of so many photos up to date that edits left behind; whether any were.
+
+        Errors: LockedError while another process writes the library.
+        """
+        with self._writing() as store:
+            ids = store.sidecars_behind(count)
+            synced(store, ids)
+        return bool(ids)
+
     @contextmanager
     def _writing(self, *, creates: bool = False) -> Iterator[Store]:
         try:
             with super()._writing(creates=creates) as store:
-                synced(store, make_waiting(store))
+                make_waiting(store)
+                self._synced(store, store.sidecars_behind())  # those of a process killed too
                 yield store
         finally:
             self._make_left()
@@ -250,7 +265,8 @@ class EditableTags(Access):
         with suppress(Aimv2Error):
             while not self._is_closed and os.path.lexists(waiting_path(self.path)):
                 with super()._writing() as store:
-                    synced(store, make_waiting(store))
+                    make_waiting(store)
+                    self._synced(store, store.sidecars_behind())
 
 
 def _from_others(store: Store, tag: str, named: Named) -> tuple[str, ...]:

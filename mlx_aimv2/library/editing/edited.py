@@ -55,5 +55,6 @@ def synced(store: Store, ids: list[int]) -> Sidecars:
         return ()
     from ..tagging.tag_sidecars import sync_sidecars  # noqa: PLC0415  (XML, as above)
 
-    done = sync_sidecars(store, ids)
-    return tuple((os.fsdecode(path), each) for path, each in done)
+    done = tuple((os.fsdecode(path), each) for path, each in sync_sidecars(store, ids))
+    store.sidecars_follow(ids)
+    return done

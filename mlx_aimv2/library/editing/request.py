@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -98,22 +98,29 @@ def make(store: Store, request: Request, also: Callable[[Store], object] | None 
     Errors: UsageError for undoing what cannot be undone.
     """
     is_new = store.number_of_edit(request.uuid) is None
+    said = partial(store.edit, request.kind, request.said, uuid=request.uuid, at=request.at)
     with store.durable():
+        if request.is_part:
+            with store.transaction(), said() as number:
+                write(store, request)
+            # Not all that the run has changed so far.
+            ids = store.files_with_contents(hash for hash, *_ in request.captions)
+            return Made(number, request.said, ids)
         if request.undoes is not None and is_new:
             undoes = edit_meant(store, request.undoes)
-            store.undo_edit(undoes, uuid=request.uuid, at=request.at)
-        elif is_new or request.is_part:
-            said = partial(store.edit, request.kind, request.said, uuid=request.uuid, at=request.at)
-            with store.transaction(), said():
+            with store.transaction():
+                store.undo_edit(undoes, uuid=request.uuid, at=request.at)
+                store.put_sidecars_behind(store.number_of_edit(request.uuid) or 0)
+        elif is_new:
+            with store.transaction(), said() as number:
                 write(store, request)
+                store.put_sidecars_behind(number)
             if also is not None:
-                with said():
+                with store.transaction(), said() as number:
                     also(store)
+                    store.put_sidecars_behind(number)
     done = made(store, request.uuid)
     assert done is not None
-    if request.is_part:  # not all that the run has changed so far
-        ids = store.files_with_contents(hash for hash, *_ in request.captions)
-        return replace(done, file_ids=ids)
     return done
 
 

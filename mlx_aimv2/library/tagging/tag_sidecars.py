@@ -412,8 +412,7 @@ def _clean(path: bytes, owner: Owner) -> Iterator[tuple[bytes, Undone | Aimv2Err
 def _moved_to(store: Store, path: bytes, photo: bytes) -> bytes | None:
     """Where a sidecar is beside its photo now, if it is no longer where it was written."""
     names = [os.fsencode(name) for name in sidecar.sidecar_names(photo)]
-    known = store.sidecar(path)
-    if path in names or known is None:
+    if path in names or (known := store.sidecar(path)) is None:
         return None
     owner = _owner(store, is_known=True)
     found: dict[bytes, bytes] = {}
