@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from mlx_aimv2.errors import OutputError, UsageError
 from mlx_aimv2.files.stamp import Stamp
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.duplicates import pages
-from mlx_aimv2.library.duplicates.apart import say_apart
+from mlx_aimv2.library.duplicates.apart import Apart, Row, say_apart
 from mlx_aimv2.library.duplicates.pages import GroupPages
 from mlx_aimv2.library.duplicates.picks import set_picks, without_any_left
 from mlx_aimv2.library.library import Library
@@ -136,6 +137,33 @@ def test_of_a_group_torn_in_two_both_parts_are_groups(library: Library, groups: 
     say(library, "3-full", "3-half", name="a")
     say(library, "3-full", "3-small", name="b")
     assert names(groups.page("near")) == [*NEAR[:3], ["3-half", "3-small"]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "hashes", "parts"),
+    [
+        ([], b"ab", "none"),
+        ([(b"a", "s", 0, 0)], b"ab", "none"),
+        ([(b"a", "s", 0, 0), (b"b", "s", 1, 0)], b"ab", "all"),
+        ([(b"a", "s", 0, 0), (b"b", "t", 1, 0)], b"ab", "none"),
+        ([(b"a", "s", 0, 0), (b"b", "s", 1, 0)], b"abc", "some"),
+        ([(b"a", "s", 0, 0), (b"b", "s", 1, 0)], b"aab", "some"),
+        ([(b"a", "s", 0, 1), (b"b", "s", 1, 0)], b"aab", "all"),
+        ([(b"a", "s", 0, 1), (b"c", "s", 0, 1)], b"ac", "all"),
+        ([(b"a", "s", 0, 0), (b"c", "s", 0, 0)], b"ac", "none"),
+        ([(b"a", "s", 0, 1)], b"aa", "all"),
+        ([(b"a", "s", 0, 0)], b"aa", "none"),
+        ([(b"a", "s", 0, 1)], b"aac", "some"),
+        ([(b"a", "s", 0, 1), (b"b", "s", 1, 1)], b"aabb", "all"),
+    ],
+)
+def test_what_sayings_make_of_a_group(rows: list[Row], hashes: bytes, parts: str) -> None:
+    given = [bytes([each]) for each in hashes]
+    said = Apart(rows)
+    assert said.parts(given) == parts
+    pairs = [said.are_apart(*pair) for pair in combinations(given, 2)]
+    assert any(pairs) == (parts != "none")
+    assert all(pairs) or parts != "all"
 
 
 def test_groups_that_take_long_are_told_to_be_looked_for(

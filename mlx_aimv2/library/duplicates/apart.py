@@ -1,10 +1,13 @@
 """What the owner said to be no duplicates, by content: it holds for good, and after moves."""
 
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from typing import Literal
 
 from ..database.connection import OF_THESE, listed
 from ..database.store import Store
 
+Parts = Literal["none", "some", "all"]
 Row = tuple[bytes, str, int, int]  # of the table: content, saying, member, whether of several files
 
 
@@ -40,6 +43,23 @@ class Apart:
         return any(
             said[each][0] != also[each][0] or said[each][1] for each in said.keys() & also.keys()
         )
+
+    def parts(self, hashes: Sequence[bytes | None]) -> Parts:
+        """Whether of files of these contents some pairs are apart; ``all`` where one saying has it
+        of all pairs, ``some`` where some are, or all by several sayings."""
+        members: dict[str, list[tuple[int, bool]]] = {}
+        for hash in hashes:
+            for said, member in self._sayings.get(hash or b"", {}).items():
+                members.setdefault(said, []).append(member)
+        found: Parts = "none"
+        for each in members.values():
+            counts = Counter(each)
+            are_apart = [is_several for (_, is_several), count in counts.items() if count > 1]
+            if len(each) == len(hashes) > 1 and all(are_apart):
+                return "all"
+            if len(counts) > 1 or any(are_apart):
+                found = "some"
+        return found
 
 
 def apart(store: Store, ids: Collection[int] | None = None) -> Apart:

@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import Literal, Protocol, TypeVar
 
 from mlx_aimv2.errors import Aimv2Error, UsageError
@@ -171,11 +170,10 @@ class GroupPages:
         contents: dict[int, bytes] = dict(store.rows(query))
         left, torn = list[Group](), list[int]()
         for group in found.groups:
-            hashes = [contents.get(id) for id in group.files]
-            pairs = [said.are_apart(*pair) for pair in combinations(filter(None, hashes), 2)]
-            if not any(pairs):
+            parts = said.parts([contents.get(id) for id in group.files])
+            if parts == "none":
                 left.append(group)
-            elif not (all(pairs) and all(hashes)):
+            elif parts == "some":
                 torn += group.files
         if torn:
             given = files_to_compare(store, store.serving(), ids=torn)
