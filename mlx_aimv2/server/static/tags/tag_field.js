@@ -50,6 +50,7 @@ export function TagField({ id, label, known, start = '', keeps = false, takesNew
 
   return html`<div class="tag-field">
     <label for=${id}>${label}</label>
+    <div class="tag-input">
     <input id=${id} type="text" class="field" role="combobox" autocomplete="off" spellcheck=${false} autofocus=${isFirst}
       aria-expanded=${isShown ? 'true' : 'false'} aria-controls="${id}-list" aria-autocomplete="list"
       aria-describedby=${hint ? `${id}-hint` : undefined}
@@ -66,6 +67,7 @@ export function TagField({ id, label, known, start = '', keeps = false, takesNew
         <span class="faint">${each.isNew ? 'new tag' : each.photos?.toLocaleString('en') ?? ''}</span>
       </li>`)}
     </ul>
+    </div>
     ${hint && html`<p class="faint" id="${id}-hint">${hint}</p>`}
   </div>`;
 }
