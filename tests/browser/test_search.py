@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from mlx_aimv2.library.search.kept import Kept
-from tests.support.browsed import HOSTILE, browsed_library
+from tests.support.browsed import HOSTILE, browsed_library, copied
 from tests.support.browser import faults_of_access, opened, until
 from tests.support.page import Page, running_page
 
@@ -58,14 +58,24 @@ def asked(page: Any) -> list[dict[str, Any]]:
     return bodies
 
 
-def test_words_are_searched_after_a_pause_and_at_once_by_enter(browser: Any, served: Page) -> None:
+TYPE = """(texts) => {
+  const box = document.querySelector('#query');
+  for (const text of texts) {
+    box.value = text;
+    box.dispatchEvent(new InputEvent('input', {bubbles: true}));
+  }
+}"""
+
+
+def test_words_are_searched_once_typing_pauses_and_at_once_by_enter(
+    browser: Any, served: Page
+) -> None:
     with opened(browser, served.url, "#/search") as page:
         until(page, "document.activeElement.id === 'query'")
         bodies = asked(page)
-        page.keyboard.type("boat")  # faster than the pause between two searches
+        page.evaluate(TYPE, ["b", "bo", "boa", "boat"])  # without a pause, however slow all is
         assert found(page) > 0
-        assert [body["q"] for body in bodies][-1] == "boat"
-        assert len(bodies) < len("boat")
+        assert [body["q"] for body in bodies] == ["boat"]
         assert chips(page) == ["boat"]
         assert "q=boat" in page.url
         assert page.get_by_text("line 0.5").is_visible()
@@ -74,6 +84,27 @@ def test_words_are_searched_after_a_pause_and_at_once_by_enter(browser: Any, ser
         until(page, "document.querySelectorAll('.understood .chip').length === 2")
         assert chips(page) == ["boat", "− night"]
         assert box(page).input_value() == "boat - night"
+
+
+def test_a_search_that_nobody_waits_for_is_given_up(browser: Any, served: Page) -> None:
+    given_up: list[str] = []
+
+    def answer(route: Any) -> None:
+        if route.request.post_data_json["q"] != "owl":  # the one before never ends by itself
+            route.continue_()
+
+    with opened(browser, served.url, "#/search") as page:
+        page.on("requestfailed", lambda request: given_up.append(request.post_data_json["q"]))
+        page.route("**/api/search", answer)
+        box(page).wait_for()
+        page.evaluate(TYPE, ["owl"])
+        page.keyboard.press("Enter")
+        page.get_by_text("Searching…").wait_for()
+        page.evaluate(TYPE, ["boat"])
+        page.keyboard.press("Enter")
+        assert found(page) > 0
+        assert chips(page) == ["boat"]
+        assert given_up == ["owl"]
 
 
 def test_back_leads_to_the_search_before(browser: Any, served: Page) -> None:
@@ -161,6 +192,28 @@ def test_nothing_fits_says_the_best_and_shows_it(browser: Any, served: Page) -> 
         show.click()
         until(page, "document.activeElement.matches('.cell')")
         page.get_by_role("heading", name="Less likely").wait_for()
+
+
+def test_all_results_are_tagged_and_it_is_undone(browser: Any, made: Path, tmp_path: Path) -> None:
+    with (
+        running_page(copied(made, tmp_path)) as served,
+        opened(browser, served.url, "#/search?q=boat", expected=("410",)) as page,
+    ):
+        above = found(page)
+        box(page).focus()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Control+a")
+        page.get_by_text(f"{above} selected").wait_for()
+        served.service.searches = Kept("t")  # as after half an hour
+        page.keyboard.press("t")
+        page.get_by_label("Add a tag").fill("Regatta")
+        page.keyboard.press("Enter")
+        page.get_by_text(f"Regatta added to {above} photo").first.wait_for()
+        page.keyboard.press("Escape")
+        assert {each.tag: each.photos for each in served.service.tags()}["Regatta"] == above
+        page.keyboard.press("u")
+        until(page, "document.querySelector('#toasts').textContent.includes('Redo')")
+        assert "Regatta" not in {each.tag for each in served.service.tags()}
 
 
 def test_more_like_one_and_several_photos(browser: Any, served: Page) -> None:
@@ -272,6 +325,8 @@ def test_a_checkpoint_without_a_text_tower(browser: Any, served: Page) -> None:
     with opened(browser, served.url, "#/search", prepare=textless) as page:
         page.get_by_text("Pictures only").first.wait_for()
         assert box(page).get_attribute("placeholder").startswith("Pictures only")
+        page.get_by_role("button", name="Choose a picture…").wait_for()
+        assert not page.get_by_role("button", name="boat", exact=True).is_visible()
         page.goto(f"{page.url.partition('#')[0]}#/search?like=1")
         assert found(page) > 0
 

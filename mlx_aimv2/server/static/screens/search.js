@@ -201,7 +201,7 @@ class Search {
       this.#leaveBar = selectionBar(this.#shown, this.#grid, this.#app);
     } else if (this.#failed) this.#shown.append(nothing(this.#failed.message, [this.#failed.hint]));
     else if (results) this.#shown.append(nothingFits(results, () => this.#fold(true)));
-    else this.#shown.append(invitation(this.#app.status?.model, (q) => this.#turn({ ...EMPTY, q })));
+    else this.#shown.append(invitation(this.#app.status?.model, this.#act));
     this.#drawFoot();
   }
 
@@ -224,7 +224,7 @@ class Search {
       forget: () => results.forget(),
       line: results.line,
       results,
-      get everything() { return { target: { search: results.id }, count: results.total }; },
+      everything: { get count() { return results.total; }, get target() { return results.target(); } },
     };
   }
 
@@ -260,6 +260,7 @@ class Search {
       this.#isSettled = true;
     },
     type: (q) => this.#type(q),
+    ask: (q) => this.#turn({ ...EMPTY, q }),
     press: (event) => {
       if (event.key !== 'ArrowDown' || !this.#grid) return;
       event.preventDefault();

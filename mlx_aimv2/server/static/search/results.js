@@ -17,6 +17,7 @@ export async function ask(request, { signal } = {}) {
 export class Results {
   #pages = new Map(); // number of a page -> the promise of its hits
   #again = null;
+  #looked = null;
 
   constructor(request, answer) {
     this.request = request;
@@ -63,6 +64,14 @@ export class Results {
   /** How far a photo fits each term. */
   why(id) {
     return this.#kept(() => get(`/api/photos/${id}/why`, { query: { search: this.id } }));
+  }
+
+  /** What an edit of all photos above the line takes: the name of the search, which is kept still. */
+  target() {
+    this.#looked ??= this.#kept(() => get(`/api/search/${this.id}`, { query: { offset: 0, limit: 1 } }))
+      .then(() => ({ search: this.id }))
+      .finally(() => { this.#looked = null; });
+    return this.#looked;
   }
 
   /** What is read of the kept search; after asking again where it is kept no more. */

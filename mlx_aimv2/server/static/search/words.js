@@ -34,17 +34,24 @@ export function nothingFits({ best, line }, show) {
   );
 }
 
-/** Nothing is asked for yet; `ask(words)` is an example's button. */
-export function invitation(model, ask) {
-  if (isTextless(model)) return nothing('Find photos like another', ['Drop or paste a picture here, or press S on a photo.']);
+/** Nothing is asked for yet: what may be, of the actions of the panel; `act.ask(words)` asks an example. */
+export function invitation(model, act) {
+  if (isTextless(model)) {
+    return nothing(
+      'Find photos like another',
+      ['Drop or paste a picture here, or press S on a photo. Tags, dates and the words of captions can be looked for, too.'],
+      bar(button('Choose a picture…', act.choosePicture), button('Tags and dates…', act.toggleFilters)),
+    );
+  }
   return nothing(
     'Say what is in the photo',
     [
       'Words between + and − belong together. A picture may be dropped here or pasted.',
       'Options of the command line hold too: --tag Sea, --since 2023, --in Norway.',
     ],
-    element('div', { className: 'bar examples' }, ...EXAMPLES.map((words) => button(words, () => ask(words)))),
+    bar(...EXAMPLES.map((words) => button(words, () => act.ask(words)))),
   );
 }
 
+const bar = (...buttons) => element('div', { className: 'bar examples' }, ...buttons);
 const button = (label, onclick) => element('button', { type: 'button', className: 'button', onclick }, label);
