@@ -79,6 +79,7 @@ def test_words_behind_two_dashes_are_no_options() -> None:
         ("--orientation round", "landscape"),
         ("--like cat.jpg", "drop the picture"),
         ("x" * (MOST_CHARACTERS + 1), "enough"),
+        ("a + " * 101 + "a", "100 are enough"),
     ],
 )
 def test_what_cannot_be_read_is_told_with_the_way_out(text: str, told: str) -> None:

@@ -18,10 +18,12 @@ from mlx_aimv2.library.database.captions import Caption
 from mlx_aimv2.library.database.folders import Root
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.library import Library
+from mlx_aimv2.library.search_model import SearchModel
 from mlx_aimv2.server import search as module
 from mlx_aimv2.server.search import ids_above_line
 from tests.support.albums import make_album
 from tests.support.routes import routes_over, said
+from tests.support.statements import counted_statements
 from tests.support.synthetic import add_photo, add_set, facts, fill, make_library, unit
 
 PHOTOS = 13
@@ -424,3 +426,34 @@ def test_what_is_no_search_is_refused(client: TestClient, body: dict[str, Any]) 
 def test_hostile_words_are_words(client: TestClient, q: str) -> None:
     answer = client.post("/api/search", json={"q": q})
     assert answer.status_code in (200, 422), answer.text
+
+
+@pytest.mark.parametrize("body", [{"q": "sea"}, {"since": "1999"}, {"like": [1], "min": -1}])
+def test_of_many_photos_only_those_of_the_page_are_looked_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any]
+) -> None:
+    """The number of statements is the same for many photos; facts are asked of a page of them."""
+    monkeypatch.setattr(SearchModel, "texts", lambda self, texts: unit(np.ones((len(texts), 3))))
+    counts = []
+    for size in (40, 400):
+        names = [f"/p/{number}.jpg" for number in range(size)]
+        rows = unit(np.random.default_rng(size).standard_normal((size, 3)))
+        path = tmp_path / f"{size}.db"
+        make_library(path, names, rows, facts=facts(taken_at="2024-05-03T10:00:00"))
+        with routes_over(path) as client:
+            ask(client, **body)  # what is kept of all photos is made
+            looked_up: list[int] = []
+            cells = client.app.state.service.cells
+            monkeypatch.setattr(
+                client.app.state.service,
+                "cells",
+                lambda store, ids, cells=cells, seen=looked_up: (
+                    seen.append(len(ids)) or cells(store, ids)
+                ),
+            )
+            with counted_statements() as statements:
+                answer = ask(client, **body)
+            counts.append(len(statements))
+            assert answer["total"] + answer["below"] > min(size, 300) - 2
+            assert looked_up == [min(size - ("like" in body), 200)]
+    assert counts[0] == counts[1]

@@ -17,7 +17,7 @@ from mlx_aimv2.options import flags_of, options_of
 from .filters import Filters
 from .request import SearchRequest
 
-MOST_CHARACTERS = 10_000
+MOST_CHARACTERS, MOST_PIECES = 10_000, 100
 PLUS, MINUS = "plus", "minus"
 _SIGNS = ("+", "-")
 _QUOTES = "'\""
@@ -83,8 +83,12 @@ def read(text: str) -> Typed:
         else:
             given[field.name] = _value(field, flag, value)
     filters = Filters(**{name: given.pop(name) for name in list(given) if name in _IS_IN_FILTERS})
-    request = SearchRequest(words=tuple(words), filters=filters, **given)
-    return Typed(request, (*_terms(words), *options))
+    pieces = (*_terms(words), *options)
+    if len(pieces) > MOST_PIECES:
+        raise UsageError(
+            f"the search has {len(pieces)} terms and options", hint=f"{MOST_PIECES} are enough"
+        )
+    return Typed(SearchRequest(words=tuple(words), filters=filters, **given), pieces)
 
 
 def split(text: str) -> list[str]:
@@ -164,7 +168,10 @@ def _field(flag: str) -> "Field[Any]":
     if not flag.startswith("--"):
         hint = f"to take something away write: horse - {printable(flag[1:])}"
     else:
-        hint = f"one of {', '.join(name for name in _FIELDS if name.startswith('--'))}"
+        long = (
+            name for name, field in _FIELDS.items() if name[:2] == "--" and field.name != "like"
+        )
+        hint = f"one of {', '.join(long)}"
     raise UsageError(f"{shown} is no option of a search", hint=hint)
 
 
