@@ -11,13 +11,13 @@ from mlx_aimv2.errors import Aimv2Error, UsageError
 from mlx_aimv2.library.database.schema import command_for
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.duplicates.pages import Kind, Page
-from mlx_aimv2.library.duplicates.picks import page_of_picks
+from mlx_aimv2.library.duplicates.picks import PicksPage, page_of_picks
 from mlx_aimv2.library.editing.duplicates import WholeGroupError
 from mlx_aimv2.library.editing.edited import Edited
 
 from .answers import Body, PageError, as_json, number_in, service_of
 from .photos import facts_of
-from .service import Service
+from .service import Hit, Service
 from .tags import numbers
 
 _KINDS: dict[str, Kind] = {"exact": "exact", "near": "near"}
@@ -34,16 +34,18 @@ def duplicates(request: Request) -> Response:
     if kind is None:
         raise Aimv2Error("duplicates are exact or near", hint="like ?kind=near")
     count = max(number_in(request, "limit", 50, most=_MOST_GROUPS), 1)
-    try:
-        page = service.duplicate_page(
-            kind,
-            after=number_in(request, "after", 0) or None,
-            count=count,
-            decided=request.query_params.get("decided") == "1",
-        )
-    except UsageError as error:
-        raise PageError("gone", str(error), hint=error.hint) from error
-    groups = service.look(lambda store: _groups(service, store, page))
+    page, groups = Page(), list[dict[str, Any]]()
+    if service.path.exists():  # before the first index there are none
+        try:
+            page = service.duplicate_page(
+                kind,
+                after=number_in(request, "after", 0) or None,
+                count=count,
+                decided=request.query_params.get("decided") == "1",
+            )
+        except UsageError as error:
+            raise PageError("gone", str(error), hint=error.hint) from error
+        groups = service.look(lambda store: _groups(service, store, page))
     return as_json(
         {
             "total": page.total,
@@ -62,19 +64,21 @@ def picks(request: Request) -> Response:
     offset = number_in(request, "offset", 0)
     count = number_in(request, "limit", 200, most=_MOST_PICKS)
 
-    def look(store: Store) -> dict[str, Any]:
+    def look(store: Store) -> tuple[PicksPage, list[Hit]]:
         found = page_of_picks(store, offset, count)
-        hits = service.hits(store, [(id, None) for id in found.ids])
-        return {
-            "total": found.total,
-            "bytes": found.size_bytes,
-            "in_photos": found.in_photos,
-            "changed": found.changed,
+        return found, service.hits(store, [(id, None) for id in found.ids])
+
+    page, hits = service.look(look) if service.path.exists() else (PicksPage(), [])
+    return as_json(
+        {
+            "total": page.total,
+            "bytes": page.size_bytes,
+            "in_photos": page.in_photos,
+            "changed": page.changed,
             "command": command_for("aimv2 duplicates --picked", service.path),
             "hits": hits,
         }
-
-    return as_json(service.look(look))
+    )
 
 
 routes: list[Route] = [

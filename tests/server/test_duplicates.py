@@ -163,6 +163,15 @@ def test_what_is_asked_wrongly_is_told(client: TestClient, address: str) -> None
     assert answer["hint"]
 
 
+def test_before_the_first_index_there_is_nothing(tmp_path: Path) -> None:
+    with routes_over(tmp_path / "library.db") as client:
+        for kind in ("exact", "near"):
+            answer = said(client, f"/api/duplicates?kind={kind}")
+            assert (answer["total"], answer["groups"], answer["computing"]) == (0, [], False)
+        picked = said(client, "/api/picks")
+        assert (picked["total"], picked["hits"]) == (0, [])
+
+
 def test_a_cursor_that_is_not_known_is_gone(client: TestClient) -> None:
     for number in (999_999, (1 << 63) - 1, 10**30):
         answer = said(client, f"/api/duplicates?kind=near&after={number}", status=410)

@@ -65,11 +65,11 @@ class PicksPage:
     how many were written since they were picked.
     """
 
-    ids: tuple[int, ...]
-    total: int
-    size_bytes: int
-    in_photos: int
-    changed: int
+    ids: tuple[int, ...] = ()
+    total: int = 0
+    size_bytes: int = 0
+    in_photos: int = 0
+    changed: int = 0
 
 
 def page_of_picks(store: Store, offset: int, count: int) -> PicksPage:
