@@ -127,6 +127,13 @@ def test_no_duplicates_are_remembered_and_what_is_known_is_carried_over(
         page.get_by_role("article", name="Group 2").get_by_text("Not duplicates").wait_for()
         page.reload()
         page.get_by_text("No near copies to decide on").wait_for()
+        page.get_by_role("link", name="Exact").click()
+        for name in ("same.jpg", HOSTILE):
+            page.get_by_role("button", name=f"Keep {name}").click()
+        page.get_by_role("button", name="Keep all").click()
+        page.get_by_text("All kept, for good").wait_for()
+        page.reload()
+        page.get_by_text("No exact copies to decide on").wait_for()
     with Store(library) as store:
         [kept] = store.files("path = ?", (os.fsencode(library.parent / "album" / "001.jpg"),))
         assert store.tags_of(kept.id) == {"Luna": "you"}

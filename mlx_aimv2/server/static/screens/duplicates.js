@@ -112,14 +112,20 @@ function Duplicates({ kind, app }) {
         return;
       }
       const back = group.photos.filter(({ id, picked }) => picked && stay.includes(id)).map(({ id }) => id);
+      if (back.length && !await edit('unpick', { ids: back })) return;
+      if (!ids.length) {
+        await act.apart(group, 'All kept, for good');
+        return;
+      }
       const carried = carries && stay.length ? { carry_to: stay[0] } : {};
-      const done = (back.length === 0 || await edit('unpick', { ids: back }))
-        && (ids.length === 0 || await edit('pick', { ids }, { ...carried, whole_groups: isMeant }));
-      if (done) settle(group, ids.length ? `${counted(stay.length, 'file')} kept, ${ids.length.toLocaleString('en')} picked for removal` : 'All kept');
+      const done = await edit('pick', { ids }, { ...carried, whole_groups: isMeant });
+      if (done) settle(group, `${counted(stay.length, 'file')} kept, ${ids.length.toLocaleString('en')} picked for removal`);
     },
-    apart: async (group) => {
-      const ids = group.ids.filter((id) => !group.photos.some((photo) => photo.id === id && photo.picked));
-      if (await edit('not_duplicates', {}, { groups: [ids] })) settle(group, 'Not duplicates');
+    // Who keeps all is not to be asked again either.
+    apart: async (group, done = 'Not duplicates') => {
+      const { goes } = page.states.get(group.id).decision;
+      const ids = group.ids.filter((id) => !group.photos.some((photo) => photo.id === id && photo.picked && goes.has(id)));
+      if (await edit('not_duplicates', {}, { groups: [ids] })) settle(group, done);
     },
     carry: async (group) => {
       const { go: from, stay } = parted(group, page.states.get(group.id).decision);
