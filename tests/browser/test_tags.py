@@ -186,6 +186,43 @@ def test_answers_in_a_row_are_each_of_another_photo(browser: Any, library: Path)
         assert sorted(words.values()) == ["confirmed", "confirmed", "rejected"]
 
 
+def test_an_answer_that_waits_for_an_index_is_not_asked_again_and_can_be_undone(
+    browser: Any, library: Path
+) -> None:
+    sent: list[str] = []
+    waits = {"edit": None, "changed": 1, "skipped": 0, "waiting": True, "said": "kept",
+             "errors": [], "version": "1"}  # fmt: skip
+
+    def keep(route: Any) -> None:
+        sent.append(route.request.url.partition("/api/")[2])
+        sent.append(route.request.post_data_json["uuid"])
+        route.fulfill(json=waits)
+
+    def tell(route: Any) -> None:
+        route.fulfill(json=route.fetch().json() | {"waiting": 1})
+
+    def prepare(page: Any) -> None:
+        page.route("**/api/edits**", keep)
+        page.route("**/api/edits/*/undo", keep)
+        page.route("**/api/status", tell)
+
+    with (
+        running_page(library) as served,
+        opened(browser, served.url, SNOW_SURE, prepare=prepare) as page,
+    ):
+        in_grid(page)
+        answered = page.evaluate(FOCUSED)
+        cell = page.locator(f".cell img[src*='/{answered}?']")
+        with page.expect_request_finished(lambda request: "/review?" in request.url):
+            press(page, "n")
+        page.locator(".toast", has_text="An index is running").wait_for()
+        page.evaluate("new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)))")
+        assert cell.count() == 0
+        press(page, "u")
+        cell.wait_for()
+        assert sent[2] == f"edits/{sent[1]}/undo"
+
+
 def test_a_tag_is_taught_from_a_selection_and_its_questions_answered(
     browser: Any, library: Path
 ) -> None:
