@@ -72,6 +72,9 @@ def test_a_range_is_selected_and_tagged_and_that_is_undone_and_redone_by_keys(
         press(page, "Enter")
         page.get_by_role("checkbox", name="holi all").wait_for()
         assert have(served.service, "holi") == 3
+        page.locator("dialog .said", has_text="holi added to 3 photos. Undo with U").wait_for(
+            state="attached"
+        )
         press(page, "Escape")
         page.get_by_role("dialog").wait_for(state="detached")
         assert page.evaluate("document.activeElement.className") == "cell"

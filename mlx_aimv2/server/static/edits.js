@@ -20,7 +20,7 @@ export function makeEdits(changed) {
     closeNote();
     closeNote = toast(answer.said, {
       hint: answer.waiting ? 'An index is running: this is kept, and written when it ends.' : '',
-      action: answer.name === null ? null : { label: isUndo ? 'Redo' : 'Undo', run: back },
+      action: answer.name === null ? null : { label: isUndo ? 'Redo' : 'Undo', heard: isUndo ? '' : 'Undo with U', run: back },
     });
     for (const error of answer.errors ?? []) toastError(error);
   }

@@ -6,7 +6,7 @@ const SHOWN_MS = 8000;
 const KEPT = 3;
 
 /**
- * Shows a note. `action` is {label, run}: its button. `hint` is a second line.
+ * Shows a note. `action` is {label, run, heard?}: its button, and how a screen reader tells of it. `hint` is a second line.
  * A note with a button stays while the pointer or the focus is on it.
  */
 export function toast(text, { action = null, hint = '', isBad = false } = {}) {
@@ -31,7 +31,7 @@ export function toast(text, { action = null, hint = '', isBad = false } = {}) {
 
   host.append(note);
   while (host.id === 'toasts' && host.children.length > KEPT) host.firstChild.remove();
-  announce(hint ? `${text} ${hint}` : text);
+  announce([text, action?.heard, hint].filter(Boolean).join('. '));
   return close;
 }
 
