@@ -4,7 +4,10 @@ import io
 import os
 import platform
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +15,17 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from mlx_aimv2.library.database.photos import FileRow
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.thumbnails.store import Thumbnails, thumbnails_path
+from mlx_aimv2.library.thumbnails.thumbnail import Recipe
+from mlx_aimv2.server import app, pictures
 from mlx_aimv2.server.app import make_app
+from mlx_aimv2.server.imaging.indexed_file import make_jpeg
+from mlx_aimv2.server.imaging.turns import Turns
 from mlx_aimv2.server.service import Service
 from tests.support.albums import make_album
+from tests.support.page import running_page
 from tests.support.pictures import encoded, photo
 from tests.support.profiles import drawing, wide_copy
 
@@ -340,3 +349,47 @@ def test_a_photo_is_shown_in_finder(
     for body, status in (({"id": id}, 404), ({"id": 99}, 404), ({"id": "1"}, 422), ({}, 422)):
         assert page.post("/api/reveal", json=body).status_code == status
     assert len(called) == 1
+
+
+def test_nothing_is_made_for_browsers_that_have_left(
+    service: Service, album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_album(album, 9)
+    ids = list(index(service, album).values())
+    thumbnails_path(service.path).unlink()
+    made: list[int] = []
+    go_on, turns = threading.Event(), Turns(together=2)
+
+    def make(service: Service, file: FileRow, recipe: Recipe) -> bytes:
+        made.append(file.id)
+        go_on.wait()
+        return make_jpeg(service, file, recipe)
+
+    monkeypatch.setattr(pictures, "make_jpeg", make)
+    monkeypatch.setattr(app, "Turns", lambda: turns)
+    with running_page(service.path) as running:
+        cookie = running.cookie()
+
+        def ask(path: str) -> HTTPConnection:
+            connection = HTTPConnection(running.address.removeprefix("http://"))
+            connection.request("GET", path, headers={"Cookie": cookie})
+            return connection
+
+        asking = [ask(f"/thumb/{id}") for id in ids]
+        while turns._waiting < len(ids) or len(made) < 2:
+            time.sleep(0.01)
+        stays = [ask for ask, id in zip(asking, ids, strict=True) if id in made] + asking[-1:]
+        for connection in asking:
+            if connection not in stays:
+                connection.close()
+        for _ in range(3):  # by then the server has heard of it
+            told = ask("/api/timeline")
+            assert told.getresponse().read()
+            told.close()
+        go_on.set()
+        for connection in stays:
+            assert connection.getresponse().status == 200
+            connection.close()
+        while turns._waiting:
+            time.sleep(0.01)
+    assert len(set(made)) == len(made) == len(set(stays))

@@ -14,10 +14,12 @@ from mlx_aimv2.server.imaging.turns import Turns
 
 
 def asking(*, is_gone: bool = False) -> Request:
+    messages: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+    if is_gone:
+        messages.append({"type": "http.disconnect"})
+
     async def receive() -> Message:
-        if not is_gone:
-            await anyio.sleep_forever()
-        return {"type": "http.disconnect"}
+        return messages.pop(0) if messages else await anyio.sleep_forever()
 
     return Request({"type": "http", "method": "GET", "path": "/", "headers": []}, receive)
 

@@ -68,7 +68,7 @@ def to_jpeg(
             recipe.size_of(picture),
             Image.Resampling.LANCZOS,
             (left, top, left + width, top + height),
-            reducing_gap=3.0,
+            reducing_gap=2.0,
         )
     )
     small = draw(small) if draw else small

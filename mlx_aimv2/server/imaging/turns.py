@@ -37,6 +37,7 @@ class Turns:
             raise PageError("busy", "too many pictures are being made", hint="try again")
         self._waiting += 1
         try:
+            await request.body()  # what comes behind it is that the client has gone
             async with self._turn:
                 if await request.is_disconnected():
                     return None
