@@ -3,13 +3,13 @@
 import asyncio
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import closing
 
 import pytest
-from starlette.types import Message
+from starlette.types import Message, Receive
 
-from mlx_aimv2.server.gate import bodies, gate
+from mlx_aimv2.server.gate import gate
 from mlx_aimv2.server.gate.bodies import Patience, limit_of, read_body
 from mlx_aimv2.server.gate.refusals import RefusedError
 from mlx_aimv2.server.process.serve import Connection
@@ -111,12 +111,9 @@ def test_limits() -> None:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """A running page that waits for nobody, of a library that is not there."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gate, "Patience", lambda: bodies.Patience(0.05, 0.2))
-        patch.setattr(Connection, "patience_s", 0.05)
-        with running_page(tmp_path_factory.mktemp("page") / "library.db") as page:
-            yield page
+    """A running page, of a library that is not there."""
+    with running_page(tmp_path_factory.mktemp("page") / "library.db") as page:
+        yield page
 
 
 def tell(page: Page, sent: bytes, *, drops: bool = False) -> bytes:
@@ -154,13 +151,22 @@ def head(page: Page, method: str, path: str, *more: str) -> bytes:
 
 @pytest.mark.parametrize("drops", [False, True])
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: "])
-def test_a_head_that_does_not_come_whole(sent: bytes, drops: bool, page: Page) -> None:
+def test_a_head_that_does_not_come_whole(
+    sent: bytes, drops: bool, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Connection, "patience_s", 0.05)
     if drops and not sent:
         sent = b"G"
     assert b" 200 " not in tell(page, sent, drops=drops)
 
 
-def test_a_body_that_stays_out_over_a_real_connection(page: Page) -> None:
+def test_a_body_that_stays_out_over_a_real_connection(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def in_a_hurry(receive: Receive, announced: str, limit: int, _: Patience) -> Awaitable[Receive]:
+        return read_body(receive, announced, limit, Patience(0.05, PATIENCE_S))
+
+    monkeypatch.setattr(gate, "read_body", in_a_hurry)
     answer = tell(page, head(page, "POST", "/api/index", "Content-Length: 10") + b'{"d')
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b'"error":"slow"' in answer
@@ -194,7 +200,8 @@ def test_what_is_no_request(sent: bytes, page: Page) -> None:
     assert after.startswith(b"HTTP/1.1 200 ")
 
 
-def test_connections_are_closed_that_only_wait(page: Page) -> None:
+def test_connections_are_closed_that_only_wait(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Connection, "patience_s", 0.05)
     host, _, port = page.address.removeprefix("http://").partition(":")
     waiting = [socket.create_connection((host, int(port)), PATIENCE_S) for _ in range(70)]
     for each in waiting:

@@ -1,12 +1,14 @@
 """The gate: every route of the page, asked by every kind of sender, with and without the cookie."""
 
+import asyncio
+import random
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from starlette.responses import Response
-from starlette.testclient import TestClient
+from starlette.testclient import TestClient, WebSocketDisconnect
 from starlette.types import Receive, Scope, Send
 
 from mlx_aimv2.server.app import ROUTES
@@ -246,3 +248,46 @@ def test_each_run_has_other_keys() -> None:
     cookie = second.admit(second.printed)
     assert cookie is not None
     assert not first.know(cookie.partition(";")[0])
+
+
+def test_heads_of_chance(browser: Browser) -> None:
+    """Whatever bytes the headers and the address hold, the gate refuses or lets through."""
+    browser.enter()
+    session = f"{browser.keys.cookie}={browser.client.cookies[browser.keys.cookie]}".encode()
+    browser.client.cookies.clear()
+    draw = random.Random(7)
+    names = [b"host", b"origin", b"cookie", b"sec-fetch-site", b"content-type", b"content-length",
+             b"x-aimv2"]  # fmt: skip
+    known = [b"127.0.0.1:8765", OWN.encode(), session, b"same-origin", b"none", b"1", b"null", b""]
+    heard = 0
+    for _ in range(1000):
+        headers = [(b"host", b"127.0.0.1:8765"), (b"cookie", session)] * (draw.random() < 0.5)
+        for _ in range(draw.randrange(4)):
+            noise = draw.randbytes(draw.randrange(40))
+            headers.append((draw.choice(names), draw.choice([*known, noise])))
+        scope = {
+            "type": "http", "method": draw.choice(["GET", "HEAD", "POST", "OPTIONS", "\xe9"]),
+            "path": draw.choice(["/", "/api/status", "/\udc80\0", ""]), "headers": headers,
+            "query_string": draw.choice([b"", b"token=" + draw.randbytes(20), b"token=%ff&;&=&"]),
+        }  # fmt: skip
+        told: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Any, told: list[Any] = told) -> None:
+            told.append(message)
+
+        before = len(browser.inside.came)
+        asyncio.run(browser.gate(scope, receive, send))
+        was_heard = len(browser.inside.came) > before
+        assert told[0]["status"] in ({200} if was_heard else {303, 401, 403, 413, 415})
+        assert not was_heard or session in [value for _, value in headers]
+        heard += was_heard
+    assert 0 < heard < 1000
+
+
+def test_other_protocols_are_not_spoken(browser: Browser) -> None:
+    with pytest.raises(WebSocketDisconnect), browser.client.websocket_connect("/"):
+        pass
+    assert not browser.inside.came

@@ -40,6 +40,8 @@ class Gate:
         self._hosts = [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
         if scope["type"] != "http":
             return
         path, headers = scope["path"], Headers(scope=scope)

@@ -23,6 +23,7 @@ from ..service import Service
 
 LOOPBACK = "127.0.0.1"
 PORT = 8765
+_HEAD_BYTES = 1 << 16  # of a request: cookies of all programs on this machine come along
 _BETWEEN_S = 60  # two requests of a connection; the page asks for its status more often
 _ENDING_S = 3  # for answers that are under way
 _OPEN_FILES = 4096  # a Mac allows 256, and each connection and each open library takes some
@@ -111,6 +112,7 @@ def make_server(service: Service, keys: Keys, port: int) -> Server:
     config = uvicorn.Config(
         Gate(make_app(service), keys, port),
         http=Connection,
+        h11_max_incomplete_event_size=_HEAD_BYTES,
         ws="none",
         loop="asyncio",
         lifespan="off",
