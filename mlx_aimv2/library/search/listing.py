@@ -13,7 +13,7 @@ from .captions import LEAST_SHARE
 from .catalogue import Catalogue, Ids
 from .filters import Filters
 from .fitting import newest_that_fit, rows_that_fit
-from .nearest import Floats, about, products_of
+from .nearest import Floats, about, products_of, spread
 from .query import Term
 from .ranking import shown_of_shots
 from .request import Sort
@@ -155,12 +155,13 @@ def _likely(
 
 def _exact(segments: Segments, query: Query, rows: Ids) -> Doubles:
     """The products of rows, less what they lose for what is unwanted."""
-    parts = [np.zeros(0)]
-    for start in range(0, len(rows), _AT_ONCE):
-        taken = segments.take(rows[start : start + _AT_ONCE]).astype(np.float32)
-        products = products_of(taken, query.wanted)
-        parts.append((products - query.penalties(taken)).astype(np.float64))
-    return np.concatenate(parts)
+
+    def multiply(part: Ids) -> Floats:
+        taken = segments.take(part).astype(np.float32)
+        return products_of(taken, query.wanted) - query.penalties(taken)
+
+    parts = spread(multiply, np.split(rows, range(_AT_ONCE, len(rows), _AT_ONCE)))
+    return np.concatenate(list(parts)).astype(np.float64)
 
 
 def _ordered(store: Store, vectors: VectorSet | None, ranked: Listing, order: Order) -> Listing:

@@ -3,9 +3,10 @@
 This is the one place that scans vectors for a query; an approximate index could stand here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from ..database.segments import Halves, Segments
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
+T = TypeVar("T")
 
 _TOGETHER = 1 << 13  # rows for a thread at once, at most
 _GATHERED = 1 << 16
@@ -75,10 +77,14 @@ def _scan(segments: Segments, rounded: Halves, among: Rows | None) -> Floats:
 
     products: list[Floats] = [np.zeros(0, np.float32)]
     for block in _blocks(segments, among):
-        # In a forked process, threads that are kept could keep it from ending.
-        spread = map if forks.is_forked() else _threads().map
         products += spread(multiply, _parts(block))
     return np.concatenate(products)
+
+
+def spread(work: Callable[[T], Floats], parts: Iterable[T]) -> Iterator[Floats]:
+    """What some work makes of each part, in their order, by several threads at once."""
+    # In a forked process, threads that are kept could keep it from ending.
+    return map(work, parts) if forks.is_forked() else _threads().map(work, parts)
 
 
 def _parts(block: Halves) -> Iterator[Halves]:
