@@ -2,6 +2,7 @@
 
 import random
 import sqlite3
+from contextlib import suppress
 from itertools import permutations
 from pathlib import Path
 
@@ -336,3 +337,41 @@ def test_names_that_go_round_in_a_ring_end(store: Store) -> None:
             store.rename(was, name)
         assert shown(store) == {"A": ["you"]}
         assert store.named()("B") == store.named()("C") == "A"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_edits_that_are_undone_and_done_again_in_any_order(store: Store, seed: int) -> None:
+    rng = random.Random(seed)
+    store.say(HASH, "Sea", "added")
+    at_first = state(store)
+    for _ in range(25):
+        live = [each for each in store.edits() if each.undone_at is None]
+        undoings = [each for each in live if each.undoes and each.kind == "undo"]
+        others = [each for each in live if each not in undoings]
+        dice = rng.random()
+        if dice < 0.3 and others:
+            before = state(store)
+            store.undo_edit(rng.choice(others).number)
+            [undone] = [each for each in store.edits()[:1] if each.kind == "undo"] or [None]
+            if undone is not None and dice < 0.15 and undone.number > live[0].number:
+                store.undo_edit(undone.number)  # at once: as if nothing had been
+                assert state(store) == before
+        elif dice < 0.5 and undoings:
+            with suppress(UsageError):  # what it left was changed since
+                store.undo_edit(rng.choice(undoings).number)
+        else:
+            with store.edit("add", "a word"):
+                for _ in range(rng.randint(1, 3)):
+                    hash, tag = rng.choice([HASH, OTHER]), rng.choice(["Sea", "Dog"])
+                    store.say(hash, tag, rng.choice(["added", "rejected", None]))
+    while live := [
+        each
+        for each in store.edits()
+        if each.undone_at is None and not (each.undoes and each.kind == "undo")
+    ]:
+        store.undo_edit(rng.choice(live).number)
+    assert state(store) == at_first
+
+
+def state(store: Store) -> list[dict[str, str]]:
+    return [store.verdicts_of(hash) for hash in (HASH, OTHER)]

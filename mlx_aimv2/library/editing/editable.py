@@ -215,7 +215,15 @@ class EditableTags(Access):
         except LockedError:
             keep_waiting(self.path, request)
         self._make_left()  # the other process may have ended just now
-        return replace(edited, said=request.said, is_waiting=waiting_path(self.path).exists())
+        with self._reading() as store:
+            kept = made(store, request.uuid)  # by that one, or by an index between two photos
+            if kept is not None:
+                changed = count_photos(store, kept.file_ids)
+                return replace(edited, number=kept.number, said=kept.said, changed=changed)
+            is_waiting = waiting_path(self.path).exists()
+            if request.undoes is not None and not is_waiting:  # it was tried in vain
+                store.edit_to_undo(edit_meant(store, request.undoes))
+        return replace(edited, said=request.said, is_waiting=is_waiting)
 
     def _has_waiting(self) -> bool:
         """Whether edits wait that were not tried in vain."""
