@@ -2,11 +2,13 @@
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from tests.support.browsed import browsed_library
 from tests.support.browser import launched
 from tests.support.page import Page, running_page
 
@@ -23,6 +25,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """The page's files, over no library: what a library answers is a stand-in's."""
     with running_page(tmp_path_factory.mktemp("page") / "library.db") as page:
         yield page
+
+
+@pytest.fixture(scope="session")
+def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library of drawings that no test changes; one of them has hostile words all over it."""
+    return browsed_library(tmp_path_factory.mktemp("drawings"))
 
 
 @pytest.fixture(scope="session")

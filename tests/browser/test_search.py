@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from mlx_aimv2.library.search.kept import Kept
-from tests.support.browsed import HOSTILE, browsed_library, copied
+from tests.support.browsed import HOSTILE, copied
 from tests.support.browser import faults_of_access, opened, until
 from tests.support.page import Page, running_page
 
@@ -19,14 +19,9 @@ IS_FOUND = (
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return browsed_library(tmp_path_factory.mktemp("library"))
-
-
-@pytest.fixture(scope="module")
-def served(made: Path) -> Iterator[Page]:
+def served(drawings: Path) -> Iterator[Page]:
     """The page; what a test edits is its own affair, and searches are the same before and after."""
-    with running_page(made) as page:
+    with running_page(drawings) as page:
         yield page
 
 
@@ -194,9 +189,11 @@ def test_nothing_fits_says_the_best_and_shows_it(browser: Any, served: Page) -> 
         page.get_by_role("heading", name="Less likely").wait_for()
 
 
-def test_all_results_are_tagged_and_it_is_undone(browser: Any, made: Path, tmp_path: Path) -> None:
+def test_all_results_are_tagged_and_it_is_undone(
+    browser: Any, drawings: Path, tmp_path: Path
+) -> None:
     with (
-        running_page(copied(made, tmp_path)) as served,
+        running_page(copied(drawings, tmp_path)) as served,
         opened(browser, served.url, "#/search?q=boat", expected=("410",)) as page,
     ):
         above = found(page)
@@ -209,10 +206,11 @@ def test_all_results_are_tagged_and_it_is_undone(browser: Any, made: Path, tmp_p
         page.get_by_label("Add a tag").fill("Regatta")
         page.keyboard.press("Enter")
         page.get_by_text(f"Regatta added to {above} photo").first.wait_for()
-        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Done").click()
         assert {each.tag: each.photos for each in served.service.tags()}["Regatta"] == above
-        page.keyboard.press("u")
-        until(page, "document.querySelector('#toasts').textContent.includes('Redo')")
+        with page.expect_response("**/undo") as undone:
+            page.keyboard.press("u")
+        assert undone.value.ok
         assert "Regatta" not in {each.tag for each in served.service.tags()}
 
 
@@ -234,8 +232,8 @@ def test_more_like_one_and_several_photos(browser: Any, served: Page) -> None:
         assert page.locator(".understood img").count() == 2
 
 
-def test_a_picture_is_dropped_and_pasted(browser: Any, served: Page, made: Path) -> None:
-    picture = next((made.parent / "album").glob("0003-*"))
+def test_a_picture_is_dropped_and_pasted(browser: Any, served: Page, drawings: Path) -> None:
+    picture = next((drawings.parent / "album").glob("0003-*"))
     data = list(picture.read_bytes())
     give = """([data, kind]) => {
       const given = new DataTransfer();

@@ -16,14 +16,9 @@ GREY = ("/view/", "/thumb/")
 """Of photos without a picture the answer is 404, which the console tells."""
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return browsed_library(tmp_path_factory.mktemp("library"))
-
-
 @pytest.fixture
-def served(made: Path, tmp_path: Path) -> Iterator[Page]:
-    with running_page(copied(made, tmp_path)) as page:
+def served(drawings: Path, tmp_path: Path) -> Iterator[Page]:
+    with running_page(copied(drawings, tmp_path)) as page:
         yield page
 
 
