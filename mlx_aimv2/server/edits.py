@@ -1,5 +1,6 @@
 """Edits that the page makes, and their undoing."""
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mlx_aimv2.errors import Aimv2Error, UsageError
+from mlx_aimv2.files.paths import printable
 from mlx_aimv2.library.database.edits import EditRow
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.editing.edited import Edited
@@ -170,12 +172,22 @@ def _answer(service: Service, edited: Edited) -> Response:
             "waiting": edited.is_waiting,
             "said": edited.said,
             "errors": [
-                {"message": str(error), "hint": _for_page(error.hint)}
-                for error in edited.errors[:_MOST_TOLD]
+                {"message": message, "hint": _for_page(hint)}
+                for message, hint in _failures(edited)[:_MOST_TOLD]
             ],
             "version": service.version(),
         }
     )
+
+
+def _failures(edited: Edited) -> list[tuple[str, str]]:
+    """Messages and hints: of photos, and of sidecars without their folders."""
+    failed = [(str(error), error.hint) for error in edited.errors]
+    for path, done in edited.sidecars:
+        if isinstance(done, Aimv2Error):
+            folder = f"{printable(os.path.dirname(path))}/"  # noqa: PTH120  (as errors have it)
+            failed.append((str(done).replace(folder, ""), done.hint.replace(folder, "")))
+    return failed
 
 
 def _for_page(hint: str) -> str:

@@ -237,6 +237,16 @@ def test_a_new_sidecar_is_made_and_goes_again(library: Library, album: Path) -> 
     assert not (album / "kept.jpg.xmp").exists()
 
 
+def test_a_sidecar_that_somebody_removed_is_made_anew_where_stars_are_carried(
+    library: Library, album: Path
+) -> None:
+    for name, stars in (("copy", 4), ("other", 5)):
+        (album / f"{name}.xmp").write_text(STARS.format(stars), newline="")
+        library.carry(album / "kept.jpg", album / f"{name}.jpg")
+        assert read_rating((album / "kept.jpg.xmp").read_bytes()) == stars
+        (album / "kept.jpg.xmp").unlink()
+
+
 def test_fewer_stars_and_a_second_date_are_not_carried(library: Library, album: Path) -> None:
     (album / "copy.xmp").write_text(STARS.format(5), newline="")
     (album / "other.xmp").write_text(STARS.format(1), newline="")

@@ -1,6 +1,7 @@
 """Duplicates and picks of the page: groups by pages, the edits on them, what is refused."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from mlx_aimv2.files.stamp import Stamp
+from mlx_aimv2.images.metadata.xmp_values import read_rating
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.duplicates import pages
+from mlx_aimv2.library.sidecars.xmp import replace_values
+from tests.support.albums import noise
 from tests.support.copied_pictures import NEAR, make_copied_library
 from tests.support.routes import routes_over, said
 from tests.support.synthetic import FACTS
@@ -126,6 +130,26 @@ def test_what_people_said_is_carried(client: TestClient, ids: dict[str, int], pa
     with Store(path) as store:
         assert store.origins_of([ids["0-full"]])[ids["0-full"]].values()
     assert edit(client, "carry", keep=ids["1-full"], **{"from": [ids["1-half"]]}, status=422)
+
+
+def test_stars_are_in_the_sidecar_before_that_is_answered(tmp_path: Path) -> None:
+    album, path = tmp_path / "album", tmp_path / "library.db"
+    album.mkdir()
+    with Store(path, can_write=True) as store:
+        for name in ("kept", "copy"):
+            noise(album / f"{name}.png", 1)
+            store.add_file(os.fsencode(album / f"{name}.png"), Stamp(1, 1), hash=name.encode())
+    (album / "copy.png.xmp").write_bytes(replace_values(None, {"rating": "4"}) or b"")
+    with routes_over(path) as client:
+        answer = edit(client, "carry", keep=1, **{"from": [2]})
+        assert answer["said"] == "4 stars carried over from copies"
+        assert read_rating((album / "kept.png.xmp").read_bytes()) == 4
+        (album / "kept.png.xmp").unlink()
+        (album / "kept.png").unlink()
+        answer = edit(client, "pick", ids=[2], carry_to=1)
+        assert answer["said"] == "1 file picked for removal, 4 stars carried over"
+        [error] = answer["errors"]
+        assert error["message"] == "kept.png is not there"
 
 
 def test_a_pick_carries_over_in_the_same_edit(

@@ -83,6 +83,7 @@ _FILES = (
     "SELECT file_id FROM changes WHERE edit_id = ?1 AND file_id IS NOT NULL UNION "
     "SELECT files.id FROM changes JOIN files ON last_hash = changes.hash WHERE edit_id = ?1"
 )
+_NOT_IN_SIDECARS = "('picks', 'not_duplicates')"
 
 
 class Edits(Database):
@@ -147,7 +148,8 @@ class Edits(Database):
 
     def put_sidecars_behind(self, number: int) -> None:
         """Sidecars do not say yet what an edit changed; of a library that writes any."""
-        query = f"INSERT OR IGNORE INTO sidecars_behind SELECT * FROM ({_FILES})"
+        files = _FILES.replace("edit_id = ?1", f"edit_id = ?1 AND place NOT IN {_NOT_IN_SIDECARS}")
+        query = f"INSERT OR IGNORE INTO sidecars_behind SELECT * FROM ({files})"
         self.run(f"{query} WHERE EXISTS (SELECT 1 FROM sidecars)", number)
 
     def sidecars_behind(self, count: int = -1) -> list[int]:

@@ -68,6 +68,8 @@ def set_carried(store: Store, rows: Iterable[tuple[bytes, int, str, str]], at: s
         if file is not None and file.uuid is None:
             style: sidecar.Style = "short" if store.setting("sidecar_names") == "short" else "full"
             path = os.fsencode(sidecar.existing_or_new(file.path, style))
+            if not os.path.lexists(path):  # also one that was removed is written anew
+                store.run("UPDATE sidecars SET before = NULL, after = x'' WHERE path = ?", path)
             store.run(  # nothing written yet: whoever brings sidecars up to date does
                 "INSERT INTO sidecars (path, file_id, after, has_tags, has_carried) "
                 "VALUES (?, ?, x'', 0, 1) ON CONFLICT DO UPDATE SET has_carried = 1",

@@ -1,9 +1,11 @@
 """A library whose duplicates are decided on: the methods of ``Library`` that do so."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mlx_aimv2.errors import UsageError
+from mlx_aimv2.errors import LockedError, UsageError
 from mlx_aimv2.files.paths import FilePath
 
 from ..database.store import Store
@@ -11,7 +13,7 @@ from ..duplicates import picks as picked
 from ..duplicates.pages import GroupPages, Kind, Page
 from ..duplicates.picks import Picks
 from .captions import EditableCaptions
-from .edited import Edited
+from .edited import Edited, synced
 from .photos import Named, Photo, named_photos
 from .request import Request
 
@@ -81,7 +83,8 @@ class EditableDuplicates(EditableCaptions):
             picks=tuple((named.contents[id], id, is_picked) for id in ids),
             **changes,
         )
-        return self._make(request, Edited("", errors=named.errors, count=len(ids)), uuid)
+        edited = self._make(request, Edited("", errors=named.errors, count=len(ids)), uuid)
+        return self._with_sidecars(request, edited)
 
     def not_duplicates(
         self, groups: Iterable[Sequence[Photo]], *, uuid: str | None = None
@@ -134,7 +137,20 @@ class EditableDuplicates(EditableCaptions):
                 hint="tags that aimv2 gave are not carried",
             )
         request = Request("carry", f"{found.said} carried over from copies", **changes)
-        return self._make(request, Edited("", errors=named.errors, count=1), uuid)
+        edited = self._make(request, Edited("", errors=named.errors, count=1), uuid)
+        return self._with_sidecars(request, edited)
+
+    def _with_sidecars(self, request: Request, edited: Edited) -> Edited:
+        """What became of the sidecars that have carried values, before the edit is answered.
+
+        Stars are nowhere else, and who is told that they were carried removes the copies.
+        """
+        ids = sorted({id for _, id, _, _ in request.carried})
+        if not ids or edited.is_waiting or edited.sidecars:
+            return edited
+        with suppress(LockedError), self._writing() as store:
+            return replace(edited, sidecars=synced(store, ids))
+        return edited
 
     def _check_left(self, store: Store, named: Named) -> None:
         """Errors: UsageError where of a group that is known no file would be left."""
