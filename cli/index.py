@@ -75,7 +75,7 @@ def index(options: Options) -> int:
     if "" in folders:
         raise UsageError("an empty name is no folder", hint="for the current one: aimv2 index ./")
     if options.progress and not options.as_json:
-        raise UsageError("--progress tells in JSON", hint="aimv2 index --json --progress")
+        raise UsageError("progress is told in lines of JSON", hint="aimv2 index --json --progress")
     if options.photos:
         folders.append(os.fsencode(default_bundle()))
     opened = Library(options.library)

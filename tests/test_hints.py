@@ -25,6 +25,7 @@ APART = (
     "mlx_aimv2.bench.conditions",
     "mlx_aimv2.cpu.openblas",
     "mlx_aimv2.install_hints",
+    "mlx_aimv2.server.process.index_process",
 )
 OTHERS = re.compile(r"\b(hf|pip|git|uv|make) [^;:]*")
 LIBRARY = ("index", "search", "tag", "teach", "duplicates", "library")
