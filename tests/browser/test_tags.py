@@ -122,6 +122,10 @@ def test_three_states_tell_what_all_some_and_none_of_a_selection_have(
             press(page, "Space")
             page.locator(f"[role=checkbox][aria-checked={state}]", has_text="Attic").wait_for()
             assert have(served.service, "Attic") == count
+        for name, count in (("Undo", 0), ("Redo", 3)):
+            page.get_by_role("dialog").get_by_role("button", name=name).click()
+            box.filter(has_text="all" if count else "none").wait_for()
+            assert have(served.service, "Attic") == count
 
 
 def test_all_results_of_a_search_are_tagged_without_naming_their_photos(
@@ -327,6 +331,9 @@ def test_history_undoes_an_edit_after_a_restart_and_says_why_it_cannot(
         press(page, "Enter")
         page.locator(".undone", has_text="Attic added").wait_for()
         assert have(served.service, "Attic") == 0
+        page.get_by_role("button", name="Redo: undone: Attic added").click()
+        page.locator(".toast").get_by_role("button", name="Undo", exact=True).wait_for()
+        assert have(served.service, "Attic") == 2
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -7,7 +7,7 @@ const ALL_THE_SAME = { whole_group: { label: 'Pick all the same', more: { whole_
 // After these the edit may be asked for again as it is.
 const NOT_ANSWERED = ['unreachable', 'busy', 'fault'];
 
-/** {edit, undo, redo}; `changed(answer)` is called after each that was made. */
+/** {edit, undo, redo}; `changed(answer)` is called after each that was made. What undoes may itself be undone. */
 export function makeEdits(changed) {
   const done = [];      // names of edits, the newest last
   const undone = [];    // names of the undoings
@@ -67,10 +67,10 @@ export function makeEdits(changed) {
 
   return {
     edit: make,
-    undo: (name) =>
-      name === undefined
-        ? last(done, undone, 'Nothing to undo on this page: see History.')
-        : takeBack(name, done, undone),
+    undo: (name, { isUndoing = false } = {}) => {
+      if (name === undefined) return last(done, undone, 'Nothing to undo on this page: see History.');
+      return isUndoing ? takeBack(name, undone, done) : takeBack(name, done, undone);
+    },
     redo: () => last(undone, done, 'Nothing to do again.'),
   };
 }

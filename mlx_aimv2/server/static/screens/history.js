@@ -65,7 +65,7 @@ function History({ app }) {
     edits: edits ?? [],
     focused: () => edits?.[document.activeElement?.dataset.row],
   };
-  const turn = (edit) => (edit && !edit.undone ? void app.undo(edit.edit) : false);
+  const turn = (edit) => (edit && !edit.undone ? void app.undo(edit.edit, { isUndoing: edit.kind === 'undo' }) : false);
   const newest = (isUndo) => now.current.edits.find((each) => each.can_undo && isUndo === (each.kind === 'undo'));
   useLayoutEffect(() => app.keys('History', [
     { keys: ['ArrowDown'], does: 'Edit before', run: () => move.current(1) },
@@ -97,7 +97,7 @@ function History({ app }) {
     <div ref=${list}>${days(edits ?? []).map(([day, rows]) => html`<section key=${day} aria-label=${day}>
       <h2>${day}</h2>
       <ul class="rows">${rows.map(([edit, number]) => html`<${Edit} key=${edit.edit} edit=${edit} number=${number}
-        isActive=${number === active} onFocus=${() => setActive(number)} onTurn=${() => app.undo(edit.edit)} />`)}</ul>
+        isActive=${number === active} onFocus=${() => setActive(number)} onTurn=${() => turn(edit)} />`)}</ul>
     </section>`)}</div>
     ${next !== null && edits?.length > 0 && html`<button type="button" class="button more" onClick=${more}>Older edits</button>`}
   </section>`;

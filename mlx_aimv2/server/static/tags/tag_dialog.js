@@ -36,6 +36,10 @@ function TagDialog({ app, target, close }) {
       return null;
     }
   };
+  // The button that showed them all is gone, and the focus would be with it.
+  useEffect(() => {
+    if (shown > AT_FIRST) list.current.querySelectorAll('[role="checkbox"]')[AT_FIRST]?.focus();
+  }, [shown]);
   useEffect(() => {
     load();
     get('/api/tags').then((answer) => setKnown(completions(answer)), setFailed);
@@ -48,12 +52,13 @@ function TagDialog({ app, target, close }) {
       const left = (await load(tag))?.find((each) => each.tag === tag)?.have;
       const kept = verb === 'remove' && left && !answer.waiting ? ` ${counted(left, 'photo')} keep it as a keyword of another program: Not this hides it.` : '';
       const later = answer.waiting ? ' It counts once the index that is running has ended.' : '';
-      setSaid({ text: `${answer.said}.${kept}${later}`, name: answer.name });
+      setSaid({ text: `${answer.said}.${kept}${later}`, name: answer.name, isUndo: verb === 'undo' });
     }
     setBusy(false);
   };
   const change = (verb, tag) => run(async () => app.edit(verb, await target, { tag }), tag, verb);
   const toggle = (row) => change(row.have === count ? 'remove' : 'add', row.tag);
+  const turn = () => (said.isUndo ? run(() => app.redo(), null, 'redo') : run(() => app.undo(said.name), null, 'undo'));
   const step = (event) => {
     const boxes = [...list.current.querySelectorAll('[role="checkbox"]')];
     const place = boxes.indexOf(event.target) + ({ ArrowDown: 1, ArrowUp: -1 }[event.key] ?? NaN);
@@ -76,8 +81,8 @@ function TagDialog({ app, target, close }) {
       Show all ${rows.length} tags</button>`}
     <div class="bar">
       <p class="faint tag-said">${isBusy ? 'Writing…' : said.text}</p>
-      ${said.name !== null && html`<button type="button" class="button" disabled=${isBusy}
-        onClick=${() => run(() => app.undo(said.name), null, 'undo')}>Undo</button>`}
+      ${said.name !== null && html`<button type="button" class="button" aria-disabled=${isBusy ? 'true' : 'false'}
+        onClick=${() => isBusy || turn()}>${said.isUndo ? 'Redo' : 'Undo'}</button>`}
       <button type="button" class="button main push" onClick=${() => close()}>Done</button>
     </div>`;
 }
