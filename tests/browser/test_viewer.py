@@ -218,8 +218,10 @@ def test_a_tag_is_confirmed_rejected_and_taken_back(browser: Any, served: Page) 
         page.keyboard.press("Enter")
         until(page, "document.querySelector('.tags').textContent.includes('confirmed')")
         assert tag_of(facts(page, id), tag)["verdict"] == "confirmed"
-        page.get_by_role("button", name=f"No, not {name}").click()
-        page.get_by_role("button", name=f"Say yes to {name}").wait_for()
+        # The button that was pressed is gone: the focus is in the same row, and goes on with it.
+        until(page, f"document.activeElement.ariaLabel === 'No, not {name}'")
+        page.keyboard.press("Enter")
+        until(page, f"document.activeElement.ariaLabel === 'Say yes to {name}'")
         assert facts(page, id)["rejected"] == [tag]
         page.keyboard.press("u")
         page.get_by_role("button", name=f"No, not {name}").wait_for()

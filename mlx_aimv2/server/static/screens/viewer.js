@@ -55,12 +55,14 @@ class Viewer {
     this.#ends = [
       app.keys('Photo', this.#keys(), { isOver: true }),
       app.onEdit(() => this.#readFacts()),
-      app.onStatus(() => this.#draw()),
+      app.onStatus(() => this.#photo?.online === false && this.#readFacts()),
     ];
   }
 
   leave() {
     this.#asked.abort();
+    this.#id = 0; // what is still on its way shows nothing
+    this.#next = null;
     this.#stage.leave();
     for (const end of this.#ends) end();
     for (const host of [this.#bar, this.#side]) render(null, host);
@@ -112,7 +114,9 @@ class Viewer {
     try {
       const [photo] = (await get('/api/photos', { query: { ids: this.#id }, signal })).photos;
       const isNew = this.#photo?.id !== this.#id;
+      const isBack = !isNew && !this.#photo.online && photo?.online;
       this.#photo = photo ?? null;
+      if (isBack) this.#stage.show([photo.id, photo.v]);
       if (photo) this.#stage.describe(spokenPhoto(photo));
       if (isNew && photo) this.#app.announce([spokenPhoto(photo), this.#position()].filter(Boolean).join('. '));
       this.#draw();
@@ -215,7 +219,7 @@ class Viewer {
       { keys: ['Home'], does: 'First photo', run: steps(-Infinity) },
       { keys: ['End'], does: 'Last photo', run: steps(Infinity) },
       { keys: ['Escape'], does: 'Back', run: () => this.#escape() },
-      { keys: [' ', 'p'], does: 'Pick for removal, or not', run: (event) => alone(event) && void this.#act.pick() },
+      { keys: [' ', 'p'], does: 'Pick for removal, or not', run: (event) => (event.key !== ' ' || alone(event)) && void this.#act.pick() },
       { keys: ['t'], does: 'Tags', run: () => void this.#act.addTag() },
       { keys: ['c'], does: 'Edit the caption', run: () => this.#root.querySelector('#edit-caption')?.click() },
       { keys: ['s'], does: 'More like this photo', run: () => this.#act.like() },
