@@ -6,6 +6,7 @@ alone, as a HEIC and the JPEG made of it, are copies and no shot.
 """
 
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
@@ -60,6 +61,25 @@ def shots_of(store: Store, ids: Sequence[int] | None = None) -> dict[int, tuple[
         for shot in _shots(store, [_Member(*row) for row in rows]):
             shots |= dict.fromkeys((each.id for each in shot), tuple(each.id for each in shot))
     return shots
+
+
+class KeptShots:
+    """The shots of all files of a library, found again only when photos have changed.
+
+    For any number of threads.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: tuple[str, dict[int, tuple[int, ...]]] = ("", {})
+
+    def of(self, store: Store) -> Mapping[int, tuple[int, ...]]:
+        """The shots, as ``shots_of`` gives them."""
+        version = store.photos_version()
+        with self._lock:
+            if self._found[0] != version:
+                self._found = version, shots_of(store)
+            return self._found[1]
 
 
 def contents_of_shot(store: Store, id: int) -> list[bytes]:

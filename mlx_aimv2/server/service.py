@@ -13,7 +13,6 @@ from mlx_aimv2.inference.image_options import Dtype
 from mlx_aimv2.library.browsing.asked import Asked
 from mlx_aimv2.library.browsing.browsable import BrowsableLibrary
 from mlx_aimv2.library.browsing.cells import Cell, cells_of
-from mlx_aimv2.library.browsing.timeline import Timeline
 from mlx_aimv2.library.database.photos import Counts
 from mlx_aimv2.library.database.schema import index_command
 from mlx_aimv2.library.database.store import Store
@@ -66,7 +65,6 @@ class Service(BrowsableLibrary):
         self.model = WarmModel()
         self.thumbnails = Thumbnails(self.path)
         self.index_process = IndexProcess(self.path)
-        self.timeline = Timeline()
         self._sidecars = Later(partial(self.write_sidecars_behind, _SIDECARS))
         self.reviews: dict[str, tuple[str, Review]] = {}  # by tag, of a version
         self._seen: tuple[str, Overview] | None = None  # by version

@@ -17,6 +17,7 @@ from mlx_aimv2.library.search.listing import Listing, Order, list_by_score
 from mlx_aimv2.library.search.query import Term
 from mlx_aimv2.library.search.score import make_query
 from mlx_aimv2.library.search.searcher import added_by_captions, search
+from mlx_aimv2.library.shots import shots_of
 from tests.support.queries import Vectors
 from tests.support.synthetic import add_photo, add_set, facts, fill, unit
 
@@ -62,7 +63,7 @@ def listed(store: Store, terms: list[Term], encode: Vectors, filters: Filters, o
     vectors = store.serving()
     query = make_query(store, vectors, terms, encode)
     return list_by_score(
-        store, vectors, make_catalogue(store, vectors), query, filters, order,
+        store, vectors, make_catalogue(store, vectors, shots_of(store)), query, filters, order,
         added=added_by_captions(store, terms, query), excluded=excluded,
     )  # fmt: skip
 

@@ -34,10 +34,11 @@ from ..search.score import LEAST_TEXT_SCORE, Query, make_query
 from ..search.searcher import added_by_captions, check_date_order, check_order
 from ..search.typed import MINUS, PLUS
 from ..search_model import SearchModel
-from ..shots import shots_of
+from ..shots import KeptShots, shots_of
 from ..text_cache import TextCache
 from .asked import Asked
 from .folder_names import places_named
+from .timeline import Timeline
 
 Floats = NDArray[np.float32]
 
@@ -104,6 +105,8 @@ class BrowsableLibrary(Library):
         super().__init__(path, cache=cache)
         self.searches: Kept[Search] = Kept("s")
         self.pictures: Kept[SentPicture] = Kept("p")
+        self.shots = KeptShots()
+        self.timeline = Timeline(self.shots)
         self._catalogue: tuple[object, Catalogue] | None = None  # with what it was made of
         self._catalogue_lock = threading.Lock()
 
@@ -195,7 +198,7 @@ class BrowsableLibrary(Library):
         order = Order(request.min_score, request.sort, request.unique)
         notes = query.notes(request.words, terms)
         if not terms:
-            found = list_by_filters(store, vectors, filters, order)
+            found = list_by_filters(store, vectors, self.shots.of(store), filters, order)
         elif request.captions_only:
             found = list_by_captions(store, vectors, terms, filters, order)
         elif vectors is None:
@@ -251,7 +254,7 @@ class BrowsableLibrary(Library):
         made_of = store.photos_version(), vectors.id, vectors.folder, vectors.row_count
         with self._catalogue_lock:
             if self._catalogue is None or self._catalogue[0] != made_of:
-                self._catalogue = made_of, make_catalogue(store, vectors)
+                self._catalogue = made_of, make_catalogue(store, vectors, self.shots.of(store))
             return self._catalogue[1]
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..database.connection import OF_THESE, listed
 from ..database.store import Store
-from ..shots import shots_of
+from ..shots import KeptShots
 
 UNDATED = "undated"
 _KEPT = 1 << 22  # ids of months, 16 MB: all of a library of four million photos
@@ -40,7 +40,8 @@ NO_MONTHS = Months((), 0)
 class Timeline:
     """Months of a library, counted again only when photos have changed; for any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, shots: KeptShots) -> None:
+        self._shots = shots
         self._lock = threading.Lock()
         self._version: str | None = None
         self._months = NO_MONTHS
@@ -67,8 +68,8 @@ class Timeline:
     def _follow(self, store: Store) -> None:
         version = store.photos_version()
         if version != self._version:
-            shots = shots_of(store)
-            self._hidden = frozenset(id for id, shot in shots.items() if id != shot[0])
+            shots = self._shots.of(store).items()
+            self._hidden = frozenset(id for id, shot in shots if id != shot[0])
             self._months = _count(store, self._hidden)
             self._ids.clear()
             self._version = version

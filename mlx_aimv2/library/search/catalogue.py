@@ -3,7 +3,7 @@
 A single search asks the database of the rows that it looks at; to ask of all takes longer.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from ..database.store import Store
 from ..database.vectors import VectorSet
-from ..shots import shots_of
 
 Ids = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+Shots = Mapping[int, tuple[int, ...]]  # as ``shots_of`` gives them
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class Catalogue:
         return shown
 
 
-def make_catalogue(store: Store, vectors: VectorSet) -> Catalogue:
-    """The photos of a set as they are now."""
+def make_catalogue(store: Store, vectors: VectorSet, shots: Shots) -> Catalogue:
+    """The photos of a set as they are now, with the shots of the library."""
     known = store.rows(
         "SELECT files.id, row FROM files JOIN vectors ON file_id = files.id "
         "WHERE set_id = ? AND missing_since IS NULL ORDER BY path",
@@ -70,7 +70,7 @@ def make_catalogue(store: Store, vectors: VectorSet) -> Catalogue:
     place_of = dict(zip(ids.tolist(), range(len(ids)), strict=True))
     members: list[int] = []
     starts: list[int] = []
-    for shot in dict.fromkeys(shots_of(store).values()):
+    for shot in dict.fromkeys(shots.values()):
         places = [place_of[id] for id in shot if id in place_of]
         starts += [len(members)] * len(places)
         members += places

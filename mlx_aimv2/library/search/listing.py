@@ -10,12 +10,11 @@ from ..database.segments import Segments
 from ..database.store import Store
 from ..database.vectors import VectorSet
 from .captions import LEAST_SHARE
-from .catalogue import Catalogue, Ids
+from .catalogue import Catalogue, Ids, Shots
 from .filters import Filters
 from .fitting import newest_that_fit, rows_that_fit
 from .nearest import Floats, about, products_of, spread
 from .query import Term
-from .ranking import shown_of_shots
 from .request import Sort
 from .score import LEAST_TEXT_SCORE, Query
 from .searcher import Found, by_date, rank_captions, without_copies
@@ -64,11 +63,12 @@ EMPTY = Listing(np.zeros(0, np.int64), None, 0)
 
 
 def list_by_filters(
-    store: Store, vectors: VectorSet | None, filters: Filters, order: Order
+    store: Store, vectors: VectorSet | None, shots: Shots, filters: Filters, order: Order
 ) -> Listing:
-    """The photos that fit filters, the newest first."""
+    """The photos that fit filters, the newest first; of a shot the first that fits."""
     fitting = newest_that_fit(store, filters)
-    found: Found = [(id, None) for id in shown_of_shots(store, fitting, set(fitting))]
+    fits = set(fitting).__contains__
+    found: Found = [(id, None) for id in fitting if id == next(filter(fits, shots.get(id, ())), id)]
     if order.unique:
         found = _one_each(store, vectors, found)
     return Listing(np.array([id for id, _ in found], np.int64), None, len(found))
