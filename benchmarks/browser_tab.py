@@ -202,7 +202,7 @@ def tab_bytes(browser: Any) -> int:
 
 
 def own_bytes(process: int) -> int:
-    """Memory of a process that no other shares; on a Mac all that is resident."""
+    """Memory that a process has written and no other shares; on a Mac all that is resident."""
     if sys.platform == "darwin":
         said = subprocess.run(
             ["/bin/ps", "-o", "rss=", "-p", str(process)],
@@ -210,4 +210,5 @@ def own_bytes(process: int) -> int:
         )  # fmt: skip
         return 1024 * int(said.stdout)
     lines = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii").splitlines()
-    return 1024 * sum(int(each.split()[1]) for each in lines if each.startswith("Private_"))
+    written = ("Private_Dirty:", "Swap:")  # not files that are mapped, which others may drop
+    return 1024 * sum(int(each.split()[1]) for each in lines if each.startswith(written))
