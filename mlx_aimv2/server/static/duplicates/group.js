@@ -52,7 +52,7 @@ function Photo({ photo, facts, isGoing, isStop, group, act }) {
     isGoing ? 'to be picked for removal' : 'is kept', !photo.online && 'its drive is not connected'].filter(Boolean);
   return html`<div class=${`dup-photo ${isGoing ? 'going' : 'staying'} ${photo.online ? '' : 'away'}`} role="group" tabindex=${stop} data-photo=${photo.id}
     aria-label=${`${photo.name}, ${words.join(', ')}`} onFocusIn=${() => act.focused(group, photo.id)}>
-    <a class="dup-picture" href=${`#/photo/${photo.id}`} tabindex="-1" aria-label=${`Open ${photo.name}`}>
+    <a class="dup-picture" href=${`#/photo/${photo.id}`} tabindex="-1" aria-label=${`Open ${photo.name}`} onClick=${(event) => look(event, () => act.look(group, photo.id))}>
       <img src=${`/thumb/${photo.id}?v=${photo.v}`} alt=${altOf(photo)} loading="lazy" decoding="async" draggable=${false} />
       ${photo.best && html`<span class="dup-badge">Best</span>`}
       ${!photo.best && html`<span class="dup-badge plain">${isSame ? 'Same file' : `${Math.round(photo.alike * 100)} % alike`}</span>`}
@@ -63,6 +63,13 @@ function Photo({ photo, facts, isGoing, isStop, group, act }) {
     <dl>${facts.map(([name, value, isBest]) => html`<div key=${name} class=${isBest ? 'better' : ''}>
       <dt>${name}</dt><dd title=${value}><bdi>${value}</bdi></dd></div>`)}</dl>
   </div>`;
+}
+
+/** A plain click looks at the photo here; with a key held the browser opens a tab, as ever. */
+function look(event, run) {
+  if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+  event.preventDefault();
+  run();
 }
 
 function Marks({ isGoing, name, stop, onMark }) {

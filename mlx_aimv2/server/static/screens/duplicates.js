@@ -2,6 +2,7 @@
 import { get, isAborted } from '../api.js';
 import { counted, marked, parted, sizeText, suggested } from '../duplicates/decision.js';
 import { Group } from '../duplicates/group.js';
+import { orderOf } from '../duplicates/order.js';
 import { html, render, useLayoutEffect, useReducer, useRef, useState } from '../html.js';
 import { choose, setting } from '../settings.js';
 
@@ -104,6 +105,10 @@ function Duplicates({ kind, app }) {
       app.announce(isGoing ? 'Remove' : 'Keep');
     },
     markRest: (group, restGoes) => set(group, { decision: { ...page.states.get(group.id).decision, restGoes } }),
+    look: (group, photo) => {
+      app.shown = orderOf(group, photo, (id) => go(group, id));
+      app.go(`#/photo/${photo}`);
+    },
     skip: (group) => step(group, 1),
     confirm: async (group, { isMeant = false } = {}) => {
       const { go: ids, stay } = parted(group, page.states.get(group.id).decision);
@@ -234,17 +239,22 @@ function keysOf(now, app) {
     if (next) go(...next);
   });
   const mark = (isGoing) => on(({ act, go }, group, photo) => { act.mark(group, photo, isGoing); go(group, photo); });
+  const turn = on(({ act, go, page }, group, photo) => {
+    act.mark(group, photo, !page.states.get(group.id).decision.goes.has(photo));
+    go(group, photo);
+  });
   return [
     { keys: ['ArrowRight'], does: 'Next photo', run: beside(1) },
     { keys: ['ArrowLeft'], does: 'Photo before', run: beside(-1) },
     { keys: ['ArrowUp'], does: 'Keep the photo', run: mark(false) },
     { keys: ['ArrowDown'], does: 'Remove the photo', run: mark(true) },
+    { keys: ['p', ' '], does: 'Keep or remove it', run: (event) => (event.target.closest?.('button, a, label, input') ? false : turn(event)) },
     { keys: ['Shift+ArrowUp'], does: 'Confirm the group and go on', run: on(({ act }, group) => act.confirm(group)) },
     { keys: ['Shift+ArrowRight'], does: 'Skip the group', run: on(({ act }, group) => act.skip(group)) },
     { keys: ['Shift+ArrowLeft'], does: 'Back to the group before', run: on(({ step }, group) => step(group, -1)) },
     { keys: ['n'], does: 'Not duplicates, for good', run: on(({ act }, group) => act.apart(group)) },
     { keys: ['c'], does: 'Carry tags, stars and date over', run: on(({ act }, group) => act.carry(group)) },
-    { keys: ['Enter'], does: 'Look at the photo', run: (event) => (event.target.dataset?.photo ? on((state, group, photo) => app.go(`#/photo/${photo}`))(event) : false) },
-    { keys: ['p'], does: 'What is picked for removal', run: () => app.go('#/picks') },
+    { keys: ['Enter'], does: 'Look at the photo large; arrows compare', run: (event) => (event.target.dataset?.photo ? on(({ act }, group, photo) => act.look(group, photo))(event) : false) },
+    { keys: ['l'], does: 'The list of what is picked for removal', run: () => app.go('#/picks') },
   ];
 }
