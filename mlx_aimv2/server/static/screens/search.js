@@ -3,13 +3,13 @@ import { get, isAborted } from '../api.js';
 import { createGrid } from '../grid/grid.js';
 import { selectionBar } from '../grid/selection_bar.js';
 import { element, html, render } from '../html.js';
-import { nothing } from '../nothing.js';
+import { noPhotos } from '../nothing.js';
 import { choosePicture, pictures, takePictures } from '../search/given_picture.js';
 import { Panel } from '../search/panel.js';
 import { EMPTY, hashOf, isEmpty, requestOf } from '../search/request.js';
 import { ask } from '../search/results.js';
 import { openWhy, shownScore } from '../search/why.js';
-import { invitation, isTextless, noticeOf, nothingFits, spoken } from '../search/words.js';
+import { failure, invitation, isTextless, noticeOf, nothingFits, spoken } from '../search/words.js';
 import { completions, counted } from '../tags/tag_names.js';
 import { toastError } from '../toast.js';
 import { viewButtons } from '../view_buttons.js';
@@ -37,6 +37,7 @@ class Search {
   #asking = { hash: '', controller: new AbortController(), answer: null };
   #failed = null; // why the last search failed
   #modelState = '';
+  #isEmptied = false; // has the library no photos?
   #ends = [];
 
   constructor(host, app) {
@@ -87,13 +88,15 @@ class Search {
 
   /** Another status: a search that failed is made again once its checkpoint is here. */
   #heard() {
-    const { state } = this.#app.status.model;
-    const isHere = state === 'ready' && this.#modelState !== 'ready';
-    this.#modelState = state;
-    const { isTextless: wasTextless } = this.#state;
+    const { model, photos } = this.#app.status;
+    const isHere = model.state === 'ready' && this.#modelState !== 'ready';
+    this.#modelState = model.state;
+    const isEmptied = photos === 0;
+    const isOther = isTextless(model) !== this.#state.isTextless || isEmptied !== this.#isEmptied;
+    this.#isEmptied = isEmptied;
     this.#draw();
     if (isHere && this.#failed) this.#ask();
-    else if (wasTextless !== this.#state.isTextless && isEmpty(this.#state.request)) this.#fill();
+    else if (isOther && !this.#grid && !this.#state.isAsking) this.#fill();
   }
 
   // ---- What is asked.
@@ -199,7 +202,8 @@ class Search {
         score: ([, , score]) => (score === null ? null : { text: shownScore(score), share: score, line: results.line }),
       });
       this.#leaveBar = selectionBar(this.#shown, this.#grid, this.#app);
-    } else if (this.#failed) this.#shown.append(nothing(this.#failed.message, [this.#failed.hint]));
+    } else if (this.#app.status?.photos === 0) this.#shown.append(noPhotos(this.#app));
+    else if (this.#failed) this.#shown.append(failure(this.#failed));
     else if (results) this.#shown.append(nothingFits(results, () => this.#fold(true)));
     else this.#shown.append(invitation(this.#app.status?.model, this.#act));
     this.#drawFoot();
