@@ -165,7 +165,7 @@ def test_yes_and_no_move_on_and_a_no_stays_after_tagging_anew(browser: Any, libr
         before = have(served.service, SNOW)
         rejected = page.evaluate(FOCUSED)
         press(page, "n")
-        page.get_by_text("rejected").first.wait_for()
+        page.locator(".toast", has_text="rejected").wait_for()
         confirmed = page.evaluate(FOCUSED)
         assert confirmed not in {None, rejected}
         press(page, "y")
@@ -323,7 +323,7 @@ def test_history_undoes_an_edit_after_a_restart_and_says_why_it_cannot(
         assert faults_of_access(page) == []
         row.focus()
         press(page, "Enter")
-        page.get_by_text("has another name since").wait_for()
+        page.locator(".toast", has_text="has another name since").wait_for()
         assert have(served.service, "Loft") == 2
         press(page, "ArrowUp", "Enter")
         page.locator(".undone", has_text="Attic to Loft").wait_for()
@@ -354,7 +354,7 @@ def test_hostile_names_are_texts_everywhere(browser: Any, library: Path, theme: 
         page.keyboard.type("<img")
         page.get_by_role("option", name=HOSTILE).wait_for()
         press(page, "Escape", "Escape", "n")
-        page.get_by_text("rejected for 1 photo").first.wait_for()
+        page.locator(".toast", has_text="rejected for 1 photo").wait_for()
         page.goto(page.url.partition("#")[0] + "#/history")
         page.locator(".history li", has_text=HOSTILE).first.wait_for()
         assert faults_of_access(page) == []
