@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import ExifTags, Image, ImageEnhance, ImageOps
 
+from mlx_aimv2.library import shots as module
+from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.search.filters import Filters
 from mlx_aimv2.library.search.searcher import Answer
@@ -19,6 +21,7 @@ from mlx_aimv2.training.drawings.scene import HELD_OUT, draw
 from tests.support import tiffs
 from tests.support.commands import run
 from tests.support.pictures import encoded
+from tests.support.synthetic import add_photo, facts
 
 NOON = "2024:05:31 12:00:00"
 SIDE_PX = 64
@@ -341,3 +344,22 @@ def test_names_that_are_no_text() -> None:
     assert keys[0] == keys[1] != keys[2] == keys[3]
     assert shot_key("/a/é.jpg".encode()) == shot_key("/a/e\u0301.NEF".encode())
     assert shot_key(b"/a/b") != shot_key(b"/a/c")
+
+
+def test_shots_are_found_again_only_when_photos_have_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    look = module.shots_of
+    monkeypatch.setattr(module, "shots_of", lambda store: found.append(1) or look(store))
+    kept = module.KeptShots()
+    at = facts(taken_at="2024-05-03T10:00:00")
+    with Store(tmp_path / "library.db", can_write=True) as store:
+        first = add_photo(store, "/p/IMG_1.JPG", facts=at)
+        assert kept.of(store) == kept.of(store) == {}
+        store.say(store.last_hash(first), "Sea", "added")
+        assert kept.of(store) == {}
+        assert len(found) == 1
+        raw = add_photo(store, "/p/IMG_1.CR2", facts=at)
+        assert kept.of(store) == {first: (first, raw), raw: (first, raw)}
+        assert len(found) == 2
