@@ -10,10 +10,12 @@ export class Asking {
     this.thumbs = new Thumbs();
     this.facts = new Facts();
     this.asked = null;    // {start, end, controller} of the hits that are on their way
+    this.isPaused = false;
   }
 
   /** Nobody looks: what is on its way is given up, but for hits, which are few octets. */
   pause() {
+    this.isPaused = true;
     this.thumbs.want([]);
   }
 
@@ -29,6 +31,7 @@ export class Asking {
   }
 
   request() {
+    this.isPaused = false;
     // While it scrolls slowly, one row ahead; after a jump nothing but what is seen.
     const { direction } = this.grid.scroller;
     const seen = this.grid.cellsSeen(direction);

@@ -122,9 +122,10 @@ class Grid {
   // ---- Moving.
 
   scrolled() {
-    this.draw();
+    const isOther = this.draw();
+    // As long as no row comes or goes, what is asked for is what is seen.
     if (this.scroller.isFast) this.asking.pause();
-    else this.asking.request();
+    else if (isOther || this.asking.isPaused) this.asking.request();
   }
 
   rested() {
@@ -183,9 +184,11 @@ class Grid {
     return seen;
   }
 
+  /** Draws what is seen; says whether rows came that were not there. */
   draw() {
-    if (!this.count) return;
+    if (!this.count) return false;
     const seen = this.rowsSeen();
+    let isOther = false;
     for (const [number, node] of this.rows) {
       if (seen.has(number)) continue;
       this.rows.delete(number);
@@ -198,6 +201,7 @@ class Grid {
         node = this.spare[row.count ? 'photo' : 'head'].pop() ?? this.made(row);
         node.show(row, this);
         this.rows.set(number, node);
+        isOther = true;
       }
       node.put(row.top - this.scroller.origin, row.height, WINDOW_PX);
     }
@@ -205,6 +209,7 @@ class Grid {
     for (const node of [...this.spare.photo, ...this.spare.head]) node.hide();
     this.drawFocus();
     this.tellMoved();
+    return isOther;
   }
 
   made(row) {

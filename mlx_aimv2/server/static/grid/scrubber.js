@@ -26,10 +26,16 @@ export function createScrubber(host, grid) {
     if (drawnFor !== grid.layout) drawYears();
     const { most, place, isFast } = grid.scroller;
     const share = most ? place / most : 0;
-    thumb.style.transform = `translateY(${share * (heights.all - heights.thumb)}px)`;
-    bubble.style.transform = `translateY(${share * (heights.all - heights.bubble)}px)`;
+    move(thumb, share * (heights.all - heights.thumb));
+    move(bubble, share * (heights.all - heights.bubble));
     el.classList.toggle('moving', isFast);
     if (month !== monthNow()) drawMonth();
+  }
+
+  /** By whole pixels, and only where it moves: each move makes the browser put its layers together. */
+  function move(mark, y) {
+    const place = `translateY(${Math.round(y)}px)`;
+    if (mark.style.transform !== place) mark.style.transform = place;
   }
 
   function drawMonth() {
