@@ -50,6 +50,8 @@ def undo(options: UndoOptions) -> int:
         return 0
     later = "; later edits changed it since, so nothing changes" if edited.changed == 0 else ""
     output.say(f"undone: {what}{later or on_photos(edited)}")
+    if edit.kind == "undo" and edit.undoes is None:  # of all tags: its sidecars are forgotten
+        output.note("sidecars stay as they were put back: aimv2 tag --write sidecar writes them")
     return tell_sidecars(edited, done=1)
 
 

@@ -109,6 +109,17 @@ def test_a_run_is_undone(library: Library, tmp_path: Path) -> None:
     assert [each.name for each in in_use.vocabularies_in_use(library.store)] == ["demo"]
 
 
+def test_taking_all_tags_back_forgets_no_vocabulary(library: Library, tmp_path: Path) -> None:
+    library.tag()
+    library.tag(vocabulary=write(tmp_path, "own", "Sea", "Beach"), min_confidence=0.1)
+    before = given(library)
+    library.undo_tags("all")
+    assert given(library) == {}
+    assert [each.name for each in in_use.vocabularies_in_use(library.store)] == ["demo", "own"]
+    library.tag()
+    assert given(library) == before
+
+
 def test_names_of_others_are_refused(library: Library, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the name everyday is taken"):
         library.tag(vocabulary=write(tmp_path, "everyday", "Sea"))

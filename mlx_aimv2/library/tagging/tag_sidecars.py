@@ -346,6 +346,7 @@ def _with_notes(store: Store, file: FileRow) -> Iterator[bytes]:
 def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
     """Take back all tags: sidecars as they were before, and the tags in the library.
 
+    Which vocabularies the library uses is not forgotten.
     A sidecar with a caption of this library, or with values carried from copies, keeps these. One
     that cannot be restored stays known, so that undoing can be tried again. One beside a photo that
     is not known, as that of a copy, is cleaned by its own notes.
@@ -382,7 +383,6 @@ def undo(store: Store) -> Iterator[tuple[bytes, Undone | Aimv2Error]]:
                 yield from _clean(path, _owner(store, is_known=False))
     with store.edit("undo", "all tags of the program taken back"):
         store.run("DELETE FROM tags WHERE origin LIKE 'vocabulary %' OR origin = 'taught'")
-        store.run("DELETE FROM vocabularies")
 
 
 def _holds_more(store: Store, path: bytes, photo: bytes | None) -> FileRow | None:

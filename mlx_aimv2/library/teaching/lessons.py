@@ -96,13 +96,7 @@ class Album:
 
 def mark_of(store: Store, vectors: VectorSet) -> tuple[object, ...]:
     """What differs wherever other photos, or other vectors of them, are to be learnt from."""
-    rows = "SELECT count(*), total(row), total(row * 1.0 * file_id) FROM vectors WHERE set_id = ?"
-    away = "SELECT count(*), total(id) FROM files WHERE missing_since IS NOT NULL"
-    broken = "SELECT count(*), total(id) FROM files WHERE error IS NOT NULL"
-    return (
-        vectors.id, vectors.folder, vectors.row_count, *store.one(rows, vectors.id),
-        *store.one(away), *store.one(broken), *store.one("SELECT total(shot) FROM files"),
-    )  # fmt: skip
+    return vectors.id, vectors.folder, vectors.row_count, store.photos_version()
 
 
 class School:
