@@ -48,7 +48,7 @@ def until(what: Callable[[], Any]) -> Any:
     end = time.monotonic() + PATIENCE_S
     while not (found := what()):
         assert time.monotonic() < end
-        time.sleep(0.01)
+        time.sleep(0.03)
     return found
 
 
@@ -210,7 +210,7 @@ def test_a_library_is_brought_up_to_date(album: Path) -> None:
     with Service(library) as service:
         before = service.version()
         post(service, "start")
-        until(lambda: not index_of(service)["running"])
+        until(lambda: not service.index_process.state().is_running)
         assert index_of(service)["message"] is None
         assert service.counts().files == PHOTOS + 7
         assert service.version() != before

@@ -19,7 +19,7 @@ from mlx_aimv2.library.database.connection import vectors_folder
 # come first: nice.
 _RUN = "import os; os.nice(5); from mlx_aimv2.cli.app import script; script()"
 _AIMV2 = (sys.executable, "-P", "-c", _RUN)
-SOME_FAILED, INTERRUPTED = 3, 130  # as the command's exit codes
+_SOME_FAILED, _INTERRUPTED = 3, 130  # as the command's exit codes
 _ENDING_S = 30  # for the batch at hand; then it is killed, which costs that batch alone
 _MEASURED_S = 3.0  # before that no rate is told
 _ERRORS_KEPT = 40  # lines of stderr
@@ -107,7 +107,7 @@ class IndexProcess:
             reader.start()
             self._read_progress(child.stdout)
             reader.join()
-        is_well = child.returncode in (0, SOME_FAILED, INTERRUPTED, -signal.SIGINT)
+        is_well = child.returncode in (0, _SOME_FAILED, _INTERRUPTED, -signal.SIGINT)
         message, hint = (None, "") if is_well else _reason(said)
         self._state = IndexState(message=message, hint=hint)
 
