@@ -266,9 +266,10 @@ class Search {
     type: (q) => this.#type(q),
     ask: (q) => this.#turn({ ...EMPTY, q }),
     press: (event) => {
-      if (event.key !== 'ArrowDown' || !this.#grid) return;
+      // Escape would empty the box, and the photos with it.
+      if (!this.#grid || !['ArrowDown', 'Escape'].includes(event.key)) return;
       event.preventDefault();
-      this.#grid.focusOn(0);
+      this.#grid.focusOn(event.key === 'Escape' ? this.#grid.focus : 0);
     },
     filter: (more) => this.#turn({ ...this.#state.request, ...more }),
     addTag: (name, tag) => this.#addTag(name, tag),

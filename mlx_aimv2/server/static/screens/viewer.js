@@ -249,12 +249,13 @@ class Viewer {
     this.#root.ariaLabel = photo ? spokenPhoto(photo) : 'Photo';
     this.#root.classList.toggle('bare', this.#side.hidden);
     this.#root.classList.toggle('alone', this.#place === null);
+    this.#root.classList.toggle('unreadable', Boolean(photo?.error));
     // Facts of the photo before stay where they are until the new ones come: nothing flickers.
     this.#side.inert = !photo;
     render(html`<${ViewerBar} id=${this.#id} photo=${photo} title=${shownDate(photo?.date)} position=${this.#position()}
       hasFacts=${!this.#side.hidden} hasReasons=${this.#results !== null} act=${this.#act} />`, this.#bar);
     render(this.#photo && html`<${Facts} photo=${this.#photo} act=${this.#act} />
-      <${Where} where=${this.#where} act=${this.#act} />`, this.#side);
+      ${!this.#photo.error && html`<${Where} where=${this.#where} act=${this.#act} />`}`, this.#side);
     render(this.#said(photo), this.#note);
   }
 

@@ -36,7 +36,7 @@ export function Facts({ photo, act }) {
   const rows = [
     ['Taken', shownDate(photo.date) || 'no date'],
     ['Pixels', pixels],
-    ['Format', [photo.format, photo.size && shownSize(photo.size)].filter(Boolean).join(', ')],
+    ['File', [photo.format, photo.size && shownSize(photo.size)].filter(Boolean).join(', ')],
     ['Place', photo.gps && shownPlace(photo.gps)],
     ['Folder', photo.folder],
     ['Shot', photo.shot.length > 1 && `${photo.shot.length} files, as a RAW beside its JPEG`],
