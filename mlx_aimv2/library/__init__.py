@@ -2,6 +2,6 @@
 
 From the top down; what stands above imports what stands below, and nothing imports upward:
 browsing, library, export, maintenance, contact_sheet, teaching, editing, tagging, search,
-indexing, search_model, duplicates, shots, sidecars, database, signature, thumbnails, apple_photos,
+duplicates, indexing, search_model, shots, sidecars, database, signature, thumbnails, apple_photos,
 shot_names, tag_names, caption_text, text_cache.
 """
