@@ -101,12 +101,12 @@ def test_ranges_and_everything_are_selected_and_edited_by_keys(
         press(page, "Escape")
         assert page.evaluate(SELECTED) == 0
         press(page, "Home", "Shift+End", "p")
-        until(page, f"{SAID} === '{library.total} picked for removal'")
+        until(page, f"{SAID} === '{library.total} picked for removal. Undo with U'")
         assert library.edits[3][1]["ids"] == list(range(1, library.total + 1))
         press(page, "Escape", "Control+a")
         until(page, f"{SAID} === '12,006 photos selected'")
         press(page, "Home", "x", "p")
-        until(page, f"{SAID} === '{library.total - 1} picked for removal'")
+        until(page, f"{SAID} === '{library.total - 1} picked for removal. Undo with U'")
         assert library.edits[4][1]["ids"] == list(range(2, library.total + 1))
         uuids = [body["uuid"] for _, body in library.edits]
         assert len(set(uuids)) == len(uuids)
@@ -260,6 +260,7 @@ def test_a_program_that_is_gone_is_told_and_tried_again(
 
     with opened(browser, served.url, prepare=prepare, expected=("ERR_CONNECTION",)) as page:
         rest(page)
+        until(page, f"{SEEN}.every((one) => one.alt.includes('Boat'))")
         library.is_gone = True
         page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
         page.locator("#banner").get_by_text("does not answer").wait_for()

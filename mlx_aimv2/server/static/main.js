@@ -83,8 +83,8 @@ async function poll() {
     const isBusy = status.index?.running || status.model?.state === 'loading' || status.waiting > 0;
     timer = setTimeout(poll, isBusy && !document.hidden ? BUSY_MS : IDLE_MS);
   } catch (error) {
-    // A tab that lost the program asks again by reach.js.
-    if (!isAborted(error) && error.error !== 'unreachable') timer = setTimeout(poll, IDLE_MS);
+    // Where the program does not answer, reach.js asks again sooner.
+    if (!isAborted(error)) timer = setTimeout(poll, IDLE_MS);
   }
 }
 
