@@ -4,11 +4,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from mlx_aimv2.checkpoints.hub import Download
 from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.library.database.vectors import VectorSet
+
+if TYPE_CHECKING:
+    from mlx_aimv2.checkpoints.hub import Download
 
 _AGAIN_S = 60  # before a checkpoint that could not be loaded is tried again
 State = Literal["none", "loading", "ready", "failed"]
@@ -25,7 +27,7 @@ class ModelState:
     hint: str = ""
 
 
-def no_download(download: Download) -> bool:
+def no_download(download: "Download") -> bool:
     """The page fetches nothing: weights come by the command, where somebody was asked."""
     return False
 
