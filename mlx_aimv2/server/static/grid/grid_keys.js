@@ -32,7 +32,7 @@ export function gridKeys(grid) {
     { keys: ['Home', 'End'], does: 'First or last photo of all' },
     { keys: ['Enter'], does: 'Open large', run: here(() => grid.open(grid.focus)) },
     { keys: ['x', ' '], does: 'Select or unselect', run: toggle },
-    { keys: ['Shift+arrows', 'Shift+click'], does: 'Select a range' },
+    { keys: ['Shift+arrows', 'Shift+click'], does: 'A range' },
     { keys: ['Mod+a'], does: 'Select all', run: here(() => { grid.selection.all(); grid.tellSelection(); }) },
     {
       keys: ['Escape'],

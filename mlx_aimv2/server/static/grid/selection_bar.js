@@ -56,7 +56,7 @@ export function selectionBar(host, grid, app, more = []) {
   }
   const ends = [
     grid.selection.onChange(draw),
-    app.keys('What is selected, or the photo of the focus', actions.map((action) => ({
+    app.keys('The selection, or the focused photo', actions.map((action) => ({
       keys: [action.key],
       does: action.does,
       run: () => (grid.count ? void act(action) : false),

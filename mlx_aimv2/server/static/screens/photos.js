@@ -35,7 +35,8 @@ export function mount(host, params, app) {
 
   const dateButton = element('button', { type: 'button', className: 'button plain', title: 'Go to a date (G)', onclick: askDate }, 'Go to date…');
   const view = viewButtons(app, () => shown?.grid);
-  head.append(element('div', { className: 'bar push' }, dateButton, ...view.buttons));
+  const tools = element('div', { className: 'bar push' }, dateButton, ...view.buttons);
+  head.append(tools);
   const news = element('button', { type: 'button', className: 'button main new-photos', hidden: true, onclick: showNews });
 
   async function load() {
@@ -60,7 +61,7 @@ export function mount(host, params, app) {
     place.replaceChildren();
     version = timeline.version;
     count.textContent = timeline.count ? `${timeline.count.toLocaleString('en')}` : '';
-    dateButton.disabled = !timeline.count;
+    tools.hidden = !timeline.count;
     if (!timeline.count) {
       drawEmpty();
       return;
