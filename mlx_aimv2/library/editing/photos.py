@@ -63,9 +63,10 @@ def named_photos(store: Store, photos: Photo | Iterable[Photo]) -> Named:
         if id not in rows:
             errors.append(UsageError(f"there is no photo {id}", hint="look again: it is gone"))
         elif rows[id][0] is None:
+            hint = None if isinstance(photo, int) else rows[id][1]  # it may name a folder
             errors.append(UsageError(
                 f"{_name_of(photo)} could not be read, so nothing can be said of it",
-                hint=rows[id][1] or "aimv2 library errors",
+                hint=hint or "aimv2 library errors",
             ))  # fmt: skip
     contents = {id: hash for id, (hash, _) in rows.items() if hash is not None}
     if not contents:
