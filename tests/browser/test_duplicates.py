@@ -114,9 +114,9 @@ def test_the_same_by_keyboard_alone(browser: Any, page_of: Page, library: Path) 
         page.keyboard.press("Shift+ArrowLeft")
         until(page, "document.activeElement.getAttribute('aria-label')?.startsWith('001.jpg')")
         page.keyboard.press("Enter")  # one over the other, large
-        page.get_by_text("1 of 2").wait_for()
+        page.get_by_text("1 of 2", exact=True).wait_for()
         page.keyboard.press("ArrowRight")
-        page.get_by_text("2 of 2").wait_for()
+        page.get_by_text("2 of 2", exact=True).wait_for()
         page.keyboard.press("Escape")
         small = "document.activeElement.getAttribute('aria-label')?.startsWith('small-001.jpg')"
         until(page, small)
