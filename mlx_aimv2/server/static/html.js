@@ -2,8 +2,8 @@
 import htm from './vendor/htm.mjs';
 import { h } from './vendor/preact.mjs';
 
-export { Fragment, render } from './vendor/preact.mjs';
-export { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from './vendor/hooks.mjs';
+export { render } from './vendor/preact.mjs';
+export { useEffect, useLayoutEffect, useReducer, useRef, useState } from './vendor/hooks.mjs';
 export const html = htm.bind(h);
 
 /** A plain element: `element('p', {className: 'faint'}, 'text', child)`. Texts stay texts. */

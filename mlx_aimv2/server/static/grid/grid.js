@@ -20,8 +20,8 @@ export function createGrid(host, options) {
 }
 
 class Grid {
-  constructor(host, { source, label, app, columns = null, onOpen = null, score = null, withFoot = false }) {
-    Object.assign(this, { host, source, app, columns, withFoot });
+  constructor(host, { source, label, app, onOpen = null, score = null, withFoot = false }) {
+    Object.assign(this, { source, app, withFoot });
     this.onOpen = onOpen ?? ((index, hit) => app.go(`#/photo/${hit[0]}`));
     this.scoreOf = score ?? ((hit) => shownScore(hit, this.source.line));
     this.selection = new Selection(source);
@@ -93,7 +93,7 @@ class Grid {
     const isFocused = this.el.contains(document.activeElement);
     const first = this.layout && this.count ? this.layout.rowAt(this.scroller.place) : null;
     const inside = first ? this.scroller.place - first.top : 0;
-    const columns = this.columns ?? setting('columns');
+    const columns = setting('columns');
     this.layout = new Layout(this.source.sections, { width, height, columns, foot: this.withFoot ? FOOT_PX : 0 });
     this.count = this.layout.count;
     for (const row of this.rows.values()) row.remove();

@@ -13,13 +13,13 @@ const KEPT_ROWS = 2 * SPARE_ROWS + 2;
 const FLATNESS = 0.8;
 
 /** Height of a row with its gap, of cells `cell` px wide. */
-export const pitchOf = (cell, foot) => Math.round(cell * FLATNESS) + foot + GAP_PX;
+const pitchOf = (cell, foot) => Math.round(cell * FLATNESS) + foot + GAP_PX;
 
 /**
  * Columns for a window: as asked, or by the cells' usual width; fewer where a large window would
  * need more than 120 cells at once.
  */
-export function columnsFor(width, height, asked, foot) {
+function columnsFor(width, height, asked, foot) {
   const usual = Math.max(2, Math.round(width / CELL_PX));
   let columns = Math.max(1, asked || usual);
   const cells = () => columns * (Math.ceil(height / pitchOf(cellOf(width, columns), foot)) + KEPT_ROWS);
@@ -28,7 +28,7 @@ export function columnsFor(width, height, asked, foot) {
 }
 
 /** Width of a cell in px, whole, so that rows do not blur. */
-export const cellOf = (width, columns) => Math.max(24, Math.floor((width - GAP_PX * (columns - 1)) / columns));
+const cellOf = (width, columns) => Math.max(24, Math.floor((width - GAP_PX * (columns - 1)) / columns));
 
 export class Layout {
   /** `sections`: [{title, count}]; a section with a title has a header, which is a row too. */
