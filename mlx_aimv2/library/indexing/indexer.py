@@ -22,7 +22,7 @@ from ..database.segments import Halves, Segments
 from ..database.store import Store
 from ..database.vectors import VectorSet
 from ..shots import share_words
-from ..thumbnails.store import Thumbnails
+from ..thumbnails.store import LIMIT_BYTES, Thumbnails
 from .misread import UNREAD, forget_misread
 from .moves import Moves, respelled
 from .photo_reader import Reading, hash_file, read_photo
@@ -170,12 +170,16 @@ class Indexer:
         options = replace(self._options, fills_batches=False, batch_size=_ESTIMATE_BATCH)
         plan = model.plan(options)
         deque(model.samples(plan, paths[:_ESTIMATE_BATCH]), 0)  # the first is slower
-        started_s = time.perf_counter()
+        started_s, thumbnail_bytes = time.perf_counter(), 0
         with closing(self._thumbnails):
-            deque(model.samples(plan, paths, self._reader(plan)), 0)
-        seconds = (time.perf_counter() - started_s) / len(paths) * count
-        width = model.width(plan)
-        return Estimate(count, len(paths), seconds, count * (2 * width + _ROW_BYTES))
+            for each in model.samples(plan, paths, self._reader(plan)):
+                thumbnail_bytes += len(each.facts.thumbnail or b"") if each.facts else 0
+            room = max(0, LIMIT_BYTES - self._thumbnails.size_bytes)
+        share = count / len(paths)
+        seconds = (time.perf_counter() - started_s) * share
+        row_bytes = 2 * model.width(plan) + _ROW_BYTES
+        size_bytes = count * row_bytes + min(room, round(thumbnail_bytes * share))
+        return Estimate(count, len(paths), seconds, size_bytes)
 
     def _new_set(self, model: "Model") -> VectorSet:
         with self._store.transaction():

@@ -83,6 +83,16 @@ def test_they_look_as_those_made_on_demand(library: Library, tmp_path: Path, dec
         assert np.abs(np.asarray(one, int) - np.asarray(other, int)).mean() < 3
 
 
+def test_an_estimate_counts_them(library: Library, tmp_path: Path) -> None:
+    guess = library.estimate([tmp_path / "album"], model="demo").size_bytes
+    assert not thumbnails_path(library.path).exists()
+    library.index([tmp_path / "album"], model="demo")
+    with_them = library.estimate([tmp_path / "album"], model="demo", decode="fast").size_bytes
+    thumbnails = Thumbnails(library.path)
+    assert guess - with_them == thumbnails.size_bytes > 0
+    thumbnails.close()
+
+
 def test_vectors_and_rows_are_as_without_them(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
