@@ -35,7 +35,6 @@ class Space:
     named: int  # atoms that are no background
     judges: Numbers
     scale: float = field(init=False)
-    _asked: Numbers = field(init=False, repr=False)  # judges of one picture's spread
     _gram: Floats = field(init=False, repr=False)
     _credit: "_Credit" = field(init=False, repr=False)
     _axes: Floats = field(init=False, repr=False)
@@ -50,9 +49,7 @@ class Space:
         found = self.blanks @ self.atoms[self.judges].T
         by_chance = np.median(np.abs(found - np.median(found, axis=0))) / 0.6745
         axes = np.linalg.svd(self.blanks, full_matrices=False)[2][:_AXES]
-        asked = np.linspace(0, len(self.judges) - 1, min(len(self.judges), known.most_judges))
         for name, value in (
-            ("_asked", self.judges[asked.astype(int)]),
             ("_gram", gram),
             ("_credit", _Credit(credit)),
             ("_axes", axes),
@@ -69,12 +66,12 @@ class Space:
         """How far each picture's scores lie apart by chance: from the median down to the point
         that a deviation's share lies below; of few judges nothing can be said, and it is the
         scale. Shapes: (n, A) -> (n,)."""
-        count = len(self._asked)
+        count = len(self.judges)
         if count < CONSTANTS.enough_judges:
             return np.full(len(plain), self.scale, np.float32)
         at = [round(part * (count - 1)) for part in (0.1587, 0.5)]
         # Sorting takes a third of the time that partitioning at two places takes.
-        low, middle = np.sort(plain[:, self._asked], axis=1)[:, at].T
+        low, middle = np.sort(plain[:, self.judges], axis=1)[:, at].T
         return np.asarray(middle - low, np.float32)
 
     def fits(self, rows: Floats, plain: Floats) -> NDArray[np.bool_]:
@@ -128,7 +125,9 @@ def make_space(tags: Floats, rivals: Floats, background: Floats, blanks: Floats)
     known = CONSTANTS
     named = np.concatenate([tags, _competing(tags, rivals)])
     usual = rivals if len(rivals) else tags
-    judges = np.flatnonzero((named @ usual.T).max(axis=1) >= _SAME)
+    # Chosen by what the checkpoint has, so that no other tag changes them.
+    evenly = np.linspace(0, len(usual) - 1, min(len(usual), known.most_judges)).astype(int)
+    judges = np.flatnonzero((named @ usual[evenly].T).max(axis=1) >= _SAME)
     together = float((usual @ background.T).mean()) if len(background) else 0.0
     gap = float(np.clip((together - known.gap_from) / (known.gap_to - known.gap_from), 0, 1))
     if len(judges) < known.enough_judges:  # a vocabulary full of words of its own
