@@ -41,7 +41,7 @@ $(VENV)/.installed-%: $(VENV)/.python pyproject.toml
 	@$(BIN)/python -m compileall -q mlx_aimv2 cli
 	@touch $@
 
-demo: $(VENV)/.installed-demo
+demo: $(VENV)/.installed-demo$(comma)web
 	@rm -rf $(OUT) && mkdir -p $(OUT)
 	@echo '==> 24 held-out drawings, drawn now'
 	$(BIN)/python -m mlx_aimv2.training.drawings.album $(OUT)/album --count 24
@@ -76,7 +76,9 @@ demo: $(VENV)/.installed-demo
 	@echo; echo "All of it is in $(OUT)/. With Apple's LiT checkpoint (1.75 GB, research licence), on your photos:"
 	@echo; echo '    $(BIN)/aimv2 index ~/Pictures'
 	@echo '    $(BIN)/aimv2 search red bicycle in snow'
-	@echo '    $(BIN)/aimv2 classify ~/Pictures --labels "dog, cat, beach, birthday cake"'; echo
+	@echo '    $(BIN)/aimv2 classify ~/Pictures --labels "dog, cat, beach, birthday cake"'
+	@echo; echo 'Look at the library of the demo as a page:'
+	@echo; echo '    $(BIN)/aimv2 browse --library $(LIBRARY)'; echo
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest tests --ignore=tests/parity --ignore=tests/documents/test_ray_example.py $(PYTEST)

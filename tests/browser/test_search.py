@@ -401,14 +401,3 @@ def test_axe_finds_nothing_serious(browser: Any, served: Page, scheme: Any) -> N
         page.keyboard.press("Enter")
         page.get_by_role("heading", name="Nothing fits").wait_for()
         assert faults_of_access(page) == []
-
-
-def test_a_library_without_photos_says_how_it_gets_some(browser: Any, tmp_path: Path) -> None:
-    with (
-        running_page(tmp_path / "library.db") as served,
-        opened(browser, served.url, "#/search", expected=("/api/search",)) as page,
-    ):
-        page.get_by_role("heading", name="No photos yet").wait_for()
-        box(page).fill("boat")
-        page.keyboard.press("Enter")
-        page.get_by_text(f"--library {tmp_path / 'library.db'}").wait_for()

@@ -25,18 +25,3 @@ export function commandLine(command, app) {
   const button = element('button', { type: 'button', className: 'button', onclick: copy }, 'Copy');
   return element('div', { className: 'command' }, element('code', {}, command), button);
 }
-
-/** A library without photos: how it gets some. */
-export function noPhotos(app) {
-  const { index: run, problem } = app.status ?? {};
-  if (run?.running) {
-    return nothing('The first photos are on their way', [`${run.done.toLocaleString('en')} read so far. They appear here by themselves.`]);
-  }
-  // The hint of a library that is not there names it as the terminal needs it.
-  const hint = problem?.hint?.startsWith('aimv2 index ') ? problem.hint : 'aimv2 index FOLDER';
-  return nothing(
-    'No photos yet',
-    ['A library begins with an index of a folder of yours. Type this in a terminal; nothing leaves this machine:'],
-    commandLine(hint.replace('FOLDER', '~/Pictures'), app),
-  );
-}

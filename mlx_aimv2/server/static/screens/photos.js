@@ -7,7 +7,7 @@ import { createScrubber } from '../grid/scrubber.js';
 import { selectionBar } from '../grid/selection_bar.js';
 import { loadTimeline } from '../grid/timeline.js';
 import { element } from '../html.js';
-import { noPhotos, nothing } from '../nothing.js';
+import { commandLine, nothing } from '../nothing.js';
 import { viewButtons } from '../view_buttons.js';
 
 // Where the timeline was left, to come back to.
@@ -75,7 +75,18 @@ export function mount(host, params, app) {
   }
 
   function drawEmpty() {
-    place.replaceChildren(noPhotos(app));
+    const { index: run, problem } = app.status ?? {};
+    if (run?.running) {
+      place.replaceChildren(nothing('The first photos are on their way', [`${run.done.toLocaleString('en')} read so far. They appear here by themselves.`]));
+      return;
+    }
+    // The hint of a library that is not there names it as the terminal needs it.
+    const hint = problem?.hint?.startsWith('aimv2 index ') ? problem.hint : 'aimv2 index FOLDER';
+    place.replaceChildren(nothing(
+      'No photos yet',
+      ['A library begins with an index of a folder of yours. Type this in a terminal; nothing leaves this machine:'],
+      commandLine(hint.replace('FOLDER', '~/Pictures'), app),
+    ));
   }
 
   /** Hears of changes of the library: flags are drawn anew, other photos wait for the button. */

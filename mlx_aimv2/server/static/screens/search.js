@@ -3,13 +3,13 @@ import { get, isAborted } from '../api.js';
 import { createGrid } from '../grid/grid.js';
 import { selectionBar } from '../grid/selection_bar.js';
 import { element, html, render } from '../html.js';
-import { noPhotos } from '../nothing.js';
+import { nothing } from '../nothing.js';
 import { choosePicture, pictures, takePictures } from '../search/given_picture.js';
 import { Panel } from '../search/panel.js';
 import { EMPTY, hashOf, isEmpty, requestOf } from '../search/request.js';
 import { ask } from '../search/results.js';
 import { openWhy, shownScore } from '../search/why.js';
-import { failure, invitation, isTextless, noticeOf, nothingFits, spoken } from '../search/words.js';
+import { invitation, isTextless, noticeOf, nothingFits, spoken } from '../search/words.js';
 import { completions, counted } from '../tags/tag_names.js';
 import { toastError } from '../toast.js';
 import { viewButtons } from '../view_buttons.js';
@@ -37,7 +37,6 @@ class Search {
   #asking = { hash: '', controller: new AbortController(), answer: null };
   #failed = null; // why the last search failed
   #modelState = '';
-  #isEmptied = false; // has the library no photos?
   #ends = [];
 
   constructor(host, app) {
@@ -88,15 +87,13 @@ class Search {
 
   /** Another status: a search that failed is made again once its checkpoint is here. */
   #heard() {
-    const { model, photos } = this.#app.status;
-    const isHere = model.state === 'ready' && this.#modelState !== 'ready';
-    this.#modelState = model.state;
-    const isEmptied = photos === 0;
-    const isOther = isTextless(model) !== this.#state.isTextless || isEmptied !== this.#isEmptied;
-    this.#isEmptied = isEmptied;
+    const { state } = this.#app.status.model;
+    const isHere = state === 'ready' && this.#modelState !== 'ready';
+    this.#modelState = state;
+    const { isTextless: wasTextless } = this.#state;
     this.#draw();
     if (isHere && this.#failed) this.#ask();
-    else if (isOther && !this.#grid && !this.#state.isAsking) this.#fill();
+    else if (wasTextless !== this.#state.isTextless && isEmpty(this.#state.request)) this.#fill();
   }
 
   // ---- What is asked.
@@ -202,8 +199,7 @@ class Search {
         score: ([, , score]) => (score === null ? null : { text: shownScore(score), share: score, line: results.line }),
       });
       this.#leaveBar = selectionBar(this.#shown, this.#grid, this.#app);
-    } else if (this.#app.status?.photos === 0) this.#shown.append(noPhotos(this.#app));
-    else if (this.#failed) this.#shown.append(failure(this.#failed));
+    } else if (this.#failed) this.#shown.append(nothing(this.#failed.message, [this.#failed.hint]));
     else if (results) this.#shown.append(nothingFits(results, () => this.#fold(true)));
     else this.#shown.append(invitation(this.#app.status?.model, this.#act));
     this.#drawFoot();

@@ -23,9 +23,6 @@ export function noticeOf(model) {
   return `Words cannot be looked for: ${model.message}. ${model.hint ?? ''} Likeness, tags and dates work.`;
 }
 
-/** Why a search failed; its message is a title here. */
-export const failure = ({ message, hint }) => nothing(message.replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase()), [hint]);
-
 /** Nothing fits: the best score all the same, and `show()` behind a button. */
 export function nothingFits({ best, line }, show) {
   if (typeof best !== 'number') return nothing('No photo passes the filters', ['Take a chip away, or look under another date.']);
