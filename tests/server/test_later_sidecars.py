@@ -1,5 +1,6 @@
 """Sidecars that are written after an edit was answered: none is forgotten when that ends."""
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from mlx_aimv2.errors import UsageError
+from mlx_aimv2.library.database.captions import Origin
 from mlx_aimv2.library.database.store import Store
 from mlx_aimv2.library.editing.later import Later
+from mlx_aimv2.library.editing.request import Request
+from mlx_aimv2.library.editing.waiting import keep_waiting
 from mlx_aimv2.library.library import Library
 from mlx_aimv2.library.tagging.tag_sidecars import write_sidecar
 from mlx_aimv2.server.service import Service
@@ -79,6 +83,22 @@ def test_whoever_writes_next_writes_what_a_process_left_behind(service: Service)
         edited = library.edit_tags("add", "Sea", [1])
         assert len(edited.sidecars) == 1
     assert saying(path, "Luna") == COUNT and saying(path, "Sea") == 1 and behind(path) == []
+
+
+def test_a_caption_that_waited_is_written_too(service: Service) -> None:
+    path = service.path
+    with service._writing() as store:
+        hash = store.last_hash(1)
+        [sidecar] = store.one("SELECT path FROM sidecars WHERE file_id = 1")
+        store.run("UPDATE sidecars SET has_caption = 1 WHERE file_id = 1")
+    assert hash is not None
+    row: tuple[bytes, Origin, str, None, None] = (hash, "program", "a red boat", None, None)
+    keep_waiting(path, Request("describe", "captions", captions=(row,), is_part=True))
+    with service._writing():
+        pass
+    assert behind(path) == [1]
+    assert service.write_sidecars_behind(99)
+    assert b"a red boat" in Path(os.fsdecode(sidecar)).read_bytes()
 
 
 def test_a_sidecar_that_cannot_be_written_is_not_tried_for_ever(service: Service) -> None:

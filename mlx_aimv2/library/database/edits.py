@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from mlx_aimv2.errors import UsageError
 
-from .connection import IDS, Database, listed
+from .connection import CONTENTS, IDS, Database, listed, listed_contents
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,14 @@ class Edits(Database):
         files = _FILES.replace("edit_id = ?1", f"edit_id = ?1 AND place NOT IN {_NOT_IN_SIDECARS}")
         query = f"INSERT OR IGNORE INTO sidecars_behind SELECT * FROM ({files})"
         self.run(f"{query} WHERE EXISTS (SELECT 1 FROM sidecars)", number)
+
+    def put_captions_behind(self, hashes: Iterable[bytes]) -> None:
+        """Sidecars of photos of these contents do not say their caption yet, as above."""
+        self.run(
+            f"INSERT OR IGNORE INTO sidecars_behind SELECT id FROM files WHERE last_hash IN "
+            f"{CONTENTS} AND EXISTS (SELECT 1 FROM sidecars)",
+            listed_contents(hashes),
+        )
 
     def sidecars_behind(self, count: int = -1) -> list[int]:
         """The files, or so many of them, whose sidecars do not say yet what edits changed."""

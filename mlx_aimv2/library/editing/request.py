@@ -103,6 +103,7 @@ def make(store: Store, request: Request, also: Callable[[Store], object] | None 
         if request.is_part:
             with store.transaction(), said() as number:
                 write(store, request)
+                store.put_captions_behind(hash for hash, *_ in request.captions)
             # Not all that the run has changed so far.
             ids = store.files_with_contents(hash for hash, *_ in request.captions)
             return Made(number, request.said, ids)
