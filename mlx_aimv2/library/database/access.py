@@ -53,7 +53,7 @@ class Access:
     def store(self) -> Store:
         """The library, open for one thread to read. Errors: OutputError where there is none."""
         self._check_open()
-        if self._store is None or self._store.is_closed:
+        if self._store is None or self._store.is_closed or not self._store.is_in_place:
             self._store = Store(self.path)
         return self._store
 
@@ -61,7 +61,10 @@ class Access:
     def _reading(self) -> Iterator[Store]:
         """A connection that no other thread uses meanwhile; kept for the next one who reads."""
         self._check_open()
-        store = self._rested() or Store(self.path)
+        # One that is open to a file that is gone would show, and take edits for, another library.
+        while (store := self._rested()) is not None and not store.is_in_place:
+            store.close()
+        store = store or Store(self.path)
         store.is_resting = False
         try:
             yield store

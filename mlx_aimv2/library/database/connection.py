@@ -39,6 +39,7 @@ class Database:
             )
         if _is_cut_off:
             raise forks.error("a library")
+        self._file = path, _file_at(path)
         if path.is_symlink():
             path = Path(os.path.realpath(path))
         self.path = path
@@ -89,6 +90,12 @@ class Database:
     def is_closed(self) -> bool:
         """Whether it can be used no more."""
         return self._connection is None
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether what is open is what is there now: nobody has deleted or replaced the file."""
+        path, file = self._file
+        return file is not None and _file_at(path) == file
 
     @property
     def _database(self) -> sqlite3.Connection:
@@ -197,6 +204,13 @@ class Database:
         if self._lock is not None:
             release_lock(self._lock)
             self._lock = None
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    with suppress(OSError):
+        status = path.stat()
+        return status.st_dev, status.st_ino
+    return None
 
 
 def vectors_folder(library: Path) -> Path:

@@ -1,5 +1,6 @@
 """Answers about photos, and the tags that are given by what they teach."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from shlex import quote
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from mlx_aimv2.errors import Aimv2Error, UsageError
 from mlx_aimv2.files.paths import printable
 
+from ..caption_text import clean_caption
 from ..database.photos import FileRow
 from ..database.store import Store
 from ..database.taught import TAUGHT, TaughtTag
@@ -84,9 +86,10 @@ def named(store: Store, tag: str, words: str | Literal[False] | None = None) -> 
         return known or TaughtTag(name, name.rpartition("|")[2])
     if words is False:
         return TaughtTag(name, None)
-    if not words.split():
+    words = clean_caption(words)
+    if not words:
         raise UsageError("the words are empty", hint="leave them out, or give some: a brown dog")
-    return TaughtTag(name, " ".join(words.split()))
+    return TaughtTag(name, words)
 
 
 def known(store: Store, tag: str) -> TaughtTag:
@@ -151,9 +154,11 @@ def request(
         for id, hash in spoken.contents.items():
             word: Verdict = ("confirmed" if id in having else "added") if has else "rejected"
             if words.setdefault(hash, word) != "rejected" and not has:
+                path = store.paths_of([id])[id]
+                if all(isinstance(each, int) for each in photos):  # as the page names them
+                    path = os.path.basename(path)  # noqa: PTH119  (pathlib takes no bytes)
                 raise UsageError(
-                    f"{printable(store.paths_of([id])[id])} is said to have {taught.tag}, and not "
-                    "to",
+                    f"{printable(path)} is said to have {taught.tag}, and not to",
                     hint="name that picture, or a copy of it, once",
                 )
     before = store.verdicts_on(taught.tag)
