@@ -253,6 +253,19 @@ def test_an_edit_of_a_newer_version_waits_for_that(library: Library) -> None:
     assert waiting_path(library.path).exists()
 
 
+@pytest.mark.parametrize("line", ['{"kind": "add"}', '{"kind": "add", "said": "", "picks": 5}'])
+def test_what_is_no_edit_is_an_error_and_what_waits_goes_on_waiting(
+    library: Library, line: str
+) -> None:
+    keep_waiting(library.path, word("Luna"))
+    with waiting_path(library.path).open("a") as file:
+        file.write(f"{line}\n")
+    for edit in (library.waiting_edits, lambda: library.edit_tags("add", "Dog", PHOTO)):
+        with pytest.raises(OutputError, match="waits beside the library is damaged"):
+            edit()
+    assert waiting_path(library.path).exists()
+
+
 def test_edits_that_cannot_be_read_are_an_error_that_names_them(library: Library) -> None:
     waiting_path(library.path).mkdir()
     for edit in (library.waiting_edits, lambda: library.edit_tags("add", "Luna", PHOTO)):

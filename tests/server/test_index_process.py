@@ -104,6 +104,15 @@ def test_an_index_that_is_started_and_stopped(
     assert service.index_process._child is not first
 
 
+def test_an_index_that_cannot_be_started_is_told_and_is_not_running(
+    service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(index_process, "_AIMV2", (str(tmp_path / "python"),))  # updated meanwhile
+    refused = post(service, "start")
+    assert refused.status_code == 422 and "cannot be started" in refused.json()["message"]
+    assert not index_of(service)["running"]
+
+
 @pytest.mark.parametrize("do", [None, "", "both", 1, ["start"]])
 def test_what_is_neither(do: object, service: Service) -> None:
     assert post(service, do).status_code == 422

@@ -55,7 +55,8 @@ class Request:
     def from_line(cls, line: bytes) -> "Request":
         """The request that a line holds.
 
-        Errors: ValueError for a line that is cut off; OutputError for one of a newer version.
+        Errors: ValueError for a line that is cut off; OutputError for one of a newer version, or
+        that is no request.
         """
         values: dict[str, Any] = json.loads(line)
         if not isinstance(values, dict):
@@ -65,12 +66,18 @@ class Request:
                 "an edit that waits beside the library is of a newer version of aimv2",
                 hint="run the newer version once",
             )
-        for name in ("verdicts", "removed", "captions", "picks", "apart", "carried"):
-            rows = values.get(name, ())
-            values[name] = tuple((bytes.fromhex(hash), *rest) for hash, *rest in rows)
-        for name in ("renamed", "taught"):
-            values[name] = tuple(map(tuple, values.get(name, ())))
-        return cls(**values)
+        try:
+            for name in ("verdicts", "removed", "captions", "picks", "apart", "carried"):
+                rows = values.get(name, ())
+                values[name] = tuple((bytes.fromhex(hash), *rest) for hash, *rest in rows)
+            for name in ("renamed", "taught"):
+                values[name] = tuple(map(tuple, values.get(name, ())))
+            return cls(**values)
+        except TypeError as error:  # nothing that aimv2 has written
+            raise OutputError(
+                "an edit that waits beside the library is damaged",
+                hint="look at the file beside it that ends with .edits, and put it elsewhere",
+            ) from error
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
+from mlx_aimv2.errors import Aimv2Error
 from mlx_aimv2.files.lock import holder_of
 from mlx_aimv2.library.database.connection import vectors_folder
 
@@ -66,18 +67,27 @@ class IndexProcess:
         return holder_of(vectors_folder(self._library), apart_from=ours)
 
     def start(self) -> None:
-        """Bring all up to date that was indexed before, unless that is under way."""
+        """Bring all up to date that was indexed before, unless that is under way.
+
+        Errors: Aimv2Error where no process can be started.
+        """
         with self._lock:
             if self._child is not None and self._child.poll() is None:
                 return
-            self._state = IndexState(is_running=True, is_here=True)
             words = ("index", "--json", "--progress", "--quiet", f"--library={self._library}")
-            self._child = subprocess.Popen(
-                [*_AIMV2, *words],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                text=True, encoding="utf-8", errors="replace",
-                start_new_session=True,  # Ctrl-C at the terminal ends the page, which ends this
-            )  # fmt: skip
+            try:
+                self._child = subprocess.Popen(
+                    [*_AIMV2, *words],
+                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                    text=True, encoding="utf-8", errors="replace",
+                    start_new_session=True,  # Ctrl-C at the terminal ends the page, which ends this
+                )  # fmt: skip
+            except OSError as error:  # this Python was updated meanwhile, or memory is short
+                raise Aimv2Error(
+                    f"the index cannot be started: {error.strerror}",
+                    hint="start aimv2 browse again",
+                ) from error
+            self._state = IndexState(is_running=True, is_here=True)
             self._follower = threading.Thread(target=self._follow, args=(self._child,), daemon=True)
             self._follower.start()
 
