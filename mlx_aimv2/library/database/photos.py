@@ -212,8 +212,9 @@ class Photos(Database):
 
     def photos_version(self) -> str:
         """Another text after every change of which photos there are, where, when and with which
-        vectors; the same after edits of tags and captions."""
-        return str(self.one("SELECT value FROM settings WHERE name = 'photos_version'")[0])
+        vectors, and of another file; the same after edits of tags and captions."""
+        [value] = self.one("SELECT value FROM settings WHERE name = 'photos_version'")
+        return f"{value} {self._file[1]}"
 
     def counts(self) -> Counts:
         """How many of all files are in which state."""
