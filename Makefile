@@ -17,11 +17,11 @@ PYTHON ?= $(shell for python in python3.15 python3.14 python3.13 python3.12 pyth
 # MLX's Linux wheel has a BLAS many times too slow; on a Mac nothing is needed.
 BLAS ?= $(if $(filter Linux,$(shell uname -s)),yes,no)
 
-.PHONY: help demo test lint types parity examples accuracy demo-checkpoint clean
+.PHONY: help demo test page lint types parity examples accuracy demo-checkpoint clean
 
 help:
 	@echo 'make demo      an album embedded, labelled, indexed, searched, tagged'
-	@echo 'make test      the tests'
+	@echo 'make test      the tests; make page: those of the page in a browser (needs Chromium or Chrome)'
 	@echo 'make lint      ruff; make types: mypy; make parity: the tests against transformers and timm'
 	@echo 'make examples  the example for a cluster engine, run on this machine'
 	@echo 'make accuracy  how exact the port is: the figures in the README'
@@ -81,7 +81,11 @@ demo: $(VENV)/.installed-demo$(comma)web
 	@echo; echo '    $(BIN)/aimv2 browse --library $(LIBRARY)'; echo
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest tests --ignore=tests/parity --ignore=tests/documents/test_ray_example.py $(PYTEST)
+	$(BIN)/python -m pytest tests --ignore=tests/parity --ignore=tests/browser \
+		--ignore=tests/documents/test_ray_example.py $(PYTEST)
+
+page: $(VENV)/.installed-test
+	$(BIN)/python -m pytest tests/browser $(PYTEST)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
