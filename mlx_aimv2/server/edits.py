@@ -4,6 +4,8 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import get_args
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +15,7 @@ from mlx_aimv2.errors import Aimv2Error, UsageError
 from mlx_aimv2.files.paths import printable
 from mlx_aimv2.library.database.edits import EditRow
 from mlx_aimv2.library.database.store import Store
+from mlx_aimv2.library.editing.editable import Action
 from mlx_aimv2.library.editing.edited import Edited
 
 from . import duplicates
@@ -42,6 +45,10 @@ class Asked:
 Deed = Callable[[Service, Asked], Edited]
 
 
+def _tag(action: Action, service: Service, asked: Asked) -> Edited:
+    return service.edit_tags(action, asked.text("tag"), asked.ids, uuid=asked.uuid)
+
+
 def _merge(service: Service, asked: Asked) -> Edited:
     tags = asked.body.get("tags")
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
@@ -65,18 +72,7 @@ def _teach(service: Service, asked: Asked) -> Edited:
 
 # What an edit does: each gives what became of it, and the same for the same uuid again.
 DEEDS: dict[str, Deed] = {
-    "add": lambda service, asked: service.edit_tags(
-        "add", asked.text("tag"), asked.ids, uuid=asked.uuid
-    ),
-    "remove": lambda service, asked: service.edit_tags(
-        "remove", asked.text("tag"), asked.ids, uuid=asked.uuid
-    ),
-    "confirm": lambda service, asked: service.edit_tags(
-        "confirm", asked.text("tag"), asked.ids, uuid=asked.uuid
-    ),
-    "reject": lambda service, asked: service.edit_tags(
-        "reject", asked.text("tag"), asked.ids, uuid=asked.uuid
-    ),
+    **{do: partial(_tag, do) for do in get_args(Action)},
     "rename": lambda service, asked: service.rename_tag(
         asked.text("tag"), asked.text("to"), uuid=asked.uuid
     ),
