@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ from hypothesis import settings
 
 from mlx_aimv2.inference import mlx_thread
 from tests.support.fixtures import at_home, loads  # noqa: F401
+
+# Started in a shell's background a process is deaf to Ctrl-C, and so are those that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A verdict is the same every time: other examples are drawn with --hypothesis-profile=default.
 settings.register_profile("same", deadline=None, derandomize=True)
