@@ -326,7 +326,7 @@ def test_a_model_answers_every_thread_alike(count: int, tmp_path: Path) -> None:
         np.testing.assert_array_equal(made, expected)
 
 
-def test_searches_for_new_words_load_one_model_after_the_other(
+def test_searches_for_new_words_load_one_model_for_all(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[str] = []
@@ -345,5 +345,5 @@ def test_searches_for_new_words_load_one_model_after_the_other(
     monkeypatch.setattr(models.Model, "embed_and_cut", note_embed)
     words = ["a boat", "a house", "a car", "a dog"]
     answers = at_once([partial(found, library, each) for each in words])
-    assert events == ["load", "embed"] * 4
+    assert events == ["load", *["embed"] * len(words)]
     assert answers == [found(library, each) for each in words]

@@ -7,7 +7,6 @@ import pytest
 from benchmarks import made_library
 from benchmarks.made_library import COPIED, make_library, wide_checkpoint
 from mlx_aimv2.library.library import Library
-from tests.support.browser import chromium
 from tests.support.small_runs import WITH_TORCH, check_run
 
 ROOT = Path(__file__).parents[2]
@@ -29,8 +28,7 @@ SMALL = {
     "library_quality": "--number 20 --duplicates 2",
     "limits": f"{sorted(RESULTS.glob('*.json'))[0]}",
     "locating": "--number 2 --blocks 1",
-    "library_scale": "--rows 300 500 --runs 1 --files 3",
-    "page": "--rows 300 --runs 1 --minutes 0.02 --seconds 1 --photos 2",
+    "library_scale": "--rows 300 --runs 1 --files 3",
     "readme_table": "--check",
     "recipe": "--classes 2 --count 4 --tests 2 --seeds 1 --steps 2 --lit-steps 2 --epochs 1 "
     "--number 1",
@@ -39,9 +37,9 @@ SMALL = {
     "tagging": "--number 20 --photos 60 --seeds 1 --foreign 5 --near-equal 9 --topic 9 --rows 300 "
     "--taught 300 --draws 1",
 }
-# Run by tests of its own, with a library of kernels that they make; by training_speed; and by
-# aria_decoding.
-ELSEWHERE = {"metal_kernels", "torch_pretraining", "torch_aria"}
+# Run by tests of its own, with a library of kernels that they make; by training_speed; by
+# aria_decoding; and by the tests in a browser.
+ELSEWHERE = {"metal_kernels", "torch_pretraining", "torch_aria", "page"}
 
 
 def test_each_has_a_small_run():
@@ -52,8 +50,6 @@ def test_each_has_a_small_run():
 def test_a_small_run(name):
     if name in {"decoding", "tagging", "teaching"}:
         pytest.importorskip("skimage", reason="needs scikit-image")
-    if name == "page":
-        chromium()  # or it is skipped
     check_run(name, SMALL[name])
 
 
