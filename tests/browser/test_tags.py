@@ -299,7 +299,7 @@ def test_tags_are_renamed_and_merged_by_keys_and_both_are_undone(
 
 def find(page: Any, text: str) -> None:
     """Go to a tag's row of the list by keys."""
-    page.locator("tbody tr").first.wait_for()
+    page.get_by_placeholder("Find a tag").wait_for()
     press(page, "f")
     page.keyboard.type(text)
     until(page, "document.querySelectorAll('tbody tr').length < 3")

@@ -13,6 +13,7 @@ const MARKS = [
 ];
 // What is heard too; that a photo has tags is heard as the tags themselves.
 const HEARD = FLAGS.unreadable | FLAGS.offline | FLAGS.picked;
+const NO_CONTENT = '00000000';
 const SVG = 'http://www.w3.org/2000/svg';
 
 /** The score that a search gave, as a cell's foot shows it, or null. */
@@ -88,7 +89,10 @@ export class Cell {
     if (isOther || this.hit[5] !== hit[5]) this.mark(hit[5]);
     this.hit = hit;
     this.fit(box);
-    if (isOther) this.picture.alt = altOf(hit);
+    if (isOther) {
+      this.picture.alt = altOf(hit);
+      this.el.classList.toggle('broken', !this.hasPicture);
+    }
     if (this.date) this.showFoot(hit, score);
   }
 
@@ -123,6 +127,11 @@ export class Cell {
     this.fill.style.width = `${100 * Math.min(Math.max(score.share, 0), 1)}%`;
     this.line.hidden = typeof score.line !== 'number';
     if (!this.line.hidden) this.line.style.left = `${100 * score.line}%`;
+  }
+
+  /** Of a photo that could never be read there is none to ask for. */
+  get hasPicture() {
+    return this.hit !== null && this.hit[1] !== NO_CONTENT;
   }
 
   get address() {

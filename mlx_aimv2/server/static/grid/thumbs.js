@@ -24,7 +24,7 @@ export class Thumbs {
   next() {
     for (const cell of this.cells) {
       if (this.under.size >= AT_ONCE) return;
-      if (cell.hit && cell.failed < TRIES && !cell.picture.hasAttribute('src')) this.start(cell);
+      if (cell.hasPicture && cell.failed < TRIES && !cell.picture.hasAttribute('src')) this.start(cell);
     }
   }
 
